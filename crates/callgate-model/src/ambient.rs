@@ -1,0 +1,126 @@
+//! What a pure core must be given: the time and random bytes.
+
+use std::fmt;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+
+/// The source of time and randomness. The binary has the real one, tests have their own.
+pub trait Ambient: Send + Sync {
+    /// The current time.
+    fn now(&self) -> Timestamp;
+
+    /// Sixteen bytes nobody can guess.
+    fn random(&self) -> [u8; 16];
+
+    /// A new id: time-ordered, unguessable enough to name a thing, never to authorise it.
+    fn id(&self) -> Id {
+        Id::new(self.now(), self.random())
+    }
+}
+
+/// A moment, in milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The moment `milliseconds` after 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub const fn from_unix_ms(milliseconds: i64) -> Self {
+        Self(milliseconds)
+    }
+
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub const fn unix_ms(self) -> i64 {
+        self.0
+    }
+
+    /// Milliseconds from `earlier` to this moment; zero if it is not earlier.
+    #[must_use]
+    pub fn ms_since(self, earlier: Self) -> u64 {
+        u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
+    }
+
+    /// Reads RFC 3339.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+        i64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok().map(Self)
+    }
+}
+
+/// RFC 3339 in UTC with milliseconds.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Ok(moment) = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
+        else {
+            return write!(f, "{}ms", self.0);
+        };
+        let (date, time) = (moment.date(), moment.time());
+        write!(
+            f,
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
+            date.year(),
+            u8::from(date.month()),
+            date.day(),
+            time.hour(),
+            time.minute(),
+            time.second(),
+            time.millisecond()
+        )
+    }
+}
+
+/// A UUID of version 7 (RFC 9562): sorts by time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id(Uuid);
+
+impl Id {
+    /// The id for `now` and `random`.
+    #[must_use]
+    pub fn new(now: Timestamp, random: [u8; 16]) -> Self {
+        let [a, b, c, d, e, f, g, h, i, j, ..] = random;
+        let milliseconds = u64::try_from(now.0).unwrap_or(0);
+        Self(
+            uuid::Builder::from_unix_timestamp_millis(
+                milliseconds,
+                &[a, b, c, d, e, f, g, h, i, j],
+            )
+            .into_uuid(),
+        )
+    }
+
+    /// Reads the hyphenated form.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Uuid::try_parse(text).ok().map(Self)
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_prints_as_rfc_3339_and_back() {
+        let moment = Timestamp::from_unix_ms(1_795_600_000_123);
+        assert_eq!(moment.to_string(), "2026-11-25T09:46:40.123Z");
+        assert_eq!(Timestamp::parse(&moment.to_string()), Some(moment));
+    }
+
+    #[test]
+    fn ids_sort_by_time() {
+        let early = Id::new(Timestamp::from_unix_ms(1_000), [255; 16]);
+        let late = Id::new(Timestamp::from_unix_ms(2_000), [0; 16]);
+        assert!(early < late);
+        assert_eq!(Id::parse(&early.to_string()), Some(early));
+    }
+}

@@ -1,0 +1,134 @@
+//! The answer to a call. A decision is a value; a denial is never an error.
+
+use crate::digest::Digest;
+use crate::json::{Json, Object};
+use crate::reason::Reason;
+
+/// What is to happen with the call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may be made, now, once.
+    Allow,
+    /// It may be made after every one of these gates is passed. Never empty.
+    ApprovalRequired(Vec<Gate>),
+    /// It must not be made.
+    Deny,
+}
+
+impl Verdict {
+    /// Its name on the wire and in records.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::ApprovalRequired(_) => "approval_required",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+/// A policy that lets a call through only with an approval.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Gate {
+    /// The policy's id.
+    pub policy: String,
+    /// Who may approve (`team:leads`).
+    pub approvers: String,
+    /// How many of them have to.
+    pub quorum: u32,
+    /// How long they have, in seconds.
+    pub decide_within_s: u64,
+    /// How long the approval is good for, in seconds.
+    pub use_within_s: u64,
+}
+
+/// A policy that had a part in a decision.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PolicyRef {
+    /// Its `@id`.
+    pub id: String,
+    /// Its `@reason`: why it exists, for people.
+    pub reason: String,
+    /// Its `@owner`.
+    pub owner: String,
+}
+
+/// A permit that would have applied but for its condition or one part of its scope: shown by `explain`, never to
+/// callers.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NearMiss {
+    /// The permit's id.
+    pub policy: String,
+    /// Which part did not match: `principal`, `action`, `resource` or `condition`.
+    pub missed: &'static str,
+}
+
+/// The decision about one call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What is to happen.
+    pub verdict: Verdict,
+    /// Why. Never empty, sorted, without repetition.
+    pub reasons: Vec<Reason>,
+    /// The policies that determined it, by id.
+    pub policies: Vec<PolicyRef>,
+    /// The digest of the policy bundle.
+    pub bundle: Digest,
+}
+
+impl Decision {
+    /// A denial that needed no policy.
+    #[must_use]
+    pub fn deny(reason: Reason, bundle: Digest) -> Self {
+        Self { verdict: Verdict::Deny, reasons: vec![reason], policies: Vec::new(), bundle }
+    }
+
+    /// Whether the call may be made.
+    #[must_use]
+    pub fn is_allow(&self) -> bool {
+        self.verdict == Verdict::Allow
+    }
+
+    /// The codes of the reasons.
+    pub fn codes(&self) -> impl Iterator<Item = &'static str> {
+        self.reasons.iter().map(|reason| reason.code())
+    }
+
+    /// The decision as it is recorded.
+    #[must_use]
+    pub fn to_json(&self) -> Object {
+        let policies: Vec<Json> = self
+            .policies
+            .iter()
+            .map(|policy| {
+                Object::default()
+                    .with("id", policy.id.as_str())
+                    .with("owner", policy.owner.as_str())
+                    .into()
+            })
+            .collect();
+        let gates: Vec<Json> = match &self.verdict {
+            Verdict::Allow | Verdict::Deny => Vec::new(),
+            Verdict::ApprovalRequired(gates) => gates.iter().map(Gate::to_json).collect(),
+        };
+        Object::default()
+            .with("verdict", self.verdict.as_str())
+            .with("reasons", self.codes().collect::<Vec<_>>())
+            .with("policies", policies)
+            .with("gates", gates)
+            .with("bundle", self.bundle.to_string())
+    }
+}
+
+impl Gate {
+    fn to_json(&self) -> Json {
+        let seconds = |value: u64| i64::try_from(value).unwrap_or(i64::MAX >> 11);
+        Object::default()
+            .with("policy", self.policy.as_str())
+            .with("approvers", self.approvers.as_str())
+            .with("quorum", i64::from(self.quorum))
+            .with("decide_within_s", seconds(self.decide_within_s))
+            .with("use_within_s", seconds(self.use_within_s))
+            .into()
+    }
+}

@@ -1,0 +1,348 @@
+//! The append-only record: an intent before dispatch, an outcome after, and every refusal.
+//!
+//! Each writer has a hash chain: a record holds the hash of the one before it, and its own hash is SHA-256 over its
+//! canonical JSON (RFC 8785). A restart is a new writer whose first record names the head of the last one.
+
+use thiserror::Error;
+
+use crate::ambient::{Id, Timestamp};
+use crate::decision::{Decision, Verdict};
+use crate::digest::Digest;
+use crate::json::{Json, JsonLimits, Object, read};
+use crate::target::Target;
+use crate::vocabulary::{Effect, Reversibility, Risk};
+
+/// The format of records written by this version.
+pub const FORMAT: i64 = 1;
+
+/// What happened to a call that had an intent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// The client went away and the server was told; whether it took effect is not known.
+    Cancelled,
+    /// It may or may not have taken effect; a person has to settle it.
+    Indeterminate,
+    /// Nothing was sent to the server.
+    NotDispatched,
+    /// The server answered with a result.
+    Succeeded,
+    /// No answer in time; whether it took effect is not known.
+    TimedOut,
+    /// The server answered that the tool failed.
+    ToolError,
+    /// The server refused the request or answered with what is not MCP.
+    UpstreamError,
+}
+
+impl Outcome {
+    /// Its name in records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cancelled => "cancelled",
+            Self::Indeterminate => "indeterminate",
+            Self::NotDispatched => "not_dispatched",
+            Self::Succeeded => "succeeded",
+            Self::TimedOut => "timed_out",
+            Self::ToolError => "tool_error",
+            Self::UpstreamError => "upstream_error",
+        }
+    }
+}
+
+/// What the operation of a call was understood to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Understood {
+    /// The operation's name.
+    pub operation: String,
+    /// Its effect.
+    pub effect: Effect,
+    /// Its effective risk.
+    pub risk: Risk,
+    /// Its reversibility.
+    pub reversibility: Reversibility,
+    /// The digest of the tool's definition.
+    pub definition: Digest,
+    /// The targets located.
+    pub targets: Vec<Target>,
+}
+
+/// A decision about a request, with what was known when it was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// The call.
+    pub call: Id,
+    /// The chain ([`crate::caller::Caller::to_json`]); `None` if no credential was accepted.
+    pub caller: Option<Json>,
+    /// The MCP method.
+    pub method: String,
+    /// The server's configured name.
+    pub server: String,
+    /// The tool as called; empty if the request never got so far.
+    pub tool: String,
+    /// The operation, if it got so far.
+    pub understood: Option<Understood>,
+    /// The digest of the arguments as called, if there were any.
+    pub arguments_digest: Option<Digest>,
+    /// The arguments, redacted ([`crate::redact`]).
+    pub arguments: Json,
+    /// The decision.
+    pub decision: Decision,
+    /// How long it took to decide, in microseconds.
+    pub decided_in_us: u64,
+    /// The W3C trace id, if the client sent one.
+    pub trace: Option<String>,
+}
+
+impl Decided {
+    /// Whether this is the intent of a call about to be dispatched; else it is a refusal.
+    #[must_use]
+    pub fn is_intent(&self) -> bool {
+        self.decision.verdict == Verdict::Allow
+    }
+}
+
+/// What became of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Concluded {
+    /// The call.
+    pub call: Id,
+    /// What happened.
+    pub outcome: Outcome,
+    /// How long the server took, in microseconds; `None` if it was not asked or never answered.
+    pub upstream_us: Option<u64>,
+    /// The digest and length in bytes of the result.
+    pub result: Option<(Digest, u64)>,
+    /// What went wrong, for the operator; no content of the result.
+    pub detail: Option<String>,
+}
+
+/// Something worth a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A writer begins its chain.
+    Opened {
+        /// The version of the program.
+        version: String,
+        /// The writer before it and the head of its chain, if the store had one.
+        after: Option<(Id, Digest)>,
+    },
+    /// A call was decided: an intent or a refusal.
+    Decided(Box<Decided>),
+    /// A call was concluded.
+    Concluded(Concluded),
+}
+
+impl Event {
+    /// Its name in records.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Opened { .. } => "opened",
+            Self::Decided(decided) if decided.is_intent() => "intent",
+            Self::Decided(_) => "refusal",
+            Self::Concluded(_) => "outcome",
+        }
+    }
+
+    fn body(&self) -> Json {
+        match self {
+            Self::Opened { version, after } => Object::default()
+                .with("version", version.as_str())
+                .with(
+                    "after",
+                    after.map(|(writer, head)| {
+                        Object::default()
+                            .with("writer", writer.to_string())
+                            .with("head", head.to_string())
+                    }),
+                )
+                .into(),
+            Self::Decided(decided) => decided.to_json(),
+            Self::Concluded(concluded) => concluded.to_json(),
+        }
+    }
+}
+
+impl Decided {
+    fn to_json(&self) -> Json {
+        Object::default()
+            .with("call", self.call.to_string())
+            .with("caller", self.caller.clone())
+            .with("method", self.method.as_str())
+            .with("server", self.server.as_str())
+            .with("tool", self.tool.as_str())
+            .with("understood", self.understood.as_ref().map(Understood::to_json))
+            .with("arguments_digest", self.arguments_digest.map(|digest| digest.to_string()))
+            .with("arguments", self.arguments.clone())
+            .with("decision", self.decision.to_json())
+            .with("decided_in_us", integer(self.decided_in_us))
+            .with("trace", self.trace.clone())
+            .into()
+    }
+}
+
+impl Understood {
+    fn to_json(&self) -> Json {
+        Object::default()
+            .with("operation", self.operation.as_str())
+            .with("effect", self.effect.as_str())
+            .with("risk", self.risk.as_str())
+            .with("reversibility", self.reversibility.as_str())
+            .with("definition", self.definition.to_string())
+            .with("targets", self.targets.iter().map(target_to_json).collect::<Vec<_>>())
+            .into()
+    }
+}
+
+impl Concluded {
+    fn to_json(&self) -> Json {
+        let result = self.result.map(|(digest, bytes)| {
+            Object::default().with("digest", digest.to_string()).with("bytes", integer(bytes))
+        });
+        Object::default()
+            .with("call", self.call.to_string())
+            .with("outcome", self.outcome.as_str())
+            .with("upstream_us", self.upstream_us.map(integer))
+            .with("result", result)
+            .with("detail", self.detail.clone())
+            .into()
+    }
+}
+
+/// A target as it is recorded.
+#[must_use]
+pub fn target_to_json(target: &Target) -> Json {
+    match target {
+        Target::Located(located) => Object::default()
+            .with("kind", located.resource.kind.as_str())
+            .with("id", located.resource.id.as_str())
+            .with(
+                "in",
+                located
+                    .containers
+                    .iter()
+                    .map(|c| format!("{}::{}", c.kind, c.id))
+                    .collect::<Vec<_>>(),
+            )
+            .into(),
+        Target::Unresolved(unresolved) => Object::default()
+            .with("kind", unresolved.kind.as_str())
+            .with("unresolved", unresolved.obstacle.as_str())
+            .with("spelled", unresolved.spelled.as_str())
+            .with("site", unresolved.site.as_str())
+            .into(),
+    }
+}
+
+fn integer(value: u64) -> i64 {
+    // Numbers in records must be exact as doubles.
+    i64::try_from(value.min((1 << 53) - 1)).unwrap_or_default()
+}
+
+/// A record ready to be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// Its place in the chain, from 0.
+    pub sequence: u64,
+    /// Its canonical JSON.
+    pub text: String,
+    /// SHA-256 of `text`; what the next record holds as `previous`.
+    pub hash: Digest,
+}
+
+/// The end of one writer's chain.
+#[derive(Debug)]
+pub struct Chain {
+    writer: Id,
+    next: u64,
+    head: Digest,
+}
+
+impl Chain {
+    /// A new writer's empty chain.
+    #[must_use]
+    pub fn new(writer: Id) -> Self {
+        Self { writer, next: 0, head: Digest::default() }
+    }
+
+    /// The writer.
+    #[must_use]
+    pub const fn writer(&self) -> Id {
+        self.writer
+    }
+
+    /// Makes the next record of the chain.
+    pub fn seal(&mut self, at: Timestamp, event: &Event) -> Sealed {
+        let record: Json = Object::default()
+            .with("format", FORMAT)
+            .with("writer", self.writer.to_string())
+            .with("sequence", integer(self.next))
+            .with("previous", self.head.to_string())
+            .with("at", at.to_string())
+            .with("kind", event.kind())
+            .with("event", event.body())
+            .into();
+        let text = record.canonical();
+        let sealed = Sealed {
+            sequence: self.next,
+            hash: Digest::of(&text),
+            text: String::from_utf8(text).unwrap_or_default(),
+        };
+        self.next += 1;
+        self.head = sealed.hash;
+        sealed
+    }
+}
+
+/// The first thing wrong with a chain.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Broken {
+    /// The text is not the canonical form of a record.
+    #[error("record {index}: not a canonical record")]
+    NotCanonical {
+        /// Which, from 0.
+        index: usize,
+    },
+    /// The record does not follow the one before it.
+    #[error("record {index}: `{field}` is not what the record before it requires")]
+    NotNext {
+        /// Which, from 0.
+        index: usize,
+        /// The field that tells.
+        field: &'static str,
+    },
+}
+
+/// Checks one writer's records, from its first.
+///
+/// # Errors
+/// [`Broken`] at the first record that was changed, removed, added or moved.
+pub fn verify_chain<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Digest, Broken> {
+    let mut head = Digest::default();
+    let mut writer: Option<String> = None;
+    let limits = JsonLimits { bytes_max: 16 << 20, nodes_max: 1 << 20, ..JsonLimits::default() };
+    for (index, text) in texts.into_iter().enumerate() {
+        let record = read(text.as_bytes(), &limits)
+            .ok()
+            .filter(|record| record.canonical() == text.as_bytes())
+            .ok_or(Broken::NotCanonical { index })?;
+        let field = |name: &str| record.get(name).and_then(Json::as_str).unwrap_or_default();
+        let sequence = record.get("sequence").and_then(Json::as_number).and_then(|n| n.as_i64());
+        let broken = |field| Broken::NotNext { index, field };
+        if sequence != i64::try_from(index).ok() {
+            return Err(broken("sequence"));
+        }
+        if field("previous") != head.to_string() {
+            return Err(broken("previous"));
+        }
+        if *writer.get_or_insert_with(|| field("writer").to_owned()) != field("writer") {
+            return Err(broken("writer"));
+        }
+        head = Digest::of(text.as_bytes());
+    }
+    Ok(head)
+}
+
+#[cfg(test)]
+mod tests;

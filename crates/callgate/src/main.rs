@@ -1,0 +1,2 @@
+//! The Callgate binary.
+fn main() {}
