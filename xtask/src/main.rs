@@ -1,2 +1,101 @@
-//! The project's own commands.
-fn main() {}
+//! The project's own commands: `cargo xtask test`, `cargo xtask check`, `cargo xtask bench`.
+
+use std::env;
+use std::process::{Command, ExitCode};
+
+const USAGE: &str = "\
+cargo xtask test [ARGS]   install what the tests need, then run all of them; ARGS go to the test runner
+cargo xtask check         format, lints, documentation, licences and bans, unused dependencies
+cargo xtask bench [ARGS]  the benchmarks; they compare in one run
+cargo xtask docs          write the generated reference pages anew
+";
+
+fn main() -> ExitCode {
+    let mut arguments = env::args().skip(1);
+    let command = arguments.next().unwrap_or_default();
+    let rest: Vec<String> = arguments.collect();
+    let done = match command.as_str() {
+        "test" => test(&rest),
+        "check" => check(),
+        "bench" => bench(&rest),
+        "docs" => docs(),
+        _ => Err(USAGE.to_owned()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            say(&message);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn test(arguments: &[String]) -> Result<(), String> {
+    // Foreign clients and servers, into `target/foreign`; quick if they are there.
+    run("cargo", &["run", "--quiet", "--package", "callgate-tests", "--bin", "install"])?;
+    // The black-box tests run the program as it is.
+    run("cargo", &["build", "--package", "callgate"])?;
+    let rest: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if has("nextest") {
+        run("cargo", &[&["nextest", "run", "--workspace"][..], &rest].concat())?;
+    } else {
+        run("cargo", &[&["test", "--workspace", "--all-targets"][..], &rest].concat())?;
+    }
+    if arguments.is_empty() {
+        run("cargo", &["test", "--workspace", "--doc"])?;
+    }
+    Ok(())
+}
+
+fn check() -> Result<(), String> {
+    run("cargo", &["fmt", "--all", "--check"])?;
+    run("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    run_with("cargo", &["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])?;
+    for (tool, arguments) in [
+        ("deny", &["deny", "--offline", "check", "bans", "licenses", "sources"][..]),
+        ("machete", &["machete"][..]),
+    ] {
+        if has(tool) {
+            run("cargo", arguments)?;
+        } else {
+            say(&format!("skipped: cargo-{tool} is not installed (cargo install cargo-{tool})"));
+        }
+    }
+    Ok(())
+}
+
+fn bench(arguments: &[String]) -> Result<(), String> {
+    run("cargo", &["build", "--release", "--package", "callgate"])?;
+    let rest: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    run("cargo", &[&["run", "--release", "--package", "callgate-benches", "--"][..], &rest].concat())
+}
+
+fn docs() -> Result<(), String> {
+    run_with("cargo", &["test", "--package", "callgate", "generated"], &[("UPDATE", "1")])
+}
+
+fn has(subcommand: &str) -> bool {
+    Command::new("cargo")
+        .args([subcommand, "--version"])
+        .output()
+        .is_ok_and(|output| output.status.success())
+}
+
+fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
+    run_with(program, arguments, &[])
+}
+
+fn run_with(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Result<(), String> {
+    say(&format!("$ {program} {}", arguments.join(" ")));
+    let status = Command::new(program)
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .status()
+        .map_err(|error| format!("`{program}` cannot be run: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("failed: {program} {}", arguments.join(" "))) }
+}
+
+#[expect(clippy::print_stderr, reason = "this is a program for people")]
+fn say(message: &str) {
+    eprintln!("{message}");
+}

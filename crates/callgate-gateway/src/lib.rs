@@ -1,1 +1,21 @@
-//! Under construction.
+//! The enforcement point: the way of a call from bytes to evidence, and its ports.
+//!
+//! Floor 2. `pipeline` reads top to bottom like section 2 of `docs/architecture.md`. It must not know
+//! configuration files, sockets or the command line: the binary hands it values.
+
+pub mod answer;
+pub mod catalog;
+pub mod credential;
+pub mod evidence;
+pub mod forward;
+pub mod identity;
+pub mod locate;
+pub mod method;
+pub mod name;
+pub mod pipeline;
+pub mod rehearse;
+pub mod schema;
+pub mod server;
+pub mod session;
+pub mod telemetry;
+pub mod tools;

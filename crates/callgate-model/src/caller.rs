@@ -78,8 +78,6 @@ pub struct Client {
     pub name: String,
     /// How this is known.
     pub assurance: Assurance,
-    /// What the client says of itself (`clientInfo`), for the record only.
-    pub says: Option<String>,
 }
 
 /// The credential that was presented; never its secret.
@@ -158,8 +156,7 @@ impl Caller {
             .with("assurance", self.accountable.assurance.as_str());
         let client = Object::default()
             .with("name", self.client.name.as_str())
-            .with("assurance", self.client.assurance.as_str())
-            .with("says", self.client.says.clone());
+            .with("assurance", self.client.assurance.as_str());
         let credential = Object::default()
             .with("kind", self.credential.kind.as_str())
             .with("digest", self.credential.digest.to_string())

@@ -3,6 +3,8 @@
 //! Each writer has a hash chain: a record holds the hash of the one before it, and its own hash is SHA-256 over its
 //! canonical JSON (RFC 8785). A restart is a new writer whose first record names the head of the last one.
 
+use std::sync::Arc;
+
 use thiserror::Error;
 
 use crate::ambient::{Id, Timestamp};
@@ -73,7 +75,9 @@ pub struct Decided {
     /// The call.
     pub call: Id,
     /// The chain ([`crate::caller::Caller::to_json`]); `None` if no credential was accepted.
-    pub caller: Option<Json>,
+    pub caller: Option<Arc<Json>>,
+    /// What the client says of itself (`clientInfo`): asserted, for the record only.
+    pub client_says: Option<String>,
     /// The MCP method.
     pub method: String,
     /// The server's configured name.
@@ -168,7 +172,8 @@ impl Decided {
     fn to_json(&self) -> Json {
         Object::default()
             .with("call", self.call.to_string())
-            .with("caller", self.caller.clone())
+            .with("caller", self.caller.as_deref().cloned())
+            .with("client_says", self.client_says.clone())
             .with("method", self.method.as_str())
             .with("server", self.server.as_str())
             .with("tool", self.tool.as_str())
@@ -251,8 +256,8 @@ pub struct Sealed {
     pub hash: Digest,
 }
 
-/// The end of one writer's chain.
-#[derive(Debug)]
+/// The end of one writer's chain. A clone is for trying: only what was stored may go on.
+#[derive(Clone, Debug)]
 pub struct Chain {
     writer: Id,
     next: u64,

@@ -94,6 +94,28 @@ impl Target {
     pub const fn located(resource: Resource, containers: Vec<Resource>) -> Self {
         Self::Located(Located { resource, containers })
     }
+
+    /// A target of `kind`, in `site` if that much is known, that `obstacle` keeps from being located.
+    #[must_use]
+    pub fn unresolved(kind: &str, site: &str, obstacle: Obstacle, spelled: &str) -> Self {
+        Self::Unresolved(Unresolved {
+            kind: kind.to_owned(),
+            site: site.to_owned(),
+            obstacle,
+            spelled: shortened(spelled),
+        })
+    }
+}
+
+/// Most characters of what a call said that are kept for people.
+const SPELLED_CHARS_MAX: usize = 200;
+
+fn shortened(spelled: &str) -> String {
+    let mut kept: String = spelled.chars().take(SPELLED_CHARS_MAX).collect();
+    if kept.len() < spelled.len() {
+        kept.push('…');
+    }
+    kept
 }
 
 impl fmt::Display for Target {

@@ -1,1 +1,19 @@
-//! Under construction.
+//! What must survive a crash: evidence.
+//!
+//! [`EvidenceStore`] is what a database has to do, [`SqliteStore`] does it. [`EvidenceLog`] stands before a store: it
+//! seals events into its writer's hash chain and commits them in groups, so that waiting for the disk is shared.
+//!
+//! It must not know MCP, policy or HTTP, and it decides nothing: what a failure means for a call is the gateway's.
+
+mod evidence;
+mod log;
+mod sqlite;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use evidence::{EvidenceStore, Filter, LIST_MAX, Row, StoreError, StoreFuture};
+pub use log::{Counters, Durability, EvidenceError, EvidenceLimits, EvidenceLog, Recovery};
+pub use sqlite::{OpenError, SqliteStore};
+
+#[cfg(test)]
+mod conformance;

@@ -59,6 +59,7 @@ fn a_refusal_is_not_an_intent() {
     let decided = Decided {
         call: Id::new(Timestamp::default(), [0; 16]),
         caller: None,
+        client_says: None,
         method: "tools/call".into(),
         server: "s".into(),
         tool: "t".into(),

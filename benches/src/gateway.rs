@@ -1,0 +1,119 @@
+//! The gateway under test: the release binary with a configuration of its own.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use callgate_model::digest::Digest;
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::process::Command;
+
+use crate::Failure;
+use crate::child::Child;
+
+/// The token of the one caller.
+pub(crate) const TOKEN: &str = "bench-token";
+
+/// For the gateway to load its policies and listen.
+const STARTS_WITHIN: Duration = Duration::from_secs(60);
+
+/// A gateway and the folder it lives in.
+pub(crate) struct Gateway {
+    pub(crate) child: Child,
+    _folder: TempDir,
+}
+
+/// Starts a gateway with `count` permits, two of which concern the calls.
+pub(crate) async fn start(upstream: &Child, count: usize) -> Result<Gateway, Failure> {
+    let folder = tempfile::tempdir()?;
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+    let address = format!("127.0.0.1:{port}");
+    write(folder.path(), &address, &upstream.address, count)?;
+    let mut command = Command::new(binary()?);
+    command.args(["serve", "--config"]).arg(folder.path().join("callgate.toml"));
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let child = Child::at(address.clone(), &mut command)?;
+    let begun = Instant::now();
+    while TcpStream::connect(&address).await.is_err() {
+        if begun.elapsed() > STARTS_WITHIN {
+            return Err("the gateway does not start".into());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(Gateway { child, _folder: folder })
+}
+
+fn binary() -> Result<PathBuf, Failure> {
+    let this = std::env::current_exe()?;
+    let folder = this.parent().ok_or("no folder")?;
+    Ok(folder.join("callgate"))
+}
+
+fn write(folder: &Path, address: &str, upstream: &str, count: usize) -> Result<(), Failure> {
+    let permits = folder.join("policies").join("permits");
+    fs::create_dir_all(&permits)?;
+    fs::write(permits.join("bench.cedar"), policies(count))?;
+    let token = Digest::of(TOKEN.as_bytes());
+    let configuration = format!(
+        r#"
+[listen]
+address = "{address}"
+[store]
+path = "evidence.db"
+[policies]
+folder = "policies"
+[log]
+filter = "error"
+[servers.bench]
+url = "http://{upstream}/mcp"
+catalog = "atlassian-rovo"
+era = "modern"
+[servers.bench.sites.acme]
+cloud_id = "5f2c9a1e-7b34-4d08-9c61-2ad0e8f3b7c4"
+url = "https://acme.atlassian.net"
+[[danger_static_tokens]]
+name = "bench"
+sha256 = "{token}"
+human = "alice"
+groups = ["engineering"]
+agent = "release-bot"
+class = "automation"
+"#
+    );
+    fs::write(folder.join("callgate.toml"), configuration)?;
+    Ok(())
+}
+
+fn policies(count: usize) -> String {
+    let permit = |index: usize, principal: &str, project: &str| {
+        format!(
+            "@id(\"bench-{index}\")\n@reason(\"measured\")\n@owner(\"bench\")\npermit(principal in {principal}, action in [Action::\"read\", Action::\"write\"], resource in Jira::Project::\"acme/{project}\");\n"
+        )
+    };
+    let mut text = permit(0, "Group::\"engineering\"", "ENG");
+    text.push_str(&permit(1, "AgentClass::\"automation\"", "ENG"));
+    for index in 2..count {
+        text.push_str(&permit(index, &format!("Group::\"team-{}\"", index % 500), &format!("P{index}")));
+    }
+    text
+}
+
+/// The median time of one `fsync` after a write of 4 kB, where the temporary files are.
+pub(crate) fn fsync_us() -> Result<f64, Failure> {
+    let folder = tempfile::tempdir()?;
+    let mut file = File::create(folder.path().join("probe"))?;
+    let mut times = Vec::new();
+    for _ in 0..101 {
+        let begun = Instant::now();
+        file.write_all(&[0; 4096])?;
+        file.sync_data()?;
+        times.push(begun.elapsed());
+    }
+    times.sort_unstable();
+    let median = times.get(times.len() / 2).copied().unwrap_or_default();
+    Ok(median.as_secs_f64() * 1e6)
+}

@@ -1,0 +1,112 @@
+//! The two ends of the comparison: a minimal MCP server, and a forwarder that does not look at what it forwards.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpListener;
+
+use crate::{Failure, say};
+
+/// A list of 98 tools, as long as a real one.
+fn tools() -> String {
+    let tool = |name: &str| {
+        format!(
+            r#"{{"name":"{name}","description":"{}","inputSchema":{{"type":"object","properties":{{"cloudId":{{"type":"string"}},"issueIdOrKey":{{"type":"string"}},"fields":{{"type":"object"}}}},"required":["cloudId","issueIdOrKey"],"additionalProperties":false}}}}"#,
+            "What the tool does, in a few sentences that a model reads. ".repeat(4)
+        )
+    };
+    let mut all: Vec<String> = ["getJiraIssue", "editJiraIssue"].map(tool).into();
+    all.extend((0..96).map(|index| tool(&format!("unclassifiedTool{index}"))));
+    all.join(",")
+}
+
+/// Serves until it is killed; prints its address.
+pub(crate) async fn upstream() -> Result<(), Failure> {
+    let list = Bytes::from(tools());
+    serve(move |request| {
+        let list = list.clone();
+        async move {
+            let listing = request.headers().get("mcp-method").is_some_and(|m| m == "tools/list");
+            let body = request.into_body().collect().await.map(|body| body.to_bytes());
+            let id = body.ok().and_then(|body| id_of(&body)).unwrap_or_else(|| "null".to_owned());
+            let result = if listing {
+                format!(
+                    r#"{{"tools":[{}],"resultType":"complete","ttlMs":0,"cacheScope":"private"}}"#,
+                    String::from_utf8_lossy(&list)
+                )
+            } else {
+                r#"{"content":[{"type":"text","text":"{\"key\":\"ENG-42\",\"summary\":\"The basket is lost\"}"}],"isError":false,"resultType":"complete"}"#.to_owned()
+            };
+            let answer = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#);
+            json(Bytes::from(answer))
+        }
+    })
+    .await
+}
+
+fn id_of(body: &[u8]) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_slice(body).ok()?;
+    value.get("id").map(ToString::to_string)
+}
+
+/// Forwards everything to `to`; prints its address.
+pub(crate) async fn forward(to: &str) -> Result<(), Failure> {
+    let client: Client<HttpConnector, Full<Bytes>> =
+        Client::builder(TokioExecutor::new()).build_http();
+    let to = Arc::new(to.to_owned());
+    serve(move |request| {
+        let (client, to) = (client.clone(), Arc::clone(&to));
+        async move {
+            let (mut head, body) = request.into_parts();
+            let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+            head.uri = Uri::try_from(format!("http://{to}{}", head.uri.path())).unwrap_or_default();
+            let request = Request::from_parts(head, Full::new(body));
+            match client.request(request).await {
+                Ok(response) => {
+                    let (head, body) = response.into_parts();
+                    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+                    Response::from_parts(head, Full::new(body))
+                }
+                Err(_) => Response::default(),
+            }
+        }
+    })
+    .await
+}
+
+async fn serve<F, A>(answer: F) -> Result<(), Failure>
+where
+    F: Fn(Request<Incoming>) -> A + Clone + Send + 'static,
+    A: Future<Output = Response<Full<Bytes>>> + Send,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    say(&listener.local_addr()?.to_string());
+    loop {
+        let (socket, _) = listener.accept().await?;
+        socket.set_nodelay(true)?;
+        let answer = answer.clone();
+        tokio::spawn(async move {
+            let service = service_fn(move |request| {
+                let answer = answer(request);
+                async move { Ok::<_, Infallible>(answer.await) }
+            });
+            // A connection that ends is the end of a measurement.
+            http1::Builder::new().serve_connection(TokioIo::new(socket), service).await.ok();
+        });
+    }
+}
+
+fn json(body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
+    let kind = http::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+    response
+}

@@ -1,0 +1,165 @@
+//! What tools mean: the catalogs, and naming a call by them.
+//!
+//! A catalog is data about one server product. What a tool does is decided by whoever read what it does, never by its
+//! name or by what the server says of it; the server's own hints can only raise a risk ([`raise`]). A tool that no
+//! catalog knows has no meaning and is refused. It must not know policies.
+
+mod assemble;
+mod file;
+mod path;
+mod problem;
+mod rule;
+mod section;
+mod server;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use callgate_model::products::atlassian::SiteMap;
+use callgate_model::vocabulary::{Effect, Operation, Risk, Vocabulary};
+
+pub use path::{Path, Step};
+pub use problem::Problem;
+pub use rule::{Dispatcher, FieldRule, Language, Reading, Source, TargetRule, ToolRule};
+pub use server::{Named, ServerCatalog};
+
+/// The catalogs that are part of the program.
+const SHIPPED: &[(&str, &str)] = &[
+    ("catalogs/atlassian.toml", include_str!("../../../catalogs/atlassian.toml")),
+    ("catalogs/atlassian-rovo.toml", include_str!("../../../catalogs/atlassian-rovo.toml")),
+    ("catalogs/mcp-atlassian.toml", include_str!("../../../catalogs/mcp-atlassian.toml")),
+];
+
+/// All catalogs, checked against each other.
+#[derive(Clone, Debug, Default)]
+pub struct Catalogs {
+    by_name: BTreeMap<String, Arc<Catalog>>,
+    vocabulary: Vocabulary,
+    overrides: Vec<Override>,
+}
+
+/// What one server product's tools mean.
+#[derive(Clone, Debug)]
+struct Catalog {
+    name: String,
+    version: String,
+    tools: BTreeMap<String, Arc<ToolRule>>,
+    dispatchers: BTreeMap<String, Dispatcher>,
+}
+
+/// A tool that a later file gives another meaning than an earlier one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Override {
+    /// The file that does.
+    pub file: String,
+    /// The catalog in which it does.
+    pub catalog: String,
+    /// The tool.
+    pub tool: String,
+}
+
+/// Why a server has no catalog.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ServerCatalogError {
+    /// No such catalog.
+    #[error("server `{server}`: there is no catalog `{catalog}`; there are: {known}")]
+    Unknown {
+        /// The server.
+        server: String,
+        /// What it was given.
+        catalog: String,
+        /// What there is.
+        known: String,
+    },
+    /// Its targets are in sites, and none is configured.
+    #[error(
+        "server `{server}`: the targets of catalog `{catalog}` are in sites; configure at least one"
+    )]
+    NoSites {
+        /// The server.
+        server: String,
+        /// Its catalog.
+        catalog: String,
+    },
+}
+
+impl Catalogs {
+    /// The catalogs in `files`, pairs of a name and a text. Files may use and extend those before them.
+    ///
+    /// # Errors
+    /// Everything that is wrong with any of them.
+    pub fn load(files: &[(&str, &str)]) -> Result<Self, Vec<Problem>> {
+        let report = section::Report::default();
+        let read = files.iter().filter_map(|(name, text)| file::read(&report, name, text));
+        let catalogs = assemble::assemble(read.collect(), &report);
+        let problems = report.into_problems();
+        if problems.is_empty() { Ok(catalogs) } else { Err(problems) }
+    }
+
+    /// The catalogs that are part of the program, and the operator's own.
+    ///
+    /// # Errors
+    /// Everything that is wrong with `extra`.
+    pub fn shipped(extra: &[(&str, &str)]) -> Result<Self, Vec<Problem>> {
+        Self::load(&[SHIPPED, extra].concat())
+    }
+
+    /// Everything that policies can name.
+    #[must_use]
+    pub const fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
+    }
+
+    /// The tools that a later file gave another meaning, for the startup log.
+    #[must_use]
+    pub fn overrides(&self) -> &[Override] {
+        &self.overrides
+    }
+
+    /// The catalog `catalog` for the server `server`, whose targets are in `sites`.
+    ///
+    /// # Errors
+    /// [`ServerCatalogError`] if there is no such catalog or it cannot do without sites.
+    pub fn for_server(
+        &self,
+        server: &str,
+        catalog: &str,
+        sites: SiteMap,
+    ) -> Result<ServerCatalog, ServerCatalogError> {
+        let Some(found) = self.by_name.get(catalog) else {
+            return Err(ServerCatalogError::Unknown {
+                server: server.to_owned(),
+                catalog: catalog.to_owned(),
+                known: self.by_name.keys().cloned().collect::<Vec<_>>().join(", "),
+            });
+        };
+        if sites.is_empty() && found.tools.values().any(|tool| tool.needs_site()) {
+            return Err(ServerCatalogError::NoSites {
+                server: server.to_owned(),
+                catalog: catalog.to_owned(),
+            });
+        }
+        Ok(ServerCatalog::new(Arc::clone(found), sites))
+    }
+}
+
+/// The risk of a call when the server itself says that the tool destroys, or that it does not only read. Hints are not
+/// trusted: they never lower it (T04).
+#[must_use]
+pub fn raise(
+    operation: &Operation,
+    risk: Risk,
+    destructive_hint: Option<bool>,
+    read_only_hint: Option<bool>,
+) -> Risk {
+    let destroys = destructive_hint == Some(true);
+    let floor = match operation.effect {
+        Effect::Read if destroys || read_only_hint == Some(false) => Risk::High,
+        Effect::Write | Effect::Delete | Effect::Admin if destroys => Risk::Medium,
+        Effect::Read | Effect::Write | Effect::Delete | Effect::Admin => Risk::Low,
+    };
+    risk.max(floor)
+}
+
+#[cfg(test)]
+mod tests;

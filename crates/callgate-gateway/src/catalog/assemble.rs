@@ -1,0 +1,287 @@
+//! Files to catalogs: operations, kinds and tools looked up across files, overrides noted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use callgate_model::products::atlassian;
+use callgate_model::vocabulary::{FieldType, Operation, Vocabulary};
+
+use super::file::{CatalogFile, Meaning, ToolEntry};
+use super::problem::nearest;
+use super::rule::{Reading, Source, TargetRule, ToolRule};
+use super::section::Report;
+use super::{Catalog, Catalogs, Override};
+
+const SITE: &str = "Atlassian::Site";
+
+/// The catalogs that `files` make, in their order. Meaningless if anything was reported.
+pub(super) fn assemble(files: Vec<CatalogFile>, report: &Report) -> Catalogs {
+    let mut build = Build { report, catalogs: Catalogs::default(), ignoring_case: BTreeSet::new() };
+    for file in &files {
+        build.declare(file);
+    }
+    build.check_kinds(&files);
+    for file in files {
+        build.add(file);
+    }
+    build.catalogs
+}
+
+struct Build<'a> {
+    report: &'a Report,
+    catalogs: Catalogs,
+    /// The kinds whose ids are the same in any case.
+    ignoring_case: BTreeSet<String>,
+}
+
+impl Build<'_> {
+    /// Takes the kinds and operations of `file` into the vocabulary.
+    fn declare(&mut self, file: &CatalogFile) {
+        let vocabulary = &mut self.catalogs.vocabulary;
+        for (kind, entry) in &file.kinds {
+            let container = entry.container.clone();
+            self.ignoring_case.extend(entry.ignores_case.then(|| kind.clone()));
+            if vocabulary.target_kinds.insert(kind.clone(), container).is_some() {
+                let at = format!("target.{kind:?}");
+                self.report.note(&file.file, at, "another file has this kind".into(), None);
+            }
+        }
+        for (name, operation) in &file.operations {
+            let at = format!("operation.{name:?}");
+            if vocabulary.operations.insert(name.clone(), Arc::new(operation.clone())).is_some() {
+                self.report.note(&file.file, at, "another file has this operation".into(), None);
+            }
+        }
+    }
+
+    fn check_kinds(&self, files: &[CatalogFile]) {
+        let kinds = &self.catalogs.vocabulary.target_kinds;
+        let unknown = |file: &CatalogFile, at: String, kind: &str| {
+            let hint = nearest(kind, kinds.keys().map(String::as_str));
+            self.report.note(&file.file, at, format!("unknown kind `{kind}`"), hint);
+        };
+        for file in files {
+            for (kind, entry) in &file.kinds {
+                let at = format!("target.{kind:?}.in");
+                match &entry.container {
+                    Some(container) if !kinds.contains_key(container) => {
+                        unknown(file, at, container);
+                    }
+                    Some(_) if chain(&self.catalogs.vocabulary, kind).is_none() => {
+                        let message = "contains itself".to_owned();
+                        self.report.note(&file.file, at, message, None);
+                    }
+                    Some(_) | None => {}
+                }
+            }
+            for (name, operation) in &file.operations {
+                for kind in operation.targets.iter().filter(|kind| !kinds.contains_key(*kind)) {
+                    unknown(file, format!("operation.{name:?}.targets"), kind);
+                }
+            }
+        }
+    }
+
+    /// Makes the catalog of `file`.
+    fn add(&mut self, file: CatalogFile) {
+        let mut catalog = self.base(&file);
+        for used in &file.uses {
+            if !self.catalogs.by_name.contains_key(used) {
+                let hint = nearest(used, self.catalogs.by_name.keys().map(String::as_str));
+                self.note(&file, "uses".into(), format!("unknown catalog `{used}`"), hint);
+            }
+        }
+        for name in file.dispatchers.keys().filter(|name| file.tools.contains_key(*name)) {
+            let at = format!("dispatcher.{name}");
+            self.note(&file, at, "a tool has the same name".into(), None);
+        }
+        for name in file.dispatchers.keys().chain(file.tools.keys()) {
+            let tool = catalog.tools.remove(name).is_some();
+            if catalog.dispatchers.remove(name).is_some() || tool {
+                self.override_of(&file, name);
+            }
+        }
+        catalog.dispatchers.extend(file.dispatchers.clone());
+        for (name, entry) in &file.tools {
+            if let Some(rule) = self.tool(&file, entry) {
+                catalog.tools.insert(name.clone(), Arc::new(rule));
+            }
+        }
+        self.catalogs.by_name.insert(file.name, Arc::new(catalog));
+    }
+
+    /// What the catalog of `file` begins with.
+    fn base(&self, file: &CatalogFile) -> Catalog {
+        let catalogs = &self.catalogs.by_name;
+        let fresh = Catalog {
+            name: file.name.clone(),
+            version: file.version.clone(),
+            tools: BTreeMap::new(),
+            dispatchers: BTreeMap::new(),
+        };
+        let Some(base) = &file.extends else {
+            if catalogs.contains_key(&file.name) {
+                let hint =
+                    format!("to add to it or change it, write `extends = \"{}\"`", file.name);
+                let message = format!("there is a catalog `{}` already", file.name);
+                self.note(file, "name".into(), message, Some(hint));
+            }
+            return fresh;
+        };
+        match catalogs.get(base) {
+            Some(base) => Catalog {
+                tools: base.tools.clone(),
+                dispatchers: base.dispatchers.clone(),
+                version: format!("{}+{}", base.version, file.version),
+                ..fresh
+            },
+            None => {
+                let hint = nearest(base, catalogs.keys().map(String::as_str));
+                self.note(file, "extends".into(), format!("unknown catalog `{base}`"), hint);
+                fresh
+            }
+        }
+    }
+
+    fn override_of(&mut self, file: &CatalogFile, tool: &str) {
+        self.catalogs.overrides.push(Override {
+            file: file.file.clone(),
+            catalog: file.name.clone(),
+            tool: tool.to_owned(),
+        });
+    }
+
+    fn tool(&mut self, file: &CatalogFile, entry: &ToolEntry) -> Option<ToolRule> {
+        let operation = match &entry.meaning {
+            Meaning::Own(operation) => {
+                let operation = Arc::new(operation.as_ref().clone());
+                let known = &mut self.catalogs.vocabulary.operations;
+                known.insert(operation.name.clone(), Arc::clone(&operation));
+                operation
+            }
+            Meaning::Named { operation, .. } => self.operation(file, entry, operation)?,
+        };
+        let risk = match entry.meaning {
+            Meaning::Named { risk: Some(risk), .. } if risk < operation.risk => {
+                let hint = format!("`{}` is {}", operation.name, operation.risk.as_str());
+                let at = format!("{}.risk", entry.at);
+                self.note(file, at, "a tool can only raise the risk".into(), Some(hint));
+                operation.risk
+            }
+            Meaning::Named { risk, .. } => risk.unwrap_or(operation.risk),
+            Meaning::Own(_) => operation.risk,
+        };
+        self.check_fields(file, entry, &operation);
+        let targets: Vec<TargetRule> = entry
+            .targets
+            .iter()
+            .filter_map(|(at, rule)| self.target(file, at, rule, &operation))
+            .collect();
+        Some(ToolRule { operation, risk, targets, fields: entry.fields.clone() })
+    }
+
+    /// The operation that `entry` names.
+    fn operation(
+        &self,
+        file: &CatalogFile,
+        entry: &ToolEntry,
+        name: &str,
+    ) -> Option<Arc<Operation>> {
+        let known = &self.catalogs.vocabulary.operations;
+        let found = known.get(name).cloned();
+        if found.is_none() {
+            let hint = nearest(name, known.keys().map(String::as_str));
+            let at = format!("{}.operation", entry.at);
+            self.note(file, at, format!("unknown operation `{name}`"), hint);
+        }
+        found
+    }
+
+    fn check_fields(&self, file: &CatalogFile, entry: &ToolEntry, operation: &Operation) {
+        for (name, rule) in &entry.fields {
+            let at = format!("{}.fields.{name}", entry.at);
+            let Some(field) = operation.fields.get(name) else {
+                let hint = nearest(name, operation.fields.keys().map(String::as_str));
+                let message = format!("`{}` has no field `{name}`", operation.name);
+                self.note(file, at, message, hint);
+                continue;
+            };
+            let fits = match field {
+                FieldType::Text => rule.reading == Reading::Value && rule.split.is_none(),
+                FieldType::Flag => matches!(rule.reading, Reading::Value | Reading::Present),
+                FieldType::Count => matches!(rule.reading, Reading::Value | Reading::Count),
+                FieldType::Names => matches!(rule.reading, Reading::Value | Reading::Keys),
+            };
+            if !fits {
+                let message = format!("cannot be read so: the field is of type {}", field.as_str());
+                self.note(file, at, message, None);
+            }
+        }
+    }
+
+    /// The rule with its containers, if it fits its operation.
+    fn target(
+        &self,
+        file: &CatalogFile,
+        at: &str,
+        rule: &TargetRule,
+        operation: &Operation,
+    ) -> Option<TargetRule> {
+        let kinds = &self.catalogs.vocabulary.target_kinds;
+        let Some(containers) = chain(&self.catalogs.vocabulary, &rule.kind) else {
+            let hint = nearest(&rule.kind, kinds.keys().map(String::as_str));
+            self.note(file, format!("{at}.kind"), format!("unknown kind `{}`", rule.kind), hint);
+            return None;
+        };
+        let mut needed = vec![rule.kind.as_str()];
+        needed.extend(rule.or_site.then_some(SITE));
+        for kind in needed {
+            if !operation.targets.iter().any(|known| known == kind) {
+                let message = format!("`{}` has no targets of kind `{kind}`", operation.name);
+                let hint = Some(format!("it has {}", operation.targets.join(", ")));
+                self.note(file, format!("{at}.kind"), message, hint);
+            }
+        }
+        if let Some(message) = misfit(rule, &containers) {
+            self.note(file, at.to_owned(), message, None);
+        }
+        let outermost_first = containers.iter().rev().chain([&rule.kind]);
+        let ignores_case = outermost_first.map(|kind| self.ignoring_case.contains(kind)).collect();
+        Some(TargetRule { containers, ignores_case, ..rule.clone() })
+    }
+
+    fn note(&self, file: &CatalogFile, at: String, message: String, hint: Option<String>) {
+        self.report.note(&file.file, at, message, hint);
+    }
+}
+
+/// Why the ids of `rule` cannot be those of its kind.
+fn misfit(rule: &TargetRule, containers: &[String]) -> Option<String> {
+    match &rule.source {
+        Source::Constant(_) if !containers.is_empty() => {
+            Some(format!("`id` is for kinds in no other: `{}` is in {containers:?}", rule.kind))
+        }
+        Source::Ids { alternatives, .. } => {
+            let in_site = containers.last().is_some_and(|outermost| outermost == SITE);
+            let wanted =
+                if in_site && atlassian::knows(&rule.kind) { 1 } else { containers.len() + 1 };
+            let other = alternatives.iter().map(Vec::len).find(|parts| *parts != wanted)?;
+            Some(format!("an id of `{}` has {wanted} parts, not {other}", rule.kind))
+        }
+        Source::Constant(_) | Source::WholeSite | Source::Query { .. } => None,
+    }
+}
+
+/// The kinds that contain `kind`, innermost first. None if it is unknown or contains itself.
+fn chain(vocabulary: &Vocabulary, kind: &str) -> Option<Vec<String>> {
+    let mut containers = Vec::new();
+    let mut inner = vocabulary.target_kinds.get(kind)?;
+    while let Some(container) = inner {
+        if containers.contains(container) || container == kind {
+            return None;
+        }
+        containers.push(container.clone());
+        inner = vocabulary.target_kinds.get(container)?;
+    }
+    Some(containers)
+}

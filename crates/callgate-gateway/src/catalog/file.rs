@@ -1,0 +1,233 @@
+//! One catalog file, read and checked as far as it can be without the others.
+
+mod tool;
+
+use std::collections::BTreeMap;
+
+use callgate_model::vocabulary::{Effect, FieldType, Operation, Reversibility, Risk};
+
+use super::path::Path;
+use super::rule::{Dispatcher, FieldRule, TargetRule};
+use super::section::{Report, Section};
+
+/// The format this program reads.
+const FORMAT: i64 = 1;
+
+/// What a file says.
+#[derive(Debug, Default)]
+pub(super) struct CatalogFile {
+    pub(super) file: String,
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) uses: Vec<String>,
+    pub(super) extends: Option<String>,
+    pub(super) kinds: BTreeMap<String, KindEntry>,
+    pub(super) operations: BTreeMap<String, Operation>,
+    pub(super) tools: BTreeMap<String, ToolEntry>,
+    pub(super) dispatchers: BTreeMap<String, Dispatcher>,
+}
+
+/// A kind of target.
+#[derive(Clone, Debug)]
+pub(super) struct KindEntry {
+    pub(super) container: Option<String>,
+    /// Whether `Acme` and `acme` are the same.
+    pub(super) ignores_case: bool,
+}
+
+/// A tool, its operation not yet looked up.
+#[derive(Clone, Debug)]
+pub(super) struct ToolEntry {
+    pub(super) meaning: Meaning,
+    /// Each with its place in the file.
+    pub(super) targets: Vec<(String, TargetRule)>,
+    pub(super) fields: BTreeMap<String, FieldRule>,
+    /// Its place in the file.
+    pub(super) at: String,
+}
+
+/// What a tool says of its operation.
+#[derive(Clone, Debug)]
+pub(super) enum Meaning {
+    /// It has a name, and perhaps a higher risk for this tool.
+    Named { operation: String, risk: Option<Risk> },
+    /// The tool is its own operation.
+    Own(Box<Operation>),
+}
+
+/// Reads the text of `file`.
+pub(super) fn read(report: &Report, file: &str, text: &str) -> Option<CatalogFile> {
+    let table = match toml::from_str::<toml::Table>(text) {
+        Ok(table) => table,
+        Err(error) => {
+            report.note(file, String::new(), error.to_string().trim_end().to_owned(), None);
+            return None;
+        }
+    };
+    let top = Section::whole(report, file, &table);
+    top.only(&[
+        "about",
+        "dispatcher",
+        "extends",
+        "format",
+        "name",
+        "operation",
+        "site",
+        "target",
+        "tool",
+        "uses",
+        "version",
+    ]);
+    if table.get("format").and_then(toml::Value::as_integer) != Some(FORMAT) {
+        top.fault("format", "unknown format", Some(format!("write `format = {FORMAT}`")));
+    }
+    let name = top.required_text("name").unwrap_or_default();
+    if !is_name(name, "-") {
+        top.fault("name", "a name is lower-case letters, digits and `-`", None);
+    }
+    let _about = top.text("about");
+    let site = top.text("site").and_then(|text| path(&top, "site", text));
+    Some(CatalogFile {
+        file: file.to_owned(),
+        name: name.to_owned(),
+        version: top.required_text("version").unwrap_or_default().to_owned(),
+        uses: top.texts("uses").into_iter().map(str::to_owned).collect(),
+        extends: top.text("extends").map(str::to_owned),
+        kinds: top.tables("target").into_iter().map(|(name, at)| kind(name, &at)).collect(),
+        operations: top
+            .tables("operation")
+            .into_iter()
+            .filter_map(|(name, at)| Some((name.to_owned(), operation(name, &at)?)))
+            .collect(),
+        tools: top
+            .tables("tool")
+            .into_iter()
+            .filter_map(|(tool, at)| {
+                Some((tool.to_owned(), tool::entry(name, tool, &at, site.as_ref())?))
+            })
+            .collect(),
+        dispatchers: top
+            .tables("dispatcher")
+            .into_iter()
+            .filter_map(|(name, at)| Some((name.to_owned(), dispatcher(&at)?)))
+            .collect(),
+    })
+}
+
+fn kind(name: &str, at: &Section<'_>) -> (String, KindEntry) {
+    at.only(&["case", "in"]);
+    let part = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_uppercase())
+            && part.bytes().all(|b| b.is_ascii_alphanumeric())
+    };
+    if !name.split_once("::").is_some_and(|(product, noun)| part(product) && part(noun)) {
+        at.fault("", "a kind is `Product::Noun`", None);
+    }
+    let ignores_case = at.word("case", &[("ignored", true)]).unwrap_or_default();
+    (name.to_owned(), KindEntry { container: at.text("in").map(str::to_owned), ignores_case })
+}
+
+fn operation(name: &str, at: &Section<'_>) -> Option<Operation> {
+    /// First words that policies know as groups of another sort.
+    const TAKEN: &[&str] = &["admin", "delete", "mutate", "read", "risk", "write"];
+    at.only(&["effect", "fields", "reversibility", "risk", "targets", "title"]);
+    let mut words = name.split('.');
+    if words.clone().count() < 2 || !words.clone().all(|word| is_name(word, "_")) {
+        at.fault("", "an operation is `product.noun.verb`, in lower case", None);
+    }
+    if words.next().is_some_and(|first| TAKEN.contains(&first)) {
+        at.fault("", "the first word of an operation cannot be that of an action group", None);
+    }
+    let mut targets: Vec<String> = at.texts("targets").into_iter().map(str::to_owned).collect();
+    targets.sort();
+    let fields = at.table("fields").map(|fields| field_types(&fields)).unwrap_or_default();
+    with_effect(name.to_owned(), at, targets, fields)
+}
+
+fn field_types(at: &Section<'_>) -> BTreeMap<String, FieldType> {
+    let mut types = BTreeMap::new();
+    for name in at.keys() {
+        if !is_name(name, "_") {
+            at.fault(name, "a field is lower-case letters, digits and `_`", None);
+        }
+        if let Some(field) = at.word(name, &words(FieldType::ALL, FieldType::as_str)) {
+            types.insert(name.to_owned(), field);
+        }
+    }
+    types
+}
+
+/// The operation `name`, whose effect, risk, reversibility and title are at `at`.
+fn with_effect(
+    name: String,
+    at: &Section<'_>,
+    targets: Vec<String>,
+    fields: BTreeMap<String, FieldType>,
+) -> Option<Operation> {
+    let title = at.required_text("title").unwrap_or_default().to_owned();
+    let effect = at.required_word("effect", &words(Effect::ALL, Effect::as_str));
+    let risk = at.required_word("risk", &words(Risk::ALL, Risk::as_str));
+    let reversibility =
+        at.required_word("reversibility", &words(Reversibility::ALL, Reversibility::as_str));
+    Some(Operation {
+        name,
+        title,
+        effect: effect?,
+        risk: risk?,
+        reversibility: reversibility?,
+        targets,
+        fields,
+    })
+}
+
+fn dispatcher(at: &Section<'_>) -> Option<Dispatcher> {
+    at.only(&["arguments", "effects", "ignored", "name", "site"]);
+    let effects = words(Effect::ALL, Effect::as_str);
+    let effects: Vec<Effect> = at
+        .texts("effects")
+        .into_iter()
+        .filter_map(|word| at.lookup("effects", word, &effects))
+        .collect();
+    if !at.has("effects") {
+        at.fault("", "`effects` is missing", None);
+    }
+    let argument = |key, text| {
+        let path = path(at, key, text)?;
+        if path.single().is_none() {
+            at.fault(key, "must be one argument, as `/name`", None);
+        }
+        path.single().map(str::to_owned)
+    };
+    let name = at.required_text("name").and_then(|text| argument("name", text));
+    let arguments = at.required_text("arguments").and_then(|text| argument("arguments", text));
+    let site = at.text("site").and_then(|text| argument("site", text));
+    let ignored = at.texts("ignored").into_iter().filter_map(|text| argument("ignored", text));
+    Some(Dispatcher {
+        ignored: ignored.collect(),
+        name: name?,
+        arguments: arguments?,
+        site,
+        effects,
+    })
+}
+
+fn path(at: &Section<'_>, key: &str, text: &str) -> Option<Path> {
+    match Path::parse(text) {
+        Ok(path) => Some(path),
+        Err(why) => {
+            at.fault(key, format!("`{text}` is no path: {why}"), None);
+            None
+        }
+    }
+}
+
+fn words<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Vec<(&'static str, T)> {
+    all.iter().map(|value| (name(*value), *value)).collect()
+}
+
+fn is_name(text: &str, joint: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || joint.as_bytes().contains(&b))
+}

@@ -1,0 +1,144 @@
+//! The rules of one tool, as `locate` follows them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use callgate_model::vocabulary::{Effect, Operation, Risk};
+
+use super::path::Path;
+
+/// What a catalog says about one tool.
+#[derive(Clone, Debug)]
+pub struct ToolRule {
+    /// What it means.
+    pub operation: Arc<Operation>,
+    /// The operation's risk, or more.
+    pub risk: Risk,
+    /// Where its targets are.
+    pub targets: Vec<TargetRule>,
+    /// Where its fields are.
+    pub fields: BTreeMap<String, FieldRule>,
+}
+
+/// Where targets of one kind are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetRule {
+    /// Their kind.
+    pub kind: String,
+    /// The kinds that contain it, innermost first.
+    pub containers: Vec<String>,
+    /// For each part of an id, outermost first, whether it is the same in any case.
+    pub ignores_case: Vec<bool>,
+    /// Where their ids are.
+    pub source: Source,
+    /// The argument that names the site.
+    pub site: Option<Path>,
+    /// Whether it may be absent without being missed.
+    pub optional: bool,
+    /// Whether the whole site is the target if it is absent.
+    pub or_site: bool,
+}
+
+/// Where ids are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The site itself is the target.
+    WholeSite,
+    /// Always the same id.
+    Constant(String),
+    /// In the arguments. Each alternative that is present gives targets; its paths are the parts of one id.
+    Ids {
+        /// At least one.
+        alternatives: Vec<Vec<Path>>,
+        /// What separates several ids in one string.
+        split: Option<char>,
+    },
+    /// Whatever a query finds.
+    Query {
+        /// Where the query is.
+        path: Path,
+        /// What it is written in.
+        language: Language,
+    },
+}
+
+/// What a query is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// Jira's.
+    Jql,
+    /// Confluence's.
+    Cql,
+    /// Free text, which has no bounds.
+    Text,
+}
+
+/// Where a field is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldRule {
+    /// Everywhere it can be.
+    pub paths: Vec<Path>,
+    /// What of it is taken.
+    pub reading: Reading,
+    /// What separates several in one string.
+    pub split: Option<char>,
+}
+
+/// What of a value is taken for a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// The value.
+    Value,
+    /// The names of its members.
+    Keys,
+    /// How many there are.
+    Count,
+    /// Whether there is one.
+    Present,
+}
+
+/// A tool that runs another one, which its arguments name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dispatcher {
+    /// The argument with the name of the tool.
+    pub name: String,
+    /// The argument with the tool's arguments.
+    pub arguments: String,
+    /// The argument with the site, which the tool takes under the same name.
+    pub site: Option<String>,
+    /// Arguments that mean nothing.
+    pub ignored: Vec<String>,
+    /// What tools run through it may do.
+    pub effects: Vec<Effect>,
+}
+
+impl ToolRule {
+    /// The names of the arguments that its rules look at.
+    #[cfg(test)]
+    pub(crate) fn arguments(&self) -> impl Iterator<Item = &str> {
+        let of_targets = self.targets.iter().flat_map(|rule| match &rule.source {
+            Source::Ids { alternatives, .. } => alternatives.iter().flatten().collect(),
+            Source::Query { path, .. } => vec![path],
+            Source::WholeSite | Source::Constant(_) => Vec::new(),
+        });
+        of_targets.chain(self.fields.values().flat_map(|field| &field.paths)).filter_map(|path| {
+            match path.steps().first() {
+                Some(super::path::Step::Member(name)) => Some(name.as_str()),
+                Some(_) | None => None,
+            }
+        })
+    }
+
+    pub(super) fn needs_site(&self) -> bool {
+        self.targets.iter().any(TargetRule::is_in_site)
+    }
+}
+
+impl TargetRule {
+    /// Whether its targets are in a site.
+    #[must_use]
+    pub fn is_in_site(&self) -> bool {
+        const SITE: &str = "Atlassian::Site";
+        self.kind == SITE || self.containers.last().is_some_and(|outermost| outermost == SITE)
+    }
+}

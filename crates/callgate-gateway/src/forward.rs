@@ -1,0 +1,81 @@
+//! Sending a permitted call, and what came of it. Consumes the permit; there is no other way to a server's tools.
+
+use callgate_mcp::inbound::TraceContext;
+use callgate_mcp::upstream::{Answer, CallError, CallErrorKind, OutgoingCall, SessionKey};
+use callgate_model::evidence::Outcome;
+use callgate_model::json::{Json, Object};
+use callgate_model::vocabulary::Effect;
+
+use crate::evidence::{OpenEvidence, Permit};
+use crate::server::Server;
+
+/// What accompanies a call on its way.
+#[derive(Debug)]
+pub struct Way {
+    /// The caller's own upstream session.
+    pub key: SessionKey,
+    /// The client's trace.
+    pub trace: TraceContext,
+    /// Whether the client wants to hear of progress.
+    pub progress: bool,
+    /// The tool's input schema, for the headers that mirror arguments.
+    pub input_schema: Json,
+}
+
+/// Sends the call.
+///
+/// # Errors
+/// [`CallError`]; it tells whether the call may have reached the server.
+pub async fn forward(
+    permit: Permit,
+    evidence: &mut OpenEvidence,
+    server: &Server,
+    way: &Way,
+    on_progress: impl FnMut(Object) + Send,
+) -> Result<Answer, CallError> {
+    let (_, call) = permit.spend();
+    evidence.dispatched();
+    server
+        .upstream
+        .call_tool(
+            OutgoingCall {
+                key: &way.key,
+                credential: server.credential(),
+                name: &call.tool,
+                arguments: &call.arguments,
+                trace: &way.trace,
+                progress: way.progress,
+                input_schema: Some(&way.input_schema),
+            },
+            on_progress,
+        )
+        .await
+}
+
+/// What the answer says of the effect.
+#[must_use]
+pub fn outcome_of(answer: &Result<Answer, CallError>, effect: Effect) -> Outcome {
+    match answer {
+        Ok(Answer::Result { is_error: false, .. }) => Outcome::Succeeded,
+        Ok(Answer::Result { is_error: true, .. }) => Outcome::ToolError,
+        Ok(Answer::RpcError { .. }) => Outcome::UpstreamError,
+        Err(error) if !error.sent => Outcome::NotDispatched,
+        Err(error) => match error.kind {
+            CallErrorKind::Timeout => Outcome::TimedOut,
+            // The server refused before it did anything.
+            CallErrorKind::Unauthorized => Outcome::UpstreamError,
+            CallErrorKind::Connect(_)
+            | CallErrorKind::NotMcp(_)
+            | CallErrorKind::Status(_)
+            | CallErrorKind::TooLarge
+                if effect == Effect::Read =>
+            {
+                Outcome::UpstreamError
+            }
+            CallErrorKind::Connect(_)
+            | CallErrorKind::NotMcp(_)
+            | CallErrorKind::Status(_)
+            | CallErrorKind::TooLarge => Outcome::Indeterminate,
+        },
+    }
+}

@@ -1,0 +1,223 @@
+//! Who is asking: from a credential to a caller. There is no default identity, and no way in without a credential.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use callgate_mcp::http::HeaderMap;
+use callgate_model::caller::{
+    Accountable, AccountableKind, Agent, Assurance, Caller, Client, Credential, CredentialKind,
+    Identity, Workflow,
+};
+use callgate_model::digest::Digest;
+use callgate_model::json::Json;
+use callgate_model::reason::Reason;
+use callgate_policy::PreparedCaller;
+use serde::Deserialize;
+
+/// A caller whose credential was accepted, with what every one of its calls needs.
+#[derive(Debug)]
+pub struct Identified {
+    /// The chain, ready for the policy.
+    pub caller: PreparedCaller,
+    /// The chain, ready for the record.
+    pub record: Arc<Json>,
+    /// Tells callers apart: sessions and upstream sessions are bound to it.
+    pub key: Digest,
+}
+
+/// The credentials this gateway accepts.
+#[derive(Debug, Default)]
+pub struct Identities {
+    by_token: HashMap<Digest, Arc<Identified>>,
+}
+
+impl Identities {
+    /// Static development tokens. Each chain's `credential.digest` is the SHA-256 of its token.
+    #[must_use]
+    pub fn new(chains: Vec<Caller>) -> Self {
+        let by_token = chains
+            .into_iter()
+            .map(|caller| {
+                let record = Arc::new(caller.to_json());
+                let key = caller.credential.digest;
+                (key, Arc::new(Identified { caller: PreparedCaller::new(caller), record, key }))
+            })
+            .collect();
+        Self { by_token }
+    }
+
+    /// The caller who presents these headers.
+    ///
+    /// The token is compared by its digest, so the time taken says nothing about how much of it was right.
+    ///
+    /// # Errors
+    /// [`Reason::Unauthenticated`] for anything but one valid bearer token (RFC 6750 §2.1).
+    pub fn identify(&self, headers: &HeaderMap) -> Result<Arc<Identified>, Reason> {
+        let mut presented = headers.get_all("authorization").iter();
+        let (Some(header), None) = (presented.next(), presented.next()) else {
+            return Err(Reason::Unauthenticated);
+        };
+        let token = header
+            .to_str()
+            .ok()
+            .and_then(|text| text.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, token)| token.trim_matches(' '))
+            .filter(|token| !token.is_empty())
+            .ok_or(Reason::Unauthenticated)?;
+        self.by_token.get(&Digest::of(token.as_bytes())).cloned().ok_or(Reason::Unauthenticated)
+    }
+}
+
+/// A chain as an operator writes it, in the configuration and in decision cases.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChainSpec {
+    /// The delegating human. Either this or `service_account`.
+    pub human: Option<String>,
+    /// The service account that answers, if there is no human.
+    pub service_account: Option<String>,
+    /// The groups of the human or service account.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// The agent; without one, the human uses a client directly.
+    pub agent: Option<String>,
+    /// The agent's class.
+    pub class: Option<String>,
+    /// The client software.
+    #[serde(default = "unnamed")]
+    pub client: String,
+    /// The workflow run every call of this credential belongs to.
+    pub workflow: Option<String>,
+}
+
+fn unnamed() -> String {
+    "unnamed".to_owned()
+}
+
+impl ChainSpec {
+    /// How an operator would write a configured caller.
+    #[must_use]
+    pub fn of(caller: &Caller) -> Self {
+        let accountable = &caller.accountable;
+        let subject = Some(accountable.identity.to_string());
+        let (human, service_account) = match accountable.kind {
+            AccountableKind::Human => (subject, None),
+            AccountableKind::ServiceAccount => (None, subject),
+        };
+        Self {
+            human,
+            service_account,
+            groups: accountable.groups.clone(),
+            agent: caller.agent.as_ref().map(|agent| agent.identity.to_string()),
+            class: caller.agent.as_ref().and_then(|agent| agent.class.clone()),
+            client: caller.client.name.clone(),
+            workflow: caller.workflow.as_ref().map(|workflow| workflow.run.clone()),
+        }
+    }
+
+    /// The caller who presents the token of this digest.
+    ///
+    /// # Errors
+    /// What is missing or ambiguous in the chain.
+    pub fn to_caller(&self, token: Digest) -> Result<Caller, String> {
+        let (kind, subject) = match (&self.human, &self.service_account) {
+            (Some(human), None) => (AccountableKind::Human, human),
+            (None, Some(service)) => (AccountableKind::ServiceAccount, service),
+            (None, None) => return Err("name a `human` or a `service_account`".to_owned()),
+            (Some(_), Some(_)) => {
+                return Err("name a `human` or a `service_account`, not both".to_owned());
+            }
+        };
+        if self.class.is_some() && self.agent.is_none() {
+            return Err("a `class` belongs to an `agent`".to_owned());
+        }
+        let agent = self.agent.as_ref().map(|agent| {
+            Ok::<_, String>(Agent {
+                identity: configured(agent)?,
+                class: self.class.clone(),
+                assurance: Assurance::Configured,
+            })
+        });
+        Ok(Caller {
+            accountable: Accountable {
+                kind,
+                identity: configured(subject)?,
+                groups: self.groups.clone(),
+                assurance: Assurance::Configured,
+            },
+            agent: agent.transpose()?,
+            actors: Vec::new(),
+            client: Client { name: self.client.clone(), assurance: Assurance::Configured },
+            credential: Credential {
+                kind: CredentialKind::StaticToken,
+                digest: token,
+                issued: None,
+                expires: None,
+            },
+            workflow: self
+                .workflow
+                .clone()
+                .map(|run| Workflow { run, assurance: Assurance::Configured }),
+        })
+    }
+}
+
+/// A configured subject has no slash: `issuer/subject` is how identities of an issuer are written.
+fn configured(subject: &str) -> Result<Identity, String> {
+    if subject.is_empty() || subject.contains('/') {
+        return Err(format!("`{subject}` is empty or has a slash"));
+    }
+    Ok(Identity { issuer: None, subject: subject.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identities() -> Identities {
+        let spec = ChainSpec { human: Some("alice".into()), ..ChainSpec::default() };
+        Identities::new(vec![spec.to_caller(Digest::of(b"right")).unwrap()])
+    }
+
+    #[test]
+    fn i5_only_one_valid_bearer_token_is_a_credential() {
+        let identities = identities();
+        let identify = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append("authorization", value.parse().unwrap());
+            }
+            identities.identify(&headers).is_ok()
+        };
+        assert!(identify(&["Bearer right"]) && identify(&["bearer right"]));
+        for refused in [
+            &[][..],
+            &["Bearer wrong"],
+            &["right"],
+            &["Basic right"],
+            &["Bearer "],
+            &["Bearer right right"],
+            &["Bearer right", "Bearer right"],
+            &["Bearer right", "Bearer wrong"],
+        ] {
+            assert!(!identify(refused), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_chain_must_be_complete() {
+        let chain = |human: Option<&str>, service: Option<&str>, class: Option<&str>| {
+            let spec = ChainSpec {
+                human: human.map(Into::into),
+                service_account: service.map(Into::into),
+                class: class.map(Into::into),
+                ..ChainSpec::default()
+            };
+            spec.to_caller(Digest::default()).is_ok()
+        };
+        assert!(chain(Some("a"), None, None) && chain(None, Some("ci"), None));
+        assert!(!chain(None, None, None) && !chain(Some("a"), Some("ci"), None));
+        assert!(!chain(Some("okta/a"), None, None) && !chain(Some("a"), None, Some("x")));
+    }
+}

@@ -1,0 +1,280 @@
+//! What a call touches: from arguments to targets and fields, by the rules of the catalog.
+//!
+//! Nothing is guessed. An argument that is absent, of another type or in a spelling that is not certainly one thing
+//! gives an unresolved target, which policies can see. It must not know policies, nor servers.
+
+mod project;
+mod select;
+
+use std::collections::BTreeMap;
+
+use callgate_model::json::{Json, Object};
+use callgate_model::products::atlassian::{self, Site};
+use callgate_model::reason::Reason;
+use callgate_model::target::{Obstacle, Resource, Target};
+use callgate_model::vocabulary::FieldValue;
+
+use crate::catalog::{Named, Path, ServerCatalog, Source, TargetRule};
+use select::{Leaf, walk};
+
+/// Most different targets that one call may have.
+pub const TARGETS_MAX: usize = 100;
+
+impl ServerCatalog {
+    /// Everything that the call `named` with the arguments `effective` touches. Never empty.
+    ///
+    /// # Errors
+    /// [`Reason::TooManyTargets`].
+    pub fn locate(&self, named: &Named, effective: &Object) -> Result<Vec<Target>, Reason> {
+        let mut targets = Targets::default();
+        for rule in &named.rule.targets {
+            let place = Place { rule, site: self.site(rule, effective) };
+            place.locate(effective, &mut targets)?;
+        }
+        let kind = named.operation.targets.first().map_or("", String::as_str);
+        for (name, rule) in &named.rule.fields {
+            if let Some(field) = named.operation.fields.get(name)
+                && !project::project(rule, *field, effective).is_readable
+            {
+                // Policies would see the field as absent, and the server may not.
+                let obstacle = Obstacle::UnknownForm;
+                targets.add(Target::unresolved(kind, "", obstacle, &format!("field {name}")))?;
+            }
+        }
+        if targets.0.is_empty() {
+            let site = self.sites.default_site();
+            targets.add(match site {
+                Some(site) if named.rule.targets.is_empty() => atlassian::site_target(site),
+                _ => {
+                    let site = site.map_or("", Site::alias);
+                    Target::unresolved(kind, site, Obstacle::Missing, "")
+                }
+            })?;
+        }
+        Ok(targets.0)
+    }
+
+    /// Every field of the operation, as the arguments `effective` give it.
+    #[must_use]
+    pub fn fields(&self, named: &Named, effective: &Object) -> BTreeMap<String, FieldValue> {
+        let value = |(name, field): (&String, &_)| {
+            let rule = named.rule.fields.get(name);
+            let value = rule.map(|rule| project::project(rule, *field, effective).value);
+            (name.clone(), value.unwrap_or_else(|| field.absent()))
+        };
+        named.operation.fields.iter().map(value).collect()
+    }
+
+    /// The site that a call means, or why it is not known and what the call said.
+    fn site(&self, rule: &TargetRule, arguments: &Object) -> Result<&Site, (Obstacle, String)> {
+        let missing = || (Obstacle::Missing, String::new());
+        let Some(path) = &rule.site else { return self.sites.default_site().ok_or_else(missing) };
+        let mut site = Err(missing());
+        walk(path, arguments, &mut |leaf| match leaf {
+            Leaf::Absent => site = self.sites.default_site().ok_or_else(missing),
+            Leaf::Found(Json::String(text)) => {
+                site = self.sites.resolve(text).map_err(|obstacle| (obstacle, text.clone()));
+            }
+            Leaf::Found(_) | Leaf::Unreadable => {}
+        });
+        site
+    }
+}
+
+/// Different targets, in the order in which they were found.
+#[derive(Default)]
+struct Targets(Vec<Target>);
+
+impl Targets {
+    fn add(&mut self, target: Target) -> Result<(), Reason> {
+        if self.0.contains(&target) {
+            return Ok(());
+        }
+        if self.0.len() >= TARGETS_MAX {
+            return Err(Reason::TooManyTargets);
+        }
+        self.0.push(target);
+        Ok(())
+    }
+}
+
+/// One rule in one call.
+struct Place<'a> {
+    rule: &'a TargetRule,
+    site: Result<&'a Site, (Obstacle, String)>,
+}
+
+impl Place<'_> {
+    fn locate(&self, arguments: &Object, targets: &mut Targets) -> Result<(), Reason> {
+        match &self.rule.source {
+            Source::WholeSite => targets.add(self.whole_site()),
+            Source::Constant(id) => {
+                let resource = Resource::new(self.rule.kind.as_str(), id.as_str());
+                targets.add(Target::located(resource, Vec::new()))
+            }
+            Source::Query { path, .. } => {
+                let mut query = String::new();
+                walk(path, arguments, &mut |leaf| match leaf {
+                    Leaf::Found(Json::String(text)) => query.clone_from(text),
+                    Leaf::Found(other) => query = other.to_text(),
+                    Leaf::Absent | Leaf::Unreadable => {}
+                });
+                targets.add(self.unresolved(Obstacle::Query, &query))
+            }
+            Source::Ids { alternatives, split } => {
+                let mut found = false;
+                for paths in alternatives {
+                    found |= match paths.as_slice() {
+                        [path] => self.each_id(path, *split, arguments, targets)?,
+                        paths => self.composite(paths, arguments, targets)?,
+                    };
+                }
+                match (found, self.rule.optional, self.rule.or_site) {
+                    (true, _, _) | (false, true, _) => Ok(()),
+                    (false, false, true) => targets.add(self.whole_site()),
+                    (false, false, false) => targets.add(self.unresolved(Obstacle::Missing, "")),
+                }
+            }
+        }
+    }
+
+    /// Adds every id at `path`, and says whether anything was there.
+    fn each_id(
+        &self,
+        path: &Path,
+        split: Option<char>,
+        arguments: &Object,
+        targets: &mut Targets,
+    ) -> Result<bool, Reason> {
+        let mut found = false;
+        let mut added = Ok(());
+        let mut add = |target| {
+            if added.is_ok() {
+                added = targets.add(target);
+            }
+        };
+        walk(path, arguments, &mut |leaf| {
+            let spelled = match leaf {
+                Leaf::Absent if path.is_plural() && !self.rule.optional => None,
+                Leaf::Absent => return,
+                Leaf::Found(value) => spelling(value),
+                Leaf::Unreadable => None,
+            };
+            found = true;
+            match (spelled, split) {
+                (None, _) => add(self.unresolved(Obstacle::Missing, &path.to_string())),
+                (Some(ids), Some(separator)) => {
+                    // Servers trim blanks around the elements of such lists.
+                    ids.split(separator).for_each(|id| add(self.id(&[id.trim_matches(' ')])));
+                }
+                (Some(id), None) => add(self.id(&[id])),
+            }
+        });
+        added.map(|()| found)
+    }
+
+    /// Adds the one id whose parts are at `paths`, and says whether any part was there.
+    fn composite(
+        &self,
+        paths: &[Path],
+        arguments: &Object,
+        targets: &mut Targets,
+    ) -> Result<bool, Reason> {
+        let mut parts: Vec<String> = Vec::new();
+        let mut unreadable = false;
+        for path in paths {
+            walk(path, arguments, &mut |leaf| match leaf {
+                Leaf::Absent => {}
+                Leaf::Found(value) => match spelling(value) {
+                    Some(part) => parts.push(part.to_owned()),
+                    None => unreadable = true,
+                },
+                Leaf::Unreadable => unreadable = true,
+            });
+        }
+        if parts.is_empty() && !unreadable {
+            return Ok(false);
+        }
+        let spelled: Vec<&str> = parts.iter().map(String::as_str).collect();
+        targets.add(if unreadable || parts.len() < paths.len() {
+            self.unresolved(Obstacle::Missing, &spelled.join("/"))
+        } else {
+            self.id(&spelled)
+        })?;
+        Ok(true)
+    }
+
+    /// The target that `parts` spell.
+    fn id(&self, parts: &[&str]) -> Target {
+        let kind = self.rule.kind.as_str();
+        if self.rule.is_in_site() && atlassian::knows(kind) {
+            match self.site {
+                Ok(site) => atlassian::locate(kind, parts, site),
+                Err(_) => self.unresolved(Obstacle::Missing, &parts.join("/")),
+            }
+        } else if atlassian::knows(kind) {
+            atlassian::locate_in_bitbucket(kind, parts)
+        } else {
+            self.plain_id(parts)
+        }
+    }
+
+    /// An id of a product that is not known: its parts as they are, if they are plain; containers by the first parts.
+    fn plain_id(&self, parts: &[&str]) -> Target {
+        let plain = |part: &&str| {
+            (1..=256).contains(&part.len())
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:@~-".contains(&b))
+                && part.bytes().any(|b| b.is_ascii_alphanumeric())
+        };
+        if !parts.iter().all(plain) {
+            return self.unresolved(Obstacle::UnknownForm, &parts.join("/"));
+        }
+        let canonical = parts.iter().zip(&self.rule.ignores_case).map(|(part, ignored)| {
+            if *ignored { part.to_ascii_lowercase() } else { (*part).to_owned() }
+        });
+        let parts: Vec<String> = canonical.collect();
+        let resource = Resource::new(self.rule.kind.as_str(), parts.join("/"));
+        let containers = self.rule.containers.iter().enumerate().filter_map(|(index, kind)| {
+            let outer = parts.get(..parts.len().checked_sub(index + 1)?)?;
+            Some(Resource::new(kind.as_str(), outer.join("/")))
+        });
+        Target::located(resource, containers.collect())
+    }
+
+    fn whole_site(&self) -> Target {
+        match &self.site {
+            Ok(site) => atlassian::site_target(site),
+            Err(_) => self.unresolved(Obstacle::Missing, ""),
+        }
+    }
+
+    /// Unresolved because of `obstacle`, or because of the site if that is not known: that is the outer question.
+    fn unresolved(&self, obstacle: Obstacle, spelled: &str) -> Target {
+        let kind = &self.rule.kind;
+        match &self.site {
+            _ if !self.rule.is_in_site() => Target::unresolved(kind, "", obstacle, spelled),
+            Ok(site) => Target::unresolved(kind, site.alias(), obstacle, spelled),
+            Err((obstacle, site)) => Target::unresolved(kind, "", *obstacle, site),
+        }
+    }
+}
+
+/// The text of an id: a string, a whole number, or an object that is nothing but a reference, `{"key": "ENG-1"}` or
+/// `{"id": "10042"}`.
+fn spelling(value: &Json) -> Option<&str> {
+    match value {
+        Json::String(text) => Some(text),
+        Json::Number(number) => number.as_i64().map(|_| number.literal()),
+        Json::Object(reference) if reference.len() == 1 => {
+            match reference.get("key").or_else(|| reference.get("id"))? {
+                Json::String(text) => Some(text),
+                Json::Number(number) => number.as_i64().map(|_| number.literal()),
+                Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
+            }
+        }
+        Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,49 @@
+//! Following a path into arguments.
+
+use callgate_model::json::{Json, JsonLimits, Object, read};
+
+use crate::catalog::{Path, Step};
+
+/// What is at the end of a path.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Leaf<'a> {
+    /// A value, not `null`.
+    Found(&'a Json),
+    /// Nothing: a member is not there, or is `null`.
+    Absent,
+    /// Something on the way is not what the path says: not an object, not an array, not JSON in a string.
+    Unreadable,
+}
+
+/// Shows `visit` everything at `path`, once for each element if it is plural.
+pub(super) fn walk(path: &Path, arguments: &Object, visit: &mut dyn FnMut(Leaf<'_>)) {
+    let Some((Step::Member(name), rest)) = path.steps().split_first() else { return };
+    member(arguments.get(name), rest, visit);
+}
+
+fn member(value: Option<&Json>, rest: &[Step], visit: &mut dyn FnMut(Leaf<'_>)) {
+    match value {
+        None | Some(Json::Null) => visit(Leaf::Absent),
+        Some(value) => follow(value, rest, visit),
+    }
+}
+
+fn follow(value: &Json, steps: &[Step], visit: &mut dyn FnMut(Leaf<'_>)) {
+    let Some((step, rest)) = steps.split_first() else { return visit(Leaf::Found(value)) };
+    match (step, value) {
+        (Step::Member(name), Json::Object(object)) => member(object.get(name), rest, visit),
+        (Step::Each, Json::Array(elements)) => {
+            for element in elements {
+                follow(element, rest, visit);
+            }
+        }
+        (Step::Parse, Json::String(text)) => {
+            // The strict reader: JSON that readers disagree about is as good as none.
+            match read(text.as_bytes(), &JsonLimits::default()) {
+                Ok(parsed) => member(Some(&parsed), rest, visit),
+                Err(_) => visit(Leaf::Unreadable),
+            }
+        }
+        (Step::Member(_) | Step::Each | Step::Parse, _) => visit(Leaf::Unreadable),
+    }
+}

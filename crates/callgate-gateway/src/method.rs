@@ -1,0 +1,93 @@
+//! The one table of MCP methods: what the gateway does with each. A method that is not here is refused.
+
+/// What the gateway does with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Treatment {
+    /// Takes note of a notification that needs no action here; it is not forwarded.
+    Accept,
+    /// Decides and, if allowed, forwards: the way of a call.
+    Decide,
+    /// Answers with the gateway's own versions and capabilities.
+    Discover,
+    /// Answers with the tools this caller could use.
+    Filter,
+    /// Opens a session for a client of the legacy era.
+    Initialize,
+    /// Answers at once.
+    Pong,
+    /// Says that it is not served.
+    Refuse,
+}
+
+/// The eras in which a method exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum In {
+    /// 2026-07-28 and the versions with `initialize`.
+    Both,
+    /// Only the versions with `initialize`.
+    Legacy,
+    /// Only 2026-07-28.
+    Modern,
+}
+
+/// The table, sorted by method.
+pub const TABLE: &[(&str, In, Treatment)] = &[
+    ("completion/complete", In::Both, Treatment::Refuse),
+    ("initialize", In::Legacy, Treatment::Initialize),
+    ("logging/setLevel", In::Legacy, Treatment::Refuse),
+    ("notifications/cancelled", In::Both, Treatment::Accept),
+    ("notifications/initialized", In::Legacy, Treatment::Accept),
+    ("notifications/progress", In::Both, Treatment::Accept),
+    ("notifications/roots/list_changed", In::Legacy, Treatment::Accept),
+    ("ping", In::Legacy, Treatment::Pong),
+    ("prompts/get", In::Both, Treatment::Refuse),
+    ("prompts/list", In::Both, Treatment::Refuse),
+    ("resources/list", In::Both, Treatment::Refuse),
+    ("resources/read", In::Both, Treatment::Refuse),
+    ("resources/subscribe", In::Legacy, Treatment::Refuse),
+    ("resources/templates/list", In::Both, Treatment::Refuse),
+    ("resources/unsubscribe", In::Legacy, Treatment::Refuse),
+    ("server/discover", In::Modern, Treatment::Discover),
+    ("subscriptions/listen", In::Modern, Treatment::Refuse),
+    ("tasks/cancel", In::Both, Treatment::Refuse),
+    ("tasks/get", In::Both, Treatment::Refuse),
+    ("tasks/list", In::Legacy, Treatment::Refuse),
+    ("tasks/result", In::Legacy, Treatment::Refuse),
+    ("tasks/update", In::Modern, Treatment::Refuse),
+    ("tools/call", In::Both, Treatment::Decide),
+    ("tools/list", In::Both, Treatment::Filter),
+];
+
+/// What to do with `method` from a client of the modern era, or of the legacy one.
+#[must_use]
+pub fn treatment(method: &str, modern: bool) -> Treatment {
+    let Ok(index) = TABLE.binary_search_by_key(&method, |(name, ..)| name) else {
+        return Treatment::Refuse;
+    };
+    match TABLE.get(index) {
+        Some((_, In::Legacy, _)) if modern => Treatment::Refuse,
+        Some((_, In::Modern, _)) if !modern => Treatment::Refuse,
+        Some((_, _, treatment)) => *treatment,
+        None => Treatment::Refuse,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted() {
+        assert!(TABLE.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    }
+
+    #[test]
+    fn i5_what_is_not_in_the_table_is_refused() {
+        for method in ["", "Tools/call", "tools/call ", "tools/execute", "sampling/createMessage"] {
+            assert_eq!(treatment(method, true), Treatment::Refuse);
+            assert_eq!(treatment(method, false), Treatment::Refuse);
+        }
+        assert_eq!(treatment("initialize", true), Treatment::Refuse);
+        assert_eq!(treatment("server/discover", false), Treatment::Refuse);
+    }
+}

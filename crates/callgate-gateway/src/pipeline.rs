@@ -1,0 +1,313 @@
+//! The way of a call: read, identify, name, locate, decide, record, forward, conclude.
+//!
+//! It must not know sockets: the binary hands it headers and a body and gets an answer.
+
+mod admit;
+mod carry;
+mod list;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use callgate_mcp::http::request::Parts;
+use callgate_mcp::http::{HeaderMap, StatusCode};
+use callgate_mcp::inbound::{self, HostRules, Refused, TraceContext};
+use callgate_mcp::message::ToolsCallParams;
+use callgate_model::ambient::Ambient;
+use callgate_model::digest::Digest;
+use callgate_model::evidence::{Decided, Event, Understood};
+use callgate_model::json::{Json, JsonLimits};
+use callgate_model::reason::Reason;
+use callgate_model::{decision::Decision, redact};
+use callgate_policy::{Bundle, Question, could_allow, decide};
+use callgate_store::EvidenceLog;
+use tokio::sync::Semaphore;
+
+use crate::answer;
+use crate::evidence::enqueue;
+use crate::identity::Identities;
+use crate::method::{Treatment, treatment};
+use crate::name::{NamedCall, Unnameable, name};
+use crate::server::Server;
+use crate::session::Sessions;
+use crate::telemetry::Metrics;
+use crate::tools::Tool;
+use admit::Request;
+pub use carry::{Reply, ReplyBody};
+
+/// What a gateway is told once.
+#[derive(Debug)]
+pub struct Settings {
+    /// Limits of one request body.
+    pub json: JsonLimits,
+    /// The names under which it may be addressed, and the web origins that may call it.
+    pub hosts: HostRules,
+    /// Calls in progress at one time.
+    pub calls_in_flight_max: usize,
+    /// Whether a caller may learn that a tool exists which it could never use.
+    pub reveal_denied_tools: bool,
+}
+
+/// The gateway.
+pub struct Gateway {
+    pub(crate) settings: Settings,
+    pub(crate) servers: BTreeMap<String, Arc<Server>>,
+    pub(crate) identities: Identities,
+    pub(crate) bundle: ArcSwap<Bundle>,
+    pub(crate) evidence: Arc<EvidenceLog>,
+    pub(crate) sessions: Sessions,
+    pub(crate) ambient: Arc<dyn Ambient>,
+    pub(crate) metrics: Metrics,
+    pub(crate) in_flight: Arc<Semaphore>,
+}
+
+/// Why a request that was read and identified goes no further.
+pub(crate) enum Stop {
+    /// The decision in the record is not to allow. `detail` is for the caller; `hidden` if even the tool is.
+    Refused { detail: Option<String>, hidden: bool },
+    /// The request contradicts itself on the wire.
+    Wire(Refused),
+}
+
+impl From<Unnameable> for Stop {
+    fn from(unnameable: Unnameable) -> Self {
+        Self::Refused { detail: unnameable.detail, hidden: false }
+    }
+}
+
+impl Gateway {
+    /// A gateway in front of `servers`.
+    #[must_use]
+    pub fn new(
+        settings: Settings,
+        servers: Vec<Server>,
+        identities: Identities,
+        bundle: Bundle,
+        evidence: EvidenceLog,
+        ambient: Arc<dyn Ambient>,
+    ) -> Self {
+        Self {
+            in_flight: Arc::new(Semaphore::new(settings.calls_in_flight_max)),
+            settings,
+            servers: servers.into_iter().map(|s| (s.name.to_string(), Arc::new(s))).collect(),
+            identities,
+            bundle: ArcSwap::from_pointee(bundle),
+            evidence: Arc::new(evidence),
+            sessions: Sessions::default(),
+            ambient,
+            metrics: Metrics::default(),
+        }
+    }
+
+    /// Answers one HTTP request to `/mcp/{server}`.
+    pub async fn handle(
+        self: &Arc<Self>,
+        http: &Parts,
+        server: &str,
+        body: Bytes,
+    ) -> Reply {
+        let request = match self.admit(http, server, &body) {
+            Ok(request) => request,
+            Err(reply) => return *reply,
+        };
+        match treatment(&request.method, request.is_modern()) {
+            Treatment::Accept => Reply::empty(StatusCode::ACCEPTED),
+            Treatment::Decide => self.call(request, &http.headers).await,
+            Treatment::Discover => self.discover(&request),
+            Treatment::Filter => self.list(&request).await,
+            Treatment::Initialize => self.initialize(&request),
+            Treatment::Pong => self.pong(&request),
+            Treatment::Refuse => self.refuse_method(&request),
+        }
+    }
+
+    /// One `tools/call`, from its parameters to its answer.
+    async fn call(self: &Arc<Self>, mut request: Request, headers: &HeaderMap) -> Reply {
+        let begun = Instant::now();
+        let params = match ToolsCallParams::read(std::mem::take(&mut request.params)) {
+            Ok(params) => params,
+            Err(refused) => return self.refuse_params(&request, refused.to_string()),
+        };
+        if params.task.is_some() || params.input_responses.is_some() || params.request_state.is_some() {
+            let text = "`task`, `inputResponses` and `requestState` are not served here";
+            return self.refuse_params(&request, text.to_owned());
+        }
+        let bundle = self.bundle.load_full();
+        let mut record = self.begin_record(&request, &params, &bundle);
+        let considered = self.consider(&request, headers, params, &bundle, &mut record).await;
+        record.decided_in_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        match considered {
+            Ok((named, tool)) => self.carry_out(request, named, &tool, record).await,
+            Err(Stop::Refused { detail, hidden }) => {
+                self.refuse(&request, record, detail.as_deref(), hidden)
+            }
+            Err(Stop::Wire(refused)) => self.refuse_wire(&request, &record.tool, refused),
+        }
+    }
+
+    /// Name, locate, decide. The record says as much as was understood; its decision is a denial until it is not.
+    async fn consider(
+        &self,
+        request: &Request,
+        headers: &HeaderMap,
+        params: ToolsCallParams,
+        bundle: &Bundle,
+        record: &mut Decided,
+    ) -> Result<(NamedCall, Arc<Tool>), Stop> {
+        let refused = |hidden| Stop::Refused { detail: None, hidden };
+        let Ok(set) = request.server.tools(Some(&params.name)).await else {
+            record.decision = Decision::deny(Reason::UpstreamUnavailable, bundle.digest());
+            return Err(refused(false));
+        };
+        let Some(tool) = set.get(&params.name) else {
+            let unclassified = set.is_unclassified(&params.name);
+            let reason = if unclassified { Reason::ToolUnclassified } else { Reason::ToolUnknown };
+            record.decision = Decision::deny(reason, bundle.digest());
+            return Err(refused(true));
+        };
+        let hidden = !self.settings.reveal_denied_tools && !self.visible(request, tool, bundle);
+        if request.is_modern() && !hidden {
+            inbound::check_param_headers(headers, &tool.definition.input_schema, &params.arguments)
+                .map_err(Stop::Wire)?;
+        }
+        let named = name(&request.server, &set, tool, params.arguments).map_err(|unnameable| {
+            record.decision = Decision::deny(unnameable.reason, bundle.digest());
+            Stop::Refused { detail: unnameable.detail, hidden }
+        })?;
+        record.understood = Some(understood(&named));
+        record.decision = decide(
+            bundle,
+            &Question {
+                caller: &request.caller.caller,
+                call: &named.call,
+                targets: &named.targets,
+                now: self.ambient.now(),
+                lifted: &[],
+            },
+        );
+        if !record.decision.is_allow() {
+            return Err(refused(hidden));
+        }
+        Ok((named, Arc::clone(tool)))
+    }
+
+    /// Whether any arguments could be allowed, perhaps after approval: the same question that filters the list (I3).
+    pub(crate) fn visible(&self, request: &Request, tool: &Tool, bundle: &Bundle) -> bool {
+        tool.operations.iter().any(|(operation, risk)| {
+            could_allow(bundle, &request.caller.caller, operation, *risk)
+        })
+    }
+
+    fn begin_record(
+        &self,
+        request: &Request,
+        params: &ToolsCallParams,
+        bundle: &Bundle,
+    ) -> Decided {
+        let mut record = self.blank_record(request, &params.name, bundle.digest());
+        record.arguments_digest = Some(Digest::of_json(&params.arguments.clone().into()));
+        record.arguments = redact::arguments(&params.arguments);
+        record
+    }
+
+    pub(crate) fn blank_record(&self, request: &Request, tool: &str, bundle: Digest) -> Decided {
+        Decided {
+            call: self.ambient.id(),
+            caller: Some(Arc::clone(&request.caller.record)),
+            client_says: request.client_says.clone(),
+            method: shorten(&request.method),
+            server: request.server.name.to_string(),
+            tool: shorten(tool),
+            understood: None,
+            arguments_digest: None,
+            arguments: Json::Null,
+            decision: Decision::deny(Reason::RequestMalformed, bundle),
+            decided_in_us: 0,
+            trace: trace_id(&request.trace),
+        }
+    }
+
+    /// Records a refusal. If even that cannot be recorded, it stays a refusal.
+    pub(crate) fn record_refusal(&self, record: Decided) {
+        self.metrics.decided(&record);
+        if let Err(error) = enqueue(&self.evidence, Event::Decided(Box::new(record))) {
+            tracing::error!(%error, "a refusal could not be recorded");
+        }
+    }
+
+    fn refuse(
+        &self,
+        request: &Request,
+        record: Decided,
+        detail: Option<&str>,
+        hidden: bool,
+    ) -> Reply {
+        let answer = if hidden {
+            answer::unknown_tool(&request.id, &record.tool)
+        } else {
+            answer::refused(request.era, &request.id, &record, detail)
+        };
+        self.record_refusal(record);
+        Reply::json(StatusCode::OK, answer)
+    }
+
+    /// The policy bundle in force.
+    #[must_use]
+    pub fn bundle(&self) -> Arc<Bundle> {
+        self.bundle.load_full()
+    }
+
+    /// Puts another bundle in force, for every call that starts after this returns (I8).
+    pub fn activate(&self, bundle: Bundle) {
+        self.bundle.store(Arc::new(bundle));
+    }
+
+    /// Writes what is still queued, and closes the record.
+    pub async fn close(&self) {
+        if let Err(error) = self.evidence.shutdown().await {
+            tracing::error!(%error, "the last records could not be written");
+        }
+    }
+
+    /// Whether calls can be recorded.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.evidence.is_healthy()
+    }
+
+    /// The metrics, in text form.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        self.metrics.render(self.evidence.is_healthy())
+    }
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway").field("servers", &self.servers.keys()).finish_non_exhaustive()
+    }
+}
+
+fn understood(named: &NamedCall) -> Understood {
+    let call = &named.call;
+    Understood {
+        operation: call.operation.name.clone(),
+        effect: call.operation.effect,
+        risk: call.risk,
+        reversibility: call.operation.reversibility,
+        definition: call.definition,
+        targets: named.targets.clone(),
+    }
+}
+
+/// The trace id of a W3C `traceparent`.
+fn trace_id(trace: &TraceContext) -> Option<String> {
+    trace.traceparent.as_deref()?.split('-').nth(1).map(str::to_owned)
+}
+
+fn shorten(text: &str) -> String {
+    text.chars().take(128).collect()
+}

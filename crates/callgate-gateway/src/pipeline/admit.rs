@@ -1,0 +1,278 @@
+//! Before the decision: transport checks, the strict read, the caller, the era.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use callgate_mcp::code;
+use callgate_mcp::era::{Era, SUPPORTED};
+use callgate_mcp::http::request::Parts;
+use callgate_mcp::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use callgate_mcp::inbound::{self, Refused, TraceContext};
+use callgate_mcp::message::{Message, RequestId};
+use callgate_mcp::reply;
+use callgate_model::decision::Decision;
+use callgate_model::evidence::Decided;
+use callgate_model::json::{Json, Object};
+use callgate_model::reason::Reason;
+
+use super::{Gateway, Reply};
+use crate::answer;
+use crate::identity::Identified;
+use crate::method::{Treatment, treatment};
+use crate::server::Server;
+
+/// The session header of the legacy era.
+const SESSION: &str = "mcp-session-id";
+
+/// A request whose caller and era are known.
+pub(crate) struct Request {
+    pub(crate) server: Arc<Server>,
+    pub(crate) caller: Arc<Identified>,
+    pub(crate) era: Era,
+    pub(crate) session: Option<String>,
+    /// A notification has none; then nothing is answered but the HTTP status.
+    pub(crate) id: RequestId,
+    pub(crate) method: String,
+    pub(crate) params: Object,
+    pub(crate) client_says: Option<String>,
+    pub(crate) progress_token: Option<Json>,
+    pub(crate) trace: TraceContext,
+}
+
+impl Request {
+    pub(crate) fn is_modern(&self) -> bool {
+        matches!(self.era, Era::Modern)
+    }
+}
+
+impl Gateway {
+    /// Reads and identifies. Whatever fails is answered here, and recorded.
+    pub(super) fn admit(
+        &self,
+        http: &Parts,
+        server: &str,
+        body: &Bytes,
+    ) -> Result<Request, Box<Reply>> {
+        let headers = &http.headers;
+        inbound::check_origin_host(headers, http.uri.authority(), &self.settings.hosts)
+            .map_err(|refused| self.turn_away(None, server, &refused, Reason::RequestMalformed))?;
+        let caller = self.identities.identify(headers).map_err(|reason| {
+            let refused = Refused {
+                status: StatusCode::UNAUTHORIZED,
+                code: answer::UNAUTHENTICATED,
+                message: reason.message().to_owned(),
+                data: None,
+            };
+            let mut reply = self.turn_away(None, server, &refused, reason);
+            reply.headers.push(("www-authenticate", HeaderValue::from_static("Bearer")));
+            reply
+        })?;
+        let malformed =
+            |refused: &Refused| self.turn_away(Some(&caller), server, refused, Reason::RequestMalformed);
+        let Some(found) = self.servers.get(server).cloned() else {
+            return Err(Box::new(Reply::empty(StatusCode::NOT_FOUND)));
+        };
+        if http.method != Method::POST {
+            return Err(self.close_session(&http.method, headers, &caller));
+        }
+        inbound::check_content_type(headers).map_err(|refused| malformed(&refused))?;
+        inbound::check_accept(headers).map_err(|refused| malformed(&refused))?;
+        let message = Message::read(body, &self.settings.json).map_err(|unread| {
+            let body = reply::error(unread.id.as_ref(), unread.code, &unread.detail, None);
+            let mut reply = malformed(&Refused {
+                status: StatusCode::BAD_REQUEST,
+                code: unread.code,
+                message: unread.detail,
+                data: None,
+            });
+            reply.body = super::ReplyBody::Whole(body);
+            reply
+        })?;
+        let inbound = inbound::classify(headers, &message).map_err(|refused| {
+            let mut reply = malformed(&refused);
+            reply.body = super::ReplyBody::Whole(refusal_body(message_id(&message), &refused));
+            reply
+        })?;
+        let (id, method, params) = match message {
+            Message::Request(request) => (request.id, request.method, request.params),
+            Message::Notification(notification) => {
+                return Err(self.take_note(&found, &caller, &notification.method, inbound.era));
+            }
+            // Nothing was asked of this client, so there is nothing to answer.
+            Message::Response(_) => return Err(Box::new(Reply::empty(StatusCode::ACCEPTED))),
+        };
+        let mut request = Request {
+            server: found,
+            caller,
+            era: inbound.era,
+            session: None,
+            id,
+            method,
+            params,
+            client_says: inbound.client_info,
+            progress_token: inbound.progress_token,
+            trace: inbound.trace,
+        };
+        self.resume_session(headers, &mut request)?;
+        Ok(request)
+    }
+
+    /// A request of the legacy era belongs to a session that its caller opened.
+    fn resume_session(&self, headers: &HeaderMap, request: &mut Request) -> Result<(), Box<Reply>> {
+        if request.is_modern() || request.method == "initialize" {
+            return Ok(());
+        }
+        let Some(id) = headers.get(SESSION).and_then(|value| value.to_str().ok()) else {
+            let text = "Mcp-Session-Id is missing: initialize first";
+            let body = reply::error(Some(&request.id), code::INVALID_REQUEST, text, None);
+            return Err(Box::new(Reply::json(StatusCode::BAD_REQUEST, body)));
+        };
+        let Some((version, says)) = self.sessions.find(id, request.caller.key, self.ambient.now())
+        else {
+            let text = "no such session: initialize again";
+            let body = reply::error(Some(&request.id), code::INVALID_REQUEST, text, None);
+            return Err(Box::new(Reply::json(StatusCode::NOT_FOUND, body)));
+        };
+        request.era = Era::Legacy(version);
+        request.session = Some(id.to_owned());
+        request.client_says = request.client_says.take().or(says);
+        Ok(())
+    }
+
+    fn close_session(&self, http: &Method, headers: &HeaderMap, caller: &Identified) -> Box<Reply> {
+        let id = headers.get(SESSION).and_then(|value| value.to_str().ok());
+        Box::new(match id {
+            Some(id) if *http == Method::DELETE && self.sessions.close(id, caller.key) => {
+                Reply::empty(StatusCode::NO_CONTENT)
+            }
+            Some(_) if *http == Method::DELETE => Reply::empty(StatusCode::NOT_FOUND),
+            _ => Reply::empty(StatusCode::METHOD_NOT_ALLOWED),
+        })
+    }
+
+    fn take_note(
+        &self,
+        server: &Server,
+        caller: &Arc<Identified>,
+        method: &str,
+        era: Era,
+    ) -> Box<Reply> {
+        if treatment(method, matches!(era, Era::Modern)) == Treatment::Accept {
+            return Box::new(Reply::empty(StatusCode::ACCEPTED));
+        }
+        let refused = Refused {
+            status: StatusCode::BAD_REQUEST,
+            code: code::METHOD_NOT_FOUND,
+            message: "this gateway does not take that notification".to_owned(),
+            data: None,
+        };
+        self.turn_away(Some(caller), &server.name, &refused, Reason::MethodUnsupported)
+    }
+
+    /// Refuses and records what never became a request.
+    fn turn_away(
+        &self,
+        caller: Option<&Arc<Identified>>,
+        server: &str,
+        refused: &Refused,
+        reason: Reason,
+    ) -> Box<Reply> {
+        self.record_refusal(Decided {
+            call: self.ambient.id(),
+            caller: caller.map(|caller| Arc::clone(&caller.record)),
+            client_says: None,
+            method: String::new(),
+            server: server.chars().take(64).collect(),
+            tool: String::new(),
+            understood: None,
+            arguments_digest: None,
+            arguments: Json::from(refused.message.chars().take(200).collect::<String>()),
+            decision: Decision::deny(reason, self.bundle.load().digest()),
+            decided_in_us: 0,
+            trace: None,
+        });
+        Box::new(Reply::json(refused.status, refusal_body(None, refused)))
+    }
+
+    /// Refuses and records a request that contradicts itself on the wire.
+    pub(super) fn refuse_wire(&self, request: &Request, tool: &str, refused: Refused) -> Reply {
+        let record = self.blank_record(request, tool, self.bundle.load().digest());
+        self.record_refusal(record);
+        let body = refusal_body(Some(&request.id), &refused);
+        Reply::json(refused.status, body)
+    }
+
+    /// Refuses and records parameters of `tools/call` that are not those of one call.
+    pub(super) fn refuse_params(&self, request: &Request, message: String) -> Reply {
+        let modern = request.is_modern();
+        let status = if modern { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+        let refused = Refused { status, code: code::INVALID_PARAMS, message, data: None };
+        self.refuse_wire(request, "", refused)
+    }
+
+    /// Refuses and records a method that is not served. Clients of the legacy era break on an HTTP error.
+    pub(super) fn refuse_method(&self, request: &Request) -> Reply {
+        let bundle = self.bundle.load().digest();
+        let mut record = self.blank_record(request, "", bundle);
+        record.decision = Decision::deny(Reason::MethodUnsupported, bundle);
+        self.record_refusal(record);
+        let status = if request.is_modern() { StatusCode::NOT_FOUND } else { StatusCode::OK };
+        let text = Reason::MethodUnsupported.message();
+        Reply::json(status, reply::error(Some(&request.id), code::METHOD_NOT_FOUND, text, None))
+    }
+
+    /// Opens a session and answers `initialize` with what the gateway itself serves.
+    pub(super) fn initialize(&self, request: &Request) -> Reply {
+        let Era::Legacy(version) = request.era else { return self.refuse_method(request) };
+        let id = format!("{}{}", self.ambient.id(), hex(&self.ambient.random()));
+        let says = request.client_says.clone();
+        let now = self.ambient.now();
+        if !self.sessions.open(id.clone(), request.caller.key, version, says, now) {
+            return Reply::empty(StatusCode::SERVICE_UNAVAILABLE);
+        }
+        let result = Object::default()
+            .with("protocolVersion", version.as_str())
+            .with("capabilities", capabilities())
+            .with("serverInfo", answer::server_info());
+        let mut reply = Reply::json(StatusCode::OK, reply::result(&request.id, result));
+        if let Ok(value) = HeaderValue::from_str(&id) {
+            reply.headers.push((SESSION, value));
+        }
+        reply
+    }
+
+    /// Answers `server/discover` with what the gateway itself serves.
+    pub(super) fn discover(&self, request: &Request) -> Reply {
+        let versions = SUPPORTED.to_vec();
+        let result = Object::default()
+            .with("supportedVersions", versions)
+            .with("capabilities", capabilities())
+            .with("ttlMs", super::list::LIST_TTL_MS)
+            .with("cacheScope", "private");
+        Reply::json(StatusCode::OK, answer::finish(request.era, &request.id, result))
+    }
+
+    /// Answers `ping`.
+    pub(super) fn pong(&self, request: &Request) -> Reply {
+        Reply::json(StatusCode::OK, reply::result(&request.id, Object::default()))
+    }
+}
+
+fn capabilities() -> Object {
+    Object::default().with("tools", Object::default())
+}
+
+fn message_id(message: &Message) -> Option<&RequestId> {
+    match message {
+        Message::Request(request) => Some(&request.id),
+        Message::Notification(_) | Message::Response(_) => None,
+    }
+}
+
+fn refusal_body(id: Option<&RequestId>, refused: &Refused) -> Bytes {
+    reply::error(id, refused.code, &refused.message, refused.data.clone())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,260 @@
+//! After the decision: record the intent, forward, conclude, relay.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use callgate_mcp::code;
+use callgate_mcp::http::{HeaderValue, StatusCode};
+use callgate_mcp::message::RequestId;
+use callgate_mcp::reply;
+use callgate_mcp::sse;
+use callgate_mcp::upstream::{Answer, CallError};
+use callgate_model::decision::Decision;
+use callgate_model::digest::Digest;
+use callgate_model::evidence::{Concluded, Decided, Outcome};
+use callgate_model::json::{Json, Object};
+use callgate_model::reason::Reason;
+use callgate_model::vocabulary::Effect;
+use tokio::sync::mpsc;
+
+use super::{Gateway, Request};
+use crate::answer;
+use crate::evidence::{OpenEvidence, OpenError, Permit, open};
+use crate::forward::{Way, forward, outcome_of};
+use crate::name::NamedCall;
+use crate::tools::Tool;
+
+/// Messages that may wait for a slow client; more progress than that is dropped.
+const MESSAGES_WAITING_MAX: usize = 64;
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub struct Reply {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers beyond the content type.
+    pub headers: Vec<(&'static str, HeaderValue)>,
+    /// Its body.
+    pub body: ReplyBody,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub enum ReplyBody {
+    /// None.
+    Empty,
+    /// A server-sent event stream.
+    Stream(mpsc::Receiver<Bytes>),
+    /// One JSON document.
+    Whole(Bytes),
+}
+
+impl Reply {
+    pub(super) const fn empty(status: StatusCode) -> Self {
+        Self { status, headers: Vec::new(), body: ReplyBody::Empty }
+    }
+
+    pub(super) const fn json(status: StatusCode, body: Bytes) -> Self {
+        Self { status, headers: Vec::new(), body: ReplyBody::Whole(body) }
+    }
+}
+
+/// What the running call tells the one who waits for it.
+enum Told {
+    Progress(Object),
+    Last(Bytes),
+}
+
+/// A call on its way.
+struct Running {
+    request: Request,
+    evidence: OpenEvidence,
+    call: String,
+    effect: Effect,
+    way: Way,
+}
+
+impl Gateway {
+    /// Makes an allowed call and answers its client.
+    pub(super) async fn carry_out(
+        self: &Arc<Self>,
+        request: Request,
+        named: NamedCall,
+        tool: &Tool,
+        mut record: Decided,
+    ) -> Reply {
+        let Ok(slot) = Arc::clone(&self.in_flight).try_acquire_owned() else {
+            record.decision = Decision::deny(Reason::Overloaded, record.decision.bundle);
+            return self.refuse(&request, record, None, false);
+        };
+        self.metrics.decided(&record);
+        let unrecorded = Decided {
+            decision: Decision::deny(Reason::EvidenceUnavailable, record.decision.bundle),
+            ..record.clone()
+        };
+        let effect = named.call.operation.effect;
+        let (permit, evidence) = match open(&self.evidence, record, named.call).await {
+            Ok(opened) => opened,
+            Err(OpenError::NotAllowed | OpenError::Evidence(_)) => {
+                return self.refuse(&request, unrecorded, None, false);
+            }
+        };
+        let running = Running {
+            call: unrecorded.call.to_string(),
+            effect,
+            way: Way {
+                key: request.server.session_key(&request.caller, request.session.as_deref()),
+                trace: request.trace.clone(),
+                progress: request.progress_token.is_some(),
+                input_schema: tool.definition.input_schema.clone(),
+            },
+            request,
+            evidence,
+        };
+        let (tell, told) = mpsc::channel(MESSAGES_WAITING_MAX);
+        let token = running.request.progress_token.clone();
+        let id = running.request.id.clone();
+        let gateway = Arc::clone(self);
+        // A task of its own: in the legacy era a client that goes away has not cancelled, and in any era the outcome
+        // has to be recorded.
+        tokio::spawn(async move {
+            gateway.run(running, permit, tell).await;
+            drop(slot);
+        });
+        answer_with(told, &id, token).await
+    }
+
+    async fn run(&self, mut running: Running, permit: Permit, tell: mpsc::Sender<Told>) {
+        let begun = Instant::now();
+        let Some(answered) = running.exchange(permit, &tell).await else {
+            let call = running.call.clone();
+            self.metrics.concluded(&running.request.server.name, &call, Outcome::Cancelled, 0);
+            let concluded = concluded(&running, Outcome::Cancelled, None, None);
+            if let Err(error) = running.evidence.conclude(concluded).await {
+                tracing::error!(call, %error, "an outcome could not be recorded");
+            }
+            return;
+        };
+        let upstream_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let outcome = outcome_of(&answered, running.effect);
+        let last = running.answer(&answered, outcome);
+        let concluded = Concluded {
+            detail: answered.as_ref().err().map(CallError::to_string),
+            result: result_of(answered),
+            ..concluded(&running, outcome, Some(upstream_us), None)
+        };
+        let Running { request, evidence, call, .. } = running;
+        self.metrics.concluded(&request.server.name, &call, outcome, upstream_us);
+        let last = match evidence.conclude(concluded).await {
+            Ok(()) => last,
+            Err(error) => {
+                tracing::error!(call, %error, "an outcome could not be recorded");
+                answer::unrecorded(&request.id, &call)
+            }
+        };
+        // A client that has gone does not hear it; the record has it.
+        tell.send(Told::Last(last)).await.ok();
+    }
+}
+
+impl Running {
+    /// The server's answer; `None` if the client cancelled by going away.
+    async fn exchange(
+        &mut self,
+        permit: Permit,
+        tell: &mpsc::Sender<Told>,
+    ) -> Option<Result<Answer, CallError>> {
+        let cancellable = self.request.is_modern();
+        let on_progress = |params| {
+            // Progress may be lost; the answer may not.
+            tell.try_send(Told::Progress(params)).ok();
+        };
+        let answer =
+            forward(permit, &mut self.evidence, &self.request.server, &self.way, on_progress);
+        tokio::select! {
+            answer = answer => Some(answer),
+            () = tell.closed(), if cancellable => None,
+        }
+    }
+
+    fn answer(&self, answered: &Result<Answer, CallError>, outcome: Outcome) -> Bytes {
+        let (era, id) = (self.request.era, &self.request.id);
+        match answered {
+            Ok(Answer::Result { result, .. }) => answer::relayed(era, id, result.clone()),
+            Ok(Answer::RpcError { code, message, data }) => {
+                reply::error(Some(id), *code, message, data.clone())
+            }
+            Err(error) => answer::failed(era, id, &self.call, outcome, &error.to_string()),
+        }
+    }
+}
+
+fn concluded(
+    running: &Running,
+    outcome: Outcome,
+    upstream_us: Option<u64>,
+    detail: Option<String>,
+) -> Concluded {
+    Concluded { call: running.evidence.id(), outcome, upstream_us, result: None, detail }
+}
+
+fn result_of(answered: Result<Answer, CallError>) -> Option<(Digest, u64)> {
+    match answered {
+        Ok(Answer::Result { result, .. }) => {
+            let text = Json::Object(result).to_text();
+            Some((Digest::of(text.as_bytes()), u64::try_from(text.len()).unwrap_or(u64::MAX)))
+        }
+        Ok(Answer::RpcError { .. }) | Err(_) => None,
+    }
+}
+
+/// One document if the answer comes first; a stream if progress does.
+async fn answer_with(
+    mut told: mpsc::Receiver<Told>,
+    id: &RequestId,
+    token: Option<Json>,
+) -> Reply {
+    match told.recv().await {
+        Some(Told::Last(answer)) => Reply::json(StatusCode::OK, answer),
+        Some(Told::Progress(params)) => {
+            let (events, body) = mpsc::channel(MESSAGES_WAITING_MAX);
+            tokio::spawn(stream(params, told, token, events));
+            Reply { status: StatusCode::OK, headers: Vec::new(), body: ReplyBody::Stream(body) }
+        }
+        None => {
+            let text = "the call was abandoned; see the evidence";
+            let body = reply::error(Some(id), code::INTERNAL_ERROR, text, None);
+            Reply::json(StatusCode::OK, body)
+        }
+    }
+}
+
+async fn stream(
+    first: Object,
+    mut told: mpsc::Receiver<Told>,
+    token: Option<Json>,
+    events: mpsc::Sender<Bytes>,
+) {
+    let mut next = Some(Told::Progress(first));
+    while let Some(message) = next {
+        let (text, last) = match message {
+            Told::Progress(params) => (progress(params, token.as_ref()), false),
+            Told::Last(answer) => (answer, true),
+        };
+        let event = sse::encode_event(&String::from_utf8_lossy(&text));
+        if events.send(event).await.is_err() || last {
+            return;
+        }
+        // The client may go away between two messages: the running call has to learn of it.
+        next = tokio::select! {
+            message = told.recv() => message,
+            () = events.closed() => return,
+        };
+    }
+}
+
+/// Progress under the client's own token.
+fn progress(params: Object, token: Option<&Json>) -> Bytes {
+    reply::progress(token.unwrap_or(&Json::Null), params)
+}

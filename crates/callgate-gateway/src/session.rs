@@ -1,0 +1,143 @@
+//! Sessions of clients of the legacy era. A session remembers the negotiated version; it is never authentication:
+//! every request brings its credential, and a session answers only to the caller that opened it (S01).
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use callgate_mcp::era::LegacyVersion;
+use callgate_model::ambient::Timestamp;
+use callgate_model::digest::Digest;
+
+/// How many sessions may be open, in all and for one caller, and how long an idle one lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// Sessions in all.
+    pub sessions_max: usize,
+    /// Sessions of one caller; the one idle longest makes room.
+    pub sessions_per_caller_max: usize,
+    /// Milliseconds after which an idle session may be closed.
+    pub idle_ms_max: u64,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self { sessions_max: 10_000, sessions_per_caller_max: 100, idle_ms_max: 3_600_000 }
+    }
+}
+
+/// The open sessions.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    limits: SessionLimits,
+    open: Mutex<HashMap<String, Session>>,
+}
+
+#[derive(Debug)]
+struct Session {
+    caller: Digest,
+    version: LegacyVersion,
+    says: Option<String>,
+    used: Timestamp,
+}
+
+impl Sessions {
+    /// No sessions yet.
+    #[must_use]
+    pub fn new(limits: SessionLimits) -> Self {
+        Self { limits, open: Mutex::default() }
+    }
+
+    /// Opens a session under `id`. `false` if there is no room.
+    pub fn open(
+        &self,
+        id: String,
+        caller: Digest,
+        version: LegacyVersion,
+        says: Option<String>,
+        now: Timestamp,
+    ) -> bool {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.len() >= self.limits.sessions_max {
+            open.retain(|_, session| now.ms_since(session.used) < self.limits.idle_ms_max);
+        }
+        let own = open.values().filter(|session| session.caller == caller).count();
+        if own >= self.limits.sessions_per_caller_max {
+            let idle = open
+                .iter()
+                .filter(|(_, session)| session.caller == caller)
+                .min_by_key(|(_, session)| session.used)
+                .map(|(id, _)| id.clone());
+            idle.and_then(|id| open.remove(&id));
+        }
+        if open.len() >= self.limits.sessions_max {
+            return false;
+        }
+        open.insert(id, Session { caller, version, says, used: now });
+        true
+    }
+
+    /// What was negotiated in the session `id` of this caller. `None` if there is none: also for another caller's.
+    pub fn find(
+        &self,
+        id: &str,
+        caller: Digest,
+        now: Timestamp,
+    ) -> Option<(LegacyVersion, Option<String>)> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = open.get_mut(id).filter(|session| session.caller == caller)?;
+        if now.ms_since(session.used) >= self.limits.idle_ms_max {
+            open.remove(id);
+            return None;
+        }
+        session.used = now;
+        Some((session.version, session.says.clone()))
+    }
+
+    /// Closes the session `id` of this caller; whether there was one.
+    pub fn close(&self, id: &str, caller: Digest) -> bool {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.get(id).is_none_or(|session| session.caller != caller) {
+            return false;
+        }
+        open.remove(id).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VERSION: LegacyVersion = LegacyVersion::V2025_11_25;
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_unix_ms(ms)
+    }
+
+    #[test]
+    fn i6_a_session_answers_only_to_its_caller() {
+        let sessions = Sessions::default();
+        let (alice, bob) = (Digest::of(b"alice"), Digest::of(b"bob"));
+        assert!(sessions.open("s".into(), alice, VERSION, None, at(0)));
+        assert!(sessions.find("s", bob, at(1)).is_none());
+        assert!(!sessions.close("s", bob));
+        assert!(sessions.find("s", alice, at(1)).is_some());
+        assert!(sessions.close("s", alice));
+        assert!(sessions.find("s", alice, at(2)).is_none());
+    }
+
+    #[test]
+    fn i13_sessions_are_bounded() {
+        let limits =
+            SessionLimits { sessions_max: 3, sessions_per_caller_max: 2, idle_ms_max: 1000 };
+        let sessions = Sessions::new(limits);
+        let (alice, bob, carol) = (Digest::of(b"a"), Digest::of(b"b"), Digest::of(b"c"));
+        for (index, id) in ["1", "2", "3"].into_iter().enumerate() {
+            let now = at(i64::try_from(index).unwrap());
+            assert!(sessions.open(id.into(), alice, VERSION, None, now));
+        }
+        assert!(sessions.find("1", alice, at(4)).is_none(), "the oldest made room");
+        assert!(sessions.open("b".into(), bob, VERSION, None, at(5)));
+        assert!(!sessions.open("c".into(), carol, VERSION, None, at(6)), "no room");
+        assert!(sessions.open("c".into(), carol, VERSION, None, at(5000)), "idle ones made room");
+    }
+}

@@ -1,0 +1,133 @@
+//! Metrics and the one log line of each call. Neither is evidence: both may be sampled or lost.
+
+use std::fmt::Write as _;
+use std::sync::atomic::AtomicU64;
+
+use callgate_model::evidence::{Decided, Outcome};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// What is counted. Labels take only values of the operator's or of ours, never a client's.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    decisions: Family<DecisionLabels, Counter>,
+    outcomes: Family<OutcomeLabels, Counter>,
+    decided_in: Histogram,
+    upstream: Histogram,
+    pub(crate) in_flight: Gauge,
+    evidence_healthy: Gauge<u64, AtomicU64>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct DecisionLabels {
+    server: String,
+    verdict: &'static str,
+    reason: &'static str,
+    effect: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OutcomeLabels {
+    server: String,
+    outcome: &'static str,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("callgate");
+        let metrics = Self {
+            decisions: Family::default(),
+            outcomes: Family::default(),
+            decided_in: Histogram::new(exponential_buckets(0.000_02, 2.0, 16)),
+            upstream: Histogram::new(exponential_buckets(0.001, 2.0, 17)),
+            in_flight: Gauge::default(),
+            evidence_healthy: Gauge::default(),
+            registry: Registry::default(),
+        };
+        registry.register("decisions", "Decisions made", metrics.decisions.clone());
+        registry.register("outcomes", "Outcomes of dispatched calls", metrics.outcomes.clone());
+        registry.register_with_unit(
+            "decision_duration",
+            "From the request read to the decision",
+            Unit::Seconds,
+            metrics.decided_in.clone(),
+        );
+        registry.register_with_unit(
+            "upstream_duration",
+            "From the call sent to the server's answer",
+            Unit::Seconds,
+            metrics.upstream.clone(),
+        );
+        registry.register("calls_in_flight", "Calls in progress", metrics.in_flight.clone());
+        registry.register(
+            "evidence_healthy",
+            "1 while evidence can be written",
+            metrics.evidence_healthy.clone(),
+        );
+        Self { registry, ..metrics }
+    }
+}
+
+impl Metrics {
+    /// Counts and logs a decision.
+    pub fn decided(&self, decided: &Decided) {
+        let understood = decided.understood.as_ref();
+        let labels = DecisionLabels {
+            server: decided.server.clone(),
+            verdict: decided.decision.verdict.as_str(),
+            reason: decided.decision.codes().next().unwrap_or_default(),
+            effect: understood.map_or("", |u| u.effect.as_str()),
+        };
+        self.decisions.get_or_create(&labels).inc();
+        #[expect(clippy::cast_precision_loss, reason = "a duration for a histogram")]
+        self.decided_in.observe(decided.decided_in_us as f64 / 1e6);
+        let mut targets = String::new();
+        for target in understood.iter().flat_map(|u| &u.targets).take(5) {
+            // Writing to a string cannot fail.
+            write!(targets, "{}{target}", if targets.is_empty() { "" } else { ", " }).ok();
+        }
+        tracing::info!(
+            target: "callgate::call",
+            call = %decided.call,
+            server = decided.server,
+            method = decided.method,
+            tool = decided.tool,
+            operation = understood.map_or("", |u| u.operation.as_str()),
+            targets,
+            decision = decided.decision.verdict.as_str(),
+            reasons = decided.decision.codes().collect::<Vec<_>>().join(","),
+            decided_in_us = decided.decided_in_us,
+            trace = decided.trace.as_deref().unwrap_or_default(),
+            "decided"
+        );
+    }
+
+    /// Counts and logs an outcome.
+    pub fn concluded(&self, server: &str, call: &str, outcome: Outcome, upstream_us: u64) {
+        let labels = OutcomeLabels { server: server.to_owned(), outcome: outcome.as_str() };
+        self.outcomes.get_or_create(&labels).inc();
+        #[expect(clippy::cast_precision_loss, reason = "a duration for a histogram")]
+        self.upstream.observe(upstream_us as f64 / 1e6);
+        tracing::info!(
+            target: "callgate::call",
+            call, server, outcome = outcome.as_str(), upstream_us, "concluded"
+        );
+    }
+
+    /// The metrics in the text form of OpenMetrics.
+    #[must_use]
+    pub fn render(&self, evidence_healthy: bool) -> String {
+        self.evidence_healthy.set(u64::from(evidence_healthy));
+        let mut text = String::new();
+        match encode(&mut text, &self.registry) {
+            Ok(()) => text,
+            Err(std::fmt::Error) => String::new(),
+        }
+    }
+}

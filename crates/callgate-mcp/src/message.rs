@@ -1,0 +1,301 @@
+//! One JSON-RPC message: read strictly, written compactly.
+//!
+//! A message is what its members say by their exact names; whatever another reader might understand differently is
+//! refused. It must not know HTTP, and of methods only what [`ToolsCallParams`] needs.
+
+mod tools_call;
+
+use std::fmt;
+
+use bytes::Bytes;
+use callgate_model::json::{self, Json, JsonLimits, Object, ReadError};
+use thiserror::Error;
+
+use crate::code;
+use crate::limits::{METHOD_BYTES_MAX, TOKEN_BYTES_MAX};
+
+pub use tools_call::{InvalidParams, ToolsCallParams};
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// Wants an answer.
+    Request(Request),
+    /// Wants none.
+    Notification(Notification),
+    /// Is one.
+    Response(Response),
+}
+
+/// A request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Names the answer.
+    pub id: RequestId,
+    /// What is asked, never empty.
+    pub method: String,
+    /// Empty if there were none.
+    pub params: Object,
+}
+
+/// A notification.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notification {
+    /// What is told, never empty.
+    pub method: String,
+    /// Empty if there were none.
+    pub params: Object,
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The request it answers. Only an error can have none: the id could not be read.
+    pub id: Option<RequestId>,
+    /// What came of it.
+    pub outcome: Result<Object, RpcError>,
+}
+
+/// The error of an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("error {code}: {message:?}")]
+pub struct RpcError {
+    /// What kind of error.
+    pub code: i64,
+    /// For people.
+    pub message: String,
+    /// For programs.
+    pub data: Option<Json>,
+}
+
+/// The id of a request: an integer written as one, or a string.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RequestId {
+    /// An integer.
+    Number(i64),
+    /// A string.
+    Text(String),
+}
+
+/// Why bytes are not one message.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{detail}")]
+pub struct Malformed {
+    /// [`code::PARSE_ERROR`] or [`code::INVALID_REQUEST`].
+    pub code: i64,
+    /// The id, if there was one that could be read.
+    pub id: Option<RequestId>,
+    /// What is wrong.
+    pub detail: String,
+}
+
+impl Message {
+    /// Reads one message.
+    ///
+    /// # Errors
+    /// [`Malformed`] for anything else, in particular for batches, unknown members and names used twice.
+    pub fn read(bytes: &[u8], limits: &JsonLimits) -> Result<Self, Malformed> {
+        match json::read(bytes, limits) {
+            Ok(Json::Object(envelope)) => Self::from_envelope(envelope),
+            Ok(Json::Array(_)) => Err(Malformed::request("batches are not served")),
+            Ok(Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_)) => {
+                Err(Malformed::request("a message is an object"))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn from_envelope(mut envelope: Object) -> Result<Self, Malformed> {
+        let id = match envelope.remove("id") {
+            None => IdMember::Absent,
+            Some(Json::Null) => IdMember::Null,
+            Some(id) => RequestId::from_json(&id).map_or(IdMember::Unusable, IdMember::Given),
+        };
+        let readable = if let IdMember::Given(id) = &id { Some(id.clone()) } else { None };
+        classify(envelope, id)
+            .map_err(|detail| Malformed { id: readable, ..Malformed::request(&detail) })
+    }
+}
+
+enum IdMember {
+    Absent,
+    Null,
+    Unusable,
+    Given(RequestId),
+}
+
+/// Classifies by which members are there, never by what they hold.
+fn classify(mut envelope: Object, id: IdMember) -> Result<Message, String> {
+    if envelope.remove("jsonrpc").as_ref().and_then(Json::as_str) != Some("2.0") {
+        return Err("`jsonrpc` must be \"2.0\"".to_owned());
+    }
+    let [method, params, result, error] =
+        ["method", "params", "result", "error"].map(|name| envelope.remove(name));
+    if let Some((name, _)) = envelope.iter().next() {
+        return Err(format!("{} is not a member of a message", shown(name)));
+    }
+    match (method, params, result, error) {
+        (Some(method), params, None, None) => call(method, params, id),
+        (None, None, Some(result), None) => {
+            let (IdMember::Given(id), Json::Object(result)) = (id, result) else {
+                return Err("a result is an object and names the request by its id".to_owned());
+            };
+            Ok(Message::Response(Response { id: Some(id), outcome: Ok(result) }))
+        }
+        (None, None, None, Some(error)) => {
+            let id = match id {
+                IdMember::Given(id) => Some(id),
+                IdMember::Absent | IdMember::Null => None,
+                IdMember::Unusable => return Err(BAD_ID.to_owned()),
+            };
+            Ok(Message::Response(Response { id, outcome: Err(rpc_error(error)?) }))
+        }
+        _ => Err("a message has one of `method`, `result` and `error`".to_owned()),
+    }
+}
+
+const BAD_ID: &str = "an `id` is a string or an integer, written without fraction or exponent";
+
+fn call(method: Json, params: Option<Json>, id: IdMember) -> Result<Message, String> {
+    let Json::String(method) = method else {
+        return Err("`method` must be a string".to_owned());
+    };
+    if method.is_empty() || method.len() > METHOD_BYTES_MAX {
+        return Err(format!("`method` must have 1 to {METHOD_BYTES_MAX} bytes"));
+    }
+    let params = match params {
+        None => Object::default(),
+        Some(Json::Object(params)) => params,
+        Some(_) => return Err("`params` must be an object".to_owned()),
+    };
+    match id {
+        IdMember::Given(id) => Ok(Message::Request(Request { id, method, params })),
+        IdMember::Absent => Ok(Message::Notification(Notification { method, params })),
+        IdMember::Null | IdMember::Unusable => Err(BAD_ID.to_owned()),
+    }
+}
+
+fn rpc_error(error: Json) -> Result<RpcError, String> {
+    let Json::Object(mut error) = error else {
+        return Err("`error` must be an object".to_owned());
+    };
+    let code = error.get("code").and_then(Json::as_number).and_then(json::Number::as_i64);
+    let (Some(code), Some(Json::String(message))) = (code, error.remove("message")) else {
+        return Err("an error has an integer `code` and a string `message`".to_owned());
+    };
+    Ok(RpcError { code, message, data: error.remove("data") })
+}
+
+impl Request {
+    /// The bytes of this request.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        let envelope = envelope(Some(self.id.to_json()))
+            .with("method", self.method)
+            .with("params", self.params);
+        Json::from(envelope).to_text().into()
+    }
+}
+
+impl Notification {
+    /// The bytes of this notification.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        let envelope = envelope(None).with("method", self.method).with("params", self.params);
+        Json::from(envelope).to_text().into()
+    }
+}
+
+impl Response {
+    /// The bytes of this answer.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        let envelope = envelope(Some(self.id.map_or(Json::Null, |id| id.to_json())));
+        let envelope = match self.outcome {
+            Ok(result) => envelope.with("result", result),
+            Err(error) => envelope.with("error", error.into_json()),
+        };
+        Json::from(envelope).to_text().into()
+    }
+}
+
+impl RpcError {
+    fn into_json(self) -> Object {
+        let error = Object::default().with("code", self.code).with("message", self.message);
+        match self.data {
+            Some(data) => error.with("data", data),
+            None => error,
+        }
+    }
+}
+
+fn envelope(id: Option<Json>) -> Object {
+    let envelope = Object::default().with("jsonrpc", "2.0");
+    match id {
+        Some(id) => envelope.with("id", id),
+        None => envelope,
+    }
+}
+
+impl RequestId {
+    /// Reads an id. `None` for anything but a string of bounded length or an integer literal.
+    #[must_use]
+    pub fn from_json(id: &Json) -> Option<Self> {
+        match id {
+            Json::Number(number) => number.as_i64().map(Self::Number),
+            Json::String(text) if text.len() <= TOKEN_BYTES_MAX => Some(Self::Text(text.clone())),
+            Json::Null | Json::Bool(_) | Json::String(_) | Json::Array(_) | Json::Object(_) => None,
+        }
+    }
+
+    /// The id as it is written.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        match self {
+            Self::Number(number) => (*number).into(),
+            Self::Text(text) => text.as_str().into(),
+        }
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => text.fmt(f),
+        }
+    }
+}
+
+impl Malformed {
+    fn request(detail: &str) -> Self {
+        Self { code: code::INVALID_REQUEST, id: None, detail: detail.to_owned() }
+    }
+}
+
+impl From<ReadError> for Malformed {
+    fn from(error: ReadError) -> Self {
+        let code = match &error {
+            ReadError::ByteOrderMark
+            | ReadError::LoneSurrogate { .. }
+            | ReadError::NotUtf8
+            | ReadError::Syntax { .. } => code::PARSE_ERROR,
+            ReadError::AmbiguousNumber { .. }
+            | ReadError::DuplicateName { .. }
+            | ReadError::StringTooLong { .. }
+            | ReadError::TooDeep { .. }
+            | ReadError::TooLong { .. }
+            | ReadError::TooManyNodes { .. } => code::INVALID_REQUEST,
+        };
+        Self { code, id: None, detail: error.to_string() }
+    }
+}
+
+/// A name from the network as a text may repeat it: quoted, escaped and short.
+pub(crate) fn shown(name: &str) -> String {
+    let short: String = name.chars().take(64).collect();
+    format!("`{}`", short.escape_debug())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+//! The parameters of `tools/call`, by their exact names only.
+
+use callgate_model::json::{Json, Object};
+use thiserror::Error;
+
+use super::shown;
+use crate::limits::TOOL_NAME_BYTES_MAX;
+
+/// The parameters of `tools/call`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolsCallParams {
+    /// The tool, as the client names it.
+    pub name: String,
+    /// Empty if there were none.
+    pub arguments: Object,
+    /// `_meta`; empty if there was none.
+    pub meta: Object,
+    /// Asks for an experimental task of 2025-11-25.
+    pub task: Option<Json>,
+    /// Answers to what an earlier result asked for.
+    pub input_responses: Option<Json>,
+    /// The state of an earlier result, untrusted.
+    pub request_state: Option<Json>,
+}
+
+/// Why parameters are refused; the text for [`INVALID_PARAMS`](crate::code::INVALID_PARAMS).
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct InvalidParams(pub String);
+
+impl ToolsCallParams {
+    /// Reads them. A member of any other name is refused: a server that reads names without regard to case would
+    /// see `Name` where we see `name` (GHSA-4gph-2hhr-5mwg).
+    ///
+    /// # Errors
+    /// [`InvalidParams`] with the member at fault.
+    pub fn read(mut params: Object) -> Result<Self, InvalidParams> {
+        let name = match params.remove("name") {
+            Some(Json::String(name)) if (1..=TOOL_NAME_BYTES_MAX).contains(&name.len()) => name,
+            _ => return Err(refused(format!("`name` must be 1 to {TOOL_NAME_BYTES_MAX} bytes"))),
+        };
+        let read = Self {
+            name,
+            arguments: object(&mut params, "arguments")?,
+            meta: object(&mut params, "_meta")?,
+            task: params.remove("task"),
+            input_responses: params.remove("inputResponses"),
+            request_state: params.remove("requestState"),
+        };
+        match params.iter().next() {
+            Some((name, _)) => {
+                Err(refused(format!("{} is not a parameter of `tools/call`", shown(name))))
+            }
+            None => Ok(read),
+        }
+    }
+}
+
+fn object(params: &mut Object, name: &str) -> Result<Object, InvalidParams> {
+    match params.remove(name) {
+        None => Ok(Object::default()),
+        Some(Json::Object(object)) => Ok(object),
+        Some(_) => Err(refused(format!("`{name}` must be an object"))),
+    }
+}
+
+fn refused(detail: String) -> InvalidParams {
+    InvalidParams(detail)
+}

@@ -1,0 +1,333 @@
+//! The client half: asking an upstream server, in whichever era it speaks, for its tools and for one call.
+//!
+//! Nothing of a client's request reaches the server but what is passed here by name: ids, tokens and headers are our
+//! own. A call is sent once. It must not know who calls, or why that is allowed.
+
+mod connection;
+mod detect;
+mod exchange;
+mod failure;
+mod outgoing;
+mod session;
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use callgate_model::json::{Json, Object};
+use http::{HeaderValue, StatusCode, Uri};
+use tokio::time::{Instant, timeout_at};
+
+use crate::message::{Notification, RequestId, RpcError};
+use crate::mirror;
+use crate::tool::{ToolsPage, read_tools_page};
+use crate::trace::TraceContext;
+
+pub use crate::limits::UpstreamLimits;
+use connection::Connection;
+use detect::{Detected, Speaks};
+use exchange::Reply;
+pub use failure::{CallError, CallErrorKind, UnusableUpstream, UpstreamError};
+use outgoing::{Ask, Route};
+use session::Sessions;
+
+/// One upstream server.
+#[derive(Debug)]
+pub struct Upstream {
+    connection: Connection,
+    limits: UpstreamLimits,
+    detected: Detected,
+    sessions: Sessions,
+    last_id: AtomicI64,
+}
+
+/// Where a server is and how it is spoken to.
+#[derive(Clone, Debug)]
+pub struct UpstreamConfig {
+    /// Its MCP endpoint, `https` or `http`.
+    pub url: Uri,
+    /// What it may send and how long it may take.
+    pub limits: UpstreamLimits,
+    /// How it speaks.
+    pub era: EraSetting,
+}
+
+/// How a server speaks, as configured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EraSetting {
+    /// It is asked, and the answer believed for a while.
+    #[default]
+    Auto,
+    /// 2026-07-28.
+    Modern,
+    /// With `initialize`.
+    Legacy,
+}
+
+/// Whose session with a legacy server is used. Two callers must never have the same key.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct SessionKey(String);
+
+/// One call to send.
+#[derive(Clone, Copy, Debug)]
+pub struct OutgoingCall<'a> {
+    /// The session to use, if the server has sessions.
+    pub key: &'a SessionKey,
+    /// The value of `Authorization`; must be marked sensitive.
+    pub credential: Option<&'a HeaderValue>,
+    /// The tool.
+    pub name: &'a str,
+    /// Its arguments, sent as they are.
+    pub arguments: &'a Object,
+    /// The trace to go on with.
+    pub trace: &'a TraceContext,
+    /// Whether to ask for progress.
+    pub progress: bool,
+    /// The tool's schema, for the headers that mirror arguments.
+    pub input_schema: Option<&'a Json>,
+}
+
+/// What a server answers to a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A complete result.
+    Result {
+        /// As it was given.
+        result: Object,
+        /// Whether the tool says that it failed.
+        is_error: bool,
+        /// Its size on the wire.
+        bytes: usize,
+    },
+    /// A JSON-RPC error.
+    RpcError {
+        /// What kind of error.
+        code: i64,
+        /// For people.
+        message: String,
+        /// For programs.
+        data: Option<Json>,
+    },
+}
+
+impl Upstream {
+    /// A client for one server. Connects only when asked.
+    ///
+    /// # Errors
+    /// [`UnusableUpstream`].
+    pub fn new(config: UpstreamConfig) -> Result<Self, UnusableUpstream> {
+        let UpstreamConfig { url, limits, era } = config;
+        Ok(Self {
+            connection: Connection::new(url, limits)?,
+            limits,
+            detected: Detected::new(era, limits.era_expiry),
+            sessions: Sessions::new(limits.sessions_max, limits.session_idle),
+            last_id: AtomicI64::new(0),
+        })
+    }
+
+    /// All tools of the server, as `key` and `credential` see them.
+    ///
+    /// # Errors
+    /// [`UpstreamError`], also if there are more pages or tools than the limits allow: half a list is no list.
+    pub async fn list_tools(
+        &self,
+        key: &SessionKey,
+        credential: Option<&HeaderValue>,
+    ) -> Result<ToolsPage, UpstreamError> {
+        let deadline = Instant::now() + self.limits.total;
+        let (mut all, mut bytes) = (ToolsPage::default(), 0);
+        for _ in 0..self.limits.pages_max {
+            let cursor = all.next_cursor.take();
+            let (route, reply) = self.ask_for_page(key, credential, cursor, deadline).await?;
+            bytes += reply.bytes;
+            let result = reply.outcome.map_err(UpstreamError::Refused)?;
+            refuse_incomplete(&result)?;
+            let mut page = read_tools_page(&result).map_err(CallErrorKind::NotMcp)?;
+            if matches!(route, Route::Modern) {
+                page.refuse(|tool| mirror::invalid_param_headers(&tool.input_schema));
+            }
+            all.append(page);
+            let count = all.tools.len() + all.refused.len();
+            if count > self.limits.tools_max || bytes > self.limits.response_bytes_max {
+                return Err(CallErrorKind::TooLarge.into());
+            }
+            if all.next_cursor.is_none() {
+                return Ok(all);
+            }
+        }
+        Err(CallErrorKind::TooLarge.into())
+    }
+
+    async fn ask_for_page(
+        &self,
+        key: &SessionKey,
+        credential: Option<&HeaderValue>,
+        cursor: Option<String>,
+        deadline: Instant,
+    ) -> Result<(Route, Reply), CallErrorKind> {
+        let mut ask = Ask::new("tools/list", credential);
+        if let Some(cursor) = cursor {
+            ask.params.set("cursor", cursor);
+        }
+        self.ask(key, &ask, deadline, &mut |_, _| {}).await.map_err(|error| error.kind)
+    }
+
+    /// Sends one call and waits for its answer. Progress is reported as its parameters, without the token. Dropping
+    /// the future closes the connection, which a modern server takes for a cancellation.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn call_tool(
+        &self,
+        call: OutgoingCall<'_>,
+        mut on_progress: impl FnMut(Object) + Send,
+    ) -> Result<Answer, CallError> {
+        let deadline = Instant::now() + self.limits.total;
+        let mut ask = Ask::new("tools/call", call.credential);
+        ask.params.set("name", call.name);
+        ask.params.set("arguments", call.arguments.clone());
+        ask.name = Some(call.name);
+        ask.trace = Some(call.trace);
+        ask.progress = call.progress;
+        if let Some(schema) = call.input_schema {
+            ask.mirrored = mirror::param_headers(schema, call.arguments);
+        }
+        let mut on_notification = |id: &RequestId, mut notification: Notification| {
+            let ours = notification.method == "notifications/progress"
+                && notification.params.remove("progressToken") == Some(id.to_json());
+            if ours && call.progress {
+                on_progress(notification.params);
+            }
+        };
+        let (_, reply) = self.ask(call.key, &ask, deadline, &mut on_notification).await?;
+        read_answer(reply).map_err(CallError::after_sending)
+    }
+
+    /// Finds the way to the server, then asks. Only the second part may have sent the request.
+    async fn ask(
+        &self,
+        key: &SessionKey,
+        ask: &Ask<'_>,
+        deadline: Instant,
+        on_notification: OnNotification<'_>,
+    ) -> Result<(Route, Reply), CallError> {
+        let route = timeout_at(deadline, self.route(key, ask.credential))
+            .await
+            .unwrap_or(Err(CallErrorKind::Timeout))
+            .map_err(CallError::before_sending)?;
+        timeout_at(deadline, self.ask_renewing(key, ask, route, on_notification))
+            .await
+            .unwrap_or(Err(CallError::after_sending(CallErrorKind::Timeout)))
+    }
+
+    async fn route(
+        &self,
+        key: &SessionKey,
+        credential: Option<&HeaderValue>,
+    ) -> Result<Route, CallErrorKind> {
+        let speaks = match self.detected.known() {
+            Some(speaks) => speaks,
+            None => self.detect(credential).await?,
+        };
+        match speaks {
+            Speaks::Modern => Ok(Route::Modern),
+            Speaks::Legacy => self.session(key, credential).await.map(Route::Legacy),
+        }
+    }
+
+    /// Asks, and once more if the server says that it has not looked at the request because the session is gone.
+    async fn ask_renewing(
+        &self,
+        key: &SessionKey,
+        ask: &Ask<'_>,
+        route: Route,
+        on_notification: OnNotification<'_>,
+    ) -> Result<(Route, Reply), CallError> {
+        let first = self.ask_once(ask, &route, on_notification).await;
+        let Some(refused) = refused_with(&first) else { return first.map(|reply| (route, reply)) };
+        let Route::Legacy(session) = &route else {
+            self.detected.forget();
+            return first.map(|reply| (route, reply));
+        };
+        self.sessions.forget(key, session).await;
+        if !session.has_id() || refused != StatusCode::NOT_FOUND {
+            return first.map(|reply| (route, reply));
+        }
+        let renewed = self.session(key, ask.credential).await.map_err(CallError::after_sending)?;
+        let route = Route::Legacy(renewed);
+        self.ask_once(ask, &route, on_notification).await.map(|reply| (route, reply))
+    }
+
+    async fn ask_once(
+        &self,
+        ask: &Ask<'_>,
+        route: &Route,
+        on_notification: OnNotification<'_>,
+    ) -> Result<Reply, CallError> {
+        let outgoing = ask.outgoing(self.next_id(), route);
+        self.connection.exchange(outgoing, on_notification).await
+    }
+
+    /// Our own: what a client calls its request is nobody else's concern.
+    fn next_id(&self) -> RequestId {
+        RequestId::Number(self.last_id.fetch_add(1, Ordering::Relaxed).wrapping_add(1))
+    }
+}
+
+type OnNotification<'a> = &'a mut (dyn FnMut(&RequestId, Notification) + Send);
+
+/// The status, if the server refused the request itself: what we believe about its era or session may be wrong.
+fn refused_with(reply: &Result<Reply, CallError>) -> Option<StatusCode> {
+    let status = match reply {
+        Ok(reply) => reply.status,
+        Err(CallError { kind: CallErrorKind::Status(status), .. }) => {
+            StatusCode::from_u16(*status).ok()?
+        }
+        Err(_) => return None,
+    };
+    let believed = !matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
+    (status.is_client_error() && believed).then_some(status)
+}
+
+fn read_answer(reply: Reply) -> Result<Answer, CallErrorKind> {
+    let result = match reply.outcome {
+        Ok(result) => result,
+        Err(RpcError { code, message, data }) => {
+            return Ok(Answer::RpcError { code, message, data });
+        }
+    };
+    refuse_incomplete(&result)?;
+    let is_error = match result.get("isError") {
+        None => false,
+        Some(Json::Bool(is_error)) => *is_error,
+        Some(_) => return Err(CallErrorKind::NotMcp("`isError` is not a boolean".to_owned())),
+    };
+    Ok(Answer::Result { result, is_error, bytes: reply.bytes })
+}
+
+/// We declare no capability, so anything but a complete result is out of turn; relayed, older clients would take it
+/// for an empty success.
+fn refuse_incomplete(result: &Object) -> Result<(), CallErrorKind> {
+    match result.get("resultType") {
+        None => Ok(()),
+        Some(Json::String(kind)) if kind == "complete" => Ok(()),
+        Some(_) => Err(CallErrorKind::NotMcp("the result is not complete".to_owned())),
+    }
+}
+
+impl SessionKey {
+    /// A key made by whoever knows the caller: a digest of caller and credential.
+    #[must_use]
+    pub fn new(key: impl Into<String>) -> Self {
+        Self(key.into())
+    }
+}
+
+impl fmt::Debug for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionKey(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests;

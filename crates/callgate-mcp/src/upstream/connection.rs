@@ -1,0 +1,118 @@
+//! HTTP to one server: pooled connections, no redirects, no decompression.
+
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, Uri};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tower::Service;
+
+use super::{CallError, CallErrorKind, UnusableUpstream, UpstreamLimits};
+
+const POOL_IDLE: Duration = Duration::from_secs(30);
+const POOL_CONNECTIONS_MAX: usize = 32;
+
+/// The connections to one server.
+pub(super) struct Connection {
+    client: Client<BoundedConnector, Full<Bytes>>,
+    url: Uri,
+    pub(super) limits: UpstreamLimits,
+}
+
+impl Connection {
+    pub(super) fn new(url: Uri, limits: UpstreamLimits) -> Result<Self, UnusableUpstream> {
+        let http_scheme = matches!(url.scheme_str(), Some("http" | "https"));
+        let host = url.authority().filter(|authority| !authority.as_str().contains('@'));
+        if !http_scheme || host.is_none_or(|host| host.host().is_empty()) {
+            return Err(UnusableUpstream::Url);
+        }
+        let connector = BoundedConnector { inner: connector()?, limit: limits.connect };
+        let headers_max = u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(POOL_IDLE)
+            .pool_max_idle_per_host(POOL_CONNECTIONS_MAX)
+            .http1_max_buf_size(limits.header_bytes_max.max(8 << 10))
+            .http2_max_header_list_size(headers_max)
+            .build(connector);
+        Ok(Self { client, url, limits })
+    }
+
+    /// Sends one POST. The pool tries another connection only if none of the request was written.
+    pub(super) async fn post(
+        &self,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, CallError> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.url.clone();
+        *request.headers_mut() = headers;
+        self.client.request(request).await.map_err(|error| CallError {
+            sent: !error.is_connect(),
+            kind: CallErrorKind::Connect(with_causes(&error)),
+        })
+    }
+}
+
+fn connector() -> Result<HttpsConnector<HttpConnector>, UnusableUpstream> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    let tls = HttpsConnectorBuilder::new()
+        .with_provider_and_webpki_roots(rustls::crypto::aws_lc_rs::default_provider())
+        .map_err(|error| UnusableUpstream::Tls(error.to_string()))?;
+    Ok(tls.https_or_http().enable_all_versions().wrap_connector(tcp))
+}
+
+/// An error with everything that led to it: the outermost says only that something failed.
+pub(super) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// One time limit over name resolution, TCP and TLS together, so that running out of it provably sends nothing.
+#[derive(Clone)]
+struct BoundedConnector {
+    inner: HttpsConnector<HttpConnector>,
+    limit: Duration,
+}
+
+type BoxError = Box<dyn Error + Send + Sync>;
+type Stream = <HttpsConnector<HttpConnector> as Service<Uri>>::Response;
+
+impl Service<Uri> for BoundedConnector {
+    type Response = Stream;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Stream, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, url: Uri) -> Self::Future {
+        let connecting = tokio::time::timeout(self.limit, self.inner.call(url));
+        Box::pin(async move { connecting.await? })
+    }
+}

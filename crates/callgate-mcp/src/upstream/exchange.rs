@@ -1,0 +1,205 @@
+//! One request and its answer, as one JSON document or as a stream of events.
+//!
+//! An answer is what carries the id of the request; status and media type only decide how to look for it.
+
+use bytes::Bytes;
+use callgate_model::json::Object;
+use http::header::CONTENT_ENCODING;
+use http::response::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+
+use super::connection::{Connection, with_causes};
+use super::outgoing::Outgoing;
+use super::{CallError, CallErrorKind, OnNotification};
+use crate::code;
+use crate::headers::{self, MediaType};
+use crate::message::{Message, Request, Response, RpcError};
+use crate::reply;
+use crate::sse::{SseError, SseEvent, SseLimits, SseParser};
+
+/// The answer to one request.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    /// What the server calls a session it opened.
+    pub(super) session_id: Option<HeaderValue>,
+    /// The size of the answer.
+    pub(super) bytes: usize,
+    pub(super) outcome: Result<Object, RpcError>,
+}
+
+impl Connection {
+    /// Sends a request and reads its answer.
+    pub(super) async fn exchange(
+        &self,
+        outgoing: Outgoing,
+        on_notification: OnNotification<'_>,
+    ) -> Result<Reply, CallError> {
+        let response = self.post(outgoing.headers.clone(), outgoing.body.clone()).await?;
+        let (parts, body) = response.into_parts();
+        let read = async {
+            let (bytes, outcome) = self.read(&parts, body, &outgoing, on_notification).await?;
+            let session_id = parts.headers.get(headers::SESSION_ID).cloned();
+            Ok(Reply { status: parts.status, session_id, bytes, outcome })
+        };
+        read.await.map_err(CallError::after_sending)
+    }
+
+    async fn read(
+        &self,
+        parts: &Parts,
+        body: Incoming,
+        outgoing: &Outgoing,
+        on_notification: OnNotification<'_>,
+    ) -> Result<(usize, Outcome), CallErrorKind> {
+        let media_type = headers::media_type(&parts.headers);
+        match parts.status.as_u16() {
+            401 | 403 => Err(CallErrorKind::Unauthorized),
+            200 if parts.headers.contains_key(CONTENT_ENCODING) => Err(not_mcp("compressed")),
+            200 => match media_type {
+                Some(MediaType::Json) => {
+                    let bytes = self.read_whole(body).await?;
+                    Ok((bytes.len(), self.answer_in(&bytes, outgoing)?))
+                }
+                Some(MediaType::EventStream) => {
+                    self.read_events(body, outgoing, on_notification).await
+                }
+                None => Err(not_mcp("neither application/json nor text/event-stream")),
+            },
+            status @ 400..500 => {
+                let refused = CallErrorKind::Status(status);
+                if media_type != Some(MediaType::Json) {
+                    return Err(refused);
+                }
+                let bytes = self.read_whole(body).await?;
+                self.refusal_in(&bytes, outgoing)
+                    .map(|error| (bytes.len(), Err(error)))
+                    .ok_or(refused)
+            }
+            status @ (300..400 | 500..) => Err(CallErrorKind::Status(status)),
+            status => Err(not_mcp(&format!("status {status}"))),
+        }
+    }
+
+    async fn read_whole(&self, mut body: Incoming) -> Result<Vec<u8>, CallErrorKind> {
+        let max = self.limits.response_bytes_max;
+        if body.size_hint().lower() > max as u64 {
+            return Err(CallErrorKind::TooLarge);
+        }
+        let mut whole = Vec::new();
+        while let Some(data) = next_data(&mut body).await? {
+            if whole.len() + data.len() > max {
+                return Err(CallErrorKind::TooLarge);
+            }
+            whole.extend_from_slice(&data);
+        }
+        Ok(whole)
+    }
+
+    fn answer_in(&self, bytes: &[u8], outgoing: &Outgoing) -> Result<Outcome, CallErrorKind> {
+        match self.message(bytes)? {
+            Message::Response(response) => answer(response, outgoing),
+            Message::Request(_) | Message::Notification(_) => Err(not_mcp("not a response")),
+        }
+    }
+
+    /// The error in a refused request, which may say that the id could not be read.
+    fn refusal_in(&self, bytes: &[u8], outgoing: &Outgoing) -> Option<RpcError> {
+        match self.message(bytes).ok()? {
+            Message::Response(Response { id, outcome: Err(error) })
+                if id.as_ref().is_none_or(|id| *id == outgoing.id) =>
+            {
+                Some(error)
+            }
+            Message::Response(_) | Message::Request(_) | Message::Notification(_) => None,
+        }
+    }
+
+    fn message(&self, bytes: &[u8]) -> Result<Message, CallErrorKind> {
+        Message::read(bytes, &self.limits.json())
+            .map_err(|malformed| CallErrorKind::NotMcp(malformed.detail))
+    }
+
+    async fn read_events(
+        &self,
+        mut body: Incoming,
+        outgoing: &Outgoing,
+        on_notification: OnNotification<'_>,
+    ) -> Result<(usize, Outcome), CallErrorKind> {
+        let mut parser = SseParser::new(SseLimits {
+            event_bytes_max: self.limits.event_bytes_max,
+            total_bytes_max: self.limits.response_bytes_max,
+        });
+        let (mut events, mut requests) = (Vec::new(), 0);
+        while let Some(data) = next_data(&mut body).await? {
+            let pushed = parser.push(&data, &mut events);
+            for event in events.drain(..).filter(carries_message) {
+                match self.message(event.data.as_bytes())? {
+                    Message::Response(response) => {
+                        return Ok((event.data.len(), answer(response, outgoing)?));
+                    }
+                    Message::Notification(told) => on_notification(&outgoing.id, told),
+                    Message::Request(request) if outgoing.legacy => {
+                        requests += 1;
+                        if requests > self.limits.server_requests_max {
+                            return Err(CallErrorKind::TooLarge);
+                        }
+                        self.decline(&outgoing.headers, &request).await;
+                    }
+                    Message::Request(_) => return Err(not_mcp("a request from the server")),
+                }
+            }
+            pushed.map_err(|error| match error {
+                SseError::EventTooLong { .. } | SseError::StreamTooLong { .. } => {
+                    CallErrorKind::TooLarge
+                }
+                SseError::NotUtf8 => CallErrorKind::NotMcp(error.to_string()),
+            })?;
+        }
+        Err(not_mcp("the stream ended without an answer"))
+    }
+
+    /// We declare no capability, so all that a legacy server can ask is whether we are there. An answer that gets
+    /// lost costs nothing but its patience.
+    async fn decline(&self, headers: &HeaderMap, request: &Request) {
+        let body = if request.method == "ping" {
+            reply::result(&request.id, Object::default())
+        } else {
+            let refusal = "callgate serves no requests from servers";
+            reply::error(Some(&request.id), code::METHOD_NOT_FOUND, refusal, None)
+        };
+        drop(self.post(headers.clone(), body).await);
+    }
+}
+
+type Outcome = Result<Object, RpcError>;
+
+/// R03: what answers another request is never passed on.
+fn answer(response: Response, outgoing: &Outgoing) -> Result<Outcome, CallErrorKind> {
+    if response.id.as_ref() == Some(&outgoing.id) {
+        Ok(response.outcome)
+    } else {
+        Err(not_mcp("a response to another request"))
+    }
+}
+
+/// An event without data primes a stream for resuming, which is not done.
+fn carries_message(event: &SseEvent) -> bool {
+    event.kind == "message" && !event.data.is_empty()
+}
+
+async fn next_data(body: &mut Incoming) -> Result<Option<Bytes>, CallErrorKind> {
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| CallErrorKind::Connect(with_causes(&error)))?;
+        if let Ok(data) = frame.into_data() {
+            return Ok(Some(data));
+        }
+    }
+    Ok(None)
+}
+
+fn not_mcp(what: &str) -> CallErrorKind {
+    CallErrorKind::NotMcp(what.to_owned())
+}

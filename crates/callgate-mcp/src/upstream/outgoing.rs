@@ -1,0 +1,127 @@
+//! A request to a server, built from nothing: every header and every member is put here by name.
+
+use bytes::Bytes;
+use callgate_model::json::{Json, Object};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::session::Session;
+use crate::era::MODERN;
+use crate::headers;
+use crate::message::{Request, RequestId};
+use crate::trace::TraceContext;
+
+const AGENT: &str = concat!("callgate/", env!("CARGO_PKG_VERSION"));
+
+/// The way to a server.
+#[derive(Clone, Debug)]
+pub(super) enum Route {
+    Modern,
+    Legacy(Session),
+}
+
+/// What is asked, in either era.
+#[derive(Debug)]
+pub(super) struct Ask<'a> {
+    pub(super) method: &'static str,
+    pub(super) credential: Option<&'a HeaderValue>,
+    /// Without `_meta`, which the era decides.
+    pub(super) params: Object,
+    /// For `Mcp-Name`.
+    pub(super) name: Option<&'a str>,
+    /// `Mcp-Param-*`.
+    pub(super) mirrored: Vec<(HeaderName, HeaderValue)>,
+    pub(super) trace: Option<&'a TraceContext>,
+    pub(super) progress: bool,
+}
+
+/// A request ready to be sent.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) id: RequestId,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    /// A legacy server may put requests to us meanwhile.
+    pub(super) legacy: bool,
+}
+
+impl<'a> Ask<'a> {
+    pub(super) fn new(method: &'static str, credential: Option<&'a HeaderValue>) -> Self {
+        Self {
+            method,
+            credential,
+            params: Object::default(),
+            name: None,
+            mirrored: Vec::new(),
+            trace: None,
+            progress: false,
+        }
+    }
+
+    pub(super) fn outgoing(&self, id: RequestId, route: &Route) -> Outgoing {
+        let meta = self.meta(&id, route);
+        let mut params = self.params.clone();
+        if !meta.is_empty() {
+            params.set("_meta", meta);
+        }
+        let request = Request { id: id.clone(), method: self.method.to_owned(), params };
+        Outgoing {
+            id,
+            headers: self.headers(route),
+            body: request.into_bytes(),
+            legacy: matches!(route, Route::Legacy(_)),
+        }
+    }
+
+    fn headers(&self, route: &Route) -> HeaderMap {
+        let mut headers = base_headers(self.credential);
+        match route {
+            Route::Modern => {
+                headers.insert(headers::PROTOCOL_VERSION, HeaderValue::from_static(MODERN));
+                headers.insert(headers::METHOD, HeaderValue::from_static(self.method));
+                if let Some(name) = self.name.and_then(headers::encode) {
+                    headers.insert(headers::NAME, name);
+                }
+                headers.extend(self.mirrored.iter().cloned());
+            }
+            Route::Legacy(session) => session.write(&mut headers),
+        }
+        headers
+    }
+
+    fn meta(&self, id: &RequestId, route: &Route) -> Object {
+        let mut meta = Object::default();
+        if matches!(route, Route::Modern) {
+            meta.set("io.modelcontextprotocol/protocolVersion", MODERN);
+            meta.set("io.modelcontextprotocol/clientCapabilities", Object::default());
+            meta.set("io.modelcontextprotocol/clientInfo", client_info());
+        }
+        if self.progress {
+            meta.set("progressToken", id.to_json());
+        }
+        if let Some(trace) = self.trace {
+            trace.write(&mut meta);
+        }
+        meta
+    }
+}
+
+/// What every request has, in both eras.
+pub(super) fn base_headers(credential: Option<&HeaderValue>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    if let Some(credential) = credential {
+        let mut credential = credential.clone();
+        credential.set_sensitive(true);
+        headers.insert(AUTHORIZATION, credential);
+    }
+    headers
+}
+
+/// Who we are.
+pub(super) fn client_info() -> Json {
+    Object::default().with("name", "callgate").with("version", env!("CARGO_PKG_VERSION")).into()
+}

@@ -1,0 +1,189 @@
+//! Sessions with a legacy server: one for each key, opened when first needed, never shared between keys (I6).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use callgate_model::json::{Json, Object};
+use http::{HeaderMap, HeaderValue};
+use tokio::time::Instant;
+
+use super::outgoing::{Outgoing, base_headers, client_info};
+use super::{CallErrorKind, SessionKey, Upstream};
+use crate::era::LegacyVersion;
+use crate::headers;
+use crate::message::{Notification, Request};
+
+const SESSION_ID_BYTES_MAX: usize = 1024;
+
+/// A session that the server opened for one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Session {
+    /// `None` if the server keeps no sessions.
+    id: Option<HeaderValue>,
+    version: LegacyVersion,
+}
+
+impl Session {
+    pub(super) const fn has_id(&self) -> bool {
+        self.id.is_some()
+    }
+
+    pub(super) fn write(&self, headers: &mut HeaderMap) {
+        let version = HeaderValue::from_static(self.version.as_str());
+        headers.insert(headers::PROTOCOL_VERSION, version);
+        if let Some(id) = &self.id {
+            headers.insert(headers::SESSION_ID, id.clone());
+        }
+    }
+}
+
+/// The sessions of all keys. The one unused longest makes room; the server is left to forget it by itself.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    max: usize,
+    idle: Duration,
+    slots: Mutex<HashMap<SessionKey, Slot>>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    used: Instant,
+    /// Locked while a session is being opened, so that one key opens one.
+    session: Arc<tokio::sync::Mutex<Option<Session>>>,
+}
+
+impl Sessions {
+    pub(super) fn new(max: usize, idle: Duration) -> Self {
+        Self { max, idle, slots: Mutex::default() }
+    }
+
+    fn slot(&self, key: &SessionKey) -> Arc<tokio::sync::Mutex<Option<Session>>> {
+        let now = Instant::now();
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if !slots.contains_key(key) && slots.len() >= self.max {
+            slots.retain(|_, slot| now.duration_since(slot.used) < self.idle);
+            if slots.len() >= self.max {
+                let oldest =
+                    slots.iter().min_by_key(|(_, slot)| slot.used).map(|(key, _)| key.clone());
+                oldest.and_then(|key| slots.remove(&key));
+            }
+        }
+        let slot =
+            slots.entry(key.clone()).or_insert_with(|| Slot { used: now, session: Arc::default() });
+        if now.duration_since(slot.used) >= self.idle {
+            slot.session = Arc::default();
+        }
+        slot.used = now;
+        Arc::clone(&slot.session)
+    }
+
+    /// Forgets `session`, unless another one has taken its place already.
+    pub(super) async fn forget(&self, key: &SessionKey, session: &Session) {
+        let slot = self.slot(key);
+        let mut current = slot.lock().await;
+        if current.as_ref() == Some(session) {
+            *current = None;
+        }
+    }
+}
+
+impl Upstream {
+    /// The session of `key`, opened if there is none.
+    pub(super) async fn session(
+        &self,
+        key: &SessionKey,
+        credential: Option<&HeaderValue>,
+    ) -> Result<Session, CallErrorKind> {
+        let slot = self.sessions.slot(key);
+        let mut session = slot.lock().await;
+        if let Some(session) = &*session {
+            return Ok(session.clone());
+        }
+        match self.initialize(credential).await {
+            Ok(opened) => Ok(session.insert(opened).clone()),
+            Err(error) => {
+                self.detected.forget();
+                Err(error)
+            }
+        }
+    }
+
+    async fn initialize(&self, credential: Option<&HeaderValue>) -> Result<Session, CallErrorKind> {
+        let id = self.next_id();
+        let params = Object::default()
+            .with("protocolVersion", LegacyVersion::LATEST.as_str())
+            .with("capabilities", Object::default())
+            .with("clientInfo", client_info());
+        let request = Request { id: id.clone(), method: "initialize".to_owned(), params };
+        let headers = base_headers(credential);
+        let outgoing = Outgoing { id, headers, body: request.into_bytes(), legacy: true };
+        let reply =
+            self.connection.exchange(outgoing, &mut |_, _| {}).await.map_err(|error| error.kind)?;
+        let result = reply
+            .outcome
+            .map_err(|error| CallErrorKind::NotMcp(format!("`initialize` fails with {error}")))?;
+        let version = result.get("protocolVersion").and_then(Json::as_str);
+        let version = version
+            .and_then(LegacyVersion::parse)
+            .ok_or_else(|| CallErrorKind::NotMcp("no protocol version in common".to_owned()))?;
+        let id = reply.session_id.map(usable_id).transpose()?;
+        let session = Session { id, version };
+        self.confirm(&session, credential).await?;
+        Ok(session)
+    }
+
+    async fn confirm(
+        &self,
+        session: &Session,
+        credential: Option<&HeaderValue>,
+    ) -> Result<(), CallErrorKind> {
+        let mut headers = base_headers(credential);
+        session.write(&mut headers);
+        let method = "notifications/initialized".to_owned();
+        let body = Notification { method, params: Object::default() }.into_bytes();
+        let response = self.connection.post(headers, body).await.map_err(|error| error.kind)?;
+        match response.status().as_u16() {
+            200..300 => Ok(()),
+            401 | 403 => Err(CallErrorKind::Unauthorized),
+            status => Err(CallErrorKind::Status(status)),
+        }
+    }
+}
+
+fn usable_id(mut id: HeaderValue) -> Result<HeaderValue, CallErrorKind> {
+    let visible = id.as_bytes().iter().all(u8::is_ascii_graphic);
+    if id.is_empty() || id.len() > SESSION_ID_BYTES_MAX || !visible {
+        return Err(CallErrorKind::NotMcp("the session id is not usable".to_owned()));
+    }
+    id.set_sensitive(true);
+    Ok(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn i13_sessions_are_bounded_and_the_one_unused_longest_makes_room() {
+        let sessions = Sessions::new(2, Duration::from_secs(600));
+        let session = Session { id: None, version: LegacyVersion::LATEST };
+        let [a, b, c] = ["a", "b", "c"].map(SessionKey::new);
+        for key in [&a, &b, &a, &c] {
+            *sessions.slot(key).lock().await = Some(session.clone());
+        }
+        assert_eq!(sessions.slots.lock().unwrap().len(), 2);
+        assert!(sessions.slot(&a).lock().await.is_some());
+        assert!(sessions.slot(&c).lock().await.is_some());
+        assert!(sessions.slot(&b).lock().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn an_idle_session_is_not_used_again() {
+        let sessions = Sessions::new(2, Duration::ZERO);
+        let key = SessionKey::new("a");
+        let session = Session { id: None, version: LegacyVersion::LATEST };
+        *sessions.slot(&key).lock().await = Some(session);
+        assert!(sessions.slot(&key).lock().await.is_none());
+    }
+}

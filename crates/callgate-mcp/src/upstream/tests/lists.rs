@@ -1,0 +1,58 @@
+//! Lists of tools.
+
+use super::*;
+
+fn page(names: impl IntoIterator<Item = String>, next: Option<&str>) -> String {
+    let tools: Vec<_> = names
+        .into_iter()
+        .map(|name| format!(r#"{{"name":"{name}","inputSchema":{{"type":"object"}}}}"#))
+        .collect();
+    let next = next.map_or(String::new(), |next| format!(r#","nextCursor":"{next}""#));
+    format!(r#"{{"tools":[{}]{next}}}"#, tools.join(","))
+}
+
+async fn list(upstream: &Upstream) -> Result<ToolsPage, UpstreamError> {
+    upstream.list_tools(&SessionKey::new("own"), None).await
+}
+
+#[tokio::test]
+async fn every_page_is_read_or_there_is_no_list() {
+    let fake = Fake::start(|seen, _| {
+        let cursor = seen.params().get("cursor").and_then(Json::as_str);
+        let text = match cursor {
+            None => page(["a".into(), "b".into()], Some("")),
+            Some("") => page([], Some("last")),
+            Some(_) => page(["c".into(), "a".into()], None),
+        };
+        seen.discover().unwrap_or_else(|| json(200, seen.result(&text)))
+    })
+    .await;
+    let tools = list(&upstream(&fake)).await.unwrap();
+    let names: Vec<_> = tools.tools.iter().map(|tool| tool.name.as_str()).collect();
+    assert_eq!((names, tools.refused.len()), (vec!["b", "c"], 2), "both are refused");
+    assert_eq!(fake.seen()[1].header("mcp-method"), "tools/list");
+
+    let limits = UpstreamLimits { pages_max: 2, ..UpstreamLimits::default() };
+    let error = list(&upstream_with(&fake.url, EraSetting::Modern, limits)).await.unwrap_err();
+    assert_eq!(error, CallErrorKind::TooLarge.into());
+    let limits = UpstreamLimits { tools_max: 3, ..UpstreamLimits::default() };
+    let error = list(&upstream_with(&fake.url, EraSetting::Modern, limits)).await.unwrap_err();
+    assert_eq!(error, CallErrorKind::TooLarge.into());
+
+    let fake = Fake::start(|seen, _| json(200, seen.error(-32603, "null"))).await;
+    let error = list(&modern(&fake)).await.unwrap_err();
+    assert_eq!(error.to_string(), "the server answers `tools/list` with error -32603: \"m\"");
+}
+
+#[tokio::test]
+async fn tools_with_bad_header_marks_are_refused_where_marks_mean_something() {
+    let tools = r#"{"tools":[{"name":"a","inputSchema":{"type":"object","properties":{"n":{"type":"number","x-mcp-header":"N"}}}}]}"#;
+    for (era, offered) in [(EraSetting::Modern, 0), (EraSetting::Legacy, 1)] {
+        let fake = Fake::start(move |seen, _| {
+            seen.legacy("s").unwrap_or_else(|| json(200, seen.result(tools)))
+        })
+        .await;
+        let page = list(&upstream_with(&fake.url, era, UpstreamLimits::default())).await.unwrap();
+        assert_eq!((page.tools.len(), page.refused.len()), (offered, 1 - offered));
+    }
+}

@@ -1,0 +1,173 @@
+//! The closed set of annotations. Cedar gives annotations no meaning and ignores misspelt ones; here an unknown one
+//! keeps the bundle from loading, because `@aproval` must not turn a gate into something else.
+
+use callgate_model::decision::{Gate, PolicyRef};
+
+use crate::source::{Complaint, Tier};
+
+const EVERYWHERE: [&str; 3] = ["id", "reason", "owner"];
+const GATES: [&str; 4] = ["approval", "quorum", "decide_within", "use_within"];
+
+const MAX_ID_BYTES: usize = 128;
+const MAX_QUORUM: u32 = 10;
+const MAX_SECONDS: u64 = 7 * 24 * 3600;
+const DECIDE_WITHIN_S: u64 = 15 * 60;
+const USE_WITHIN_S: u64 = 5 * 60;
+
+/// What a policy's annotations say.
+#[derive(Debug)]
+pub(crate) struct Label {
+    pub(crate) about: PolicyRef,
+    pub(crate) gate: Option<Gate>,
+}
+
+/// Reads the annotations of a policy of `tier`, with everything that is wrong with them.
+pub(crate) fn read(tier: Tier, policy: &cedar_policy::Policy) -> Result<Label, Vec<Complaint>> {
+    let mut complaints: Vec<Complaint> =
+        policy.annotations().filter_map(|(key, _)| unknown(tier, key)).collect();
+    let mut note = |complaint| complaints.push(complaint);
+    let about = PolicyRef {
+        id: required(policy, "id", &mut note),
+        reason: required(policy, "reason", &mut note),
+        owner: required(policy, "owner", &mut note),
+    };
+    if !about.id.is_empty() && !is_id(&about.id) {
+        note(
+            Complaint::new(format!("`{}` cannot be an id", about.id.escape_debug()))
+                .hint("ids are made of a-z, 0-9, `.`, `_` and `-`, at most 128 of them"),
+        );
+    }
+    let gate = (tier == Tier::Approval).then(|| gate(policy, &about.id, &mut note));
+    if complaints.is_empty() { Ok(Label { about, gate }) } else { Err(complaints) }
+}
+
+fn gate(policy: &cedar_policy::Policy, id: &str, note: &mut impl FnMut(Complaint)) -> Gate {
+    let approvers = required(policy, "approval", note);
+    let named = approvers.strip_prefix("team:").is_some_and(is_id);
+    if !approvers.is_empty() && !named {
+        note(
+            Complaint::new(format!("`{}` cannot approve", approvers.escape_debug()))
+                .hint("name a team: @approval(\"team:leads\")"),
+        );
+    }
+    let quorum = optional(policy, "quorum", 1, note, |text| {
+        text.parse().ok().filter(|quorum| (1..=MAX_QUORUM).contains(quorum))
+    });
+    Gate {
+        policy: id.to_owned(),
+        approvers,
+        quorum,
+        decide_within_s: optional(policy, "decide_within", DECIDE_WITHIN_S, note, seconds),
+        use_within_s: optional(policy, "use_within", USE_WITHIN_S, note, seconds),
+    }
+}
+
+fn required(policy: &cedar_policy::Policy, key: &str, note: &mut impl FnMut(Complaint)) -> String {
+    let value = policy.annotation(key).unwrap_or_default().trim();
+    if value.is_empty() {
+        note(Complaint::new(format!("the policy has no @{key}")).hint(match key {
+            "id" => "name it for ever: @id(\"eng-may-read\")",
+            "reason" => "say why it exists, for people: @reason(\"…\")",
+            "owner" => "say whom to ask: @owner(\"team-platform\")",
+            _ => "say who may approve: @approval(\"team:leads\")",
+        }));
+    }
+    value.to_owned()
+}
+
+fn optional<T>(
+    policy: &cedar_policy::Policy,
+    key: &str,
+    default: T,
+    note: &mut impl FnMut(Complaint),
+    parse: impl Fn(&str) -> Option<T>,
+) -> T {
+    let Some(text) = policy.annotation(key) else { return default };
+    parse(text).unwrap_or_else(|| {
+        let hint = if key == "quorum" {
+            "a whole number from 1 to 10: @quorum(\"2\")".to_owned()
+        } else {
+            format!("a whole number of s, m, h or d, at most 7d: @{key}(\"15m\")")
+        };
+        note(Complaint::new(format!("@{key} cannot be `{}`", text.escape_debug())).hint(hint));
+        default
+    })
+}
+
+/// `15m` is 900. Zero and more than seven days are refused.
+fn seconds(text: &str) -> Option<u64> {
+    let unit = text.chars().next_back()?;
+    let scale = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 24 * 3600,
+        _ => return None,
+    };
+    let count: u64 = text.strip_suffix(unit)?.parse().ok()?;
+    count.checked_mul(scale).filter(|seconds| (1..=MAX_SECONDS).contains(seconds))
+}
+
+fn is_id(text: &str) -> bool {
+    let allowed =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
+    (1..=MAX_ID_BYTES).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+fn unknown(tier: Tier, key: &str) -> Option<Complaint> {
+    let gates: &[&str] = if tier == Tier::Approval { &GATES } else { &[] };
+    if EVERYWHERE.contains(&key) || gates.contains(&key) {
+        return None;
+    }
+    let complaint = Complaint::new(format!("@{key} is no annotation of {}/", tier.folder()));
+    if GATES.contains(&key) {
+        return Some(complaint.hint("only policies in approvals/ have it"));
+    }
+    let nearest = EVERYWHERE.iter().chain(gates).min_by_key(|known| distance(key, known));
+    Some(match nearest {
+        Some(known) if distance(key, known) <= 2 => complaint.hint(format!("@{known}?")),
+        Some(_) | None => complaint.hint("comments are for people, annotations are for Callgate"),
+    })
+}
+
+/// How many letters have to be added, removed or replaced (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (cell, to) in row.iter_mut().skip(1).zip(b.chars()) {
+            let replaced = diagonal + usize::from(from != to);
+            diagonal = *cell;
+            left = replaced.min(left + 1).min(*cell + 1);
+            *cell = left;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_whole_and_bounded() {
+        assert_eq!(seconds("15m"), Some(900));
+        assert_eq!(seconds("7d"), Some(MAX_SECONDS));
+        for bad in ["", "m", "0s", "8d", "-1m", "1.5h", "15", "15 m", "9999999999999999999d", "3é"]
+        {
+            assert_eq!(seconds(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn distance_counts_letters() {
+        assert_eq!(distance("aproval", "approval"), 1);
+        assert_eq!(distance("resaon", "reason"), 2);
+        assert_eq!(distance("", "id"), 2);
+        assert_eq!(distance("quorum", "quorum"), 0);
+    }
+}

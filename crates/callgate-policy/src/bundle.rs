@@ -1,0 +1,281 @@
+//! A validated set of policies, indexed. One that does not validate cannot exist as a value.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use callgate_model::decision::{Gate, PolicyRef};
+use callgate_model::digest::Digest;
+use callgate_model::vocabulary::Vocabulary;
+use cedar_policy::ffi::DetailedError;
+use cedar_policy::{EntityUid, PolicyId, Schema, Validator};
+
+use crate::annotations::{self, Label};
+use crate::check::{check, parse};
+use crate::index::Index;
+use crate::known::Known;
+use crate::names::{Closure, Names};
+use crate::schema;
+use crate::scope::Scope;
+use crate::source::{Complaint, Problem, Source, Statement, Tier, statements};
+
+/// The most policies in a bundle.
+pub const MAX_POLICIES: usize = 100_000;
+/// The most permits whose scope names nothing. Every one of them is evaluated on every call.
+pub const MAX_UNSCOPED_PERMITS: usize = 64;
+
+/// Policies that may be decided by.
+#[derive(Debug)]
+pub struct Bundle {
+    schema: String,
+    validator: Validator,
+    digest: Digest,
+    policies: Vec<Policy>,
+    index: Index,
+    pub(crate) names: Names,
+    pub(crate) known: Known,
+}
+
+/// One policy of a bundle.
+#[derive(Debug)]
+pub(crate) struct Policy {
+    pub(crate) tier: Tier,
+    pub(crate) about: PolicyRef,
+    pub(crate) gate: Option<Gate>,
+    pub(crate) scope: Scope,
+    /// Whether it has a `when` or `unless`.
+    pub(crate) conditional: bool,
+    pub(crate) cedar: cedar_policy::Policy,
+}
+
+impl Bundle {
+    /// Parses, validates and indexes `sources` against `vocabulary`. No policy at all is a bundle too: it denies
+    /// everything.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once, in the order of the sources.
+    pub fn load(vocabulary: &Vocabulary, sources: &[Source]) -> Result<Self, Vec<Problem>> {
+        let known = Known::new(vocabulary)
+            .map_err(|wrong| wrong.into_iter().map(schema_problem).collect::<Vec<_>>())?;
+        let schema = schema::text(vocabulary);
+        let (parsed, _warnings) = Schema::from_cedarschema_str(&schema)
+            .map_err(|error| vec![schema_problem(DetailedError::from(&error).message)])?;
+        let mut draft = Draft::new(parsed);
+        for source in sources {
+            draft.read(source);
+        }
+        draft.finish(schema, known)
+    }
+
+    /// What decisions under this bundle have in common: the digest of its schema and its policies, whatever files they
+    /// were in.
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The schema in Cedar's own notation.
+    #[must_use]
+    pub fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    /// How many policies there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.policies.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.policies.is_empty()
+    }
+
+    /// The schema, parsed.
+    pub(crate) fn cedar_schema(&self) -> &Schema {
+        self.validator.schema()
+    }
+
+    pub(crate) fn policies(&self) -> &[Policy] {
+        &self.policies
+    }
+
+    /// The policies whose scope matches.
+    pub(crate) fn slice<'a>(
+        &'a self,
+        principal: (&EntityUid, &Closure),
+        action: &Closure,
+        resource: (&EntityUid, &Closure),
+    ) -> Vec<&'a Policy> {
+        let found = self.index.find(principal.1, action, resource.1);
+        let candidates = found.into_iter().filter_map(|position| self.policies.get(position));
+        candidates
+            .filter(|policy| {
+                policy.scope.action.covers(action)
+                    && policy.scope.principal.covers(principal.0.type_name(), principal.1)
+                    && policy.scope.resource.covers(resource.0.type_name(), resource.1)
+            })
+            .collect()
+    }
+
+    /// The permits that the principal and the action match, whatever the resource.
+    pub(crate) fn permits(
+        &self,
+        (uid, principal): (&EntityUid, &Closure),
+        action: &Closure,
+    ) -> Vec<&Policy> {
+        let found = self.index.permits_of(principal);
+        let candidates = found.filter_map(|position| self.policies.get(position));
+        candidates
+            .filter(|policy| {
+                policy.scope.action.covers(action)
+                    && policy.scope.principal.covers(uid.type_name(), principal)
+            })
+            .collect()
+    }
+
+    /// The guardrails that no argument of a call can avoid.
+    pub(crate) fn walls(&self) -> impl Iterator<Item = &Policy> {
+        self.index.walls().iter().filter_map(|position| self.policies.get(*position))
+    }
+}
+
+impl Policy {
+    pub(crate) fn is_permit(&self) -> bool {
+        self.tier == Tier::Permit
+    }
+
+    pub(crate) fn is_wall(&self) -> bool {
+        self.tier == Tier::Guardrail && !self.conditional && self.scope.resource.is_any()
+    }
+}
+
+/// A bundle that is being read.
+struct Draft {
+    validator: Validator,
+    policies: Vec<Policy>,
+    texts: Vec<(Tier, String, Digest)>,
+    names: Names,
+    /// Where each id was first used.
+    ids: BTreeMap<String, String>,
+    seen: usize,
+    unscoped_permits: usize,
+    problems: Vec<Problem>,
+}
+
+impl Draft {
+    fn new(schema: Schema) -> Self {
+        Self {
+            validator: Validator::new(schema),
+            policies: Vec::new(),
+            texts: Vec::new(),
+            names: Names::default(),
+            ids: BTreeMap::new(),
+            seen: 0,
+            unscoped_permits: 0,
+            problems: Vec::new(),
+        }
+    }
+
+    fn read(&mut self, source: &Source) {
+        for statement in statements(&source.text) {
+            self.seen += 1;
+            if self.seen > MAX_POLICIES {
+                let complaint = Complaint::new(format!("more than {MAX_POLICIES} policies"));
+                self.problems.push(statement.problem(source, complaint));
+                return;
+            }
+            let complaints = self.add(source, &statement).err().unwrap_or_default();
+            self.problems.extend(complaints.into_iter().map(|c| statement.problem(source, c)));
+        }
+    }
+
+    fn add(&mut self, source: &Source, statement: &Statement<'_>) -> Result<(), Vec<Complaint>> {
+        let tier = source.tier;
+        let cedar = parse(statement)?;
+        let mut complaints = check(&self.validator, tier, &cedar);
+        let scope = Scope::of(&cedar, &mut self.names);
+        complaints.extend(self.count_unscoped(tier, &scope));
+        let label = annotations::read(tier, &cedar);
+        if let Ok(label) = &label {
+            complaints.extend(self.claim_id(&label.about.id, source, statement));
+        }
+        let Label { about, gate } = match label {
+            Ok(label) if complaints.is_empty() => label,
+            Ok(_) => return Err(complaints),
+            Err(more) => return Err(complaints.into_iter().chain(more).collect()),
+        };
+        let text = Digest::of(statement.canonical().as_bytes());
+        self.texts.push((tier, about.id.clone(), text));
+        let cedar = cedar.new_id(PolicyId::new(&about.id));
+        let conditional = cedar.has_non_scope_constraint();
+        self.policies.push(Policy { tier, about, gate, scope, conditional, cedar });
+        Ok(())
+    }
+
+    fn claim_id(
+        &mut self,
+        id: &str,
+        source: &Source,
+        statement: &Statement<'_>,
+    ) -> Option<Complaint> {
+        let place = format!("{}/{}:{}", source.tier.folder(), source.name, statement.line);
+        match self.ids.entry(id.to_owned()) {
+            Entry::Vacant(free) => {
+                free.insert(place);
+                None
+            }
+            Entry::Occupied(first) => Some(
+                Complaint::new(format!("the id {id} is taken")).hint(format!("by {}", first.get())),
+            ),
+        }
+    }
+
+    fn count_unscoped(&mut self, tier: Tier, scope: &Scope) -> Option<Complaint> {
+        if tier != Tier::Permit || !scope.is_open() {
+            return None;
+        }
+        self.unscoped_permits += 1;
+        (self.unscoped_permits > MAX_UNSCOPED_PERMITS).then(|| {
+            Complaint::new(format!("more than {MAX_UNSCOPED_PERMITS} permits with an empty scope"))
+                .hint(
+                    "name a principal, an action or a resource; these are evaluated on every call",
+                )
+        })
+    }
+
+    fn finish(mut self, schema: String, known: Known) -> Result<Bundle, Vec<Problem>> {
+        if !self.problems.is_empty() {
+            return Err(self.problems);
+        }
+        self.texts.sort_unstable();
+        let digest = digest(&schema, &self.texts);
+        let mut index = Index::default();
+        for (position, policy) in self.policies.iter().enumerate() {
+            index.file(position, policy);
+        }
+        Ok(Bundle {
+            schema,
+            validator: self.validator,
+            digest,
+            policies: self.policies,
+            index,
+            names: self.names,
+            known,
+        })
+    }
+}
+
+fn schema_problem(message: String) -> Problem {
+    Problem { source: "schema".to_owned(), line: None, message, hint: None }
+}
+
+fn digest(schema: &str, texts: &[(Tier, String, Digest)]) -> Digest {
+    let mut bytes = b"callgate policy bundle 1\n".to_vec();
+    bytes.extend_from_slice(Digest::of(schema.as_bytes()).as_bytes());
+    for (tier, id, text) in texts {
+        // Neither folder names nor ids contain a line break.
+        bytes.extend_from_slice(format!("{}\n{id}\n{text}\n", tier.folder()).as_bytes());
+    }
+    Digest::of(&bytes)
+}

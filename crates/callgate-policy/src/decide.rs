@@ -1,0 +1,311 @@
+//! The decision: every link of the chain is asked about every target, and all must agree.
+//!
+//! Cedar knows two answers and skips a policy that errs. The third answer, *approval required*, and the rule that an
+//! error is a denial, are made here.
+
+use callgate_model::ambient::Timestamp;
+use callgate_model::call::ToolCall;
+use callgate_model::decision::{Decision, Gate, Verdict};
+use callgate_model::digest::Digest;
+use callgate_model::reason::Reason;
+use callgate_model::target::{Obstacle, Target};
+use callgate_model::vocabulary::Effect;
+use cedar_policy::{
+    AuthorizationError, Authorizer, Decision as Answer, Entities, PolicyId, PolicySet, Request,
+};
+
+use crate::bundle::{Bundle, Policy};
+use crate::caller::{Link, PreparedCaller, Role};
+use crate::frame::{Frame, Thing};
+use crate::names::{CORE, Closure};
+use crate::source::Tier;
+
+/// May this caller make this call, now?
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// Who asks.
+    pub caller: &'a PreparedCaller,
+    /// For what.
+    pub call: &'a ToolCall,
+    /// What it touches. A call that touches nothing is denied.
+    pub targets: &'a [Target],
+    /// When.
+    pub now: Timestamp,
+    /// The ids of the approval policies that a consumed approval covers. Other policies are never lifted.
+    pub lifted: &'a [String],
+}
+
+/// Decides. Total: whatever goes wrong is a denial.
+#[must_use]
+pub fn decide(bundle: &Bundle, question: &Question<'_>) -> Decision {
+    combine(bundle.digest(), &findings(bundle, question, Shown::Slice))
+}
+
+impl Bundle {
+    /// Decides twice: with the policies that the index finds; and with all of them, the request checked against the
+    /// schema. They must agree; if they do not, decisions under this bundle are void. Slow: for tests and sampling.
+    #[must_use]
+    pub fn verify_slice(&self, question: &Question<'_>) -> bool {
+        let full = combine(self.digest(), &findings(self, question, Shown::All));
+        decide(self, question) == full
+    }
+}
+
+/// Which policies Cedar is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// Those whose scope matches.
+    Slice,
+    /// All.
+    All,
+}
+
+/// What one link's policies say about one target.
+pub(crate) struct Finding<'a> {
+    pub(crate) link: &'a Link,
+    pub(crate) target: &'a Target,
+    pub(crate) ruling: Ruling<'a>,
+}
+
+/// A verdict and the policies that determined it.
+#[derive(Clone)]
+pub(crate) enum Ruling<'a> {
+    /// These permits allow it.
+    Allow(Vec<&'a Policy>),
+    /// It would be allowed without these approval policies.
+    Gated(Vec<&'a Policy>),
+    /// No, because of this and these forbids, if any.
+    Deny(Reason, Vec<&'a Policy>),
+}
+
+/// Every link asked about every target. An earlier actor is only found if a guardrail forbids it.
+pub(crate) fn findings<'a>(
+    bundle: &'a Bundle,
+    question: &Question<'a>,
+    shown: Shown,
+) -> Vec<Finding<'a>> {
+    let links = question.caller.links().iter();
+    let links: Vec<(&Link, Closure)> =
+        links.map(|link| (link, bundle.names.closure(&link.uid, &link.parents))).collect();
+    let inquiry = Frame::new(bundle, question).map(|frame| Inquiry {
+        bundle,
+        question,
+        frame,
+        shown,
+        authorizer: Authorizer::new(),
+    });
+    let mut findings = Vec::with_capacity(links.len() * question.targets.len());
+    for target in question.targets {
+        let thing = Thing::new(bundle, question.call, target);
+        for (link, closure) in &links {
+            let ruling = match (before_policy(question.call, target), &inquiry, &thing) {
+                (Some(reason), _, _) => Some(Ruling::Deny(reason, Vec::new())),
+                (None, Some(inquiry), Some(thing)) if link.role == Role::Actor => {
+                    inquiry.object((link, closure), thing)
+                }
+                (None, Some(inquiry), Some(thing)) => {
+                    Some(inquiry.ask((link, closure), target, thing))
+                }
+                (None, _, _) => Some(Ruling::Deny(Reason::PolicyError, Vec::new())),
+            };
+            findings.extend(ruling.map(|ruling| Finding { link, target, ruling }));
+        }
+    }
+    findings
+}
+
+/// What no policy can allow.
+fn before_policy(call: &ToolCall, target: &Target) -> Option<Reason> {
+    let Target::Unresolved(unresolved) = target else { return None };
+    if unresolved.obstacle == Obstacle::Conflict {
+        Some(Reason::TargetConflict)
+    } else if call.operation.effect != Effect::Read {
+        Some(Reason::TargetUnresolved)
+    } else {
+        None
+    }
+}
+
+/// One question to one bundle.
+struct Inquiry<'a, 'q> {
+    bundle: &'a Bundle,
+    question: &'q Question<'a>,
+    frame: Frame<'a>,
+    shown: Shown,
+    authorizer: Authorizer,
+}
+
+/// What Cedar says, with an error told from a refusal.
+enum Said<'a> {
+    Allow(Vec<&'a Policy>),
+    Deny(Vec<&'a Policy>),
+    Error(Vec<&'a Policy>),
+}
+
+impl<'a> Inquiry<'a, '_> {
+    fn ask(
+        &self,
+        (link, closure): (&Link, &Closure),
+        target: &Target,
+        thing: &Thing,
+    ) -> Ruling<'a> {
+        let policies = self.policies((link, closure), thing);
+        let not_permitted = || Ruling::Deny(refusal(link, target), Vec::new());
+        match self.evaluate(link, thing, &policies) {
+            Said::Error(policies) => Ruling::Deny(Reason::PolicyError, policies),
+            Said::Allow(permits) if link.assured => Ruling::Allow(permits),
+            Said::Allow(_) => not_permitted(),
+            Said::Deny(forbids) if forbids.is_empty() => not_permitted(),
+            Said::Deny(forbids) => {
+                let guardrails = of_tier(&forbids, Tier::Guardrail);
+                if !guardrails.is_empty() {
+                    return Ruling::Deny(Reason::Guardrail, guardrails);
+                }
+                // Nobody is asked to approve what would be denied anyway.
+                let without = difference(&policies, &forbids);
+                match self.evaluate(link, thing, &without) {
+                    Said::Allow(_) if link.assured => Ruling::Gated(forbids),
+                    Said::Allow(_) | Said::Deny(_) => not_permitted(),
+                    Said::Error(policies) => Ruling::Deny(Reason::PolicyError, policies),
+                }
+            }
+        }
+    }
+
+    /// An earlier actor lends nothing; it can only be forbidden.
+    fn object(&self, (link, closure): (&Link, &Closure), thing: &Thing) -> Option<Ruling<'a>> {
+        let guardrails = of_tier(&self.policies((link, closure), thing), Tier::Guardrail);
+        match self.evaluate(link, thing, &guardrails) {
+            Said::Deny(forbids) if !forbids.is_empty() => {
+                Some(Ruling::Deny(Reason::ActorForbidden, forbids))
+            }
+            Said::Allow(_) | Said::Deny(_) => None,
+            Said::Error(policies) => Some(Ruling::Deny(Reason::PolicyError, policies)),
+        }
+    }
+
+    /// The policies that count. An approval lifts nothing but approval policies; and what is not known is permitted
+    /// only by permits that say so.
+    fn policies(&self, (link, closure): (&Link, &Closure), thing: &Thing) -> Vec<&'a Policy> {
+        let mut policies = match self.shown {
+            Shown::All => self.bundle.policies().iter().collect(),
+            Shown::Slice => self.bundle.slice(
+                (&link.uid, closure),
+                &self.frame.action,
+                (&thing.uid, &thing.closure),
+            ),
+        };
+        let unresolved = *thing.uid.type_name() == CORE.unresolved;
+        policies.retain(|policy| match policy.tier {
+            Tier::Guardrail => true,
+            Tier::Approval => !self.question.lifted.contains(&policy.about.id),
+            Tier::Permit => !unresolved || policy.scope.resource.names_unresolved(),
+        });
+        policies
+    }
+
+    fn evaluate(&self, link: &Link, thing: &Thing, policies: &[&'a Policy]) -> Said<'a> {
+        if policies.is_empty() {
+            return Said::Deny(Vec::new());
+        }
+        let Some((request, entities)) = self.request(link, thing) else {
+            return Said::Error(Vec::new());
+        };
+        let Ok(set) = PolicySet::from_policies(policies.iter().map(|policy| policy.cedar.clone()))
+        else {
+            return Said::Error(Vec::new());
+        };
+        let response = self.authorizer.is_authorized(&request, &set, &entities);
+        let named = |ids: Vec<&PolicyId>| {
+            policies.iter().filter(|policy| ids.contains(&policy.cedar.id())).copied().collect()
+        };
+        let diagnostics = response.diagnostics();
+        let errors: Vec<&PolicyId> = diagnostics.errors().map(failed).collect();
+        match response.decision() {
+            Answer::Allow | Answer::Deny if !errors.is_empty() => Said::Error(named(errors)),
+            Answer::Allow => Said::Allow(named(diagnostics.reason().collect())),
+            Answer::Deny => Said::Deny(named(diagnostics.reason().collect())),
+        }
+    }
+
+    fn request(&self, link: &Link, thing: &Thing) -> Option<(Request, Entities)> {
+        let (_, via) = self.question.caller.via();
+        let entities = [&link.entity, via, &self.frame.level.entity, &thing.entity];
+        let entities = Entities::from_entities(entities.into_iter().cloned(), None).ok()?;
+        let request = Request::new(
+            link.uid.clone(),
+            self.frame.level.uid.clone(),
+            thing.uid.clone(),
+            self.frame.context.clone(),
+            // Validation of the policies and typed construction of the request are what counts; this would cost as
+            // much as the decision, so it only takes part when the decision is verified.
+            (self.shown == Shown::All).then(|| self.bundle.cedar_schema()),
+        )
+        .ok()?;
+        Some((request, entities))
+    }
+}
+
+fn failed(error: &AuthorizationError) -> &PolicyId {
+    match error {
+        AuthorizationError::PolicyEvaluationError(error) => error.policy_id(),
+    }
+}
+
+/// Why a call is denied that no policy permits.
+fn refusal(link: &Link, target: &Target) -> Reason {
+    match target {
+        Target::Located(_) => link.not_permitted(),
+        Target::Unresolved(unresolved) if unresolved.obstacle == Obstacle::Query => {
+            Reason::QueryUnbounded
+        }
+        Target::Unresolved(_) => Reason::TargetUnresolved,
+    }
+}
+
+fn of_tier<'a>(policies: &[&'a Policy], tier: Tier) -> Vec<&'a Policy> {
+    policies.iter().copied().filter(|policy| policy.tier == tier).collect()
+}
+
+fn difference<'a>(policies: &[&'a Policy], without: &[&'a Policy]) -> Vec<&'a Policy> {
+    let is_without = |policy: &Policy| without.iter().any(|other| std::ptr::eq(*other, policy));
+    policies.iter().copied().filter(|policy| !is_without(policy)).collect()
+}
+
+/// All must allow; one denial denies; a gate is a gate for the whole call.
+pub(crate) fn combine(bundle: Digest, findings: &[Finding<'_>]) -> Decision {
+    let (mut reasons, mut denying, mut gating, mut allowing) = (vec![], vec![], vec![], vec![]);
+    for finding in findings {
+        match &finding.ruling {
+            Ruling::Allow(permits) => allowing.extend(permits),
+            Ruling::Gated(forbids) => gating.extend(forbids),
+            Ruling::Deny(reason, forbids) => {
+                reasons.push(*reason);
+                denying.extend(forbids);
+            }
+        }
+    }
+    if findings.is_empty() {
+        return Decision::deny(Reason::TargetUnresolved, bundle);
+    }
+    let (verdict, reasons, policies) = if !reasons.is_empty() {
+        (Verdict::Deny, reasons, denying)
+    } else if !gating.is_empty() {
+        (Verdict::ApprovalRequired(gates(&gating)), vec![Reason::ApprovalRequired], gating)
+    } else {
+        (Verdict::Allow, vec![Reason::Permitted], allowing)
+    };
+    let policies = sorted(policies.into_iter().map(|policy| policy.about.clone()).collect());
+    Decision { verdict, reasons: sorted(reasons), policies, bundle }
+}
+
+/// The gates of approval policies.
+pub(crate) fn gates(policies: &[&Policy]) -> Vec<Gate> {
+    sorted(policies.iter().filter_map(|policy| policy.gate.clone()).collect())
+}
+
+fn sorted<T: Ord>(mut values: Vec<T>) -> Vec<T> {
+    values.sort_unstable();
+    values.dedup();
+    values
+}

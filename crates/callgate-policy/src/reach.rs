@@ -1,0 +1,111 @@
+//! Could any call of an operation be allowed, whatever its arguments? That is what a list of tools shows (I3).
+//!
+//! Read off the scopes alone, so it is quick and says yes rather too often: conditions are taken to hold. What it
+//! must never do is say no to an operation of which [`decide`](crate::decide) allows some call, even after approval.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use callgate_model::vocabulary::{Effect, Operation, Risk};
+use cedar_policy::{EntityTypeName, EntityUid};
+
+use crate::bundle::{Bundle, Policy};
+use crate::caller::{Link, PreparedCaller, Role};
+use crate::known::Kind;
+use crate::names::Closure;
+use crate::scope::Party;
+
+/// Whether some call of `operation` at `risk` could be allowed to `caller`, perhaps after approval.
+#[must_use]
+pub fn could_allow(
+    bundle: &Bundle,
+    caller: &PreparedCaller,
+    operation: &Operation,
+    risk: Risk,
+) -> bool {
+    let Some(level) = bundle.known.level(operation, risk) else { return false };
+    let action = bundle.names.closure(&level.uid, &level.groups);
+    let mut permits = Vec::new();
+    for link in caller.links() {
+        let closure = bundle.names.closure(&link.uid, &link.parents);
+        if bundle.walls().any(|wall| covers(wall, link, &closure, &action)) {
+            return false;
+        }
+        match link.role {
+            Role::Actor => {}
+            Role::Human | Role::ServiceAccount | Role::Agent if link.assured => {
+                permits.push(bundle.permits((&link.uid, &closure), &action));
+            }
+            Role::Human | Role::ServiceAccount | Role::Agent => return false,
+        }
+    }
+    let known = operation.targets.iter().filter_map(|kind| bundle.known.kind(kind));
+    let known = known.map(Some);
+    // What is not known can only be read.
+    let unknown = (operation.effect == Effect::Read).then_some(None);
+    known.chain(unknown).any(|kind| have_common_target(&permits, kind))
+}
+
+fn covers(policy: &Policy, link: &Link, closure: &Closure, action: &Closure) -> bool {
+    policy.scope.principal.covers(link.uid.type_name(), closure)
+        && policy.scope.action.covers(action)
+}
+
+/// Whether there could be one target of `kind` (`None`: unresolved) that each of these sets of permits covers.
+fn have_common_target(permits: &[Vec<&Policy>], kind: Option<&Kind>) -> bool {
+    let reaches: Vec<Reach<'_>> = permits.iter().map(|permits| Reach::of(permits, kind)).collect();
+    let pairs = reaches
+        .iter()
+        .enumerate()
+        .flat_map(|(at, reach)| reaches.iter().skip(at + 1).map(move |other| (reach, other)));
+    reaches.iter().all(|reach| !reach.is_empty())
+        && pairs.into_iter().all(|(reach, other)| reach.meets(other))
+}
+
+/// Which targets of one kind some permits cover.
+#[derive(Default)]
+struct Reach<'a> {
+    /// Any of them, as far as the scopes say.
+    open: bool,
+    /// Those that are, or are in, one of these; by type.
+    within: BTreeMap<&'a EntityTypeName, BTreeSet<&'a EntityUid>>,
+}
+
+impl<'a> Reach<'a> {
+    fn of(permits: &[&'a Policy], kind: Option<&Kind>) -> Self {
+        let mut reach = Self::default();
+        let resources = permits.iter().map(|permit| &permit.scope.resource);
+        for resource in resources.filter(|resource| reaches(resource, kind)) {
+            match &resource.anchor {
+                None => reach.open = true,
+                Some(anchor) => {
+                    reach.within.entry(anchor.uid.type_name()).or_default().insert(&anchor.uid);
+                }
+            }
+        }
+        reach
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.open && self.within.is_empty()
+    }
+
+    /// Whether one target could be in both. A target is in at most one thing of each type, so two sets that name things
+    /// of the same type meet only in a thing that both name; about different types nothing can be said.
+    fn meets(&self, other: &Self) -> bool {
+        let mut pairs =
+            self.within.iter().flat_map(|(a, ids)| other.within.iter().map(move |b| (a, ids, b)));
+        self.open
+            || other.open
+            || pairs.any(|(a, ids, (b, others))| a != b || !ids.is_disjoint(others))
+    }
+}
+
+/// Whether the resource part of a scope can cover a target of `kind`.
+fn reaches(resource: &Party, kind: Option<&Kind>) -> bool {
+    let Some(kind) = kind else { return resource.names_unresolved() };
+    resource.kind.as_ref().is_none_or(|is| *is == kind.type_name)
+        && resource.anchor.as_ref().is_none_or(|anchor| {
+            let named = anchor.uid.type_name();
+            *named == kind.type_name || (!anchor.exact && kind.containers.contains(named))
+        })
+}

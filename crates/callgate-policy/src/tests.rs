@@ -1,0 +1,7 @@
+//! What the crate promises, shown on a small world of its own.
+
+mod decisions;
+mod loading;
+mod pack;
+mod properties;
+mod world;

@@ -1,0 +1,1 @@
+//! The starter pack and the policy guide, as they are shipped.

@@ -1,0 +1,185 @@
+//! What every store must do, as one suite. A new backend is done when it passes.
+
+use std::sync::Arc;
+
+use callgate_model::ambient::{Ambient as _, Id, Timestamp};
+use callgate_model::decision::Decision;
+use callgate_model::digest::Digest;
+use callgate_model::evidence::{Chain, Event, verify_chain};
+use callgate_model::reason::Reason;
+
+use crate::testing::{Ticking, intent, outcome};
+use crate::{Durability, EvidenceLimits, EvidenceLog, EvidenceStore, Filter, Row};
+
+/// Runs the suite; `open` makes an empty store each time.
+pub(crate) async fn conforms(open: impl AsyncFn() -> Arc<dyn EvidenceStore>) {
+    an_empty_store_has_nothing(&*open().await).await;
+    rows_come_back_as_they_were(&*open().await).await;
+    an_append_is_all_or_nothing(&*open().await).await;
+    filters_find_what_they_name(&*open().await).await;
+    writers_and_orphans_are_told(&*open().await).await;
+    i11_concurrent_records_make_one_chain(open().await).await;
+}
+
+/// The digest that one writer's records verify to.
+pub(crate) async fn verified(store: &dyn EvidenceStore, writer: Id) -> Digest {
+    let texts = store.chain(writer, 0, u32::MAX).await.unwrap();
+    verify_chain(texts.iter().map(String::as_str)).unwrap()
+}
+
+fn edit(ambient: &Ticking, human: &str) -> Event {
+    Event::Decided(Box::new(intent(ambient.id(), human, "release-bot")))
+}
+
+fn rows(chain: &mut Chain, events: &[Event]) -> Vec<Row> {
+    let at = |seconds| Timestamp::from_unix_ms(1_000 * seconds);
+    (1_i64..).zip(events).map(|(seconds, event)| Row::seal(chain, at(seconds), event)).collect()
+}
+
+async fn an_empty_store_has_nothing(store: &dyn EvidenceStore) {
+    let id = Ticking::new(1).id();
+    store.append(&[]).await.unwrap();
+    assert_eq!(store.last_chain().await.unwrap(), None);
+    assert_eq!(store.head(id).await.unwrap(), None);
+    assert!(store.writers().await.unwrap().is_empty());
+    assert!(store.orphans().await.unwrap().is_empty());
+    assert!(store.show(id).await.unwrap().is_empty());
+    assert!(store.chain(id, 0, 1).await.unwrap().is_empty());
+    assert!(store.list(&Filter::default()).await.unwrap().is_empty());
+}
+
+async fn rows_come_back_as_they_were(store: &dyn EvidenceStore) {
+    let ambient = Ticking::new(1);
+    let mut chain = Chain::new(ambient.id());
+    let mut events: Vec<Event> = (0..200).map(|_| edit(&ambient, "o'hara; \0 \u{1F600}")).collect();
+    events.push(outcome(ambient.id()));
+    let rows = rows(&mut chain, &events);
+    // Every number of rows that is put together in its own way.
+    store.append(&rows[..127]).await.unwrap();
+    store.append(&rows[127..]).await.unwrap();
+
+    let mut listed = store.list(&Filter::default()).await.unwrap();
+    listed.reverse();
+    assert_eq!(listed, rows);
+    let last = rows.last().unwrap();
+    assert_eq!(store.head(chain.writer()).await.unwrap(), Some((200, last.hash)));
+    assert_eq!(verified(store, chain.writer()).await, last.hash);
+    let page = store.chain(chain.writer(), 3, 2).await.unwrap();
+    assert_eq!(page, [rows[3].text.clone(), rows[4].text.clone()]);
+    let two = Filter { limit: Some(2), ..Filter::default() };
+    assert_eq!(store.list(&two).await.unwrap(), [rows[200].clone(), rows[199].clone()]);
+}
+
+async fn an_append_is_all_or_nothing(store: &dyn EvidenceStore) {
+    let ambient = Ticking::new(1);
+    let mut chain = Chain::new(ambient.id());
+    let events: Vec<Event> = (0..100).map(|_| edit(&ambient, "alice")).collect();
+    let rows = rows(&mut chain, &events);
+    store.append(&rows[..1]).await.unwrap();
+    let mut doubled = rows[1..].to_vec();
+    doubled.push(rows[0].clone());
+    assert!(store.append(&doubled).await.is_err(), "a place in a chain was given twice");
+    assert_eq!(store.head(chain.writer()).await.unwrap(), Some((0, rows[0].hash)));
+    assert_eq!(store.list(&Filter::default()).await.unwrap().len(), 1);
+    store.append(&rows[1..]).await.unwrap();
+    assert_eq!(store.list(&Filter::default()).await.unwrap().len(), 100);
+}
+
+async fn filters_find_what_they_name(store: &dyn EvidenceStore) {
+    let ambient = Ticking::new(1);
+    let (first, second) = (ambient.id(), ambient.id());
+    let mut refusal = intent(second, "Alice", "Release-Bot");
+    refusal.server = "github".to_owned();
+    refusal.tool = "delete_repo".to_owned();
+    refusal.understood = None;
+    refusal.decision = Decision::deny(Reason::ToolUnknown, Digest::default());
+    let events = [
+        Event::Decided(Box::new(intent(first, "alice", "release-bot"))),
+        outcome(first),
+        Event::Decided(Box::new(refusal)),
+    ];
+    store.append(&rows(&mut Chain::new(ambient.id()), &events)).await.unwrap();
+
+    let all = Filter::default;
+    let text = |text: &str| Some(text.to_owned());
+    let cases = [
+        (all(), vec![2, 1, 0]),
+        (Filter { kind: text("intent"), ..all() }, vec![0]),
+        (Filter { kind: text("refusal"), ..all() }, vec![2]),
+        (Filter { verdict: text("deny"), ..all() }, vec![2]),
+        (Filter { outcome: text("succeeded"), ..all() }, vec![1]),
+        (Filter { server: text("github"), ..all() }, vec![2]),
+        (Filter { server: text("GitHub"), ..all() }, vec![]),
+        (Filter { tool: text("editJiraIssue"), ..all() }, vec![0]),
+        (Filter { tool: text("editjiraissue"), ..all() }, vec![]),
+        (Filter { operation: text("jira.issue.edit"), ..all() }, vec![0]),
+        (Filter { operation: text("jira.%"), ..all() }, vec![]),
+        // Identities differ if their case does.
+        (Filter { accountable: text("alice"), ..all() }, vec![0]),
+        (Filter { accountable: text("Alice"), ..all() }, vec![2]),
+        (Filter { agent: text("Release-Bot"), ..all() }, vec![2]),
+        (Filter { call: Some(first), ..all() }, vec![1, 0]),
+        (Filter { since: Some(Timestamp::from_unix_ms(2_000)), ..all() }, vec![2, 1]),
+        (Filter { since: Some(Timestamp::from_unix_ms(3_001)), ..all() }, vec![]),
+        (Filter { call: Some(first), kind: text("refusal"), ..all() }, vec![]),
+    ];
+    for (filter, expected) in cases {
+        let found = store.list(&filter).await.unwrap();
+        let found: Vec<u64> = found.iter().map(|row| row.sequence).collect();
+        assert_eq!(found, expected, "{filter:?}");
+    }
+    let kinds: Vec<String> =
+        store.show(first).await.unwrap().into_iter().map(|row| row.kind).collect();
+    assert_eq!(kinds, ["intent", "outcome"]);
+}
+
+async fn writers_and_orphans_are_told(store: &dyn EvidenceStore) {
+    let ambient = Ticking::new(1);
+    let (open, concluded) = (ambient.id(), ambient.id());
+    // The later writer has the smaller id: what counts is who began later.
+    let late = Chain::new(ambient.id());
+    let mut early = Chain::new(ambient.id());
+    let mut late = late;
+    let decided = |call| Event::Decided(Box::new(intent(call, "alice", "release-bot")));
+    store.append(&rows(&mut early, &[decided(open), decided(concluded)])).await.unwrap();
+    let last = rows(&mut late, &[outcome(concluded)]);
+    store.append(&last).await.unwrap();
+
+    assert_eq!(store.writers().await.unwrap(), [early.writer(), late.writer()]);
+    assert_eq!(store.last_chain().await.unwrap(), Some((late.writer(), last[0].hash)));
+    assert_eq!(store.orphans().await.unwrap(), [open]);
+}
+
+async fn i11_concurrent_records_make_one_chain(store: Arc<dyn EvidenceStore>) {
+    let ambient = Arc::new(Ticking::new(1));
+    let limits = EvidenceLimits::default();
+    let (log, recovery) =
+        EvidenceLog::open(Arc::clone(&store), Arc::<Ticking>::clone(&ambient), limits)
+            .await
+            .unwrap();
+    assert!(recovery.indeterminate.is_empty());
+    let log = Arc::new(log);
+    let tasks: Vec<_> = (0..64)
+        .map(|index| {
+            let (log, ambient) = (Arc::clone(&log), Arc::clone(&ambient));
+            let kind = if index % 4 == 0 { Durability::Queued } else { Durability::Durable };
+            tokio::spawn(async move {
+                let call = ambient.id();
+                let decided = Event::Decided(Box::new(intent(call, "alice", "release-bot")));
+                log.record(decided, kind).await.unwrap();
+                log.record(outcome(call), kind).await.unwrap();
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    log.shutdown().await.unwrap();
+
+    assert_eq!(log.counters().appended, 128);
+    assert!(log.counters().batches < 64, "{:?}", log.counters());
+    let (writer, head) = store.last_chain().await.unwrap().unwrap();
+    assert_eq!(verified(&*store, writer).await, head);
+    assert_eq!(store.list(&Filter::default()).await.unwrap().len(), 129);
+    assert!(store.orphans().await.unwrap().is_empty());
+}

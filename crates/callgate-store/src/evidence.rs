@@ -1,0 +1,168 @@
+//! What a store of evidence has to do, and the row it keeps.
+//!
+//! The canonical text is the evidence. The other columns repeat parts of it so that it can be found, and are never
+//! trusted over it.
+
+use std::fmt::Debug;
+
+use callgate_model::ambient::{Id, Timestamp};
+use callgate_model::digest::Digest;
+use callgate_model::evidence::{Chain, Decided, Event};
+use callgate_model::json::Json;
+use futures_util::future::BoxFuture;
+use thiserror::Error;
+
+/// The most rows one [`EvidenceStore::list`] returns.
+pub const LIST_MAX: u32 = 1_000;
+
+/// What a store promises to answer.
+pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+/// Where evidence is kept. Rows are added and never changed.
+pub trait EvidenceStore: Debug + Send + Sync {
+    /// Adds `rows` in one transaction, all or none, durable when it answers `Ok`. After an error, or if the future was
+    /// dropped, they may have been stored; [`Self::head`] tells. With no rows it proves that the store can commit.
+    fn append<'a>(&'a self, rows: &'a [Row]) -> StoreFuture<'a, ()>;
+
+    /// The last row of a writer. It answers only when every append begun earlier has ended.
+    fn head(&self, writer: Id) -> StoreFuture<'_, Option<(u64, Digest)>>;
+
+    /// The latest writer and the head of its chain.
+    fn last_chain(&self) -> StoreFuture<'_, Option<(Id, Digest)>>;
+
+    /// Calls with an intent and no outcome. To be asked before a writer begins: its open calls would be among them.
+    fn orphans(&self) -> StoreFuture<'_, Vec<Id>>;
+
+    /// The rows that match `filter`, newest first.
+    fn list<'a>(&'a self, filter: &'a Filter) -> StoreFuture<'a, Vec<Row>>;
+
+    /// Everything about one call, oldest first.
+    fn show(&self, call: Id) -> StoreFuture<'_, Vec<Row>>;
+
+    /// The texts of a writer in the order of its chain: up to `limit`, beginning with the sequence `from`.
+    fn chain(&self, writer: Id, from: u64, limit: u32) -> StoreFuture<'_, Vec<String>>;
+
+    /// Every writer, in the order they began.
+    fn writers(&self) -> StoreFuture<'_, Vec<Id>>;
+}
+
+/// One record as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Whose chain it is in.
+    pub writer: Id,
+    /// Its place in the chain.
+    pub sequence: u64,
+    /// SHA-256 of `text`.
+    pub hash: Digest,
+    /// When it happened.
+    pub at: Timestamp,
+    /// `opened`, `intent`, `refusal` or `outcome`.
+    pub kind: String,
+    /// The call it is about.
+    pub call: Option<Id>,
+    /// The server called.
+    pub server: Option<String>,
+    /// The tool called.
+    pub tool: Option<String>,
+    /// The operation it was understood to be.
+    pub operation: Option<String>,
+    /// The verdict, of an intent or a refusal.
+    pub verdict: Option<String>,
+    /// What became of the call, of an outcome.
+    pub outcome: Option<String>,
+    /// The accountable identity: the human, or the service account.
+    pub accountable: Option<String>,
+    /// The agent.
+    pub agent: Option<String>,
+    /// The record: canonical JSON.
+    pub text: String,
+}
+
+impl Row {
+    /// Seals `event` as the next record of `chain`.
+    #[must_use]
+    pub fn seal(chain: &mut Chain, at: Timestamp, event: &Event) -> Self {
+        let sealed = chain.seal(at, event);
+        let mut row = Self {
+            writer: chain.writer(),
+            sequence: sealed.sequence,
+            hash: sealed.hash,
+            at,
+            kind: event.kind().to_owned(),
+            call: None,
+            server: None,
+            tool: None,
+            operation: None,
+            verdict: None,
+            outcome: None,
+            accountable: None,
+            agent: None,
+            text: sealed.text,
+        };
+        match event {
+            Event::Opened { .. } => {}
+            Event::Decided(decided) => row.describe(decided),
+            Event::Concluded(concluded) => {
+                row.call = Some(concluded.call);
+                row.outcome = Some(concluded.outcome.as_str().to_owned());
+            }
+        }
+        row
+    }
+
+    fn describe(&mut self, decided: &Decided) {
+        let link = |name| {
+            let link = decided.caller.as_deref()?.get(name)?;
+            link.get("id").and_then(Json::as_str).map(str::to_owned)
+        };
+        self.call = Some(decided.call);
+        self.server = Some(decided.server.clone());
+        self.tool = Some(decided.tool.clone());
+        self.operation = decided.understood.as_ref().map(|is| is.operation.clone());
+        self.verdict = Some(decided.decision.verdict.as_str().to_owned());
+        self.accountable = link("accountable");
+        self.agent = link("agent");
+    }
+}
+
+/// Which rows to list. What is `None` does not matter; text is compared exactly.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only this kind.
+    pub kind: Option<String>,
+    /// Only this verdict.
+    pub verdict: Option<String>,
+    /// Only this outcome.
+    pub outcome: Option<String>,
+    /// Only this server.
+    pub server: Option<String>,
+    /// Only this tool.
+    pub tool: Option<String>,
+    /// Only this operation.
+    pub operation: Option<String>,
+    /// Only this accountable identity.
+    pub accountable: Option<String>,
+    /// Only this agent.
+    pub agent: Option<String>,
+    /// Only this call.
+    pub call: Option<Id>,
+    /// Only what happened at this moment or later.
+    pub since: Option<Timestamp>,
+    /// How many at most; `None` and anything above it is [`LIST_MAX`].
+    pub limit: Option<u32>,
+}
+
+/// Why a store did not answer.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The database failed.
+    #[error("the evidence database failed")]
+    Database(#[from] sqlx::Error),
+    /// A column does not hold what was stored in it.
+    #[error("the evidence database holds a malformed `{column}`")]
+    Malformed {
+        /// Which.
+        column: &'static str,
+    },
+}

@@ -1,0 +1,277 @@
+//! The log: events in, sealed and committed in groups.
+//!
+//! One task writes. While the disk works on one group the next one gathers, so that any number of waiters share a
+//! commit. A store that fails or hangs is an error for everyone who waits, and shows in [`EvidenceLog::is_healthy`].
+//! What must not be: an `Ok` for a record that a crash could still lose, or a chain that names a record the store
+//! does not have.
+
+mod entry;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use callgate_model::ambient::{Ambient, Id};
+use callgate_model::evidence::{Chain, Event, Outcome};
+use thiserror::Error;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::timeout;
+
+use entry::{Answer, Entry, Item, Receipt, Waiter, concluded};
+use writer::Writer;
+
+use crate::evidence::{EvidenceStore, Row, StoreError};
+
+/// What recovery says of an intent without an outcome.
+const STOPPED: &str = "the gateway stopped before the outcome was recorded";
+
+/// The limits of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EvidenceLimits {
+    /// How many records may wait to be taken by the writer, and how many more it keeps while the store fails.
+    pub queue_max: usize,
+    /// How many records share one commit.
+    pub batch_max: usize,
+    /// How long a caller waits for a record to be durable, and the writer for the store.
+    pub append_timeout: Duration,
+    /// How often a failing store is tried when nothing new comes.
+    pub probe_interval: Duration,
+    /// How long records that nobody waits for gather before they are committed.
+    pub linger: Duration,
+}
+
+impl Default for EvidenceLimits {
+    fn default() -> Self {
+        Self {
+            queue_max: 8_192,
+            batch_max: 512,
+            append_timeout: Duration::from_secs(2),
+            probe_interval: Duration::from_secs(1),
+            linger: Duration::from_millis(5),
+        }
+    }
+}
+
+/// What a caller waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// That the record survives a crash.
+    Durable,
+    /// That the record will be written soon; a crash before that loses it. For reads only.
+    Queued,
+}
+
+/// Why an event may not be recorded. After `Timeout` and `Store` it may be recorded nevertheless, now or later.
+#[derive(Clone, Debug, Error)]
+pub enum EvidenceError {
+    /// The log is shut down.
+    #[error("the evidence log is closed")]
+    Closed,
+    /// The store fails, and an intent that is not waited for would not be known to fail with it.
+    #[error("the evidence store is failing")]
+    Failing,
+    /// Too many records wait already.
+    #[error("too many evidence records are waiting")]
+    Full,
+    /// The store failed.
+    #[error("the evidence was not stored")]
+    Store(#[source] Arc<StoreError>),
+    /// The store did not answer in time.
+    #[error("the evidence was not stored in time")]
+    Timeout,
+}
+
+impl From<StoreError> for EvidenceError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Arc::new(error))
+    }
+}
+
+/// What was found when a log was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// The calls that had an intent and no outcome. Each has the outcome `indeterminate` now.
+    pub indeterminate: Vec<Id>,
+}
+
+/// What a log has done since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Records stored.
+    pub appended: u64,
+    /// Commits they took.
+    pub batches: u64,
+    /// Records given up: the queue was full, or the store failed for too long.
+    pub dropped: u64,
+}
+
+/// Where events are recorded. Clones are of one log; when the last is dropped the writer ends after what is queued, and
+/// [`Self::shutdown`] waits for that.
+#[derive(Clone)]
+pub struct EvidenceLog {
+    queue: mpsc::Sender<Item>,
+    ambient: Arc<dyn Ambient>,
+    limits: EvidenceLimits,
+    shared: Arc<Shared>,
+}
+
+impl EvidenceLog {
+    /// Begins a new writer's chain. Calls that a crash left without an outcome get `indeterminate`. All of that is
+    /// durable when it answers.
+    ///
+    /// # Errors
+    /// [`EvidenceError::Store`].
+    pub async fn open(
+        store: Arc<dyn EvidenceStore>,
+        ambient: Arc<dyn Ambient>,
+        limits: EvidenceLimits,
+    ) -> Result<(Self, Recovery), EvidenceError> {
+        let mut chain = Chain::new(ambient.id());
+        let after = store.last_chain().await?;
+        let indeterminate = store.orphans().await?;
+        let opened = Event::Opened { version: env!("CARGO_PKG_VERSION").to_owned(), after };
+        let settled =
+            indeterminate.iter().map(|call| concluded(*call, Outcome::Indeterminate, STOPPED));
+        let rows: Vec<Row> = std::iter::once(opened)
+            .chain(settled)
+            .map(|event| Row::seal(&mut chain, ambient.now(), &event))
+            .collect();
+        store.append(&rows).await?;
+
+        let (queue, items) = mpsc::channel(limits.queue_max);
+        let shared = Arc::new(Shared::default());
+        let writer = Writer {
+            store,
+            ambient: Arc::clone(&ambient),
+            limits,
+            shared: Arc::clone(&shared),
+            chain,
+            items,
+            queue: queue.downgrade(),
+            backlog: Vec::new(),
+            doubt: None,
+            closing: None,
+        };
+        tokio::spawn(writer.run());
+        Ok((Self { queue, ambient, limits, shared }, Recovery { indeterminate }))
+    }
+
+    /// Records `event`. Once polled, it is recorded whether or not the answer is waited for: the intent of a call
+    /// that went away gets the outcome `not_dispatched`.
+    ///
+    /// # Errors
+    /// [`EvidenceError`]; a call whose intent this was must not be dispatched.
+    pub async fn record(&self, event: Event, durability: Durability) -> Result<(), EvidenceError> {
+        let at = self.ambient.now();
+        match durability {
+            Durability::Queued if is_intent(&event) && !self.is_healthy() => {
+                Err(EvidenceError::Failing)
+            }
+            Durability::Queued => self.enqueue(Entry { at, event, waiter: Waiter::Nobody }),
+            Durability::Durable => {
+                let (waiter, answer) = oneshot::channel();
+                self.enqueue(Entry { at, event, waiter: Waiter::Waiting(waiter) })?;
+                self.shared.urgent.notify_one();
+                self.wait(answer).await
+            }
+        }
+    }
+
+    async fn wait(&self, answer: oneshot::Receiver<Answer>) -> Result<(), EvidenceError> {
+        match timeout(self.limits.append_timeout, answer).await {
+            Ok(Ok(answer)) => answer.map(Receipt::claim),
+            Ok(Err(_the_writer_is_gone)) => Err(EvidenceError::Closed),
+            Err(_elapsed) => {
+                self.shared.set_healthy(false);
+                Err(EvidenceError::Timeout)
+            }
+        }
+    }
+
+    fn enqueue(&self, entry: Entry) -> Result<(), EvidenceError> {
+        self.queue.try_send(Item::Record(entry)).map_err(|refused| match refused {
+            TrySendError::Closed(_) => EvidenceError::Closed,
+            TrySendError::Full(_) => {
+                self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+                EvidenceError::Full
+            }
+        })
+    }
+
+    /// Whether the last append to the store succeeded.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        *self.shared.healthy.borrow()
+    }
+
+    /// Whether the last append to the store succeeded, to be watched.
+    #[must_use]
+    pub fn health(&self) -> watch::Receiver<bool> {
+        self.shared.healthy.subscribe()
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        Counters {
+            appended: self.shared.appended.load(Ordering::Relaxed),
+            batches: self.shared.batches.load(Ordering::Relaxed),
+            dropped: self.shared.dropped.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Takes no more records and answers when all that were taken are stored.
+    ///
+    /// # Errors
+    /// [`EvidenceError`], if the store fails: the records that were not stored are given up, and counted as dropped.
+    pub async fn shutdown(&self) -> Result<(), EvidenceError> {
+        let (done, answer) = oneshot::channel();
+        let closing = self.queue.send(Item::Close(done)).await;
+        closing.map_err(|_already| EvidenceError::Closed)?;
+        self.shared.urgent.notify_one();
+        answer.await.unwrap_or(Err(EvidenceError::Closed))
+    }
+}
+
+impl fmt::Debug for EvidenceLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EvidenceLog").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// What the log and its writer both see.
+struct Shared {
+    /// Somebody waits: do not linger.
+    urgent: Notify,
+    healthy: watch::Sender<bool>,
+    appended: AtomicU64,
+    batches: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            urgent: Notify::new(),
+            healthy: watch::Sender::new(true),
+            appended: AtomicU64::new(0),
+            batches: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Shared {
+    fn set_healthy(&self, healthy: bool) {
+        self.healthy.send_if_modified(|was| std::mem::replace(was, healthy) != healthy);
+    }
+}
+
+fn is_intent(event: &Event) -> bool {
+    matches!(event, Event::Decided(decided) if decided.is_intent())
+}

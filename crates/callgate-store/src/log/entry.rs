@@ -1,0 +1,113 @@
+//! What is on its way to the writer, and the news that comes back.
+
+use std::sync::Arc;
+
+use callgate_model::ambient::{Ambient, Id, Timestamp};
+use callgate_model::evidence::{Concluded, Event, Outcome};
+use tokio::sync::{mpsc, oneshot};
+
+use super::EvidenceError;
+
+/// What is said of an intent whose call was refused or given up meanwhile.
+const ABANDONED: &str = "nobody waited for the intent any more";
+
+pub(super) enum Item {
+    Record(Entry),
+    Close(oneshot::Sender<Result<(), EvidenceError>>),
+}
+
+/// An event to be recorded.
+pub(super) struct Entry {
+    pub(super) at: Timestamp,
+    pub(super) event: Event,
+    pub(super) waiter: Waiter,
+}
+
+/// Who waits for an entry.
+pub(super) enum Waiter {
+    Nobody,
+    Waiting(oneshot::Sender<Answer>),
+    /// It was told that the entry failed.
+    Refused,
+}
+
+pub(super) type Answer = Result<Receipt, EvidenceError>;
+
+impl Entry {
+    pub(super) const fn is_awaited(&self) -> bool {
+        matches!(self.waiter, Waiter::Waiting(_))
+    }
+
+    /// Tells who waits that it failed.
+    pub(super) fn refuse(&mut self, error: &EvidenceError) {
+        if self.is_awaited()
+            && let Waiter::Waiting(waiter) = std::mem::replace(&mut self.waiter, Waiter::Refused)
+        {
+            // Who went away needs no answer.
+            waiter.send(Err(error.clone())).ok();
+        }
+    }
+
+    /// The call, if this is an intent that was refused: the call is not dispatched.
+    pub(super) fn refused_intent(&self) -> Option<Id> {
+        match (&self.waiter, &self.event) {
+            (Waiter::Refused, Event::Decided(decided)) if decided.is_intent() => Some(decided.call),
+            (Waiter::Nobody | Waiter::Waiting(_) | Waiter::Refused, _) => None,
+        }
+    }
+
+    /// Tells who waits that it is durable.
+    pub(super) fn confirm(self, queue: &mpsc::WeakSender<Item>, ambient: &Arc<dyn Ambient>) {
+        let Waiter::Waiting(waiter) = self.waiter else { return };
+        let intent = match &self.event {
+            Event::Decided(decided) if decided.is_intent() => Some(decided.call),
+            Event::Decided(_) | Event::Concluded(_) | Event::Opened { .. } => None,
+        };
+        let unclaimed = intent.map(|call| Unclaimed {
+            call,
+            queue: queue.clone(),
+            ambient: Arc::clone(ambient),
+        });
+        // A receipt that cannot be delivered is dropped here, which is what it is for.
+        waiter.send(Ok(Receipt(unclaimed))).ok();
+    }
+}
+
+/// The outcome of a call whose intent was stored for nobody.
+pub(super) fn not_dispatched(call: Id, at: Timestamp) -> Entry {
+    let event = concluded(call, Outcome::NotDispatched, ABANDONED);
+    Entry { at, event, waiter: Waiter::Nobody }
+}
+
+/// The conclusion of a call without an answer from its server.
+pub(super) fn concluded(call: Id, outcome: Outcome, detail: &str) -> Event {
+    let detail = Some(detail.to_owned());
+    Event::Concluded(Concluded { call, outcome, upstream_us: None, result: None, detail })
+}
+
+/// The news that an entry is durable. If it is an intent and nobody takes the news, however late they went away, the
+/// call is never dispatched, and the record has to say so.
+pub(super) struct Receipt(Option<Unclaimed>);
+
+struct Unclaimed {
+    call: Id,
+    queue: mpsc::WeakSender<Item>,
+    ambient: Arc<dyn Ambient>,
+}
+
+impl Receipt {
+    pub(super) fn claim(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        let Some(unclaimed) = self.0.take().filter(|_| false) else { return };
+        let entry = not_dispatched(unclaimed.call, unclaimed.ambient.now());
+        let queue = unclaimed.queue.upgrade();
+        if queue.is_none_or(|queue| queue.try_send(Item::Record(entry)).is_err()) {
+            tracing::warn!(call = %unclaimed.call, "an abandoned intent has no outcome until the next start");
+        }
+    }
+}

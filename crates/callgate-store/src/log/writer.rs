@@ -1,0 +1,191 @@
+//! The task that writes: it gathers a batch, seals it, appends it, and tells who waits.
+//!
+//! INVARIANT: the chain goes on only from what is known to be stored. After an append that failed or did not answer
+//! nobody knows, so the store is asked before the next one.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use callgate_model::ambient::Ambient;
+use callgate_model::digest::Digest;
+use callgate_model::evidence::Chain;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep, timeout};
+
+use super::entry::{Entry, Item, not_dispatched};
+use super::{EvidenceError, EvidenceLimits, Shared};
+use crate::evidence::{EvidenceStore, Row, StoreFuture};
+
+pub(super) struct Writer {
+    pub(super) store: Arc<dyn EvidenceStore>,
+    pub(super) ambient: Arc<dyn Ambient>,
+    pub(super) limits: EvidenceLimits,
+    pub(super) shared: Arc<Shared>,
+    /// The end of what is known to be stored.
+    pub(super) chain: Chain,
+    pub(super) items: mpsc::Receiver<Item>,
+    /// Its own way into the queue; weak, so that the queue closes when the log is gone.
+    pub(super) queue: mpsc::WeakSender<Item>,
+    /// What is not known to be stored, in order.
+    pub(super) backlog: Vec<Entry>,
+    pub(super) doubt: Option<Doubt>,
+    pub(super) closing: Option<oneshot::Sender<Result<(), EvidenceError>>>,
+}
+
+/// An append whose result is not known: of the first `count` entries of the backlog.
+pub(super) struct Doubt {
+    count: usize,
+    /// The last row, if they are stored.
+    head: (u64, Digest),
+    /// The chain, if they are stored.
+    chain: Chain,
+}
+
+impl Writer {
+    /// Writes until the log is closed or gone and everything is stored or given up.
+    pub(super) async fn run(mut self) {
+        let mut result = Ok(());
+        loop {
+            self.gather().await;
+            let ending = self.items.is_closed() && self.items.is_empty();
+            if self.backlog.is_empty() && (ending || self.is_healthy()) {
+                if ending {
+                    break;
+                }
+                continue;
+            }
+            result = self.attempt().await;
+            match &result {
+                Ok(()) => self.shared.set_healthy(true),
+                Err(error) => self.failed(error),
+            }
+            if ending && result.is_err() {
+                self.give_up_beyond(0);
+                break;
+            }
+        }
+        // The store is let go before the answer, so that it can be opened again after it.
+        let Self { store, closing, .. } = self;
+        drop(store);
+        if let Some(closing) = closing {
+            closing.send(result).ok();
+        }
+    }
+
+    fn is_healthy(&self) -> bool {
+        *self.shared.healthy.borrow()
+    }
+
+    /// Waits for entries, up to the probe interval, and a little longer for more of them if nobody waits.
+    async fn gather(&mut self) {
+        let mut items = Vec::new();
+        if self.backlog.is_empty() || !self.is_healthy() {
+            let first = self.items.recv_many(&mut items, self.limits.batch_max);
+            // Elapsed is no error: it is time to look after the store's health.
+            timeout(self.limits.probe_interval, first).await.ok();
+        }
+        items.into_iter().for_each(|item| self.take(item));
+        let hurried = self.items.is_closed() || self.backlog.iter().any(Entry::is_awaited);
+        if !hurried && !self.backlog.is_empty() && self.is_healthy() {
+            tokio::select! {
+                () = sleep(self.limits.linger) => {}
+                () = self.shared.urgent.notified() => {}
+            }
+        }
+        while self.backlog.len() < self.limits.batch_max
+            && let Ok(item) = self.items.try_recv()
+        {
+            self.take(item);
+        }
+    }
+
+    fn take(&mut self, item: Item) {
+        match item {
+            Item::Record(entry) => self.backlog.push(entry),
+            Item::Close(closing) => {
+                self.items.close();
+                self.closing = Some(closing);
+            }
+        }
+    }
+
+    /// Stores the next batch; with nothing to store, proves that the store would.
+    async fn attempt(&mut self) -> Result<(), EvidenceError> {
+        self.settle().await?;
+        let mut chain = self.chain.clone();
+        let batch = self.backlog.iter().take(self.limits.batch_max);
+        let rows: Vec<Row> =
+            batch.map(|entry| Row::seal(&mut chain, entry.at, &entry.event)).collect();
+        self.doubt = rows.last().map(|last| Doubt {
+            count: rows.len(),
+            head: (last.sequence, last.hash),
+            chain,
+        });
+        self.within_deadline(self.store.append(&rows)).await?;
+        self.stored();
+        Ok(())
+    }
+
+    /// Finds out what became of an append whose result is not known.
+    async fn settle(&mut self) -> Result<(), EvidenceError> {
+        let Some(doubt) = &self.doubt else { return Ok(()) };
+        let head = self.within_deadline(self.store.head(self.chain.writer())).await?;
+        if head == Some(doubt.head) {
+            self.stored();
+        } else {
+            self.doubt = None;
+            self.backlog.retain(|entry| entry.refused_intent().is_none());
+        }
+        Ok(())
+    }
+
+    async fn within_deadline<T>(&self, answer: StoreFuture<'_, T>) -> Result<T, EvidenceError> {
+        match timeout(self.limits.append_timeout, answer).await {
+            Ok(answer) => Ok(answer?),
+            Err(_elapsed) => Err(EvidenceError::Timeout),
+        }
+    }
+
+    /// Goes on after the batch in doubt, which is stored.
+    fn stored(&mut self) {
+        let Some(Doubt { count, chain, .. }) = self.doubt.take() else { return };
+        self.chain = chain;
+        self.shared.batches.fetch_add(1, Ordering::Relaxed);
+        self.shared.appended.fetch_add(u64::try_from(count).unwrap_or(0), Ordering::Relaxed);
+        let later = self.backlog.split_off(count);
+        for entry in std::mem::replace(&mut self.backlog, later) {
+            match entry.refused_intent() {
+                Some(call) => self.backlog.push(not_dispatched(call, self.ambient.now())),
+                None => entry.confirm(&self.queue, &self.ambient),
+            }
+        }
+    }
+
+    /// Tells everybody who waits. An intent that was refused will not be dispatched and is forgotten, unless it may be
+    /// stored; everything else happened, and is kept for the next attempt.
+    fn failed(&mut self, error: &EvidenceError) {
+        if self.is_healthy() {
+            let reason = error as &dyn std::error::Error;
+            tracing::error!(reason, "evidence cannot be stored");
+        }
+        self.shared.set_healthy(false);
+        while let Ok(item) = self.items.try_recv() {
+            self.take(item);
+        }
+        self.backlog.iter_mut().for_each(|entry| entry.refuse(error));
+        let in_doubt = self.doubt.as_ref().map_or(0, |doubt| doubt.count);
+        let later = self.backlog.split_off(in_doubt.min(self.backlog.len()));
+        self.backlog.extend(later.into_iter().filter(|entry| entry.refused_intent().is_none()));
+        self.give_up_beyond(self.limits.queue_max.max(in_doubt));
+    }
+
+    /// Gives up the newest entries beyond `kept`.
+    fn give_up_beyond(&mut self, kept: usize) {
+        let lost = self.backlog.len().saturating_sub(kept);
+        if lost > 0 {
+            self.backlog.truncate(kept);
+            self.shared.dropped.fetch_add(u64::try_from(lost).unwrap_or(0), Ordering::Relaxed);
+            tracing::error!(lost, "evidence was given up");
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Evidence in one SQLite file.
+//!
+//! One process writes a file, and a lock file beside it says which; any number may read it meanwhile. A commit is on
+//! the disk before it is acknowledged: write-ahead log, `synchronous = FULL`.
+
+mod rows;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use callgate_model::ambient::Id;
+use callgate_model::digest::Digest;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Row as _};
+use thiserror::Error;
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::evidence::{EvidenceStore, Filter, LIST_MAX, Row, StoreFuture};
+
+/// The evidence in one SQLite file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    writing: Mutex<Connection>,
+    /// A second connection, so that who searches does not hold up who records; `None` if there can be only one.
+    reading: Option<Mutex<Connection>>,
+    /// Held for as long as the file may be written.
+    _lock: Option<File>,
+}
+
+/// Why a file could not be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The file or its lock file cannot be made or read.
+    #[error("cannot open `{}`", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another process has it.
+    #[error("`{}` is in use by another process, which holds `{}`", path.display(), lock.display())]
+    InUse {
+        /// The database.
+        path: PathBuf,
+        /// The lock file.
+        lock: PathBuf,
+    },
+    /// It was written by a newer version of this program.
+    #[error("`{}` has schema version {found}, and this program knows versions up to {known}", path.display())]
+    Newer {
+        /// Which.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The latest version known.
+        known: i64,
+    },
+    /// It is to be read, and has no evidence or an older version's.
+    #[error("`{}` has schema version {found}, and only a gateway may bring it to version {known}", path.display())]
+    Older {
+        /// Which.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The version needed.
+        known: i64,
+    },
+    /// SQLite cannot use it.
+    #[error("cannot use `{}` as an evidence database", path.display())]
+    Database {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: sqlx::Error,
+    },
+}
+
+impl SqliteStore {
+    /// Opens `path` to write, alone; makes the file if there is none, readable by its owner only.
+    ///
+    /// # Errors
+    /// [`OpenError`], if another process has it among others.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let path = path.as_ref();
+        let failed = |source| OpenError::File { path: path.to_owned(), source };
+        create(path).map_err(failed)?;
+        // The lock is of the file, whatever links lead to it.
+        let path = &path.canonicalize().map_err(failed)?;
+        let lock = lock(path)?;
+        let options = options(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            // Where an ordinary fsync does not reach the disk (macOS), ask for the one that does.
+            .pragma("fullfsync", "1")
+            // Copying pages to the database every 16 MB instead of every 4 spares a fifth of the work.
+            .pragma("wal_autocheckpoint", "4000");
+        let mut writing = connect(path, &options).await?;
+        schema::migrate(&mut writing, path).await?;
+        let reading = connect(path, &self::options(path).read_only(true)).await?;
+        Ok(Self {
+            writing: Mutex::new(Connection::new(writing)),
+            reading: Some(Mutex::new(Connection::new(reading))),
+            _lock: Some(lock),
+        })
+    }
+
+    /// Opens `path` to read, which works while a gateway writes it.
+    ///
+    /// # Errors
+    /// [`OpenError`], if there is no such file among others.
+    pub async fn open_read_only(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let path = path.as_ref();
+        let mut connection = connect(path, &options(path).read_only(true)).await?;
+        schema::check(&mut connection, path).await?;
+        Ok(Self::alone(connection))
+    }
+
+    /// A store in memory, which is gone with it: for tests and demonstrations.
+    ///
+    /// # Errors
+    /// [`OpenError`], if SQLite cannot be used.
+    pub async fn open_in_memory() -> Result<Self, OpenError> {
+        let path = Path::new(":memory:");
+        let options = SqliteConnectOptions::new().in_memory(true).disable_statement_logging();
+        let mut connection = connect(path, &options).await?;
+        schema::migrate(&mut connection, path).await?;
+        Ok(Self::alone(connection))
+    }
+
+    fn alone(connection: SqliteConnection) -> Self {
+        Self { writing: Mutex::new(Connection::new(connection)), reading: None, _lock: None }
+    }
+
+    async fn reading(&self) -> MutexGuard<'_, Connection> {
+        self.reading.as_ref().unwrap_or(&self.writing).lock().await
+    }
+}
+
+impl EvidenceStore for SqliteStore {
+    fn append<'a>(&'a self, rows: &'a [Row]) -> StoreFuture<'a, ()> {
+        Box::pin(async { Ok(self.writing.lock().await.append(rows).await?) })
+    }
+
+    fn head(&self, writer: Id) -> StoreFuture<'_, Option<(u64, Digest)>> {
+        Box::pin(async move {
+            let mut connection = self.writing.lock().await;
+            let row = sqlx::query(
+                "SELECT sequence, hash FROM evidence WHERE writer = ? ORDER BY sequence DESC LIMIT 1",
+            )
+            .bind(writer.to_string())
+            .fetch_optional(connection.settled().await)
+            .await?;
+            row.map(|row| Ok((rows::sequence(&row)?, rows::hash(&row)?))).transpose()
+        })
+    }
+
+    fn last_chain(&self) -> StoreFuture<'_, Option<(Id, Digest)>> {
+        Box::pin(async move {
+            let Some(writer) = self.writers().await?.pop() else { return Ok(None) };
+            Ok(self.head(writer).await?.map(|(_, head)| (writer, head)))
+        })
+    }
+
+    fn orphans(&self) -> StoreFuture<'_, Vec<Id>> {
+        Box::pin(async move {
+            let found = sqlx::query(
+                "SELECT call FROM evidence WHERE call IS NOT NULL GROUP BY call \
+                 HAVING SUM(kind = 'intent') > 0 AND SUM(kind = 'outcome') = 0 ORDER BY call",
+            )
+            .fetch_all(self.reading().await.settled().await)
+            .await?;
+            found.iter().map(|row| rows::id(row, "call")).collect()
+        })
+    }
+
+    fn list<'a>(&'a self, filter: &'a Filter) -> StoreFuture<'a, Vec<Row>> {
+        Box::pin(async move {
+            let found = sqlx::query(
+                "SELECT * FROM evidence WHERE (?1 IS NULL OR kind = ?1) \
+                 AND (?2 IS NULL OR verdict = ?2) AND (?3 IS NULL OR outcome = ?3) \
+                 AND (?4 IS NULL OR server = ?4) AND (?5 IS NULL OR tool = ?5) \
+                 AND (?6 IS NULL OR operation = ?6) AND (?7 IS NULL OR accountable = ?7) \
+                 AND (?8 IS NULL OR agent = ?8) AND (?9 IS NULL OR call = ?9) \
+                 AND (?10 IS NULL OR at_ms >= ?10) ORDER BY id DESC LIMIT ?11",
+            )
+            .bind(filter.kind.as_deref())
+            .bind(filter.verdict.as_deref())
+            .bind(filter.outcome.as_deref())
+            .bind(filter.server.as_deref())
+            .bind(filter.tool.as_deref())
+            .bind(filter.operation.as_deref())
+            .bind(filter.accountable.as_deref())
+            .bind(filter.agent.as_deref())
+            .bind(filter.call.map(|call| call.to_string()))
+            .bind(filter.since.map(|since| since.unix_ms()))
+            .bind(filter.limit.unwrap_or(LIST_MAX).min(LIST_MAX))
+            .fetch_all(self.reading().await.settled().await)
+            .await?;
+            found.iter().map(rows::read).collect()
+        })
+    }
+
+    fn show(&self, call: Id) -> StoreFuture<'_, Vec<Row>> {
+        Box::pin(async move {
+            let found = sqlx::query("SELECT * FROM evidence WHERE call = ? ORDER BY id")
+                .bind(call.to_string())
+                .fetch_all(self.reading().await.settled().await)
+                .await?;
+            found.iter().map(rows::read).collect()
+        })
+    }
+
+    fn chain(&self, writer: Id, from: u64, limit: u32) -> StoreFuture<'_, Vec<String>> {
+        Box::pin(async move {
+            let found = sqlx::query(
+                "SELECT text FROM evidence WHERE writer = ? AND sequence >= ? ORDER BY sequence LIMIT ?",
+            )
+            .bind(writer.to_string())
+            .bind(i64::try_from(from).unwrap_or(i64::MAX))
+            .bind(limit)
+            .fetch_all(self.reading().await.settled().await)
+            .await?;
+            found.iter().map(|row| Ok(row.try_get("text")?)).collect()
+        })
+    }
+
+    fn writers(&self) -> StoreFuture<'_, Vec<Id>> {
+        Box::pin(async move {
+            let found = sqlx::query("SELECT writer FROM evidence WHERE sequence = 0 ORDER BY id")
+                .fetch_all(self.reading().await.settled().await)
+                .await?;
+            found.iter().map(|row| rows::id(row, "writer")).collect()
+        })
+    }
+}
+
+/// A connection that remembers whether a transaction may still be open in it.
+#[derive(Debug)]
+struct Connection {
+    sqlite: SqliteConnection,
+    unfinished: bool,
+}
+
+impl Connection {
+    const fn new(sqlite: SqliteConnection) -> Self {
+        Self { sqlite, unfinished: false }
+    }
+
+    /// The connection, after ending what an append that failed or was abandoned left open: no later statement may see
+    /// or commit its rows.
+    async fn settled(&mut self) -> &mut SqliteConnection {
+        if self.unfinished {
+            if let Err(error) = sqlx::query("ROLLBACK").execute(&mut self.sqlite).await {
+                // As good: the transaction had ended by itself.
+                tracing::debug!(%error, "nothing to roll back");
+            }
+            self.unfinished = false;
+        }
+        &mut self.sqlite
+    }
+
+    async fn append(&mut self, rows: &[Row]) -> Result<(), sqlx::Error> {
+        self.settled().await;
+        self.unfinished = true;
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut self.sqlite).await?;
+        rows::insert(&mut self.sqlite, rows).await?;
+        sqlx::query("COMMIT").execute(&mut self.sqlite).await?;
+        self.unfinished = false;
+        Ok(())
+    }
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new().filename(path).disable_statement_logging()
+}
+
+async fn connect(
+    path: &Path,
+    options: &SqliteConnectOptions,
+) -> Result<SqliteConnection, OpenError> {
+    let failed = |source| OpenError::Database { path: path.to_owned(), source };
+    options.connect().await.map_err(failed)
+}
+
+/// Makes the file. SQLite gives the files it makes beside it the same mode.
+fn create(path: &Path) -> io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    private().open(path)?;
+    // The name of a new file is durable only with its directory.
+    #[cfg(unix)]
+    if let Some(directory) = path.canonicalize()?.parent() {
+        File::open(directory)?.sync_all()?;
+    }
+    Ok(())
+}
+
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let lock = PathBuf::from(name);
+    let failed = |source| OpenError::File { path: lock.clone(), source };
+    let file = private().open(&lock).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned(), lock }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.create(true).write(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}

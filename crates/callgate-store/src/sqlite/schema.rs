@@ -1,0 +1,81 @@
+//! The schema of the SQLite file, in steps that only go forward. `PRAGMA user_version` counts them.
+
+use std::path::Path;
+
+use sqlx::AssertSqlSafe;
+use sqlx::sqlite::SqliteConnection;
+
+use super::OpenError;
+
+/// Step `n` makes version `n + 1`. A step that was released is never edited.
+const STEPS: &[&str] = &[
+    // The order of `id` is the order of commits. The triggers are against mistakes; against intent there is the chain.
+    "CREATE TABLE evidence (
+        id INTEGER PRIMARY KEY,
+        writer TEXT NOT NULL,
+        sequence INTEGER NOT NULL,
+        hash BLOB NOT NULL,
+        at_ms INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        call TEXT,
+        server TEXT,
+        tool TEXT,
+        operation TEXT,
+        verdict TEXT,
+        outcome TEXT,
+        accountable TEXT,
+        agent TEXT,
+        text TEXT NOT NULL,
+        UNIQUE (writer, sequence)
+    ) STRICT;
+    CREATE INDEX evidence_call ON evidence (call, kind) WHERE call IS NOT NULL;
+    CREATE INDEX evidence_writers ON evidence (id, writer) WHERE sequence = 0;
+    CREATE TRIGGER evidence_is_not_changed BEFORE UPDATE ON evidence
+        BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END;
+    CREATE TRIGGER evidence_is_not_removed BEFORE DELETE ON evidence
+        BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END;
+    CREATE TABLE proof_of_life (commits INTEGER NOT NULL) STRICT;
+    INSERT INTO proof_of_life VALUES (0);",
+];
+
+/// Brings a database to the latest version.
+pub(super) async fn migrate(
+    connection: &mut SqliteConnection,
+    path: &Path,
+) -> Result<(), OpenError> {
+    let failed = |source| OpenError::Database { path: path.to_owned(), source };
+    let found = version(connection).await.map_err(failed)?;
+    refuse_newer(found, path)?;
+    for (version, step) in (1_i64..).zip(STEPS).filter(|(version, _)| *version > found) {
+        // The only dynamic part is a number of ours.
+        let step = format!("BEGIN IMMEDIATE; {step} PRAGMA user_version = {version}; COMMIT");
+        sqlx::raw_sql(AssertSqlSafe(step)).execute(&mut *connection).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Refuses a database that is not of the latest version.
+pub(super) async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
+    let failed = |source| OpenError::Database { path: path.to_owned(), source };
+    let found = version(connection).await.map_err(failed)?;
+    refuse_newer(found, path)?;
+    if found < known() {
+        return Err(OpenError::Older { path: path.to_owned(), found, known: known() });
+    }
+    Ok(())
+}
+
+fn refuse_newer(found: i64, path: &Path) -> Result<(), OpenError> {
+    if found > known() {
+        return Err(OpenError::Newer { path: path.to_owned(), found, known: known() });
+    }
+    Ok(())
+}
+
+fn known() -> i64 {
+    i64::try_from(STEPS.len()).unwrap_or(i64::MAX)
+}
+
+async fn version(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("PRAGMA user_version").fetch_one(connection).await
+}

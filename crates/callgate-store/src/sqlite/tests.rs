@@ -1,0 +1,226 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use callgate_model::ambient::{Ambient as _, Timestamp};
+use callgate_model::evidence::{Chain, Event};
+use tempfile::TempDir;
+
+use super::*;
+use crate::conformance::{conforms, verified};
+use crate::testing::{Ticking, intent, outcome};
+use crate::{Durability, EvidenceError, EvidenceLimits, EvidenceLog};
+
+fn opened(chain: &mut Chain) -> Vec<Row> {
+    let event = Event::Opened { version: "0".to_owned(), after: None };
+    vec![Row::seal(chain, Timestamp::default(), &event)]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i12_a_file_conforms() {
+    let directory = TempDir::new().unwrap();
+    let next = std::sync::atomic::AtomicU32::new(0);
+    conforms(async || {
+        let number = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path = directory.path().join(format!("{number}.db"));
+        Arc::new(SqliteStore::open(path).await.unwrap()) as Arc<dyn EvidenceStore>
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i12_memory_conforms() {
+    conforms(async || {
+        Arc::new(SqliteStore::open_in_memory().await.unwrap()) as Arc<dyn EvidenceStore>
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_file_has_one_writer_and_any_number_of_readers() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("evidence.db");
+    assert!(matches!(
+        SqliteStore::open_read_only(&path).await,
+        Err(OpenError::Database { path: told, .. }) if told == path
+    ));
+    let store = SqliteStore::open(&path).await.unwrap();
+    let mut chain = Chain::new(Ticking::new(1).id());
+    store.append(&opened(&mut chain)).await.unwrap();
+
+    let refused = SqliteStore::open(&path).await.unwrap_err();
+    assert!(matches!(refused, OpenError::InUse { .. }), "{refused:?}");
+    assert!(refused.to_string().contains("evidence.db"), "{refused}");
+    #[cfg(unix)]
+    {
+        let link = directory.path().join("link.db");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        let refused = SqliteStore::open(&link).await.unwrap_err();
+        assert!(matches!(refused, OpenError::InUse { .. }), "{refused:?}");
+    }
+
+    let reader = SqliteStore::open_read_only(&path).await.unwrap();
+    assert_eq!(reader.writers().await.unwrap(), [chain.writer()]);
+    assert!(reader.append(&[]).await.is_err(), "a reader wrote");
+    drop(store);
+    assert_eq!(reader.writers().await.unwrap(), [chain.writer()]);
+    SqliteStore::open(&path).await.unwrap();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_the_owner_can_read_the_files() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let directory = TempDir::new().unwrap();
+    let store = SqliteStore::open(directory.path().join("evidence.db")).await.unwrap();
+    store.append(&opened(&mut Chain::new(Ticking::new(1).id()))).await.unwrap();
+    let mut names = Vec::new();
+    for entry in directory.path().read_dir().unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
+        names.push(entry.file_name().into_string().unwrap());
+    }
+    names.sort();
+    assert_eq!(names, ["evidence.db", "evidence.db-shm", "evidence.db-wal", "evidence.db.lock"]);
+}
+
+#[tokio::test]
+async fn a_commit_is_on_the_disk_before_it_is_acknowledged() {
+    let directory = TempDir::new().unwrap();
+    let store = SqliteStore::open(directory.path().join("evidence.db")).await.unwrap();
+    let mut connection = store.writing.lock().await;
+    let sqlite = connection.settled().await;
+    let mode: String =
+        sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *sqlite).await.unwrap();
+    let synchronous: i64 =
+        sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *sqlite).await.unwrap();
+    assert_eq!((mode.as_str(), synchronous), ("wal", 2));
+}
+
+#[tokio::test]
+async fn a_version_of_the_future_is_refused() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("evidence.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    let mut connection = store.writing.lock().await;
+    sqlx::query("PRAGMA user_version = 1000").execute(&mut connection.sqlite).await.unwrap();
+    drop(connection);
+    drop(store);
+    for refused in [SqliteStore::open(&path).await, SqliteStore::open_read_only(&path).await] {
+        assert!(matches!(refused, Err(OpenError::Newer { found: 1000, known: 1, .. })));
+    }
+    let path = directory.path().join("empty.db");
+    std::fs::write(&path, "").unwrap();
+    let refused = SqliteStore::open_read_only(&path).await;
+    assert!(matches!(refused, Err(OpenError::Older { found: 0, known: 1, .. })));
+}
+
+#[tokio::test]
+async fn i11_rows_cannot_be_changed_or_removed_by_mistake() {
+    let store = SqliteStore::open_in_memory().await.unwrap();
+    store.append(&opened(&mut Chain::new(Ticking::new(1).id()))).await.unwrap();
+    let mut connection = store.writing.lock().await;
+    for statement in ["UPDATE evidence SET text = ''", "DELETE FROM evidence"] {
+        let refused = sqlx::query(statement).execute(&mut connection.sqlite).await.unwrap_err();
+        assert!(refused.to_string().contains("append-only"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn an_abandoned_append_leaves_nothing_open() {
+    let store = SqliteStore::open_in_memory().await.unwrap();
+    let mut chain = Chain::new(Ticking::new(1).id());
+    let rows = opened(&mut chain);
+    let mut connection = store.writing.lock().await;
+    connection.unfinished = true;
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut connection.sqlite).await.unwrap();
+    rows::insert(&mut connection.sqlite, &rows).await.unwrap();
+    drop(connection);
+    assert_eq!(store.head(chain.writer()).await.unwrap(), None, "an uncommitted row was seen");
+    store.append(&rows).await.unwrap();
+    assert_eq!(store.head(chain.writer()).await.unwrap(), Some((0, rows[0].hash)));
+}
+
+#[tokio::test]
+async fn e01_a_full_disk_is_an_error_until_there_is_room() {
+    let directory = TempDir::new().unwrap();
+    let store = Arc::new(SqliteStore::open(directory.path().join("evidence.db")).await.unwrap());
+    let pages = async |limit: &'static str| {
+        let mut connection = store.writing.lock().await;
+        sqlx::query(limit).execute(connection.settled().await).await.unwrap();
+    };
+    let ambient = Arc::new(Ticking::new(1));
+    let (log, _) = EvidenceLog::open(
+        Arc::<SqliteStore>::clone(&store),
+        Arc::<Ticking>::clone(&ambient),
+        EvidenceLimits::default(),
+    )
+    .await
+    .unwrap();
+    let write = async || {
+        let call = ambient.id();
+        let event = Event::Decided(Box::new(intent(call, "alice", "release-bot")));
+        log.record(event, Durability::Durable).await.map(|()| call)
+    };
+
+    pages("PRAGMA max_page_count = 20").await;
+    let mut acknowledged = Vec::new();
+    let refused = loop {
+        match write().await {
+            Ok(call) => acknowledged.push(call),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, EvidenceError::Store(_)), "{refused}");
+    assert!(!log.is_healthy());
+    let last = *acknowledged.last().unwrap();
+    // The effect of this one happened: its outcome, too large for what is left, is kept until there is room.
+    let mut outcome = outcome(last);
+    if let Event::Concluded(concluded) = &mut outcome {
+        concluded.detail = Some("x".repeat(20_000));
+    }
+    assert!(log.record(outcome, Durability::Durable).await.is_err());
+
+    pages("PRAGMA max_page_count = 100000").await;
+    acknowledged.push(write().await.unwrap());
+    assert!(log.is_healthy());
+    log.shutdown().await.unwrap();
+    acknowledged.retain(|call| *call != last);
+    assert_eq!(store.orphans().await.unwrap(), acknowledged);
+    let (writer, head) = store.last_chain().await.unwrap().unwrap();
+    assert_eq!(verified(&*store, writer).await, head);
+}
+
+#[tokio::test]
+async fn e03_a_file_locked_by_a_stranger_is_an_error_in_time() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("evidence.db");
+    let store = Arc::new(SqliteStore::open(&path).await.unwrap());
+    let ambient = Arc::new(Ticking::new(1));
+    let (log, _) = EvidenceLog::open(
+        Arc::<SqliteStore>::clone(&store),
+        Arc::<Ticking>::clone(&ambient),
+        EvidenceLimits { append_timeout: Duration::from_millis(200), ..EvidenceLimits::default() },
+    )
+    .await
+    .unwrap();
+    let write = async || {
+        let call = ambient.id();
+        let event = Event::Decided(Box::new(intent(call, "alice", "release-bot")));
+        log.record(event, Durability::Durable).await.map(|()| call)
+    };
+
+    let mut stranger = connect(&path, &options(&path)).await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut stranger).await.unwrap();
+    // What gives up here is in the middle of an append.
+    assert!(matches!(write().await, Err(EvidenceError::Timeout)));
+    assert!(matches!(write().await, Err(EvidenceError::Timeout)));
+    sqlx::query("ROLLBACK").execute(&mut stranger).await.unwrap();
+
+    log.health().wait_for(|healthy| *healthy).await.unwrap();
+    let call = write().await.unwrap();
+    log.shutdown().await.unwrap();
+    assert_eq!(store.orphans().await.unwrap(), [call]);
+    let (writer, head) = store.last_chain().await.unwrap().unwrap();
+    assert_eq!(verified(&*store, writer).await, head);
+}

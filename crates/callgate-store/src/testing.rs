@@ -1,0 +1,119 @@
+//! A store that fails on demand, for tests: here, and of the crates above.
+
+mod sample;
+
+pub use sample::{Ticking, intent, outcome};
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use callgate_model::ambient::Id;
+use callgate_model::digest::Digest;
+
+use crate::evidence::{EvidenceStore, Filter, Row, StoreError, StoreFuture};
+
+/// How an append fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It is an error, and nothing is stored.
+    Fail,
+    /// It is an error, and everything is stored: a connection lost after `COMMIT`.
+    FailAfterCommit,
+    /// It never answers, and nothing is stored.
+    Hang,
+}
+
+/// A store whose appends fail as told.
+#[derive(Debug)]
+pub struct FaultyStore {
+    inner: Arc<dyn EvidenceStore>,
+    plan: Mutex<Plan>,
+}
+
+#[derive(Debug, Default)]
+struct Plan {
+    appends: u64,
+    every: Option<Fault>,
+    one: Option<(u64, Fault)>,
+}
+
+impl FaultyStore {
+    /// `inner`, which does not fail yet.
+    #[must_use]
+    pub fn new(inner: Arc<dyn EvidenceStore>) -> Self {
+        Self { inner, plan: Mutex::default() }
+    }
+
+    /// From now on every append has `fault`, or none.
+    pub fn every(&self, fault: Option<Fault>) {
+        self.plan().every = fault;
+    }
+
+    /// The `n`th append from now has `fault`; the next one is the first.
+    pub fn nth(&self, n: u64, fault: Fault) {
+        let mut plan = self.plan();
+        plan.one = Some((plan.appends + n, fault));
+    }
+
+    /// How many appends were begun.
+    #[must_use]
+    pub fn appends(&self) -> u64 {
+        self.plan().appends
+    }
+
+    fn next(&self) -> Option<Fault> {
+        let mut plan = self.plan();
+        plan.appends += 1;
+        let now = plan.appends;
+        plan.one.take_if(|(n, _)| *n == now).map(|(_, fault)| fault).or(plan.every)
+    }
+
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl EvidenceStore for FaultyStore {
+    fn append<'a>(&'a self, rows: &'a [Row]) -> StoreFuture<'a, ()> {
+        let injected = || StoreError::Database(sqlx::Error::Protocol("injected fault".to_owned()));
+        let fault = self.next();
+        Box::pin(async move {
+            match fault {
+                None => self.inner.append(rows).await,
+                Some(Fault::Fail) => Err(injected()),
+                Some(Fault::FailAfterCommit) => {
+                    self.inner.append(rows).await?;
+                    Err(injected())
+                }
+                Some(Fault::Hang) => std::future::pending().await,
+            }
+        })
+    }
+
+    fn head(&self, writer: Id) -> StoreFuture<'_, Option<(u64, Digest)>> {
+        self.inner.head(writer)
+    }
+
+    fn last_chain(&self) -> StoreFuture<'_, Option<(Id, Digest)>> {
+        self.inner.last_chain()
+    }
+
+    fn orphans(&self) -> StoreFuture<'_, Vec<Id>> {
+        self.inner.orphans()
+    }
+
+    fn list<'a>(&'a self, filter: &'a Filter) -> StoreFuture<'a, Vec<Row>> {
+        self.inner.list(filter)
+    }
+
+    fn show(&self, call: Id) -> StoreFuture<'_, Vec<Row>> {
+        self.inner.show(call)
+    }
+
+    fn chain(&self, writer: Id, from: u64, limit: u32) -> StoreFuture<'_, Vec<String>> {
+        self.inner.chain(writer, from, limit)
+    }
+
+    fn writers(&self) -> StoreFuture<'_, Vec<Id>> {
+        self.inner.writers()
+    }
+}

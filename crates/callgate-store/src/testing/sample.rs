@@ -1,0 +1,99 @@
+//! Events and an ambient to make them with.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use callgate_model::ambient::{Ambient, Id, Timestamp};
+use callgate_model::decision::{Decision, PolicyRef, Verdict};
+use callgate_model::digest::Digest;
+use callgate_model::evidence::{Concluded, Decided, Event, Outcome, Understood};
+use callgate_model::json::{Json, Object};
+use callgate_model::reason::Reason;
+use callgate_model::vocabulary::{Effect, Reversibility, Risk};
+
+/// Time that goes on by a millisecond with every look at it, and ids that differ by `seed`.
+#[derive(Debug)]
+pub struct Ticking {
+    seed: u8,
+    ticks: AtomicU32,
+}
+
+impl Ticking {
+    /// Begins at 2026-11-25T09:46:40.000Z.
+    #[must_use]
+    pub const fn new(seed: u8) -> Self {
+        Self { seed, ticks: AtomicU32::new(0) }
+    }
+
+    fn tick(&self) -> u32 {
+        self.ticks.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl Ambient for Ticking {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_ms(1_795_600_000_000 + i64::from(self.tick()))
+    }
+
+    fn random(&self) -> [u8; 16] {
+        let [a, b, c, d] = self.tick().to_be_bytes();
+        [self.seed, a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    }
+}
+
+/// The intent of `human` to edit an issue through `agent`, about as large as such records are.
+#[must_use]
+pub fn intent(call: Id, human: &str, agent: &str) -> Decided {
+    let link = |id: &str| Object::default().with("id", id).with("assurance", "verified");
+    let caller = Object::default()
+        .with("accountable", link(human).with("kind", "human"))
+        .with("agent", link(agent).with("class", "release"))
+        .with("actors", Vec::<Json>::new())
+        .with("client", Object::default().with("name", "ide").with("assurance", "configured"));
+    let arguments = Object::default()
+        .with("issueIdOrKey", "ENG-42")
+        .with("summary", "Roll the release back to the version of last week")
+        .with("description", "The new version answers too slowly under load. ".repeat(4));
+    Decided {
+        call,
+        caller: Some(Arc::new(caller.into())),
+        client_says: Some("ide 1.2.3".to_owned()),
+        method: "tools/call".to_owned(),
+        server: "atlassian".to_owned(),
+        tool: "editJiraIssue".to_owned(),
+        understood: Some(Understood {
+            operation: "jira.issue.edit".to_owned(),
+            effect: Effect::Write,
+            risk: Risk::Medium,
+            reversibility: Reversibility::Reversible,
+            definition: Digest::of(b"definition"),
+            targets: Vec::new(),
+        }),
+        arguments_digest: Some(Digest::of(b"arguments")),
+        arguments: arguments.into(),
+        decision: Decision {
+            verdict: Verdict::Allow,
+            reasons: vec![Reason::Permitted],
+            policies: vec![PolicyRef {
+                id: "engineers-edit".to_owned(),
+                reason: "Engineers edit their issues".to_owned(),
+                owner: "team:platform".to_owned(),
+            }],
+            bundle: Digest::of(b"bundle"),
+        },
+        decided_in_us: 40,
+        trace: None,
+    }
+}
+
+/// The outcome of a call that succeeded.
+#[must_use]
+pub fn outcome(call: Id) -> Event {
+    Event::Concluded(Concluded {
+        call,
+        outcome: Outcome::Succeeded,
+        upstream_us: Some(80_000),
+        result: Some((Digest::of(b"result"), 6)),
+        detail: None,
+    })
+}

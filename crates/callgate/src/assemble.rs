@@ -1,0 +1,194 @@
+//! From a configuration to a running gateway's parts. `check`, `serve`, `explain` and `policy test` go the same way.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use callgate_gateway::catalog::{self, Catalogs, ServerCatalog};
+use callgate_gateway::identity::Identities;
+use callgate_gateway::pipeline::{Gateway, Settings};
+use callgate_gateway::server::Server;
+use callgate_gateway::tools::ToolsLimits;
+use callgate_mcp::inbound::HostRules;
+use callgate_mcp::upstream::{Upstream, UpstreamConfig, UpstreamLimits};
+use callgate_model::ambient::Ambient;
+use callgate_model::vocabulary::Vocabulary;
+use callgate_policy::{Bundle, Source, Tier};
+use callgate_store::{EvidenceLimits, EvidenceLog, SqliteStore};
+
+use crate::config::{Config, Problem, Problems};
+
+/// Everything that is checked before anything is opened.
+pub(crate) struct Parts {
+    /// The servers' catalogs by the servers' names.
+    pub(crate) catalogs: BTreeMap<String, ServerCatalog>,
+    /// What policies can name.
+    pub(crate) vocabulary: Vocabulary,
+    /// The policies.
+    pub(crate) bundle: Bundle,
+}
+
+/// Loads catalogs and policies, and finds every problem in them.
+pub(crate) fn parts(config: &Config) -> Result<Parts, Problems> {
+    let mut problems = Vec::new();
+    let loaded = load_catalogs(&config.catalogs, &mut problems);
+    let Some(loaded) = loaded else { return Err(Problems(problems)) };
+    let mut catalogs = BTreeMap::new();
+    for (name, server) in &config.servers {
+        match loaded.for_server(name, &server.catalog, server.sites.clone()) {
+            Ok(catalog) => drop(catalogs.insert(name.clone(), catalog)),
+            Err(problem) => problems.push(Problem {
+                place: format!("servers.{name}.catalog"),
+                text: problem.to_string(),
+                hint: None,
+            }),
+        }
+    }
+    for override_of in loaded.overrides() {
+        tracing::warn!(
+            file = override_of.file,
+            catalog = override_of.catalog,
+            tool = override_of.tool,
+            "a catalog file gives a shipped tool another meaning"
+        );
+    }
+    let vocabulary = loaded.vocabulary().clone();
+    match load_bundle(&config.policies, &vocabulary) {
+        Ok(bundle) if problems.is_empty() => Ok(Parts { catalogs, vocabulary, bundle }),
+        Ok(_) => Err(Problems(problems)),
+        Err(found) => {
+            problems.extend(found.0);
+            Err(Problems(problems))
+        }
+    }
+}
+
+fn load_catalogs(files: &[PathBuf], problems: &mut Vec<Problem>) -> Option<Catalogs> {
+    let mut texts = Vec::new();
+    for file in files {
+        match std::fs::read_to_string(file) {
+            Ok(text) => texts.push((file.display().to_string(), text)),
+            Err(error) => problems.push(unreadable(file, &error)),
+        }
+    }
+    let texts: Vec<(&str, &str)> =
+        texts.iter().map(|(file, text)| (file.as_str(), text.as_str())).collect();
+    match Catalogs::shipped(&texts) {
+        Ok(catalogs) => Some(catalogs),
+        Err(found) => {
+            problems.extend(found.into_iter().map(|problem: catalog::Problem| Problem {
+                place: format!("{}: {}", problem.file, problem.at),
+                text: problem.message,
+                hint: problem.hint,
+            }));
+            None
+        }
+    }
+}
+
+/// Reads the policies of the three folders.
+pub(crate) fn load_bundle(folder: &Path, vocabulary: &Vocabulary) -> Result<Bundle, Problems> {
+    let sources = read_sources(folder)?;
+    Bundle::load(vocabulary, &sources).map_err(|found| {
+        let problem = |problem: callgate_policy::Problem| Problem {
+            place: match problem.line {
+                Some(line) => format!("{}:{line}", problem.source),
+                None => problem.source,
+            },
+            text: problem.message,
+            hint: problem.hint,
+        };
+        Problems(found.into_iter().map(problem).collect())
+    })
+}
+
+fn read_sources(folder: &Path) -> Result<Vec<Source>, Problems> {
+    let mut sources = Vec::new();
+    let mut problems = Vec::new();
+    if !folder.is_dir() {
+        return Err(Problems::one(Problem {
+            place: folder.display().to_string(),
+            text: "is not a folder".to_owned(),
+            hint: Some("policies stand in its folders `guardrails`, `approvals` and `permits`".to_owned()),
+        }));
+    }
+    for tier in [Tier::Guardrail, Tier::Approval, Tier::Permit] {
+        for file in files_in(&folder.join(tier.folder()), "cedar") {
+            match std::fs::read_to_string(&file) {
+                Ok(text) => sources.push(Source { tier, name: file.display().to_string(), text }),
+                Err(error) => problems.push(unreadable(&file, &error)),
+            }
+        }
+    }
+    if problems.is_empty() { Ok(sources) } else { Err(Problems(problems)) }
+}
+
+/// The files of a folder with this extension, sorted; none if there is no such folder.
+pub(crate) fn files_in(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|found| found == extension))
+        .collect();
+    files.sort();
+    files
+}
+
+fn unreadable(file: &Path, error: &std::io::Error) -> Problem {
+    Problem {
+        place: file.display().to_string(),
+        text: format!("cannot be read: {error}"),
+        hint: None,
+    }
+}
+
+/// Opens the evidence store and makes the gateway. `port` is the one it really listens on.
+pub(crate) async fn gateway(
+    config: Config,
+    parts: Parts,
+    ambient: Arc<dyn Ambient>,
+    port: u16,
+) -> Result<Arc<Gateway>, String> {
+    let Parts { mut catalogs, bundle, .. } = parts;
+    let mut servers = Vec::new();
+    for (name, server) in &config.servers {
+        let limits = UpstreamLimits {
+            total: config.limits.upstream_time_max,
+            response_bytes_max: config.limits.upstream_bytes_max,
+            ..UpstreamLimits::default()
+        };
+        let url = server.url.parse().map_err(|error| format!("servers.{name}.url: {error}"))?;
+        let upstream = Upstream::new(UpstreamConfig { url, limits, era: server.era })
+            .map_err(|error| format!("servers.{name}: {error}"))?;
+        let Some(catalog) = catalogs.remove(name) else { continue };
+        let credential = server.credential.as_ref();
+        servers.push(Server::new(name, upstream, catalog, credential, ToolsLimits::default()));
+    }
+    let store = SqliteStore::open(&config.store).await.map_err(|error| error.to_string())?;
+    let limits = EvidenceLimits {
+        append_timeout: config.limits.evidence_time_max,
+        ..EvidenceLimits::default()
+    };
+    let (evidence, recovery) = EvidenceLog::open(Arc::new(store), Arc::clone(&ambient), limits)
+        .await
+        .map_err(|error| format!("{}: {error}", config.store.display()))?;
+    for call in &recovery.indeterminate {
+        tracing::warn!(%call, "a call of the last run has no outcome: marked indeterminate");
+    }
+    let settings = Settings {
+        json: config.limits.json,
+        hosts: hosts(&config, port),
+        calls_in_flight_max: config.limits.calls_in_flight_max,
+        reveal_denied_tools: config.reveal_denied_tools,
+    };
+    let identities = Identities::new(config.tokens.into_values().collect());
+    Ok(Arc::new(Gateway::new(settings, servers, identities, bundle, evidence, ambient)))
+}
+
+/// The authorities under which a loopback listener may be addressed (DNS rebinding uses any other).
+fn hosts(config: &Config, port: u16) -> HostRules {
+    let loopback = ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("{host}:{port}"));
+    let hosts = loopback.iter().chain(&config.hosts).map(String::as_str);
+    HostRules::new(hosts, config.origins.iter().map(String::as_str))
+}

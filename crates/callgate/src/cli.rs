@@ -1,0 +1,220 @@
+//! The command line. Exit codes: 0 well, 1 the answer is no (a case failed, a chain is broken), 2 it could not be done,
+//! 64 the configuration is wrong.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands;
+use crate::config::{Config, Problems};
+use crate::print;
+
+/// Decides what every MCP tool call may do, before it reaches the server.
+#[derive(Debug, Parser)]
+#[command(name = "callgate", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the main job: a simulated Atlassian site, a gateway before it, an agent that calls.
+    Demo(Demo),
+    /// Run the gateway.
+    Serve(WithConfig),
+    /// Check configuration, catalogs and policies; tell every problem.
+    Check(Check),
+    /// Say why a call would be decided so.
+    Explain(Explain),
+    /// Policies: test them against decision cases, or see what they can name.
+    #[command(subcommand)]
+    Policy(Policy),
+    /// The record of what was decided and what came of it.
+    #[command(subcommand)]
+    Evidence(Evidence),
+}
+
+/// Options of `demo`.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// End after the scripted conversation.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Keep configuration, policies and evidence here; else in a temporary folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+    /// The port to listen on.
+    #[arg(long, default_value_t = 8077)]
+    pub(crate) port: u16,
+}
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+pub(crate) struct WithConfig {
+    /// The configuration file.
+    #[arg(long, default_value = "callgate.toml", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `explain`.
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    /// A file with the call as JSON, or `-` for standard input: {"caller": "TOKEN NAME" or {"human": …, "groups": […], "agent": …,
+    /// "class": …}, "server": …, "tool": …, "arguments": {…}}.
+    #[arg(value_name = "CALL")]
+    pub(crate) call: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Policy {
+    /// Run the decision cases of the policy folder's `cases`, or of the files named.
+    Test(PolicyTest),
+    /// Print the schema that policies are checked against.
+    Schema(WithConfig),
+}
+
+/// Options of `policy test`.
+#[derive(Debug, Args)]
+pub(crate) struct PolicyTest {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    /// Case files; else those of the policy folder.
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Evidence {
+    /// List calls, newest first.
+    List(EvidenceList),
+    /// Show all records of one call.
+    Show(EvidenceShow),
+    /// Check the hash chain of every writer.
+    Verify(Check),
+}
+
+/// Options of `evidence list`.
+#[derive(Debug, Args)]
+pub(crate) struct EvidenceList {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    /// How many calls to list.
+    #[arg(long, default_value_t = 20)]
+    pub(crate) limit: u32,
+    /// Only this decision: allow, deny or `approval_required`.
+    #[arg(long)]
+    pub(crate) decision: Option<String>,
+    /// Only calls of this tool, as it was called.
+    #[arg(long)]
+    pub(crate) tool: Option<String>,
+    /// Only calls for this human or service account.
+    #[arg(long)]
+    pub(crate) human: Option<String>,
+    /// Only calls by this agent.
+    #[arg(long)]
+    pub(crate) agent: Option<String>,
+    /// Print JSON, one record a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `evidence show`.
+#[derive(Debug, Args)]
+pub(crate) struct EvidenceShow {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    /// The call's id.
+    pub(crate) call: String,
+    /// Print JSON, one record a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Why a command did not do what was asked.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The configuration, the catalogs or the policies are wrong.
+    Config(Problems),
+    /// The answer is no; it has been printed.
+    No,
+    /// It could not be done.
+    Other(String),
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        Self::Config(problems)
+    }
+}
+
+impl From<String> for Failure {
+    fn from(text: String) -> Self {
+        Self::Other(text)
+    }
+}
+
+impl WithConfig {
+    pub(crate) fn load(&self) -> Result<Config, Failure> {
+        Ok(Config::load(&self.config)?)
+    }
+}
+
+/// Reads the command line and does what it says.
+pub(crate) fn run() -> ExitCode {
+    match dispatch(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::No) => ExitCode::from(1),
+        Err(Failure::Other(text)) => {
+            print::note(&format!("error: {text}"));
+            ExitCode::from(2)
+        }
+        Err(Failure::Config(problems)) => {
+            print::note(&problems.to_string());
+            ExitCode::from(64)
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Demo(options) => block_on(commands::demo::run(options)),
+        Command::Serve(options) => block_on(commands::serve::run(options)),
+        Command::Check(options) => commands::check::run(&options),
+        Command::Explain(options) => commands::explain::run(&options),
+        Command::Policy(Policy::Test(options)) => commands::policy::test(&options),
+        Command::Policy(Policy::Schema(options)) => commands::policy::schema(&options),
+        Command::Evidence(Evidence::List(options)) => block_on(commands::evidence::list(options)),
+        Command::Evidence(Evidence::Show(options)) => block_on(commands::evidence::show(options)),
+        Command::Evidence(Evidence::Verify(options)) => {
+            block_on(commands::evidence::verify(options))
+        }
+    }
+}
+
+fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Other(format!("the runtime cannot start: {error}")))?
+        .block_on(command)
+}

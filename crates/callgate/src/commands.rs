@@ -1,0 +1,8 @@
+//! One file per command.
+
+pub(crate) mod check;
+pub(crate) mod demo;
+pub(crate) mod evidence;
+pub(crate) mod explain;
+pub(crate) mod policy;
+pub(crate) mod serve;

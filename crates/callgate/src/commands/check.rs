@@ -1,0 +1,59 @@
+//! `callgate check`: everything that `serve` would find wrong, without opening anything.
+
+use callgate_model::json::{Json, Object};
+
+use crate::assemble;
+use crate::cli::{Check, Failure};
+use crate::config::Problems;
+use crate::print;
+
+pub(crate) fn run(options: &Check) -> Result<(), Failure> {
+    let checked = options.config.load().and_then(|config| {
+        let parts = assemble::parts(&config)?;
+        Ok((config, parts))
+    });
+    match checked {
+        Ok((config, parts)) => {
+            let summary = Object::default()
+                .with("ok", true)
+                .with("servers", config.servers.keys().map(String::as_str).collect::<Vec<_>>())
+                .with("tokens", config.tokens.keys().map(String::as_str).collect::<Vec<_>>())
+                .with("operations", i64::try_from(parts.vocabulary.operations.len()).unwrap_or(0))
+                .with("policies", i64::try_from(parts.bundle.len()).unwrap_or(0))
+                .with("bundle", parts.bundle.digest().to_string());
+            if options.json {
+                print::json(&summary.into());
+            } else {
+                print::line(&format!(
+                    "ok: {} servers, {} tokens, {} operations, {} policies (bundle {:.12})",
+                    config.servers.len(),
+                    config.tokens.len(),
+                    parts.vocabulary.operations.len(),
+                    parts.bundle.len(),
+                    parts.bundle.digest().to_string()
+                ));
+            }
+            Ok(())
+        }
+        Err(Failure::Config(problems)) if options.json => {
+            print::json(&as_json(&problems));
+            Err(Failure::No)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+fn as_json(problems: &Problems) -> Json {
+    let all: Vec<Json> = problems
+        .0
+        .iter()
+        .map(|problem| {
+            Object::default()
+                .with("place", problem.place.as_str())
+                .with("problem", problem.text.as_str())
+                .with("hint", problem.hint.clone())
+                .into()
+        })
+        .collect();
+    Object::default().with("ok", false).with("problems", all).into()
+}

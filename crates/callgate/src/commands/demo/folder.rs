@@ -1,0 +1,114 @@
+//! What the demo writes: a configuration, the starter policies, a secret. All of it is there to be changed.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use callgate_model::digest::Digest;
+
+/// The starter policies by path.
+const POLICIES: &[(&str, &str)] = &[
+];
+
+/// The development tokens: token, human, group, agent, class.
+const TOKENS: &[(&str, &str, &str, &str, &str)] = &[
+    ("demo-alice-release-bot", "alice", "engineering", "release-bot", "automation"),
+    ("demo-alice-triage-bot", "alice", "engineering", "triage-bot", "assistant"),
+    ("demo-bob-triage-bot", "bob", "support", "triage-bot", "assistant"),
+];
+
+/// A secret for the simulated site.
+pub(super) fn secret(random: [u8; 16]) -> String {
+    Digest::of(&random).to_string()
+}
+
+/// Writes everything into `folder`; policies that are there already stay. Returns the configuration file.
+pub(super) fn write(
+    folder: &Path,
+    listen: SocketAddr,
+    site: &str,
+    secret: &str,
+) -> io::Result<PathBuf> {
+    for (path, text) in POLICIES {
+        let path = folder.join("policies").join(path);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        if !path.exists() {
+            fs::write(path, text)?;
+        }
+    }
+    fs::write(folder.join("upstream.secret"), secret)?;
+    let file = folder.join("callgate.toml");
+    fs::write(&file, configuration(listen, site))?;
+    Ok(file)
+}
+
+fn configuration(listen: SocketAddr, site: &str) -> String {
+    let mut text = format!(
+        r#"# Written by `callgate demo`.
+
+[listen]
+address = "{listen}"
+
+[store]
+path = "evidence.db"
+
+[policies]
+folder = "policies"
+
+[servers.atlassian]
+url = "{site}"
+catalog = "atlassian-rovo"
+credential = {{ scheme = "bearer", file = "upstream.secret" }}
+default_site = "acme"
+
+[servers.atlassian.sites.acme]
+cloud_id = "5f2c9a1e-7b34-4d08-9c61-2ad0e8f3b7c4"
+url = "https://acme.atlassian.net"
+"#
+    );
+    for (token, human, group, agent, class) in TOKENS {
+        text.push_str(&format!(
+            r#"
+# The token is `{token}`.
+[[danger_static_tokens]]
+name = "{token}"
+sha256 = "{}"
+human = "{human}"
+groups = ["{group}"]
+agent = "{agent}"
+class = "{class}"
+client = "demo"
+"#,
+            Digest::of(token.as_bytes())
+        ));
+    }
+    text
+}
+
+/// What to do next.
+pub(super) fn farewell(address: SocketAddr, file: &Path) -> String {
+    let url = format!("http://{address}/mcp/atlassian");
+    let token = TOKENS.first().map_or("", |(token, ..)| token);
+    let tokens: Vec<&str> = TOKENS.iter().map(|(token, ..)| *token).collect();
+    let file = file.display();
+    format!(
+        r#"
+The gateway stays up. Connect a client with one of the tokens {}:
+
+  Claude Code   claude mcp add --transport http acme {url} --header "Authorization: Bearer {token}"
+  VS Code       {{"servers":{{"acme":{{"type":"http","url":"{url}","headers":{{"Authorization":"Bearer {token}"}}}}}}}}
+  Inspector     npx @modelcontextprotocol/inspector --cli {url} --transport http --header "Authorization: Bearer {token}" --method tools/list
+
+Look at the evidence, ask why, change a policy (it is reloaded):
+
+  callgate evidence list --config {file}
+  callgate evidence show CALL --config {file}
+  callgate policy test --config {file}
+
+Stop with Ctrl-C."#,
+        tokens.join(", ")
+    )
+}

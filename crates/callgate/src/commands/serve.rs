@@ -1,0 +1,77 @@
+//! `callgate serve`: the gateway, until it is told to stop.
+
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::ambient::Machine;
+use crate::cli::{Failure, WithConfig};
+use crate::config::{Config, LogConfig};
+use crate::http::ListenLimits;
+use crate::{assemble, http, reload};
+
+pub(crate) async fn run(options: WithConfig) -> Result<(), Failure> {
+    let config = options.load()?;
+    start_logging(&config.log)?;
+    let stop = stop_signal()?;
+    serve(config, stop, |_| {}).await
+}
+
+/// Serves until `stop`; `started` is told the address.
+pub(crate) async fn serve(
+    config: Config,
+    stop: impl Future<Output = ()>,
+    started: impl FnOnce(std::net::SocketAddr),
+) -> Result<(), Failure> {
+    let parts = assemble::parts(&config)?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let limits = ListenLimits {
+        connections_max: config.limits.connections_max,
+        body_bytes_max: config.limits.json.bytes_max,
+        request_time_max: config.limits.request_time_max,
+    };
+    let (policies, vocabulary) = (config.policies.clone(), parts.vocabulary.clone());
+    tracing::warn!(
+        tokens = config.tokens.len(),
+        "danger_static_tokens: callers are known by static tokens, for development only"
+    );
+    let gateway = assemble::gateway(config, parts, Arc::new(Machine), address.port()).await?;
+    tracing::info!(%address, bundle = %gateway.bundle().digest(), "serving");
+    let following = tokio::spawn(reload::follow(Arc::clone(&gateway), policies, vocabulary));
+    started(address);
+    http::serve(listener, Arc::clone(&gateway), limits, stop).await;
+    following.abort();
+    gateway.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Ready when the process is asked to end.
+pub(crate) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    let listen = |kind| signal(kind).map_err(|error| Failure::Other(error.to_string()));
+    let (mut terminate, mut interrupt) =
+        (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Logs go to standard error.
+pub(crate) fn start_logging(log: &LogConfig) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&log.filter)
+        .map_err(|error| Failure::Other(format!("log.filter: {error}")))?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false);
+    let started = if log.json { builder.json().try_init() } else { builder.try_init() };
+    started.map_err(|error| Failure::Other(error.to_string()))
+}

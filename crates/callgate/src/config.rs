@@ -1,0 +1,113 @@
+//! The configuration file: read whole, checked whole, every problem reported with its place.
+//!
+//! Only this module reads the environment and secret files.
+
+mod problems;
+mod section;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use callgate_gateway::credential::Credential;
+use callgate_mcp::upstream::EraSetting;
+use callgate_model::caller::Caller;
+use callgate_model::json::JsonLimits;
+use callgate_model::products::atlassian::SiteMap;
+
+pub(crate) use problems::{Problem, Problems};
+
+/// A configuration that makes sense.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// Where the gateway listens. Loopback.
+    pub(crate) listen: SocketAddr,
+    /// Further `Host` values under which it may be addressed.
+    pub(crate) hosts: Vec<String>,
+    /// Web origins that may call it.
+    pub(crate) origins: Vec<String>,
+    /// The evidence database.
+    pub(crate) store: PathBuf,
+    /// The folder with `guardrails`, `approvals`, `permits` and `cases`.
+    pub(crate) policies: PathBuf,
+    /// Catalog files of the operator's.
+    pub(crate) catalogs: Vec<PathBuf>,
+    /// Limits.
+    pub(crate) limits: Limits,
+    /// Whether a caller may learn of tools that it could never use.
+    pub(crate) reveal_denied_tools: bool,
+    /// The servers by name.
+    pub(crate) servers: BTreeMap<String, ServerConfig>,
+    /// The callers of `danger_static_tokens`, by the token's name.
+    pub(crate) tokens: BTreeMap<String, Caller>,
+    /// How to log.
+    pub(crate) log: LogConfig,
+}
+
+/// A server to call.
+#[derive(Debug)]
+pub(crate) struct ServerConfig {
+    /// Where it is.
+    pub(crate) url: String,
+    /// The catalog that says what its tools do.
+    pub(crate) catalog: String,
+    /// Its era, if it should not be found out.
+    pub(crate) era: EraSetting,
+    /// What it is called with.
+    pub(crate) credential: Option<Credential>,
+    /// The sites behind it.
+    pub(crate) sites: SiteMap,
+}
+
+/// Limits that an operator may change.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Of one request body.
+    pub(crate) json: JsonLimits,
+    /// Calls in progress.
+    pub(crate) calls_in_flight_max: usize,
+    /// Open connections.
+    pub(crate) connections_max: usize,
+    /// For a whole request to arrive.
+    pub(crate) request_time_max: Duration,
+    /// For a server to answer a call.
+    pub(crate) upstream_time_max: Duration,
+    /// Longest answer of a server, in bytes.
+    pub(crate) upstream_bytes_max: usize,
+    /// For evidence to become durable.
+    pub(crate) evidence_time_max: Duration,
+}
+
+/// How to log.
+#[derive(Clone, Debug)]
+pub(crate) struct LogConfig {
+    /// One JSON object a line, instead of text.
+    pub(crate) json: bool,
+    /// A filter as `tracing-subscriber` reads it.
+    pub(crate) filter: String,
+}
+
+impl Config {
+    /// Reads the file at `path`.
+    pub(crate) fn load(path: &Path) -> Result<Self, Problems> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Problems::one(Problem {
+                place: path.display().to_string(),
+                text: format!("cannot be read: {error}"),
+                hint: Some("name the file with `--config`".to_owned()),
+            })
+        })?;
+        Self::parse(&text, path)
+    }
+
+    /// Reads `text`, which stands in the file at `path`; relative paths are relative to its folder.
+    pub(crate) fn parse(text: &str, path: &Path) -> Result<Self, Problems> {
+        let mut reader = section::Reader::new(text, path)?;
+        let config = reader.config();
+        reader.finish(config)
+    }
+}
+
+#[cfg(test)]
+mod tests;

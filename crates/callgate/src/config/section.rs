@@ -1,0 +1,392 @@
+//! From TOML to a configuration, section by section, so that a fault in one does not hide those of the others.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use callgate_gateway::credential::{Credential, Scheme};
+use callgate_gateway::identity::ChainSpec;
+use callgate_mcp::upstream::EraSetting;
+use callgate_model::caller::Caller;
+use callgate_model::digest::Digest;
+use callgate_model::json::JsonLimits;
+use callgate_model::products::atlassian::{SiteEntry, SiteMap};
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::{Config, Limits, LogConfig, Problem, Problems, ServerConfig};
+
+const SECTIONS: &[&str] = &[
+    "answers", "catalogs", "danger_static_tokens", "limits", "listen", "log", "policies", "servers", "store",
+];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Listen {
+    address: SocketAddr,
+    #[serde(default)]
+    hosts: Vec<String>,
+    #[serde(default)]
+    origins: Vec<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Answers {
+    #[serde(default)]
+    reveal_denied_tools: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Store {
+    path: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Policies {
+    folder: PathBuf,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Catalogs {
+    #[serde(default)]
+    files: Vec<PathBuf>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Log {
+    format: Option<String>,
+    filter: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawLimits {
+    body_bytes_max: Option<usize>,
+    body_depth_max: Option<usize>,
+    body_nodes_max: Option<usize>,
+    body_string_bytes_max: Option<usize>,
+    calls_in_flight_max: Option<usize>,
+    connections_max: Option<usize>,
+    request_ms_max: Option<u64>,
+    upstream_ms_max: Option<u64>,
+    upstream_bytes_max: Option<usize>,
+    evidence_ms_max: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawServer {
+    url: String,
+    catalog: String,
+    #[serde(default)]
+    era: Option<String>,
+    credential: Option<RawCredential>,
+    default_site: Option<String>,
+    #[serde(default)]
+    sites: BTreeMap<String, RawSite>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCredential {
+    #[serde(default)]
+    scheme: Option<String>,
+    file: Option<PathBuf>,
+    env: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSite {
+    cloud_id: Option<String>,
+    url: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RawToken {
+    name: String,
+    sha256: String,
+    #[serde(flatten)]
+    rest: toml::Table,
+}
+
+/// A configuration file being read.
+pub(super) struct Reader {
+    file: String,
+    folder: PathBuf,
+    table: toml::Table,
+    problems: Vec<Problem>,
+}
+
+impl Reader {
+    pub(super) fn new(text: &str, path: &Path) -> Result<Self, Problems> {
+        let file = path.display().to_string();
+        let table = toml::from_str::<toml::Table>(text).map_err(|error| {
+            Problems::one(Problem {
+                place: place_in(&file, text, &error),
+                text: format!("not TOML: {}", error.message()),
+                hint: None,
+            })
+        })?;
+        let folder = path.parent().unwrap_or_else(|| Path::new("")).to_owned();
+        Ok(Self { file, folder, table, problems: Vec::new() })
+    }
+
+    /// The configuration, if every section could be read.
+    pub(super) fn config(&mut self) -> Option<Config> {
+        self.unknown_sections();
+        let listen: Option<Listen> = self.required("listen", "[listen]\n  address = \"127.0.0.1:8077\"");
+        let store: Option<Store> = self.required("store", "[store]\n  path = \"callgate.db\"");
+        let policies: Option<Policies> = self.required("policies", "[policies]\n  folder = \"policies\"");
+        let catalogs: Option<Catalogs> = self.optional("catalogs");
+        let answers: Option<Answers> = self.optional("answers");
+        let limits = self.optional("limits").map(limits);
+        let log = self.log();
+        let servers = self.servers();
+        let tokens = self.tokens();
+        let listen = self.loopback(listen?);
+        Some(Config {
+            listen: listen.address,
+            hosts: listen.hosts,
+            origins: listen.origins,
+            store: self.relative(&store?.path),
+            policies: self.relative(&policies?.folder),
+            catalogs: catalogs?.files.iter().map(|file| self.relative(file)).collect(),
+            limits: limits?,
+            reveal_denied_tools: answers?.reveal_denied_tools,
+            servers,
+            tokens,
+            log: log?,
+        })
+    }
+
+    pub(super) fn finish(self, config: Option<Config>) -> Result<Config, Problems> {
+        match config {
+            Some(config) if self.problems.is_empty() => Ok(config),
+            Some(_) | None => Err(Problems(self.problems)),
+        }
+    }
+
+    fn unknown_sections(&mut self) {
+        let unknown: Vec<String> =
+            self.table.keys().filter(|key| !SECTIONS.contains(&key.as_str())).cloned().collect();
+        for key in unknown {
+            self.problem(&key, "there is no such section", Some(format!("known: {}", SECTIONS.join(", "))));
+        }
+    }
+
+    fn required<T: DeserializeOwned>(&mut self, name: &str, example: &str) -> Option<T> {
+        if !self.table.contains_key(name) {
+            self.problem(name, "this section is missing", Some(example.to_owned()));
+            return None;
+        }
+        self.read(name, self.table.get(name).cloned()?)
+    }
+
+    fn optional<T: DeserializeOwned + Default>(&mut self, name: &str) -> Option<T> {
+        match self.table.get(name).cloned() {
+            Some(value) => self.read(name, value),
+            None => Some(T::default()),
+        }
+    }
+
+    fn read<T: DeserializeOwned>(&mut self, place: &str, value: toml::Value) -> Option<T> {
+        match value.try_into::<T>() {
+            Ok(read) => Some(read),
+            Err(error) => {
+                self.problem(place, error.message(), None);
+                None
+            }
+        }
+    }
+
+    /// Static tokens are for development: they may not be reachable from elsewhere.
+    fn loopback(&mut self, listen: Listen) -> Listen {
+        if !listen.address.ip().is_loopback() {
+            let hint = "static tokens are the only credential this version accepts; listen on 127.0.0.1 or [::1]";
+            self.problem("listen.address", "is not a loopback address", Some(hint.to_owned()));
+        }
+        listen
+    }
+
+    fn log(&mut self) -> Option<LogConfig> {
+        let log: Log = self.optional("log")?;
+        let json = match log.format.as_deref() {
+            None | Some("text") => false,
+            Some("json") => true,
+            Some(other) => {
+                self.problem("log.format", &format!("`{other}` is neither `text` nor `json`"), None);
+                return None;
+            }
+        };
+        Some(LogConfig { json, filter: log.filter.unwrap_or_else(|| "info".to_owned()) })
+    }
+
+    fn servers(&mut self) -> BTreeMap<String, ServerConfig> {
+        let raw: BTreeMap<String, toml::Value> = self.optional("servers").unwrap_or_default();
+        if raw.is_empty() {
+            let hint = "[servers.atlassian]\n  url = \"https://mcp.atlassian.com/v2/mcp\"\n  catalog = \"atlassian-rovo\"";
+            self.problem("servers", "no server is configured", Some(hint.to_owned()));
+        }
+        let mut servers = BTreeMap::new();
+        for (name, value) in raw {
+            let place = format!("servers.{name}");
+            if !is_plain(&name) {
+                self.problem(&place, "a server's name is of a-z, 0-9 and `-`, at most 40 long", None);
+                continue;
+            }
+            let Some(raw) = self.read::<RawServer>(&place, value) else { continue };
+            if let Some(server) = self.server(&place, raw) {
+                servers.insert(name, server);
+            }
+        }
+        servers
+    }
+
+    fn server(&mut self, place: &str, raw: RawServer) -> Option<ServerConfig> {
+        let era = match raw.era.as_deref() {
+            None | Some("auto") => EraSetting::Auto,
+            Some("modern") => EraSetting::Modern,
+            Some("legacy") => EraSetting::Legacy,
+            Some(other) => {
+                let text = format!("`{other}` is none of `auto`, `modern`, `legacy`");
+                self.problem(&format!("{place}.era"), &text, None);
+                return None;
+            }
+        };
+        let credential = match raw.credential {
+            Some(credential) => Some(self.credential(&format!("{place}.credential"), credential)?),
+            None => None,
+        };
+        let sites = raw
+            .sites
+            .into_iter()
+            .map(|(alias, site)| SiteEntry { alias, cloud_id: site.cloud_id, url: site.url })
+            .collect::<Vec<_>>();
+        let sites = match SiteMap::new(&sites, raw.default_site.as_deref()) {
+            Ok(sites) => sites,
+            Err(problem) => {
+                self.problem(&format!("{place}.sites"), &problem.to_string(), None);
+                return None;
+            }
+        };
+        Some(ServerConfig { url: raw.url, catalog: raw.catalog, era, credential, sites })
+    }
+
+    fn credential(&mut self, place: &str, raw: RawCredential) -> Option<Credential> {
+        let scheme = match raw.scheme.as_deref() {
+            None | Some("bearer") => Scheme::Bearer,
+            Some("basic") => Scheme::Basic,
+            Some(other) => {
+                self.problem(place, &format!("`{other}` is neither `bearer` nor `basic`"), None);
+                return None;
+            }
+        };
+        let secret = match (raw.file, raw.env) {
+            (Some(file), None) => {
+                let file = self.relative(&file);
+                std::fs::read_to_string(&file)
+                    .map_err(|error| format!("`{}` cannot be read: {error}", file.display()))
+            }
+            (None, Some(name)) => environment(&name),
+            (Some(_), Some(_)) | (None, None) => {
+                Err("say where the secret is: `file` or `env`, one of them".to_owned())
+            }
+        };
+        let made = secret.and_then(|secret| {
+            Credential::new(scheme, &SecretString::from(secret)).map_err(|error| error.to_string())
+        });
+        match made {
+            Ok(credential) => Some(credential),
+            Err(text) => {
+                self.problem(place, &text, None);
+                None
+            }
+        }
+    }
+
+    fn tokens(&mut self) -> BTreeMap<String, Caller> {
+        let mut tokens = BTreeMap::new();
+        let raw: Vec<toml::Value> = self.optional("danger_static_tokens").unwrap_or_default();
+        if raw.is_empty() {
+            let hint = "[[danger_static_tokens]]\n  name = \"alice\"\n  sha256 = \"…\"  # printf %s TOKEN | sha256sum\n  human = \"alice\"";
+            self.problem("danger_static_tokens", "nobody could call: there is no token", Some(hint.to_owned()));
+        }
+        for (index, value) in raw.into_iter().enumerate() {
+            let place = format!("danger_static_tokens[{index}]");
+            let Some(token) = self.read::<RawToken>(&place, value) else { continue };
+            let Some(chain) = self.read::<ChainSpec>(&place, token.rest.into()) else { continue };
+            let caller = token
+                .sha256
+                .parse::<Digest>()
+                .map_err(|error| format!("sha256: {error}"))
+                .and_then(|digest| chain.to_caller(digest));
+            match caller {
+                Ok(caller) if !tokens.contains_key(&token.name) => {
+                    tokens.insert(token.name, caller);
+                }
+                Ok(_) => self.problem(&place, &format!("`{}` is named twice", token.name), None),
+                Err(text) => self.problem(&place, &text, None),
+            }
+        }
+        tokens
+    }
+
+    fn relative(&self, path: &Path) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    fn problem(&mut self, place: &str, text: &str, hint: Option<String>) {
+        self.problems.push(Problem {
+            place: format!("{}: {place}", self.file),
+            text: text.to_owned(),
+            hint,
+        });
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+fn environment(name: &str) -> Result<String, String> {
+    std::env::var(name).map_err(|error| format!("environment variable `{name}`: {error}"))
+}
+
+fn limits(raw: RawLimits) -> Limits {
+    let json = JsonLimits::default();
+    let ms = |value: Option<u64>, default| Duration::from_millis(value.unwrap_or(default));
+    Limits {
+        json: JsonLimits {
+            bytes_max: raw.body_bytes_max.unwrap_or(json.bytes_max),
+            depth_max: raw.body_depth_max.unwrap_or(json.depth_max),
+            nodes_max: raw.body_nodes_max.unwrap_or(json.nodes_max),
+            string_bytes_max: raw.body_string_bytes_max.unwrap_or(json.string_bytes_max),
+        },
+        calls_in_flight_max: raw.calls_in_flight_max.unwrap_or(1024),
+        connections_max: raw.connections_max.unwrap_or(4096),
+        request_time_max: ms(raw.request_ms_max, 15_000),
+        upstream_time_max: ms(raw.upstream_ms_max, 60_000),
+        upstream_bytes_max: raw.upstream_bytes_max.unwrap_or(8 << 20),
+        evidence_time_max: ms(raw.evidence_ms_max, 2_000),
+    }
+}
+
+fn is_plain(name: &str) -> bool {
+    (1..=40).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+fn place_in(file: &str, text: &str, error: &toml::de::Error) -> String {
+    match error.span() {
+        Some(span) => {
+            let line = text.bytes().take(span.start).filter(|b| *b == b'\n').count() + 1;
+            format!("{file}:{line}")
+        }
+        None => file.to_owned(),
+    }
+}

@@ -1,0 +1,158 @@
+//! The HTTP server: connections, routes, and nothing that decides.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use bytes::Bytes;
+use callgate_gateway::pipeline::{Gateway, Reply, ReplyBody};
+use futures_util::stream;
+use http::{HeaderValue, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+/// A comment that keeps an idle event stream alive.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// For open calls to finish when the server stops.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+/// For a request's headers to arrive.
+const HEADERS_MAX: Duration = Duration::from_secs(5);
+/// Largest head of a request, in bytes.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+
+/// What the routes need.
+#[derive(Clone)]
+struct Front {
+    gateway: Arc<Gateway>,
+    body_bytes_max: usize,
+    request_time_max: Duration,
+}
+
+/// Limits of the listener.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ListenLimits {
+    pub(crate) connections_max: usize,
+    pub(crate) body_bytes_max: usize,
+    pub(crate) request_time_max: Duration,
+}
+
+/// Serves until `stop` is ready, then lets open calls finish for a while.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    gateway: Arc<Gateway>,
+    limits: ListenLimits,
+    stop: impl Future<Output = ()>,
+) {
+    let front = Front {
+        gateway,
+        body_bytes_max: limits.body_bytes_max,
+        request_time_max: limits.request_time_max,
+    };
+    let router = Router::new()
+        .route("/mcp/{server}", any(mcp))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(front);
+    let slots = Arc::new(Semaphore::new(limits.connections_max));
+    let open = GracefulShutdown::new();
+    tokio::pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut stop => break,
+        };
+        let Ok((socket, _)) = accepted else {
+            // Out of descriptors, most likely: give the open connections time to end.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { continue };
+        socket.set_nodelay(true).ok();
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADERS_MAX)
+            .max_buf_size(HEAD_BYTES_MAX);
+        builder.http2().timer(TokioTimer::new()).max_concurrent_streams(100);
+        let service = TowerToHyperService::new(router.clone());
+        let connection =
+            builder.serve_connection(TokioIo::new(socket), service).into_owned();
+        let connection = open.watch(connection);
+        tokio::spawn(async move {
+            // A connection that ends badly is the client's business.
+            connection.await.ok();
+            drop(slot);
+        });
+    }
+    tokio::time::timeout(DRAIN_MAX, open.shutdown()).await.ok();
+}
+
+async fn mcp(State(front): State<Front>, Path(server): Path<String>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let read = Limited::new(body, front.body_bytes_max).collect();
+    let body = match tokio::time::timeout(front.request_time_max, read).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+        }
+        Ok(Err(_)) => return StatusCode::BAD_REQUEST.into_response(),
+        Err(_elapsed) => return StatusCode::REQUEST_TIMEOUT.into_response(),
+    };
+    respond(front.gateway.handle(&head, &server, body).await)
+}
+
+fn respond(reply: Reply) -> Response {
+    let (body, kind) = match reply.body {
+        ReplyBody::Empty => (Body::empty(), None),
+        ReplyBody::Whole(bytes) => (Body::from(bytes), Some("application/json")),
+        ReplyBody::Stream(messages) => (Body::from_stream(events(messages)), Some("text/event-stream")),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = reply.status;
+    let headers = response.headers_mut();
+    if let Some(kind) = kind {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    }
+    for (name, value) in reply.headers {
+        headers.insert(name, value);
+    }
+    response
+}
+
+fn events(
+    messages: tokio::sync::mpsc::Receiver<Bytes>,
+) -> impl futures_util::Stream<Item = Result<Bytes, Infallible>> {
+    stream::unfold(messages, async |mut messages| {
+        match tokio::time::timeout(KEEP_ALIVE, messages.recv()).await {
+            Ok(Some(event)) => Some((Ok(event), messages)),
+            Ok(None) => None,
+            Err(_elapsed) => Some((Ok(Bytes::from_static(b":\n\n")), messages)),
+        }
+    })
+}
+
+async fn ready(State(front): State<Front>) -> Response {
+    if front.gateway.is_ready() {
+        (StatusCode::OK, "ready\n").into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "evidence cannot be written\n").into_response()
+    }
+}
+
+async fn metrics(State(front): State<Front>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], front.gateway.metrics()).into_response()
+}

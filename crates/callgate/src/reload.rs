@@ -1,0 +1,58 @@
+//! Hot reload: when a policy file changes, or on SIGHUP, the whole bundle is loaded anew. A bad one is reported and the
+//! old one stays in force.
+//!
+//! Files are looked at by name, size and time of change rather than watched: that also sees a replaced symbolic link.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use callgate_gateway::pipeline::Gateway;
+use callgate_model::vocabulary::Vocabulary;
+use callgate_policy::Tier;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::assemble::{files_in, load_bundle};
+
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Keeps the gateway's bundle that of the files. Never returns.
+pub(crate) async fn follow(gateway: Arc<Gateway>, folder: PathBuf, vocabulary: Vocabulary) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+        tracing::error!("SIGHUP cannot be received: policies are not reloaded");
+        return;
+    };
+    let mut seen = look(&folder);
+    loop {
+        let asked = tokio::select! {
+            received = hangup.recv() => received.is_some(),
+            () = tokio::time::sleep(LOOK_EVERY) => false,
+        };
+        let now = look(&folder);
+        if !asked && now == seen {
+            continue;
+        }
+        seen = now;
+        match load_bundle(&folder, &vocabulary) {
+            Ok(bundle) => {
+                tracing::info!(bundle = %bundle.digest(), policies = bundle.len(), "policies activated");
+                gateway.activate(bundle);
+            }
+            Err(problems) => {
+                tracing::error!(%problems, "the policies on disk are not valid: the old ones stay in force");
+            }
+        }
+    }
+}
+
+fn look(folder: &Path) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
+    [Tier::Guardrail, Tier::Approval, Tier::Permit]
+        .into_iter()
+        .flat_map(|tier| files_in(&folder.join(tier.folder()), "cedar"))
+        .map(|file| {
+            let about = std::fs::metadata(&file).ok();
+            let size = about.as_ref().map_or(0, std::fs::Metadata::len);
+            (file, size, about.and_then(|about| about.modified().ok()))
+        })
+        .collect()
+}

@@ -1,0 +1,93 @@
+// Runs a plan over one session with the TypeScript MCP client and prints one JSON line per step.
+//
+// Standard input: {"url", "token"?, "protocol"?: "auto" | "legacy" | "2026-07-28", "timeout_ms"?, "steps":
+// [{"op": "list"} | {"op": "call", "tool", "arguments", "progress"?} | {"op": "wait_ms", "ms"}]}. The first line of
+// the output is about the connection, then one line per step, whatever happens: a driver that hangs or stops early
+// would hide what a test wants to see.
+
+import { readFileSync } from 'node:fs';
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+
+const plan = JSON.parse(readFileSync(0, 'utf8'));
+const timeout = plan.timeout_ms ?? 20_000;
+const protocol = plan.protocol ?? 'auto';
+const mode = protocol === 'auto' || protocol === 'legacy' ? protocol : { pin: protocol };
+
+const say = line => process.stdout.write(`${JSON.stringify(line)}\n`);
+
+const failure = (op, error) => ({
+  op,
+  error: {
+    code: error.code ?? error.name,
+    ...(error.data?.status && { status: error.data.status }),
+    message: String(error.message ?? error),
+    data: error.data,
+  },
+});
+
+const sleep = ms => new Promise(done => setTimeout(done, ms));
+
+// Rejects after `ms`, whatever the SDK does.
+const within = (ms, work) => {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(Object.assign(new Error(`no answer in ${ms} ms`), { code: 'timeout' })), ms);
+  });
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+};
+
+async function listTools(client) {
+  // Asked anew each time: the client may keep a list that is called public.
+  const { tools } = await client.listTools(undefined, { timeout, cacheMode: 'refresh' });
+  return { op: 'list', tools: tools.map(tool => tool.name) };
+}
+
+async function callTool(client, step) {
+  const progress = [];
+  const options = { timeout, ...(step.progress && { onprogress: heard => progress.push(heard.progress) }) };
+  const result = await client.callTool({ name: step.tool, arguments: step.arguments ?? {} }, options);
+  return {
+    op: 'call',
+    isError: Boolean(result.isError),
+    text: (result.content ?? []).filter(part => part.type === 'text').map(part => part.text).join('\n'),
+    structured: result.structuredContent ?? null,
+    meta: result._meta ?? null,
+    progress,
+  };
+}
+
+function runStep(client, step) {
+  switch (step.op) {
+    case 'list':
+      return within(timeout + 1000, listTools(client));
+    case 'call':
+      return within(timeout + 1000, callTool(client, step));
+    case 'wait_ms':
+      return sleep(step.ms).then(() => ({ op: 'wait_ms' }));
+    default:
+      return Promise.reject(new Error(`unknown op ${step.op}`));
+  }
+}
+
+const client = new Client({ name: 'callgate-drive', version: '1.0.0' }, { versionNegotiation: { mode } });
+const headers = plan.token ? { Authorization: `Bearer ${plan.token}` } : {};
+const transport = new StreamableHTTPClientTransport(new URL(plan.url), { requestInit: { headers } });
+
+let lost;
+try {
+  await within(timeout, client.connect(transport, { timeout }));
+  say({
+    op: 'connect',
+    client: 'typescript client',
+    protocolVersion: client.getNegotiatedProtocolVersion() ?? null,
+    serverInfo: client.getServerVersion() ?? null,
+  });
+} catch (error) {
+  lost = error;
+  say(failure('connect', error));
+}
+for (const step of plan.steps) {
+  say(lost ? failure(step.op, lost) : await runStep(client, step).catch(error => failure(step.op, error)));
+}
+await within(1000, client.close()).catch(() => {});
+process.exit(0);

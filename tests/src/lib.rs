@@ -1,0 +1,11 @@
+//! What the black-box tests need: foreign clients and a foreign server, installed, started and driven.
+//!
+//! Callgate is tested with software that others wrote, because a mistake in reading the protocol made on both
+//! sides of a test of our own is not seen. This crate installs that software ([`install`]), runs a real client
+//! over a plan ([`drive`]), starts a real third-party MCP server ([`upstream`]) and gives it a backend that keeps
+//! a log of what reached it ([`backend`]). It must not know the gateway: the suites put it in between.
+
+pub mod backend;
+pub mod drive;
+pub mod install;
+pub mod upstream;

@@ -1,0 +1,92 @@
+//! `mcp-atlassian`, an MCP server that others wrote, in front of the fake backend.
+
+use std::io;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::backend::Backend;
+use crate::install::Python;
+
+/// How long it may take to answer `/healthz`.
+const START_MAX: Duration = Duration::from_secs(60);
+
+/// It needs a token to start and never uses it: a request must bring its own, which goes on to the backend.
+const UNUSED_TOKEN: &str = "unused";
+
+/// A running `mcp-atlassian`. Dropping it ends it and what it started.
+#[derive(Debug)]
+pub struct Upstream {
+    /// `http://127.0.0.1:PORT/mcp`
+    pub url: String,
+    child: Child,
+}
+
+impl Upstream {
+    /// Starts it and waits until it serves.
+    ///
+    /// # Errors
+    /// If it cannot be started or does not serve in time.
+    pub async fn start(python: &Python, backend: &Backend) -> io::Result<Self> {
+        // The port is free when we look; nothing else on this machine is asked to hold it.
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let child = Command::new(&python.mcp_atlassian)
+            .args(["--transport", "streamable-http", "--host", "127.0.0.1", "--stateless"])
+            .args(["--port", &port.to_string()])
+            .env("JIRA_URL", &backend.url)
+            .env("JIRA_PERSONAL_TOKEN", UNUSED_TOKEN)
+            .env("CONFLUENCE_URL", &backend.url)
+            .env("CONFLUENCE_PERSONAL_TOKEN", UNUSED_TOKEN)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()?;
+        let mut upstream = Self { url: format!("http://127.0.0.1:{port}/mcp"), child };
+        upstream.wait_until_healthy(port).await?;
+        Ok(upstream)
+    }
+
+    async fn wait_until_healthy(&mut self, port: u16) -> io::Result<()> {
+        let deadline = Instant::now() + START_MAX;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait()? {
+                return Err(io::Error::other(format!("mcp-atlassian ended with {status}")));
+            }
+            if is_healthy(port).await {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Err(io::Error::other("mcp-atlassian does not serve"))
+    }
+}
+
+async fn is_healthy(port: u16) -> bool {
+    let ask = async {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.write_all(b"GET /healthz HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n").await?;
+        let mut answer = String::new();
+        stream.take(4096).read_to_string(&mut answer).await?;
+        io::Result::Ok(answer)
+    };
+    let answer = tokio::time::timeout(Duration::from_secs(2), ask).await;
+    answer.is_ok_and(|answer| answer.is_ok_and(|text| text.contains(" 200 ")))
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        // The whole process group, which is its own; `kill` is asked because the safe standard library has no signal
+        // for a group. If that fails the child itself is ended.
+        let group = format!("-{}", self.child.id());
+        let ended = Command::new("kill").args(["-KILL", "--", &group]).status();
+        if !ended.is_ok_and(|status| status.success()) {
+            self.child.kill().unwrap_or_default();
+        }
+        self.child.wait().map(drop).unwrap_or_default();
+    }
+}
