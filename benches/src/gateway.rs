@@ -97,7 +97,11 @@ fn policies(count: usize) -> String {
     let mut text = permit(0, "Group::\"engineering\"", "ENG");
     text.push_str(&permit(1, "AgentClass::\"automation\"", "ENG"));
     for index in 2..count {
-        text.push_str(&permit(index, &format!("Group::\"team-{}\"", index % 500), &format!("P{index}")));
+        text.push_str(&permit(
+            index,
+            &format!("Group::\"team-{}\"", index % 500),
+            &format!("P{index}"),
+        ));
     }
     text
 }

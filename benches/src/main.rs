@@ -49,7 +49,9 @@ async fn measure(arguments: &[&str]) -> Result<(), Failure> {
     }
     let upstream = Child::of_this(&["upstream"]).await?;
     let forward = Child::of_this(&["forward", &upstream.address]).await?;
-    say("                                    c    calls/s   p50 us   p99 us   cpu us/call   x floor");
+    say(
+        "                                    c    calls/s   p50 us   p99 us   cpu us/call   x floor",
+    );
     let mut floor = Vec::new();
     for concurrency in CONCURRENCY {
         let read = Load { token: None, tool: "getJiraIssue", path: "/mcp", concurrency };
@@ -69,7 +71,8 @@ async fn measure(arguments: &[&str]) -> Result<(), Failure> {
                 report(&name, concurrency, &measured, Some(*floor));
             }
         }
-        let list = Load { token: Some(gateway::TOKEN), tool: "", path: "/mcp/bench", concurrency: 1 };
+        let list =
+            Load { token: Some(gateway::TOKEN), tool: "", path: "/mcp/bench", concurrency: 1 };
         let measured = list.run(&gateway.child, Some(&gateway.child), RUN).await?;
         report(&format!("gateway, tools/list, {count} policies"), 1, &measured, None);
         say(&format!("gateway, resident memory: {} MB", gateway.child.resident_mb()));
@@ -79,7 +82,8 @@ async fn measure(arguments: &[&str]) -> Result<(), Failure> {
 }
 
 fn report(name: &str, concurrency: usize, measured: &Measured, floor: Option<f64>) {
-    let ratio = floor.map_or_else(String::new, |floor| format!("{:8.2}", measured.cpu_us_per_call / floor));
+    let ratio =
+        floor.map_or_else(String::new, |floor| format!("{:8.2}", measured.cpu_us_per_call / floor));
     say(&format!(
         "{name:<34} {concurrency:>3} {:>10.0} {:>8.0} {:>8.0} {:>12.1} {ratio}",
         measured.calls_per_s, measured.p50_us, measured.p99_us, measured.cpu_us_per_call

@@ -67,7 +67,10 @@ fn check() -> Result<(), String> {
 fn bench(arguments: &[String]) -> Result<(), String> {
     run("cargo", &["build", "--release", "--package", "callgate"])?;
     let rest: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    run("cargo", &[&["run", "--release", "--package", "callgate-benches", "--"][..], &rest].concat())
+    run(
+        "cargo",
+        &[&["run", "--release", "--package", "callgate-benches", "--"][..], &rest].concat(),
+    )
 }
 
 fn docs() -> Result<(), String> {
@@ -92,7 +95,11 @@ fn run_with(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> 
         .envs(environment.iter().copied())
         .status()
         .map_err(|error| format!("`{program}` cannot be run: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("failed: {program} {}", arguments.join(" "))) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("failed: {program} {}", arguments.join(" ")))
+    }
 }
 
 #[expect(clippy::print_stderr, reason = "this is a program for people")]

@@ -29,7 +29,10 @@ pub fn refused(era: Era, id: &RequestId, decided: &Decided, detail: Option<&str>
     }
     if let Verdict::ApprovalRequired(gates) = &decision.verdict {
         lines.extend(gates.iter().map(|gate| {
-            format!("Approval by {} of {} is required ({}).", gate.quorum, gate.approvers, gate.policy)
+            format!(
+                "Approval by {} of {} is required ({}).",
+                gate.quorum, gate.approvers, gate.policy
+            )
         }));
     }
     for reason in &decision.reasons {
@@ -113,10 +116,10 @@ pub fn relayed(era: Era, id: &RequestId, result: Object) -> Bytes {
 /// A call whose outcome could not be recorded must not look like a success.
 #[must_use]
 pub fn unrecorded(id: &RequestId, call: &str) -> Bytes {
-    let data = Object::default()
-        .with("call", call)
-        .with("reason", Reason::EvidenceUnavailable.code());
-    let text = "The call was made, but its outcome could not be recorded. Look before you repeat it.";
+    let data =
+        Object::default().with("call", call).with("reason", Reason::EvidenceUnavailable.code());
+    let text =
+        "The call was made, but its outcome could not be recorded. Look before you repeat it.";
     reply::error(Some(id), code::INTERNAL_ERROR, text, Some(data.into()))
 }
 

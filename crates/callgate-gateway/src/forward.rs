@@ -1,13 +1,16 @@
 //! Sending a permitted call, and what came of it. Consumes the permit; there is no other way to a server's tools.
 
+use std::sync::Arc;
+
 use callgate_mcp::inbound::TraceContext;
 use callgate_mcp::upstream::{Answer, CallError, CallErrorKind, OutgoingCall, SessionKey};
 use callgate_model::evidence::Outcome;
-use callgate_model::json::{Json, Object};
+use callgate_model::json::Object;
 use callgate_model::vocabulary::Effect;
 
 use crate::evidence::{OpenEvidence, Permit};
 use crate::server::Server;
+use crate::tools::Tool;
 
 /// What accompanies a call on its way.
 #[derive(Debug)]
@@ -18,8 +21,8 @@ pub struct Way {
     pub trace: TraceContext,
     /// Whether the client wants to hear of progress.
     pub progress: bool,
-    /// The tool's input schema, for the headers that mirror arguments.
-    pub input_schema: Json,
+    /// The tool, whose schema says which headers mirror arguments.
+    pub tool: Arc<Tool>,
 }
 
 /// Sends the call.
@@ -45,7 +48,7 @@ pub async fn forward(
                 arguments: &call.arguments,
                 trace: &way.trace,
                 progress: way.progress,
-                input_schema: Some(&way.input_schema),
+                input_schema: Some(&way.tool.definition.input_schema),
             },
             on_progress,
         )

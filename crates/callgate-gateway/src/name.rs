@@ -64,14 +64,7 @@ pub fn name(
         catalog::raise(&named.operation, named.risk, hints.destructive, hints.read_only)
     };
     let named = Named { risk, ..named };
-    understand(
-        &server.name,
-        &server.catalog,
-        named,
-        &definition.name,
-        definition.digest,
-        arguments,
-    )
+    understand(&server.name, &server.catalog, named, &definition.name, definition.digest, arguments)
 }
 
 /// The call that `named` and `arguments` make, with what it touches.
@@ -95,7 +88,7 @@ pub fn understand(
         operation: Arc::clone(&named.operation),
         risk: named.risk,
         definition,
-        arguments_digest: Digest::of_json(&arguments.clone().into()),
+        arguments_digest: Digest::of_object(&arguments),
         unwrapped: named.unwrapped,
         arguments,
         fields,

@@ -8,7 +8,7 @@ mod list;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -37,6 +37,9 @@ use crate::telemetry::Metrics;
 use crate::tools::Tool;
 use admit::Request;
 pub use carry::{Reply, ReplyBody};
+
+/// How long calls on their way are waited for when the gateway ends.
+const CALLS_END_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a gateway is told once.
 #[derive(Debug)]
@@ -85,7 +88,7 @@ impl Gateway {
         settings: Settings,
         servers: Vec<Server>,
         identities: Identities,
-        bundle: Bundle,
+        bundle: impl Into<Arc<Bundle>>,
         evidence: EvidenceLog,
         ambient: Arc<dyn Ambient>,
     ) -> Self {
@@ -94,7 +97,7 @@ impl Gateway {
             settings,
             servers: servers.into_iter().map(|s| (s.name.to_string(), Arc::new(s))).collect(),
             identities,
-            bundle: ArcSwap::from_pointee(bundle),
+            bundle: ArcSwap::new(bundle.into()),
             evidence: Arc::new(evidence),
             sessions: Sessions::default(),
             ambient,
@@ -103,12 +106,7 @@ impl Gateway {
     }
 
     /// Answers one HTTP request to `/mcp/{server}`.
-    pub async fn handle(
-        self: &Arc<Self>,
-        http: &Parts,
-        server: &str,
-        body: Bytes,
-    ) -> Reply {
+    pub async fn handle(self: &Arc<Self>, http: &Parts, server: &str, body: Bytes) -> Reply {
         let request = match self.admit(http, server, &body) {
             Ok(request) => request,
             Err(reply) => return *reply,
@@ -131,7 +129,10 @@ impl Gateway {
             Ok(params) => params,
             Err(refused) => return self.refuse_params(&request, refused.to_string()),
         };
-        if params.task.is_some() || params.input_responses.is_some() || params.request_state.is_some() {
+        if params.task.is_some()
+            || params.input_responses.is_some()
+            || params.request_state.is_some()
+        {
             let text = "`task`, `inputResponses` and `requestState` are not served here";
             return self.refuse_params(&request, text.to_owned());
         }
@@ -140,11 +141,11 @@ impl Gateway {
         let considered = self.consider(&request, headers, params, &bundle, &mut record).await;
         record.decided_in_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         match considered {
-            Ok((named, tool)) => self.carry_out(request, named, &tool, record).await,
+            Ok((named, tool)) => self.carry_out(request, named, tool, record).await,
             Err(Stop::Refused { detail, hidden }) => {
                 self.refuse(&request, record, detail.as_deref(), hidden)
             }
-            Err(Stop::Wire(refused)) => self.refuse_wire(&request, &record.tool, refused),
+            Err(Stop::Wire(refused)) => self.refuse_wire(&request, &record.tool, &refused),
         }
     }
 
@@ -196,9 +197,9 @@ impl Gateway {
 
     /// Whether any arguments could be allowed, perhaps after approval: the same question that filters the list (I3).
     pub(crate) fn visible(&self, request: &Request, tool: &Tool, bundle: &Bundle) -> bool {
-        tool.operations.iter().any(|(operation, risk)| {
-            could_allow(bundle, &request.caller.caller, operation, *risk)
-        })
+        tool.operations
+            .iter()
+            .any(|(operation, risk)| could_allow(bundle, &request.caller.caller, operation, *risk))
     }
 
     fn begin_record(
@@ -208,7 +209,7 @@ impl Gateway {
         bundle: &Bundle,
     ) -> Decided {
         let mut record = self.blank_record(request, &params.name, bundle.digest());
-        record.arguments_digest = Some(Digest::of_json(&params.arguments.clone().into()));
+        record.arguments_digest = Some(Digest::of_object(&params.arguments));
         record.arguments = redact::arguments(&params.arguments);
         record
     }
@@ -265,8 +266,16 @@ impl Gateway {
         self.bundle.store(Arc::new(bundle));
     }
 
-    /// Writes what is still queued, and closes the record.
+    /// Waits for the calls that are on their way, writes what is still queued, and closes the record.
+    ///
+    /// A call may outlive its client's connection; one that outlives the wait is found without an outcome at the next
+    /// start.
     pub async fn close(&self) {
+        let every_slot = u32::try_from(self.settings.calls_in_flight_max).unwrap_or(u32::MAX);
+        let all_ended = self.in_flight.acquire_many(every_slot);
+        if tokio::time::timeout(CALLS_END_WITHIN, all_ended).await.is_err() {
+            tracing::warn!("calls are still on their way: their outcomes are not recorded");
+        }
         if let Err(error) = self.evidence.shutdown().await {
             tracing::error!(%error, "the last records could not be written");
         }
@@ -281,7 +290,8 @@ impl Gateway {
     /// The metrics, in text form.
     #[must_use]
     pub fn metrics(&self) -> String {
-        self.metrics.render(self.evidence.is_healthy())
+        let in_flight = self.settings.calls_in_flight_max - self.in_flight.available_permits();
+        self.metrics.render(self.evidence.is_healthy(), in_flight)
     }
 }
 

@@ -70,8 +70,7 @@ pub fn rehearse(
     rehearsal: &Rehearsal,
     now: Timestamp,
 ) -> Result<Rehearsed, RehearsalError> {
-    let caller =
-        rehearsal.caller.to_caller(Digest::default()).map_err(RehearsalError::Caller)?;
+    let caller = rehearsal.caller.to_caller(Digest::default()).map_err(RehearsalError::Caller)?;
     let caller = PreparedCaller::new(caller);
     let catalog = catalogs
         .get(&rehearsal.server)
@@ -80,13 +79,8 @@ pub fn rehearse(
         Ok(named) => named,
         Err(unnameable) => return Ok(Rehearsed::Refused(unnameable.reason)),
     };
-    let question = Question {
-        caller: &caller,
-        call: &named.call,
-        targets: &named.targets,
-        now,
-        lifted: &[],
-    };
+    let question =
+        Question { caller: &caller, call: &named.call, targets: &named.targets, now, lifted: &[] };
     let explanation = explain(bundle, &question);
     debug_assert_eq!(explanation.decision, decide(bundle, &question));
     Ok(Rehearsed::Explained(Box::new(named), Box::new(explanation)))

@@ -2,6 +2,7 @@
 
 use callgate_model::json::{Json, Object};
 use jsonschema::Validator;
+use serde::Serialize;
 
 /// Longest description of what does not fit, in characters.
 const DETAIL_CHARS_MAX: usize = 400;
@@ -45,7 +46,7 @@ impl ArgumentSchema {
                 return Err(cut(&format!("the tool declares no argument `{name}`")));
             }
         }
-        let value = to_value(&Json::Object(arguments.clone()))?;
+        let value = to_value(arguments)?;
         let mut faults = self.validator.iter_errors(&value).map(|error| {
             let place = error.instance_path().to_string();
             if place.is_empty() { error.to_string() } else { format!("{place}: {error}") }
@@ -69,8 +70,8 @@ fn declared_names(schema: &Json) -> Option<Vec<String>> {
     Some(names.map_or_else(Vec::new, |names| names.iter().map(|(n, _)| n.to_owned()).collect()))
 }
 
-fn to_value(json: &Json) -> Result<serde_json::Value, String> {
-    serde_json::to_value(json).map_err(|error| error.to_string())
+fn to_value(value: &impl Serialize) -> Result<serde_json::Value, String> {
+    serde_json::to_value(value).map_err(|error| error.to_string())
 }
 
 fn cut(text: &str) -> String {

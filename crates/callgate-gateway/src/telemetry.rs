@@ -20,7 +20,7 @@ pub struct Metrics {
     outcomes: Family<OutcomeLabels, Counter>,
     decided_in: Histogram,
     upstream: Histogram,
-    pub(crate) in_flight: Gauge,
+    in_flight: Gauge,
     evidence_healthy: Gauge<u64, AtomicU64>,
 }
 
@@ -87,6 +87,9 @@ impl Metrics {
         self.decisions.get_or_create(&labels).inc();
         #[expect(clippy::cast_precision_loss, reason = "a duration for a histogram")]
         self.decided_in.observe(decided.decided_in_us as f64 / 1e6);
+        if !tracing::enabled!(target: "callgate::call", tracing::Level::INFO) {
+            return;
+        }
         let mut targets = String::new();
         for target in understood.iter().flat_map(|u| &u.targets).take(5) {
             // Writing to a string cannot fail.
@@ -120,9 +123,10 @@ impl Metrics {
         );
     }
 
-    /// The metrics in the text form of OpenMetrics.
+    /// The metrics in the text form of `OpenMetrics`.
     #[must_use]
-    pub fn render(&self, evidence_healthy: bool) -> String {
+    pub fn render(&self, evidence_healthy: bool, in_flight: usize) -> String {
+        self.in_flight.set(i64::try_from(in_flight).unwrap_or(i64::MAX));
         self.evidence_healthy.set(u64::from(evidence_healthy));
         let mut text = String::new();
         match encode(&mut text, &self.registry) {

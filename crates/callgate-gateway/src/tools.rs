@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
+use callgate_mcp::http::HeaderValue;
 use callgate_mcp::tool::ToolDefinition;
 use callgate_mcp::upstream::{SessionKey, Upstream, UpstreamError};
-use callgate_mcp::http::HeaderValue;
 use callgate_model::vocabulary::{Operation, Risk};
 use tokio::sync::Mutex;
 
@@ -131,9 +131,9 @@ impl Tools {
                 self.current.store(Some(Arc::clone(&set)));
                 Ok(set)
             }
-            Err(error) => current
-                .filter(|set| set.fetched.elapsed() < self.limits.stale_max)
-                .ok_or(error),
+            Err(error) => {
+                current.filter(|set| set.fetched.elapsed() < self.limits.stale_max).ok_or(error)
+            }
         }
     }
 

@@ -80,7 +80,7 @@ impl Default for UpstreamLimits {
             connect: Duration::from_secs(5),
             total: Duration::from_secs(60),
             response_bytes_max: 8 << 20,
-            event_bytes_max: 1 << 20,
+            event_bytes_max: 8 << 20,
             nodes_max: 200_000,
             header_bytes_max: 32 << 10,
             pages_max: 64,

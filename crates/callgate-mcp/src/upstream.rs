@@ -22,13 +22,14 @@ use crate::mirror;
 use crate::tool::{ToolsPage, read_tools_page};
 use crate::trace::TraceContext;
 
-pub use crate::limits::UpstreamLimits;
 use connection::Connection;
 use detect::{Detected, Speaks};
 use exchange::Reply;
-pub use failure::{CallError, CallErrorKind, UnusableUpstream, UpstreamError};
 use outgoing::{Ask, Route};
 use session::Sessions;
+
+pub use crate::limits::UpstreamLimits;
+pub use failure::{CallError, CallErrorKind, UnusableUpstream, UpstreamError};
 
 /// One upstream server.
 #[derive(Debug)]

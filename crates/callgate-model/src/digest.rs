@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::json::Json;
+use crate::json::{Json, Object};
 
 /// A SHA-256 digest. Prints as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +22,12 @@ impl Digest {
     #[must_use]
     pub fn of_json(value: &Json) -> Self {
         Self::of(&value.canonical())
+    }
+
+    /// The digest of a JSON object: SHA-256 over its canonical form (RFC 8785).
+    #[must_use]
+    pub fn of_object(object: &Object) -> Self {
+        Self::of(&object.canonical())
     }
 
     /// The bytes.

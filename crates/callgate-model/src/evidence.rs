@@ -3,9 +3,13 @@
 //! Each writer has a hash chain: a record holds the hash of the one before it, and its own hash is SHA-256 over its
 //! canonical JSON (RFC 8785). A restart is a new writer whose first record names the head of the last one.
 
+mod fields;
+
 use std::sync::Arc;
 
 use thiserror::Error;
+
+pub use fields::FIELDS;
 
 use crate::ambient::{Id, Timestamp};
 use crate::decision::{Decision, Verdict};

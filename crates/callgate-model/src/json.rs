@@ -97,15 +97,7 @@ impl Json {
                 out.push_str(ryu_js::Buffer::new().format(number.as_f64()));
             }
             Self::Array(elements) => write_list(elements, ['[', ']'], out, Self::write_canonical),
-            Self::Object(object) => {
-                let mut members: Vec<&(String, Self)> = object.0.iter().collect();
-                members.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
-                write_list(members.iter().copied(), ['{', '}'], out, |(name, value), out| {
-                    write_string(name, out);
-                    out.push(':');
-                    value.write_canonical(out);
-                });
-            }
+            Self::Object(object) => object.write_canonical(out),
             Self::Null | Self::Bool(_) | Self::Number(_) | Self::String(_) => self.write(out),
         }
     }
@@ -118,13 +110,7 @@ impl Json {
             Self::Number(number) => out.push_str(&number.0),
             Self::String(text) => write_string(text, out),
             Self::Array(elements) => write_list(elements, ['[', ']'], out, Self::write),
-            Self::Object(object) => {
-                write_list(&object.0, ['{', '}'], out, |(name, value), out| {
-                    write_string(name, out);
-                    out.push(':');
-                    value.write(out);
-                });
-            }
+            Self::Object(object) => object.write(out),
         }
     }
 }
@@ -192,6 +178,40 @@ impl Object {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The compact text: members in their order, numbers as they were written.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut text = String::with_capacity(256);
+        self.write(&mut text);
+        text
+    }
+
+    /// The canonical form of RFC 8785 (JCS).
+    #[must_use]
+    pub fn canonical(&self) -> Vec<u8> {
+        let mut text = String::with_capacity(256);
+        self.write_canonical(&mut text);
+        text.into_bytes()
+    }
+
+    fn write(&self, out: &mut String) {
+        write_list(&self.0, ['{', '}'], out, |(name, value), out| {
+            write_string(name, out);
+            out.push(':');
+            value.write(out);
+        });
+    }
+
+    fn write_canonical(&self, out: &mut String) {
+        let mut members: Vec<&(String, Json)> = self.0.iter().collect();
+        members.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+        write_list(members.iter().copied(), ['{', '}'], out, |(name, value), out| {
+            write_string(name, out);
+            out.push(':');
+            value.write_canonical(out);
+        });
     }
 
     /// The same object with `name` set; for building values of our own.
@@ -266,14 +286,18 @@ impl Serialize for Json {
                 }
                 sequence.end()
             }
-            Self::Object(object) => {
-                let mut map = serializer.serialize_map(Some(object.len()))?;
-                for (name, value) in object.iter() {
-                    map.serialize_entry(name, value)?;
-                }
-                map.end()
-            }
+            Self::Object(object) => object.serialize(serializer),
         }
+    }
+}
+
+impl Serialize for Object {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.len()))?;
+        for (name, value) in self.iter() {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
     }
 }
 

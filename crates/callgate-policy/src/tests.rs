@@ -4,4 +4,5 @@ mod decisions;
 mod loading;
 mod pack;
 mod properties;
+mod views;
 mod world;

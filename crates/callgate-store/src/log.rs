@@ -49,7 +49,7 @@ impl Default for EvidenceLimits {
     fn default() -> Self {
         Self {
             queue_max: 8_192,
-            batch_max: 512,
+            batch_max: 1_024,
             append_timeout: Duration::from_secs(2),
             probe_interval: Duration::from_secs(1),
             linger: Duration::from_millis(5),

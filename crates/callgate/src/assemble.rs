@@ -109,13 +109,19 @@ fn read_sources(folder: &Path) -> Result<Vec<Source>, Problems> {
         return Err(Problems::one(Problem {
             place: folder.display().to_string(),
             text: "is not a folder".to_owned(),
-            hint: Some("policies stand in its folders `guardrails`, `approvals` and `permits`".to_owned()),
+            hint: Some(
+                "policies stand in its folders `guardrails`, `approvals` and `permits`".to_owned(),
+            ),
         }));
     }
     for tier in [Tier::Guardrail, Tier::Approval, Tier::Permit] {
         for file in files_in(&folder.join(tier.folder()), "cedar") {
             match std::fs::read_to_string(&file) {
-                Ok(text) => sources.push(Source { tier, name: file.display().to_string(), text }),
+                Ok(text) => {
+                    // The bundle puts the tier's folder before it.
+                    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                    sources.push(Source { tier, name, text });
+                }
                 Err(error) => problems.push(unreadable(&file, &error)),
             }
         }

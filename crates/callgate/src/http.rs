@@ -87,8 +87,7 @@ pub(crate) async fn serve(
             .max_buf_size(HEAD_BYTES_MAX);
         builder.http2().timer(TokioTimer::new()).max_concurrent_streams(100);
         let service = TowerToHyperService::new(router.clone());
-        let connection =
-            builder.serve_connection(TokioIo::new(socket), service).into_owned();
+        let connection = builder.serve_connection(TokioIo::new(socket), service).into_owned();
         let connection = open.watch(connection);
         tokio::spawn(async move {
             // A connection that ends badly is the client's business.
@@ -117,7 +116,9 @@ fn respond(reply: Reply) -> Response {
     let (body, kind) = match reply.body {
         ReplyBody::Empty => (Body::empty(), None),
         ReplyBody::Whole(bytes) => (Body::from(bytes), Some("application/json")),
-        ReplyBody::Stream(messages) => (Body::from_stream(events(messages)), Some("text/event-stream")),
+        ReplyBody::Stream(messages) => {
+            (Body::from_stream(events(messages)), Some("text/event-stream"))
+        }
     };
     let mut response = Response::new(body);
     *response.status_mut() = reply.status;

@@ -21,7 +21,9 @@ pub(crate) fn note(text: &str) {
 
 /// Text from outside, safe on a terminal: control and invisible characters are shown as escapes.
 pub(crate) fn safe(text: &str) -> String {
-    text.chars().flat_map(|c| if is_plain(c) { vec![c] } else { c.escape_default().collect() }).collect()
+    text.chars()
+        .flat_map(|c| if is_plain(c) { vec![c] } else { c.escape_default().collect() })
+        .collect()
 }
 
 fn is_plain(c: char) -> bool {

@@ -1,4 +1,14 @@
 //! One binary for every black-box suite, so that the foreign software is linked and looked for once.
 
 #[cfg(test)]
+mod cli;
+#[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod direct;
+#[cfg(test)]
+mod evidence;
+#[cfg(test)]
+mod wire;
+#[cfg(test)]
+mod world;

@@ -67,6 +67,11 @@ impl Build<'_> {
                     Some(container) if !kinds.contains_key(container) => {
                         unknown(file, at, container);
                     }
+                    Some(container) if atlassian::knows(container) && !atlassian::knows(kind) => {
+                        // Its container's id would be what the call says, not the canonical one.
+                        let message = format!("`{container}` contains no kinds of other products");
+                        self.report.note(&file.file, at, message, None);
+                    }
                     Some(_) if chain(&self.catalogs.vocabulary, kind).is_none() => {
                         let message = "contains itself".to_owned();
                         self.report.note(&file.file, at, message, None);
@@ -266,7 +271,7 @@ fn misfit(rule: &TargetRule, containers: &[String]) -> Option<String> {
             let wanted =
                 if in_site && atlassian::knows(&rule.kind) { 1 } else { containers.len() + 1 };
             let other = alternatives.iter().map(Vec::len).find(|parts| *parts != wanted)?;
-            Some(format!("an id of `{}` has {wanted} parts, not {other}", rule.kind))
+            Some(format!("parts of an id of `{}`: {wanted}, not {other}", rule.kind))
         }
         Source::Constant(_) | Source::WholeSite | Source::Query { .. } => None,
     }

@@ -28,7 +28,7 @@ pub(super) fn project(rule: &FieldRule, field: FieldType, arguments: &Object) ->
                     (FieldType::Names, Reading::Value) => gathered.names(value, rule.split),
                     (_, Reading::Keys) => gathered.keys(value),
                     (_, Reading::Count) => gathered.count(value, rule.split),
-                    (_, Reading::Present) => Some(gathered.texts.push("true".to_owned())),
+                    (_, Reading::Present) => gathered.scalar(&Json::Bool(true)),
                 };
                 gathered.unreadable |= taken.is_none();
             }

@@ -44,124 +44,119 @@ fn located(server: &ServerCatalog, tool: &str, arguments: &str) -> Vec<String> {
         .collect()
 }
 
+const ROVO: &str = "atlassian-rovo";
+const MCP: &str = "mcp-atlassian";
+
+/// A catalog, a tool, its arguments and every target.
+const CALLS: &[(&str, &str, &str, &[&str])] = &[
+    (
+        ROVO,
+        "createJiraIssueLink",
+        r#"{"inwardIssue":"ENG-1","outwardIssue":"OPS-2"}"#,
+        &["Jira::Issue acme/ENG-1", "Jira::Issue acme/OPS-2"],
+    ),
+    (
+        ROVO,
+        "editJiraIssue",
+        r#"{"issueIdOrKey":"ENG-1","fields":{"summary":"x"}}"#,
+        &["Jira::Issue acme/ENG-1"],
+    ),
+    (
+        ROVO,
+        "editJiraIssue",
+        r#"{"issueIdOrKey":"ENG-1","fields":{"parent":{"key":"OPS-2"},"project":{"key":"OPS"}}}"#,
+        &["Jira::Issue acme/ENG-1", "Jira::Issue acme/OPS-2", "Jira::Project acme/OPS"],
+    ),
+    (
+        ROVO,
+        "editJiraIssue",
+        r#"{"issueIdOrKey":"ENG-1","fields":{"parent":{"id":10042}}}"#,
+        &["Jira::Issue acme/ENG-1", "Jira::Issue ? opaque_id"],
+    ),
+    (
+        ROVO,
+        "editJiraIssue",
+        r#"{"issueIdOrKey":"ENG-1","fields":{"parent":{"key":"ENG-2","id":"1"}}}"#,
+        &["Jira::Issue acme/ENG-1", "Jira::Issue ? missing"],
+    ),
+    (
+        ROVO,
+        "createConfluenceContent",
+        r#"{"parent":{"spaceId":"docs","parentContentId":"7"}}"#,
+        &["Confluence::Space acme/DOCS", "Confluence::Page ? opaque_id"],
+    ),
+    (
+        ROVO,
+        "mergeBitbucketRepoPullRequest",
+        r#"{"workspaceId":"acme","repoSlug":"web","pullRequestId":7}"#,
+        &["Bitbucket::PullRequest acme/web/7"],
+    ),
+    (
+        ROVO,
+        "mergeBitbucketRepoPullRequest",
+        r#"{"workspaceId":"acme","pullRequestId":7}"#,
+        &["Bitbucket::PullRequest ? missing"],
+    ),
+    (
+        ROVO,
+        "getBitbucketRepository",
+        r#"{"workspaceId":"acme","repoSlug":"evil/web","cloudId":"x"}"#,
+        &["Bitbucket::Repository ? conflict"],
+    ),
+    (
+        ROVO,
+        "executeDestructive",
+        r#"{"name":"deleteJiraIssue","cloudId":"https://other.atlassian.net/","inputs":{"issueIdOrKey":"eng-1"}}"#,
+        &["Jira::Issue other/ENG-1"],
+    ),
+    (
+        MCP,
+        "jira_move_issue",
+        r#"{"issue_key":"ENG-1","target_project_key":"OPS"}"#,
+        &["Jira::Issue acme/ENG-1", "Jira::Project acme/OPS"],
+    ),
+    (
+        MCP,
+        "jira_add_issues_to_sprint",
+        r#"{"sprint_id":"7","issue_keys":"ENG-1, ops-2,ENG-1"}"#,
+        &["Jira::Sprint ? opaque_id", "Jira::Issue acme/ENG-1", "Jira::Issue acme/OPS-2"],
+    ),
+    (
+        MCP,
+        "jira_move_issues_to_backlog",
+        r#"{"issue_keys":"ENG-1,,../EVIL-2"}"#,
+        &["Jira::Issue acme/ENG-1", "Jira::Issue ? unknown_form", "Jira::Issue ? unknown_form"],
+    ),
+    (
+        MCP,
+        "confluence_copy_page",
+        r#"{"source_page_id":"7","destination_space_key":"OPS","destination_parent_id":"8"}"#,
+        &[
+            "Confluence::Page ? opaque_id",
+            "Confluence::Space acme/OPS",
+            "Confluence::Page ? opaque_id",
+        ],
+    ),
+    (
+        MCP,
+        "confluence_get_page",
+        r#"{"title":"x","space_key":"docs"}"#,
+        &["Confluence::Space acme/DOCS"],
+    ),
+    (MCP, "confluence_get_page", "{}", &["Confluence::Page ? missing"]),
+    (MCP, "jira_get_agile_boards", r#"{"project_key":"ENG"}"#, &["Jira::Project acme/ENG"]),
+    (MCP, "jira_get_agile_boards", r#"{"project_key":null}"#, &["Atlassian::Site acme"]),
+    (MCP, "jira_search_assignable_users", r#"{"query":"x"}"#, &["Atlassian::Site ? missing"]),
+    (MCP, "jira_search", r#"{"jql":"project = ENG"}"#, &["Jira::Issue ? query"]),
+    (MCP, "jira_get_issue", "{}", &["Jira::Issue ? missing"]),
+    (MCP, "jira_get_issue", r#"{"issue_key":["ENG-1"]}"#, &["Jira::Issue ? missing"]),
+    (MCP, "jira_get_issue", r#"{"issue_key":true}"#, &["Jira::Issue ? missing"]),
+];
+
 #[test]
 fn z03_z04_every_thing_a_call_names_is_a_target() {
-    let rovo = server("atlassian-rovo");
-    let mcp = server("mcp-atlassian");
-    for (server, tool, arguments, expected) in [
-        (
-            &rovo,
-            "createJiraIssueLink",
-            r#"{"inwardIssue":"ENG-1","outwardIssue":"OPS-2"}"#,
-            vec!["Jira::Issue acme/ENG-1", "Jira::Issue acme/OPS-2"],
-        ),
-        (
-            &rovo,
-            "editJiraIssue",
-            r#"{"issueIdOrKey":"ENG-1","fields":{"summary":"x"}}"#,
-            vec!["Jira::Issue acme/ENG-1"],
-        ),
-        (
-            &rovo,
-            "editJiraIssue",
-            r#"{"issueIdOrKey":"ENG-1","fields":{"parent":{"key":"OPS-2"},"project":{"key":"OPS"}}}"#,
-            vec!["Jira::Issue acme/ENG-1", "Jira::Issue acme/OPS-2", "Jira::Project acme/OPS"],
-        ),
-        (
-            &rovo,
-            "editJiraIssue",
-            r#"{"issueIdOrKey":"ENG-1","fields":{"parent":{"id":10042}}}"#,
-            vec!["Jira::Issue acme/ENG-1", "Jira::Issue ? opaque_id"],
-        ),
-        (
-            &rovo,
-            "editJiraIssue",
-            r#"{"issueIdOrKey":"ENG-1","fields":{"parent":{"key":"ENG-2","id":"1"}}}"#,
-            vec!["Jira::Issue acme/ENG-1", "Jira::Issue ? missing"],
-        ),
-        (
-            &rovo,
-            "createConfluenceContent",
-            r#"{"parent":{"spaceId":"docs","parentContentId":"7"}}"#,
-            vec!["Confluence::Space acme/DOCS", "Confluence::Page ? opaque_id"],
-        ),
-        (
-            &rovo,
-            "mergeBitbucketRepoPullRequest",
-            r#"{"workspaceId":"acme","repoSlug":"web","pullRequestId":7}"#,
-            vec!["Bitbucket::PullRequest acme/web/7"],
-        ),
-        (
-            &rovo,
-            "mergeBitbucketRepoPullRequest",
-            r#"{"workspaceId":"acme","pullRequestId":7}"#,
-            vec!["Bitbucket::PullRequest ? missing"],
-        ),
-        (
-            &rovo,
-            "getBitbucketRepository",
-            r#"{"workspaceId":"acme","repoSlug":"evil/web","cloudId":"x"}"#,
-            vec!["Bitbucket::Repository ? conflict"],
-        ),
-        (
-            &rovo,
-            "executeDestructive",
-            r#"{"name":"deleteJiraIssue","cloudId":"https://other.atlassian.net/","inputs":{"issueIdOrKey":"eng-1"}}"#,
-            vec!["Jira::Issue other/ENG-1"],
-        ),
-        (
-            &mcp,
-            "jira_move_issue",
-            r#"{"issue_key":"ENG-1","target_project_key":"OPS"}"#,
-            vec!["Jira::Issue acme/ENG-1", "Jira::Project acme/OPS"],
-        ),
-        (
-            &mcp,
-            "jira_add_issues_to_sprint",
-            r#"{"sprint_id":"7","issue_keys":"ENG-1, ops-2,ENG-1"}"#,
-            vec!["Jira::Sprint ? opaque_id", "Jira::Issue acme/ENG-1", "Jira::Issue acme/OPS-2"],
-        ),
-        (
-            &mcp,
-            "jira_move_issues_to_backlog",
-            r#"{"issue_keys":"ENG-1,,../EVIL-2"}"#,
-            vec![
-                "Jira::Issue acme/ENG-1",
-                "Jira::Issue ? unknown_form",
-                "Jira::Issue ? unknown_form",
-            ],
-        ),
-        (
-            &mcp,
-            "confluence_copy_page",
-            r#"{"source_page_id":"7","destination_space_key":"OPS","destination_parent_id":"8"}"#,
-            vec![
-                "Confluence::Page ? opaque_id",
-                "Confluence::Space acme/OPS",
-                "Confluence::Page ? opaque_id",
-            ],
-        ),
-        (
-            &mcp,
-            "confluence_get_page",
-            r#"{"title":"x","space_key":"docs"}"#,
-            vec!["Confluence::Space acme/DOCS"],
-        ),
-        (&mcp, "confluence_get_page", "{}", vec!["Confluence::Page ? missing"]),
-        (&mcp, "jira_get_agile_boards", r#"{"project_key":"ENG"}"#, vec!["Jira::Project acme/ENG"]),
-        (&mcp, "jira_get_agile_boards", r#"{"project_key":null}"#, vec!["Atlassian::Site acme"]),
-        (
-            &mcp,
-            "jira_search_assignable_users",
-            r#"{"query":"x"}"#,
-            vec!["Atlassian::Site ? missing"],
-        ),
-        (&mcp, "jira_search", r#"{"jql":"project = ENG"}"#, vec!["Jira::Issue ? query"]),
-        (&mcp, "jira_get_issue", "{}", vec!["Jira::Issue ? missing"]),
-        (&mcp, "jira_get_issue", r#"{"issue_key":["ENG-1"]}"#, vec!["Jira::Issue ? missing"]),
-        (&mcp, "jira_get_issue", r#"{"issue_key":true}"#, vec!["Jira::Issue ? missing"]),
-    ] {
-        assert_eq!(located(server, tool, arguments), expected, "{tool} {arguments}");
+    for (catalog, tool, arguments, expected) in CALLS {
+        assert_eq!(located(&server(catalog), tool, arguments), *expected, "{tool} {arguments}");
     }
 }
 

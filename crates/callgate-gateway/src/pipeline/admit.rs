@@ -67,10 +67,16 @@ impl Gateway {
             reply.headers.push(("www-authenticate", HeaderValue::from_static("Bearer")));
             reply
         })?;
-        let malformed =
-            |refused: &Refused| self.turn_away(Some(&caller), server, refused, Reason::RequestMalformed);
+        let malformed = |refused: &Refused| {
+            self.turn_away(Some(&caller), server, refused, Reason::RequestMalformed)
+        };
         let Some(found) = self.servers.get(server).cloned() else {
-            return Err(Box::new(Reply::empty(StatusCode::NOT_FOUND)));
+            return Err(malformed(&Refused {
+                status: StatusCode::NOT_FOUND,
+                code: code::INVALID_REQUEST,
+                message: "there is no such server".to_owned(),
+                data: None,
+            }));
         };
         if http.method != Method::POST {
             return Err(self.close_session(&http.method, headers, &caller));
@@ -124,19 +130,25 @@ impl Gateway {
         }
         let Some(id) = headers.get(SESSION).and_then(|value| value.to_str().ok()) else {
             let text = "Mcp-Session-Id is missing: initialize first";
-            let body = reply::error(Some(&request.id), code::INVALID_REQUEST, text, None);
-            return Err(Box::new(Reply::json(StatusCode::BAD_REQUEST, body)));
+            return Err(self.refuse_sessionless(request, StatusCode::BAD_REQUEST, text));
         };
         let Some((version, says)) = self.sessions.find(id, request.caller.key, self.ambient.now())
         else {
             let text = "no such session: initialize again";
-            let body = reply::error(Some(&request.id), code::INVALID_REQUEST, text, None);
-            return Err(Box::new(Reply::json(StatusCode::NOT_FOUND, body)));
+            return Err(self.refuse_sessionless(request, StatusCode::NOT_FOUND, text));
         };
         request.era = Era::Legacy(version);
         request.session = Some(id.to_owned());
         request.client_says = request.client_says.take().or(says);
         Ok(())
+    }
+
+    /// Refuses and records a request outside any session of its caller. It does not say whether another caller has that
+    /// session (S01).
+    fn refuse_sessionless(&self, request: &Request, status: StatusCode, text: &str) -> Box<Reply> {
+        let message = text.to_owned();
+        let refused = Refused { status, code: code::INVALID_REQUEST, message, data: None };
+        Box::new(self.refuse_wire(request, "", &refused))
     }
 
     fn close_session(&self, http: &Method, headers: &HeaderMap, caller: &Identified) -> Box<Reply> {
@@ -195,10 +207,10 @@ impl Gateway {
     }
 
     /// Refuses and records a request that contradicts itself on the wire.
-    pub(super) fn refuse_wire(&self, request: &Request, tool: &str, refused: Refused) -> Reply {
+    pub(super) fn refuse_wire(&self, request: &Request, tool: &str, refused: &Refused) -> Reply {
         let record = self.blank_record(request, tool, self.bundle.load().digest());
         self.record_refusal(record);
-        let body = refusal_body(Some(&request.id), &refused);
+        let body = refusal_body(Some(&request.id), refused);
         Reply::json(refused.status, body)
     }
 
@@ -207,7 +219,7 @@ impl Gateway {
         let modern = request.is_modern();
         let status = if modern { StatusCode::BAD_REQUEST } else { StatusCode::OK };
         let refused = Refused { status, code: code::INVALID_PARAMS, message, data: None };
-        self.refuse_wire(request, "", refused)
+        self.refuse_wire(request, "", &refused)
     }
 
     /// Refuses and records a method that is not served. Clients of the legacy era break on an HTTP error.

@@ -16,11 +16,11 @@ use callgate_model::evidence::{Concluded, Decided, Outcome};
 use callgate_model::json::{Json, Object};
 use callgate_model::reason::Reason;
 use callgate_model::vocabulary::Effect;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::{Gateway, Request};
 use crate::answer;
-use crate::evidence::{OpenEvidence, OpenError, Permit, open};
+use crate::evidence::{OpenError, OpenEvidence, Permit, open};
 use crate::forward::{Way, forward, outcome_of};
 use crate::name::NamedCall;
 use crate::tools::Tool;
@@ -73,6 +73,8 @@ struct Running {
     call: String,
     effect: Effect,
     way: Way,
+    /// Given back when the outcome is recorded: a client that does not read its answer holds no room.
+    slot: OwnedSemaphorePermit,
 }
 
 impl Gateway {
@@ -81,7 +83,7 @@ impl Gateway {
         self: &Arc<Self>,
         request: Request,
         named: NamedCall,
-        tool: &Tool,
+        tool: Arc<Tool>,
         mut record: Decided,
     ) -> Reply {
         let Ok(slot) = Arc::clone(&self.in_flight).try_acquire_owned() else {
@@ -89,28 +91,29 @@ impl Gateway {
             return self.refuse(&request, record, None, false);
         };
         self.metrics.decided(&record);
-        let unrecorded = Decided {
-            decision: Decision::deny(Reason::EvidenceUnavailable, record.decision.bundle),
-            ..record.clone()
-        };
+        let (call, bundle) = (record.call, record.decision.bundle);
         let effect = named.call.operation.effect;
         let (permit, evidence) = match open(&self.evidence, record, named.call).await {
             Ok(opened) => opened,
             Err(OpenError::NotAllowed | OpenError::Evidence(_)) => {
-                return self.refuse(&request, unrecorded, None, false);
+                let mut record = self.blank_record(&request, &tool.definition.name, bundle);
+                record.call = call;
+                record.decision = Decision::deny(Reason::EvidenceUnavailable, bundle);
+                return self.refuse(&request, record, None, false);
             }
         };
         let running = Running {
-            call: unrecorded.call.to_string(),
+            call: call.to_string(),
             effect,
             way: Way {
                 key: request.server.session_key(&request.caller, request.session.as_deref()),
                 trace: request.trace.clone(),
                 progress: request.progress_token.is_some(),
-                input_schema: tool.definition.input_schema.clone(),
+                tool,
             },
             request,
             evidence,
+            slot,
         };
         let (tell, told) = mpsc::channel(MESSAGES_WAITING_MAX);
         let token = running.request.progress_token.clone();
@@ -118,10 +121,7 @@ impl Gateway {
         let gateway = Arc::clone(self);
         // A task of its own: in the legacy era a client that goes away has not cancelled, and in any era the outcome
         // has to be recorded.
-        tokio::spawn(async move {
-            gateway.run(running, permit, tell).await;
-            drop(slot);
-        });
+        tokio::spawn(async move { gateway.run(running, permit, tell).await });
         answer_with(told, &id, token).await
     }
 
@@ -138,13 +138,13 @@ impl Gateway {
         };
         let upstream_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         let outcome = outcome_of(&answered, running.effect);
-        let last = running.answer(&answered, outcome);
         let concluded = Concluded {
             detail: answered.as_ref().err().map(CallError::to_string),
-            result: result_of(answered),
+            result: result_of(&answered),
             ..concluded(&running, outcome, Some(upstream_us), None)
         };
-        let Running { request, evidence, call, .. } = running;
+        let last = running.answer(answered, outcome);
+        let Running { request, evidence, call, slot, .. } = running;
         self.metrics.concluded(&request.server.name, &call, outcome, upstream_us);
         let last = match evidence.conclude(concluded).await {
             Ok(()) => last,
@@ -153,6 +153,7 @@ impl Gateway {
                 answer::unrecorded(&request.id, &call)
             }
         };
+        drop(slot);
         // A client that has gone does not hear it; the record has it.
         tell.send(Told::Last(last)).await.ok();
     }
@@ -178,12 +179,12 @@ impl Running {
         }
     }
 
-    fn answer(&self, answered: &Result<Answer, CallError>, outcome: Outcome) -> Bytes {
+    fn answer(&self, answered: Result<Answer, CallError>, outcome: Outcome) -> Bytes {
         let (era, id) = (self.request.era, &self.request.id);
         match answered {
-            Ok(Answer::Result { result, .. }) => answer::relayed(era, id, result.clone()),
+            Ok(Answer::Result { result, .. }) => answer::relayed(era, id, result),
             Ok(Answer::RpcError { code, message, data }) => {
-                reply::error(Some(id), *code, message, data.clone())
+                reply::error(Some(id), code, &message, data)
             }
             Err(error) => answer::failed(era, id, &self.call, outcome, &error.to_string()),
         }
@@ -199,10 +200,10 @@ fn concluded(
     Concluded { call: running.evidence.id(), outcome, upstream_us, result: None, detail }
 }
 
-fn result_of(answered: Result<Answer, CallError>) -> Option<(Digest, u64)> {
+fn result_of(answered: &Result<Answer, CallError>) -> Option<(Digest, u64)> {
     match answered {
         Ok(Answer::Result { result, .. }) => {
-            let text = Json::Object(result).to_text();
+            let text = result.to_text();
             Some((Digest::of(text.as_bytes()), u64::try_from(text.len()).unwrap_or(u64::MAX)))
         }
         Ok(Answer::RpcError { .. }) | Err(_) => None,
@@ -210,11 +211,7 @@ fn result_of(answered: Result<Answer, CallError>) -> Option<(Digest, u64)> {
 }
 
 /// One document if the answer comes first; a stream if progress does.
-async fn answer_with(
-    mut told: mpsc::Receiver<Told>,
-    id: &RequestId,
-    token: Option<Json>,
-) -> Reply {
+async fn answer_with(mut told: mpsc::Receiver<Told>, id: &RequestId, token: Option<Json>) -> Reply {
     match told.recv().await {
         Some(Told::Last(answer)) => Reply::json(StatusCode::OK, answer),
         Some(Told::Progress(params)) => {

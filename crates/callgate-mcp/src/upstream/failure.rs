@@ -48,7 +48,7 @@ pub enum UpstreamError {
     Refused(RpcError),
 }
 
-/// Why an [`UpstreamConfig`] cannot be used.
+/// Why an [`UpstreamConfig`](super::UpstreamConfig) cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum UnusableUpstream {
     /// Not `http` or `https` with a host, or with a password in it.

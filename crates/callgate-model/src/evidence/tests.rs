@@ -1,5 +1,10 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::*;
+use crate::caller::*;
+use crate::decision::{Gate, PolicyRef};
 use crate::reason::Reason;
+use crate::target::{Obstacle, Resource, Unresolved};
 
 fn chain_of(count: u64) -> Vec<String> {
     let mut chain = Chain::new(Id::new(Timestamp::from_unix_ms(1), [7; 16]));
@@ -71,4 +76,129 @@ fn a_refusal_is_not_an_intent() {
         trace: None,
     };
     assert_eq!(Event::Decided(Box::new(decided)).kind(), "refusal");
+}
+
+fn full_caller() -> Caller {
+    let id = |subject: &str| Identity { issuer: None, subject: subject.into() };
+    let agent = || Agent {
+        identity: id("bot"),
+        class: Some("automation".into()),
+        assurance: Assurance::Configured,
+    };
+    Caller {
+        accountable: Accountable {
+            kind: AccountableKind::Human,
+            identity: id("alice"),
+            groups: vec!["engineering".into()],
+            assurance: Assurance::Configured,
+        },
+        agent: Some(agent()),
+        actors: vec![agent()],
+        client: Client { name: "cli".into(), assurance: Assurance::Configured },
+        credential: Credential {
+            kind: CredentialKind::StaticToken,
+            digest: Digest::default(),
+            issued: Some(Timestamp::default()),
+            expires: Some(Timestamp::default()),
+        },
+        workflow: Some(Workflow { run: "r".into(), assurance: Assurance::Asserted }),
+    }
+}
+
+/// An event of each kind with everything in it that a record can have.
+fn full_events() -> Vec<Event> {
+    let gate = Gate {
+        policy: "g".into(),
+        approvers: "team:leads".into(),
+        quorum: 1,
+        decide_within_s: 900,
+        use_within_s: 300,
+    };
+    let project = Resource::new("Jira::Project", "acme/ENG");
+    let unresolved = Unresolved {
+        kind: "Confluence::Page".into(),
+        site: "acme".into(),
+        obstacle: Obstacle::OpaqueId,
+        spelled: "acme/1".into(),
+    };
+    let call = Id::new(Timestamp::default(), [0; 16]);
+    let decided = Decided {
+        call,
+        caller: Some(Arc::new(full_caller().to_json())),
+        client_says: Some("cli/1".into()),
+        method: "tools/call".into(),
+        server: "s".into(),
+        tool: "t".into(),
+        understood: Some(Understood {
+            operation: "jira.issue.edit".into(),
+            effect: Effect::Write,
+            risk: Risk::Medium,
+            reversibility: Reversibility::Reversible,
+            definition: Digest::default(),
+            targets: vec![
+                Target::located(Resource::new("Jira::Issue", "acme/ENG-1"), vec![project]),
+                Target::Unresolved(unresolved),
+            ],
+        }),
+        arguments_digest: Some(Digest::default()),
+        arguments: Object::default().with("issueIdOrKey", "ENG-1").into(),
+        decision: Decision {
+            verdict: Verdict::ApprovalRequired(vec![gate]),
+            reasons: vec![Reason::ApprovalRequired],
+            policies: vec![PolicyRef { id: "g".into(), reason: "why".into(), owner: "o".into() }],
+            bundle: Digest::default(),
+        },
+        decided_in_us: 1,
+        trace: Some("0af7".into()),
+    };
+    let concluded = Concluded {
+        call,
+        outcome: Outcome::Succeeded,
+        upstream_us: Some(1),
+        result: Some((Digest::default(), 1)),
+        detail: Some("d".into()),
+    };
+    vec![
+        Event::Opened { version: "0.1.0".into(), after: Some((call, Digest::default())) },
+        Event::Decided(Box::new(decided)),
+        Event::Concluded(concluded),
+    ]
+}
+
+fn paths(value: &Json, at: &str, found: &mut BTreeSet<String>) {
+    let explained: BTreeMap<&str, &str> =
+        FIELDS.iter().map(|(path, kind, _)| (*path, *kind)).collect();
+    if matches!(explained.get(at), Some(&"any" | &"object")) {
+        found.insert(at.to_owned());
+        return;
+    }
+    match value {
+        Json::Object(members) => {
+            for (name, member) in members.iter() {
+                let path = if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") };
+                paths(member, &path, found);
+            }
+        }
+        Json::Array(elements) => {
+            for element in elements {
+                paths(element, &format!("{at}[]"), found);
+            }
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {
+            found.insert(at.to_owned());
+        }
+    }
+}
+
+#[test]
+fn every_field_is_explained_and_every_explanation_has_a_field() {
+    let mut chain = Chain::new(Id::new(Timestamp::default(), [0; 16]));
+    let mut found = BTreeSet::new();
+    for event in full_events() {
+        let text = chain.seal(Timestamp::default(), &event).text;
+        let record = read(text.as_bytes(), &JsonLimits::default()).unwrap();
+        paths(&record, "", &mut found);
+    }
+    let explained: BTreeSet<String> = FIELDS.iter().map(|(path, ..)| (*path).to_owned()).collect();
+    assert_eq!(found, explained);
 }

@@ -167,10 +167,6 @@ pub(super) fn site() -> Resource {
     Resource::new("Atlassian::Site", "acme")
 }
 
-pub(super) fn project(key: &str) -> Target {
-    Target::located(Resource::new("Jira::Project", format!("acme/{key}")), vec![site()])
-}
-
 pub(super) fn issue(key: &str) -> Target {
     let (project, _) = key.split_once('-').expect("a key like ENG-1");
     Target::located(

@@ -103,7 +103,7 @@ impl Receipt {
 
 impl Drop for Receipt {
     fn drop(&mut self) {
-        let Some(unclaimed) = self.0.take().filter(|_| false) else { return };
+        let Some(unclaimed) = self.0.take() else { return };
         let entry = not_dispatched(unclaimed.call, unclaimed.ambient.now());
         let queue = unclaimed.queue.upgrade();
         if queue.is_none_or(|queue| queue.try_send(Item::Record(entry)).is_err()) {

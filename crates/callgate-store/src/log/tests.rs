@@ -122,6 +122,7 @@ async fn i1_an_append_that_fails_refuses_everybody_who_waited() {
     bench.verify().await;
     // Nothing refused was stored, and nothing acknowledged was lost.
     assert_eq!(bench.store.orphans().await.unwrap(), [before, after]);
+    assert_eq!(bench.store.list(&Filter::default()).await.unwrap().len(), 3);
 }
 
 #[tokio::test]
@@ -215,9 +216,12 @@ async fn a_record_outlives_who_asked_for_it() {
     // Polled once, then dropped.
     let answer = bench.log.record(decided(call), Durability::Durable).now_or_never();
     assert!(answer.is_none());
-    while bench.story(call).await.len() < 2 {
-        yield_now().await;
-    }
+    let concluded = async {
+        while bench.story(call).await.len() < 2 {
+            yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(10), concluded).await.unwrap();
     assert_eq!(bench.story(call).await, ["intent", "not_dispatched"]);
     bench.verify().await;
 }

@@ -25,7 +25,7 @@ pub(crate) fn run(options: &Check) -> Result<(), Failure> {
                 print::json(&summary.into());
             } else {
                 print::line(&format!(
-                    "ok: {} servers, {} tokens, {} operations, {} policies (bundle {:.12})",
+                    "ok: servers {}, tokens {}, operations {}, policies {} (bundle {:.12})",
                     config.servers.len(),
                     config.tokens.len(),
                     parts.vocabulary.operations.len(),
@@ -37,7 +37,7 @@ pub(crate) fn run(options: &Check) -> Result<(), Failure> {
         }
         Err(Failure::Config(problems)) if options.json => {
             print::json(&as_json(&problems));
-            Err(Failure::No)
+            Err(Failure::Config(problems))
         }
         Err(failure) => Err(failure),
     }

@@ -30,8 +30,7 @@ pub(crate) async fn run(options: Demo) -> Result<(), Failure> {
     let folder = options.folder.as_deref().or(temporary.as_ref().map(tempfile::TempDir::path));
     let folder = folder.ok_or_else(|| Failure::Other("no folder".to_owned()))?;
     let secret = folder::secret(callgate_model::ambient::Ambient::random(&crate::ambient::Machine));
-    let options_of_site =
-        SimOptions { token: Some(secret.clone()), ..SimOptions::default() };
+    let options_of_site = SimOptions { token: Some(secret.clone()), ..SimOptions::default() };
     let site = Sim::start(Site::demo(), options_of_site)
         .await
         .map_err(|error| format!("the simulated site cannot start: {error}"))?;
@@ -48,7 +47,8 @@ pub(crate) async fn run(options: Demo) -> Result<(), Failure> {
         let stopped = async { drop(stopped.await) };
         serve::serve(config, stopped, |address| {
             started.send(address).ok();
-        }).await
+        })
+        .await
     });
     let Ok(address) = address.await else {
         return serving.await.map_err(|error| Failure::Other(error.to_string()))?;

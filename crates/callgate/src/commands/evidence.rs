@@ -137,7 +137,10 @@ pub(crate) async fn show(options: EvidenceShow) -> Result<(), Failure> {
         if options.json {
             print::line(&row.text);
         } else {
-            print::line(&format!("{} {} (record {} of writer {})", row.at, row.kind, row.sequence, row.writer));
+            print::line(&format!(
+                "{} {} (record {} of writer {})",
+                row.at, row.kind, row.sequence, row.writer
+            ));
             let record = parse(&row);
             for line in outline(record.get("event").unwrap_or(&Json::Null), 1) {
                 print::line(&print::safe(&line));
@@ -151,7 +154,9 @@ pub(crate) async fn show(options: EvidenceShow) -> Result<(), Failure> {
 fn outline(value: &Json, depth: usize) -> Vec<String> {
     let indent = "  ".repeat(depth);
     let members: Vec<(String, &Json)> = match value {
-        Json::Object(object) => object.iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        Json::Object(object) => {
+            object.iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        }
         Json::Array(elements) => elements.iter().map(|element| ("-".to_owned(), element)).collect(),
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {
             return vec![format!("{indent}{}", plain(value))];
@@ -206,7 +211,8 @@ pub(crate) async fn verify(options: Check) -> Result<(), Failure> {
                     .into(),
             );
         } else {
-            let verdict = problem.map_or_else(|| "ok".to_owned(), |problem| format!("BROKEN: {problem}"));
+            let verdict =
+                problem.map_or_else(|| "ok".to_owned(), |problem| format!("BROKEN: {problem}"));
             print::line(&format!("writer {writer}: {} records, {verdict}", texts.len()));
         }
     }

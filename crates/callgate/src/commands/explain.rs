@@ -79,7 +79,9 @@ fn chain(caller: &Json, config: &Config) -> Result<ChainSpec, String> {
             })?;
             Ok(ChainSpec::of(caller))
         }
-        Err(_) => Err("neither a token's name nor {human, groups, agent, class, client}".to_owned()),
+        Err(_) => {
+            Err("neither a token's name nor {human, groups, agent, class, client}".to_owned())
+        }
     }
 }
 
@@ -100,7 +102,10 @@ fn asked_to_json(asked: &Asked) -> Json {
         .near
         .iter()
         .map(|near| {
-            Object::default().with("policy", near.policy.as_str()).with("missed", near.missed).into()
+            Object::default()
+                .with("policy", near.policy.as_str())
+                .with("missed", near.missed)
+                .into()
         })
         .collect();
     Object::default()
@@ -125,10 +130,15 @@ fn as_text(rehearsal: &Rehearsal, rehearsed: &Rehearsed, decision: &Decision) ->
         lines.push(format!("  because  {}: {}", reason.code(), reason.message()));
     }
     for policy in &decision.policies {
-        lines.push(format!("  policy   {}: {} (owner: {})", policy.id, policy.reason, policy.owner));
+        lines
+            .push(format!("  policy   {}: {} (owner: {})", policy.id, policy.reason, policy.owner));
     }
     if let Verdict::ApprovalRequired(gates) = &decision.verdict {
-        lines.extend(gates.iter().map(|g| format!("  gate     {} by {} of {}", g.policy, g.quorum, g.approvers)));
+        lines.extend(
+            gates
+                .iter()
+                .map(|g| format!("  gate     {} by {} of {}", g.policy, g.quorum, g.approvers)),
+        );
     }
     if let Rehearsed::Explained(_, explanation) = rehearsed {
         lines.push("asked, one by one".to_owned());
@@ -137,7 +147,10 @@ fn as_text(rehearsal: &Rehearsal, rehearsed: &Rehearsed, decision: &Decision) ->
             let (link, target, verdict) = (&asked.link, &asked.target, asked.verdict.as_str());
             lines.push(format!("  {link}, {target}: {verdict} [{policies}]"));
             lines.extend(asked.near.iter().map(|near| {
-                format!("    near miss: {} would permit it but for its {}", near.policy, near.missed)
+                format!(
+                    "    near miss: {} would permit it but for its {}",
+                    near.policy, near.missed
+                )
             }));
         }
     }

@@ -28,8 +28,7 @@ pub(crate) fn test(options: &PolicyTest) -> Result<(), Failure> {
     for file in files {
         let cases = read_cases(&file)?;
         for case in &cases.cases {
-            let result =
-                run_case(&parts.catalogs, &parts.bundle, &cases, case, Machine.now());
+            let result = run_case(&parts.catalogs, &parts.bundle, &cases, case, Machine.now());
             match &result {
                 Ok(()) => passed += 1,
                 Err(_) => failed += 1,
@@ -57,13 +56,19 @@ fn report(json: bool, file: &std::path::Path, name: &str, result: &Result<(), St
     }
     match result {
         Ok(()) => print::line(&format!("pass  {name}")),
-        Err(difference) => print::line(&format!("FAIL  {name} ({})\n      {difference}", file.display())),
+        Err(difference) => {
+            print::line(&format!("FAIL  {name} ({})\n      {difference}", file.display()))
+        }
     }
 }
 
 fn read_cases(file: &PathBuf) -> Result<CaseFile, Failure> {
     let problem = |text: String| {
-        Failure::Config(Problems::one(Problem { place: file.display().to_string(), text, hint: None }))
+        Failure::Config(Problems::one(Problem {
+            place: file.display().to_string(),
+            text,
+            hint: None,
+        }))
     };
     let text = std::fs::read_to_string(file).map_err(|error| problem(error.to_string()))?;
     toml::from_str(&text).map_err(|error| problem(error.to_string()))

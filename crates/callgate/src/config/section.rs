@@ -19,7 +19,15 @@ use serde::de::DeserializeOwned;
 use super::{Config, Limits, LogConfig, Problem, Problems, ServerConfig};
 
 const SECTIONS: &[&str] = &[
-    "answers", "catalogs", "danger_static_tokens", "limits", "listen", "log", "policies", "servers", "store",
+    "answers",
+    "catalogs",
+    "danger_static_tokens",
+    "limits",
+    "listen",
+    "log",
+    "policies",
+    "servers",
+    "store",
 ];
 
 #[derive(Deserialize)]
@@ -87,6 +95,8 @@ struct RawServer {
     catalog: String,
     #[serde(default)]
     era: Option<String>,
+    #[serde(default)]
+    danger_plain_http: bool,
     credential: Option<RawCredential>,
     default_site: Option<String>,
     #[serde(default)]
@@ -142,12 +152,14 @@ impl Reader {
     /// The configuration, if every section could be read.
     pub(super) fn config(&mut self) -> Option<Config> {
         self.unknown_sections();
-        let listen: Option<Listen> = self.required("listen", "[listen]\n  address = \"127.0.0.1:8077\"");
+        let listen: Option<Listen> =
+            self.required("listen", "[listen]\n  address = \"127.0.0.1:8077\"");
         let store: Option<Store> = self.required("store", "[store]\n  path = \"callgate.db\"");
-        let policies: Option<Policies> = self.required("policies", "[policies]\n  folder = \"policies\"");
+        let policies: Option<Policies> =
+            self.required("policies", "[policies]\n  folder = \"policies\"");
         let catalogs: Option<Catalogs> = self.optional("catalogs");
         let answers: Option<Answers> = self.optional("answers");
-        let limits = self.optional("limits").map(limits);
+        let limits = self.optional("limits").as_ref().map(limits);
         let log = self.log();
         let servers = self.servers();
         let tokens = self.tokens();
@@ -178,7 +190,11 @@ impl Reader {
         let unknown: Vec<String> =
             self.table.keys().filter(|key| !SECTIONS.contains(&key.as_str())).cloned().collect();
         for key in unknown {
-            self.problem(&key, "there is no such section", Some(format!("known: {}", SECTIONS.join(", "))));
+            self.problem(
+                &key,
+                "there is no such section",
+                Some(format!("known: {}", SECTIONS.join(", "))),
+            );
         }
     }
 
@@ -222,7 +238,11 @@ impl Reader {
             None | Some("text") => false,
             Some("json") => true,
             Some(other) => {
-                self.problem("log.format", &format!("`{other}` is neither `text` nor `json`"), None);
+                self.problem(
+                    "log.format",
+                    &format!("`{other}` is neither `text` nor `json`"),
+                    None,
+                );
                 return None;
             }
         };
@@ -239,7 +259,11 @@ impl Reader {
         for (name, value) in raw {
             let place = format!("servers.{name}");
             if !is_plain(&name) {
-                self.problem(&place, "a server's name is of a-z, 0-9 and `-`, at most 40 long", None);
+                self.problem(
+                    &place,
+                    "a server's name is of a-z, 0-9 and `-`, at most 40 long",
+                    None,
+                );
                 continue;
             }
             let Some(raw) = self.read::<RawServer>(&place, value) else { continue };
@@ -261,6 +285,11 @@ impl Reader {
                 return None;
             }
         };
+        if !raw.danger_plain_http && !is_protected(&raw.url) {
+            let hint = "use https, or say `danger_plain_http = true`";
+            let text = "calls and the credential would cross the network unprotected";
+            self.problem(&format!("{place}.url"), text, Some(hint.to_owned()));
+        }
         let credential = match raw.credential {
             Some(credential) => Some(self.credential(&format!("{place}.credential"), credential)?),
             None => None,
@@ -317,7 +346,11 @@ impl Reader {
         let raw: Vec<toml::Value> = self.optional("danger_static_tokens").unwrap_or_default();
         if raw.is_empty() {
             let hint = "[[danger_static_tokens]]\n  name = \"alice\"\n  sha256 = \"…\"  # printf %s TOKEN | sha256sum\n  human = \"alice\"";
-            self.problem("danger_static_tokens", "nobody could call: there is no token", Some(hint.to_owned()));
+            self.problem(
+                "danger_static_tokens",
+                "nobody could call: there is no token",
+                Some(hint.to_owned()),
+            );
         }
         for (index, value) in raw.into_iter().enumerate() {
             let place = format!("danger_static_tokens[{index}]");
@@ -357,7 +390,7 @@ fn environment(name: &str) -> Result<String, String> {
     std::env::var(name).map_err(|error| format!("environment variable `{name}`: {error}"))
 }
 
-fn limits(raw: RawLimits) -> Limits {
+fn limits(raw: &RawLimits) -> Limits {
     let json = JsonLimits::default();
     let ms = |value: Option<u64>, default| Duration::from_millis(value.unwrap_or(default));
     Limits {
@@ -374,6 +407,16 @@ fn limits(raw: RawLimits) -> Limits {
         upstream_bytes_max: raw.upstream_bytes_max.unwrap_or(8 << 20),
         evidence_time_max: ms(raw.evidence_ms_max, 2_000),
     }
+}
+
+/// Whether the way to the server is encrypted, or does not leave this machine.
+fn is_protected(url: &str) -> bool {
+    let Ok(url) = url.parse::<http::Uri>() else { return true };
+    let host = url.host().unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    url.scheme_str() != Some("http")
+        || host == "localhost"
+        || address.is_ok_and(|address| address.is_loopback())
 }
 
 fn is_plain(name: &str) -> bool {

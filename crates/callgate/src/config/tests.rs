@@ -61,8 +61,20 @@ fn all_problems_are_told_at_once() {
 
 #[test]
 fn i5_without_a_token_or_a_server_nothing_starts() {
-    assert!(problems(&GOOD.split("[[danger").next().unwrap().to_owned()).join("").contains("there is no token"));
-    let serverless = GOOD.replace("[servers.atlassian.sites.acme]", "[x]").replace("[servers.atlassian]", "[y]");
+    assert!(
+        problems(GOOD.split("[[danger").next().unwrap()).join("").contains("there is no token")
+    );
+    let serverless =
+        GOOD.replace("[servers.atlassian.sites.acme]", "[x]").replace("[servers.atlassian]", "[y]");
     assert!(problems(&serverless).join("").contains("no server is configured"));
     assert!(problems("a = [").join("").contains("callgate.toml:1: not TOML"));
+}
+
+#[test]
+fn i7_a_credential_does_not_cross_a_network_in_the_clear() {
+    let remote = GOOD.replace("http://127.0.0.1:1/mcp", "http://mcp.example.com/mcp");
+    assert!(problems(&remote).join("").contains("servers.atlassian.url: calls and the credential"));
+    assert!(problems(&remote.replace("http://", "https://")).is_empty());
+    let danger = remote.replace("default_site", "danger_plain_http = true\ndefault_site");
+    assert!(problems(&danger).is_empty());
 }

@@ -88,10 +88,9 @@ async fn r06_answers_are_bounded() {
     };
     let big =
         |seen: &Seen, bytes: usize| seen.result(&format!(r#"{{"x":"{}"}}"#, "x".repeat(bytes)));
-    let endless = |text: &'static str| {
-        Body::from_stream(
-            stream::repeat(text).map(|text| Ok::<_, std::io::Error>(Bytes::from(text))),
-        )
+    let endless = |text: &str| {
+        let piece = Bytes::from(text.repeat(500));
+        Body::from_stream(stream::repeat(piece).map(Ok::<_, std::io::Error>))
     };
     type Habit = Arc<dyn Fn(&Seen) -> Response + Send + Sync>;
     let habits: [Habit; 5] = [

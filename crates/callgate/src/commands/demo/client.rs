@@ -28,18 +28,23 @@ impl Client {
     }
 
     /// Calls a tool. Any MCP answer will do: what was decided is read from the evidence.
-    pub(super) async fn call(&self, token: &str, tool: &str, arguments: Object) -> Result<(), Failure> {
+    pub(super) async fn call(
+        &self,
+        token: &str,
+        tool: &str,
+        arguments: Object,
+    ) -> Result<(), Failure> {
         let meta = Object::default()
             .with("io.modelcontextprotocol/protocolVersion", VERSION)
             .with("io.modelcontextprotocol/clientCapabilities", Object::default())
             .with(
                 "io.modelcontextprotocol/clientInfo",
-                Object::default().with("name", "callgate-demo").with("version", env!("CARGO_PKG_VERSION")),
+                Object::default()
+                    .with("name", "callgate-demo")
+                    .with("version", env!("CARGO_PKG_VERSION")),
             );
-        let params = Object::default()
-            .with("name", tool)
-            .with("arguments", arguments)
-            .with("_meta", meta);
+        let params =
+            Object::default().with("name", tool).with("arguments", arguments).with("_meta", meta);
         let message: Json = Object::default()
             .with("jsonrpc", "2.0")
             .with("id", 1)
@@ -59,7 +64,8 @@ impl Client {
             .map_err(|error| error.to_string())?;
         let answer = self.http.request(request).await.map_err(|error| error.to_string())?;
         let status = answer.status();
-        let body = answer.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
+        let body =
+            answer.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
         if status == StatusCode::OK {
             return Ok(());
         }

@@ -7,8 +7,21 @@ use std::path::{Path, PathBuf};
 
 use callgate_model::digest::Digest;
 
+macro_rules! starter {
+    ($path:literal) => {
+        ($path, include_str!(concat!("../../../../../policies/atlassian/", $path)))
+    };
+}
+
 /// The starter policies by path.
 const POLICIES: &[(&str, &str)] = &[
+    starter!("guardrails/agents.cedar"),
+    starter!("approvals/leads.cedar"),
+    starter!("permits/agents.cedar"),
+    starter!("permits/engineering.cedar"),
+    starter!("permits/everybody.cedar"),
+    starter!("permits/support.cedar"),
+    starter!("cases/jira.toml"),
 ];
 
 /// The development tokens: token, human, group, agent, class.

@@ -1,0 +1,190 @@
+//! I5: whatever is not known, not classified, not permitted or not recordable is denied; and every reason there is for
+//! that is given for something.
+
+use std::collections::BTreeSet;
+
+use callgate_model::reason::Reason;
+use callgate_policy::Tier;
+use callgate_store::testing::Fault;
+
+use crate::client::{Ask, delete, edit, issue};
+use crate::store::reasons;
+use crate::support::{CLOUD, POLICIES, Rule, Setup, World};
+
+/// Reasons that nothing gives yet. This list may only grow shorter.
+const NOT_GIVEN: &[(Reason, &str)] = &[
+    (Reason::CredentialUnavailable, "credentials are read when the gateway starts, not fetched"),
+    (Reason::ToolChanged, "tool definitions are not pinned yet: a change is only recorded"),
+];
+
+const MORE: &[Rule] = &[
+    (
+        Tier::Guardrail,
+        "keep-eng-44",
+        r#"forbid(principal, action in Action::"mutate", resource == Jira::Issue::"acme/ENG-44");"#,
+    ),
+    (
+        Tier::Guardrail,
+        "no-scout",
+        r#"forbid(principal == Agent::"scout", action in Action::"mutate", resource);"#,
+    ),
+    (
+        Tier::Guardrail,
+        "overflows",
+        r#"forbid(principal, action == Action::"jira.issue.create", resource) when { context.input.batch_size - 9223372036854775807 - 2 < 0 };"#,
+    ),
+    (
+        Tier::Permit,
+        "pull-requests",
+        r#"permit(principal in Group::"engineering", action in Action::"read", resource in Bitbucket::Workspace::"acme");"#,
+    ),
+];
+
+/// A catalog in which an edit can touch many issues.
+const WIDE: &str = r#"
+format = 1
+name = "wide"
+version = "1"
+about = "An edit of many issues at once"
+extends = "atlassian-rovo"
+[tool.editJiraIssue]
+operation = "jira.issue.edit"
+targets = [{ kind = "Jira::Issue", at = "/fields/labels/*" }]
+[tool.editJiraIssue.fields]
+changed = { at = "/fields", as = "keys" }
+labels = { at = "/fields/labels" }
+"#;
+
+async fn world() -> World {
+    // A port that was free a moment ago; nobody listens there.
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let down = format!("http://{}/mcp", taken.local_addr().unwrap());
+    drop(taken);
+    World::start(Setup {
+        policies: [POLICIES, MORE].concat(),
+        catalogs: &[("wide.toml", WIDE)],
+        servers: vec![("wide", "wide", None), ("down", "atlassian-rovo", Some(down))],
+        ..Setup::default()
+    })
+    .await
+}
+
+fn many(count: usize) -> String {
+    let keys: Vec<String> = (1..=count).map(|n| format!("\"ENG-{n}\"")).collect();
+    let labels = keys.join(",");
+    format!(r#"{{"cloudId":"{CLOUD}","issueIdOrKey":"ENG-42","fields":{{"labels":[{labels}]}}}}"#)
+}
+
+/// One request for every reason, in an order that does not matter.
+fn requests() -> Vec<(Reason, Ask)> {
+    let call = |reason, token: &str, tool: &str, arguments: &str| {
+        (reason, Ask::call(token, tool, &arguments.replace("$", CLOUD)))
+    };
+    let (read, write, run) = ("getJiraIssue", "editJiraIssue", "executeRead");
+    vec![
+        call(Reason::Permitted, "alice-release", read, &issue("ENG-42")),
+        call(Reason::Permitted, "alice-release", write, &edit("ENG-42", "x")),
+        call(Reason::ActorForbidden, "alice-through-scout", write, &edit("ENG-42", "x")),
+        call(Reason::AgentNotPermitted, "alice-triage", write, &edit("ENG-42", "x")),
+        call(Reason::HumanNotPermitted, "bob-release", write, &edit("ENG-42", "x")),
+        call(Reason::ServiceAccountNotPermitted, "cron", read, &issue("ENG-42")),
+        call(Reason::ApprovalRequired, "alice-release", "executeDestructive", &delete("ENG-45")),
+        call(Reason::ArgumentsInvalid, "alice", read, r#"{"cloudId":"$","issueIdOrKey":7}"#),
+        call(
+            Reason::DispatchConflict,
+            "alice",
+            run,
+            r#"{"name":"getJiraIssue","issueIdOrKey":"HR-3","inputs":{"issueIdOrKey":"ENG-42"}}"#,
+        ),
+        call(Reason::DispatchTierMismatch, "alice", run, r#"{"name":"deleteJiraIssue"}"#),
+        call(Reason::DispatchUnknown, "alice", run, r#"{"name":"dropEverything"}"#),
+        call(Reason::Guardrail, "alice", write, &edit("ENG-44", "x")),
+        (Reason::MethodUnsupported, Ask::new("alice", "prompts/list", "{}")),
+        call(
+            Reason::PolicyError,
+            "alice",
+            "createJiraIssue",
+            r#"{"cloudId":"$","projectKey":"ENG","issueType":"Task","summary":"x"}"#,
+        ),
+        call(
+            Reason::QueryUnbounded,
+            "alice",
+            "searchJiraIssuesUsingJql",
+            r#"{"cloudId":"$","jql":"project = ENG"}"#,
+        ),
+        (
+            Reason::RequestMalformed,
+            Ask::new("alice", "tools/call", r#"{"name":"getJiraIssue","arguments":[]}"#),
+        ),
+        call(
+            Reason::TargetConflict,
+            "alice",
+            run,
+            r#"{"name":"listBitbucketRepoPullRequests","inputs":{"workspaceId":"acme","repoSlug":"evil/website"}}"#,
+        ),
+        call(Reason::TargetUnresolved, "alice", write, &edit("10042", "x")),
+        call(Reason::TargetUnresolved, "alice", read, &issue("../ENG-42")),
+        (Reason::TooManyTargets, Ask::call("alice", write, &many(101)).at("wide")),
+        (Reason::Permitted, Ask::call("alice", write, &many(3)).at("wide")),
+        call(Reason::ToolUnclassified, "alice", "getLoomVideo", r#"{"videoId":"1"}"#),
+        call(Reason::ToolUnknown, "alice", "dropEverything", "{}"),
+        (Reason::Unauthenticated, Ask::call("stranger", read, &issue("ENG-42"))),
+        (Reason::UpstreamUnavailable, Ask::call("alice", read, &issue("ENG-42")).at("down")),
+    ]
+}
+
+#[tokio::test]
+async fn i5_every_reason_is_given_and_only_what_is_permitted_is_made() {
+    let world = world().await;
+    let mut expected = Vec::new();
+    for (reason, ask) in requests() {
+        let before = world.executed();
+        let said = world.ask(&ask).await;
+        let made = world.executed() - before;
+        assert_eq!(made, usize::from(reason == Reason::Permitted), "{reason:?}: {said:?}");
+        expected.push(vec![reason.code().to_owned()]);
+    }
+    world.faults.every(Some(Fault::Fail));
+    let said = world.call("alice", "editJiraIssue", &edit("ENG-42", "x")).await;
+    assert_eq!(said.brief(), "deny evidence_unavailable");
+    expected.push(vec![Reason::EvidenceUnavailable.code().to_owned()]);
+    world.faults.every(None);
+
+    let rows = world.record().await;
+    let decided = rows.iter().filter(|row| row.kind == "intent" || row.kind == "refusal");
+    let given: Vec<Vec<String>> = decided.map(reasons).collect();
+    assert_eq!(given, expected);
+
+    let given: BTreeSet<String> = given.into_iter().flatten().chain([overloaded().await]).collect();
+    for reason in Reason::ALL {
+        let excepted = NOT_GIVEN.iter().any(|(not_given, _)| not_given == reason);
+        assert_ne!(given.contains(reason.code()), excepted, "{}", reason.code());
+    }
+}
+
+/// The reason of a gateway that has no room for a call.
+async fn overloaded() -> String {
+    let world = World::start(Setup { calls_in_flight_max: 0, ..Setup::default() }).await;
+    let said = world.call("alice", "getJiraIssue", &issue("ENG-42")).await;
+    assert_eq!(said.brief(), "deny overloaded");
+    assert_eq!(world.calls_sent(), 0);
+    reasons(world.record().await.last().unwrap()).remove(0)
+}
+
+/// E08: what is turned away before it is a request is in the record too.
+#[tokio::test]
+async fn i5_an_unknown_server_and_an_unknown_session_are_refused_and_recorded() {
+    let world = World::start(Setup::default()).await;
+    let read = Ask::call("alice", "getJiraIssue", &issue("ENG-42"));
+    assert_eq!(world.ask(&read.clone().at("nowhere")).await.status.as_u16(), 404);
+    assert_eq!(world.ask(&read.clone().in_session("guessed")).await.status.as_u16(), 404);
+    assert_eq!(world.ask(&read.in_session("")).await.status.as_u16(), 404);
+    assert!(world.sim.ledger().requests().is_empty());
+    let rows = world.record().await;
+    let refusals: Vec<_> = rows.iter().filter(|row| row.kind == "refusal").collect();
+    assert_eq!(refusals.len(), 3, "{rows:#?}");
+    for refusal in refusals {
+        assert_eq!(refusal.accountable.as_deref(), Some("alice"));
+        assert_eq!(reasons(refusal), ["request_malformed"]);
+    }
+}

@@ -1,0 +1,18 @@
+//! The whole gateway in one process: its pipeline, a simulated site behind real HTTP, a store that fails on demand. The
+//! ledger of the site is the oracle: what it does not have had no effect.
+#![cfg(test)]
+
+mod bounds;
+mod cancel;
+mod chain;
+mod client;
+mod crash;
+mod deny;
+mod listing;
+mod matrix;
+mod people;
+mod sent;
+mod store;
+mod support;
+mod tools;
+mod upstream;

@@ -1,0 +1,121 @@
+//! A store that remembers for every record how many calls the site had executed when the record became durable: that is
+//! what I1 is about, and it needs no clock.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, Weak};
+use std::time::Duration;
+
+use callgate_model::ambient::{Ambient, Id, Timestamp};
+use callgate_model::digest::Digest;
+use callgate_model::json::Json;
+use callgate_sim::Running;
+use callgate_store::{EvidenceStore, Filter, Row, SqliteStore, StoreFuture};
+
+use crate::support::json;
+
+/// A store that remembers what the site had executed when each record became durable.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    inner: SqliteStore,
+    sim: Weak<Running>,
+    stored: Mutex<Vec<(Row, usize)>>,
+    /// How long an append takes, in milliseconds.
+    pub(crate) slow_ms: AtomicU64,
+}
+
+impl Watched {
+    pub(crate) async fn new(sim: Weak<Running>) -> Self {
+        let inner = SqliteStore::open_in_memory().await.unwrap();
+        Self { inner, sim, stored: Mutex::default(), slow_ms: AtomicU64::new(0) }
+    }
+
+    /// Every record that is durable.
+    pub(crate) fn rows(&self) -> Vec<Row> {
+        self.stored.lock().unwrap().iter().map(|(row, _)| row.clone()).collect()
+    }
+
+    /// Every record that is durable, and how many calls had been executed when it became so.
+    pub(crate) fn stored(&self) -> Vec<(Row, usize)> {
+        self.stored.lock().unwrap().clone()
+    }
+}
+
+impl EvidenceStore for Watched {
+    fn append<'a>(&'a self, rows: &'a [Row]) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let slow = Duration::from_millis(self.slow_ms.load(Ordering::Relaxed));
+            tokio::time::sleep(slow).await;
+            self.inner.append(rows).await?;
+            let executed = self.sim.upgrade().map_or(0, |sim| sim.ledger().entries().len());
+            let durable = rows.iter().map(|row| (row.clone(), executed));
+            self.stored.lock().unwrap().extend(durable);
+            Ok(())
+        })
+    }
+
+    fn head(&self, writer: Id) -> StoreFuture<'_, Option<(u64, Digest)>> {
+        self.inner.head(writer)
+    }
+
+    fn last_chain(&self) -> StoreFuture<'_, Option<(Id, Digest)>> {
+        self.inner.last_chain()
+    }
+
+    fn orphans(&self) -> StoreFuture<'_, Vec<Id>> {
+        self.inner.orphans()
+    }
+
+    fn list<'a>(&'a self, filter: &'a Filter) -> StoreFuture<'a, Vec<Row>> {
+        self.inner.list(filter)
+    }
+
+    fn show(&self, call: Id) -> StoreFuture<'_, Vec<Row>> {
+        self.inner.show(call)
+    }
+
+    fn chain(&self, writer: Id, from: u64, limit: u32) -> StoreFuture<'_, Vec<String>> {
+        self.inner.chain(writer, from, limit)
+    }
+
+    fn writers(&self) -> StoreFuture<'_, Vec<Id>> {
+        self.inner.writers()
+    }
+}
+
+/// The reasons of a decision in a row.
+pub(crate) fn reasons(row: &Row) -> Vec<String> {
+    let decision = event(row).get("decision").cloned().unwrap_or(Json::Null);
+    let reasons = decision.get("reasons").and_then(Json::as_array).unwrap_or_default();
+    reasons.iter().filter_map(Json::as_str).map(str::to_owned).collect()
+}
+
+/// What the record in a row says.
+pub(crate) fn event(row: &Row) -> Json {
+    json(&row.text).get("event").unwrap().clone()
+}
+
+/// The digest of the arguments in a row.
+pub(crate) fn arguments_digest(row: &Row) -> Option<String> {
+    event(row).get("arguments_digest").and_then(Json::as_str).map(str::to_owned)
+}
+
+/// Time that goes on by a millisecond whenever somebody looks, and randomness that counts.
+#[derive(Debug, Default)]
+pub(crate) struct ManualClock {
+    looked: AtomicI64,
+    drawn: AtomicU64,
+}
+
+impl Ambient for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_ms(1_795_600_000_000 + self.looked.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn random(&self) -> [u8; 16] {
+        let drawn = self.drawn.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let mut bytes = [0; 16];
+        // Ids keep the first ten of them.
+        bytes[2..10].copy_from_slice(&drawn);
+        bytes
+    }
+}

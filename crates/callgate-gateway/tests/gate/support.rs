@@ -1,0 +1,229 @@
+//! A gateway in this process, between a client that is the test and a simulated site that keeps a ledger.
+//!
+//! The site is reached over real HTTP, and the store fails when it is told to.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use callgate_gateway::catalog::Catalogs;
+use callgate_gateway::credential::{Credential, Scheme};
+use callgate_gateway::identity::Identities;
+use callgate_gateway::pipeline::{Gateway, Settings};
+use callgate_gateway::server::Server;
+use callgate_gateway::tools::ToolsLimits;
+use callgate_mcp::inbound::HostRules;
+use callgate_mcp::upstream::{EraSetting, Upstream, UpstreamConfig, UpstreamLimits};
+use callgate_model::ambient::Ambient;
+use callgate_model::json::{Json, JsonLimits, read};
+use callgate_model::products::atlassian::{SiteEntry, SiteMap};
+use callgate_policy::{Bundle, Source, Tier};
+use callgate_sim::{Running, Sim, SimOptions, Site};
+use callgate_store::testing::FaultyStore;
+use callgate_store::{EvidenceLimits, EvidenceLog, Row};
+
+use crate::people::everybody;
+use crate::store::{ManualClock, Watched};
+
+/// A policy without its annotations: tier, id, and the rest.
+pub(crate) type Rule = (Tier, &'static str, &'static str);
+
+/// Engineers and their automation may do everything in ENG, assistants may read; a deletion needs a lead.
+pub(crate) const POLICIES: &[Rule] = &[
+    (
+        Tier::Permit,
+        "engineers",
+        r#"permit(principal in Group::"engineering", action, resource in Jira::Project::"acme/ENG");"#,
+    ),
+    (
+        Tier::Permit,
+        "automation",
+        r#"permit(principal in AgentClass::"automation", action, resource in Jira::Project::"acme/ENG");"#,
+    ),
+    (
+        Tier::Permit,
+        "assistants",
+        r#"permit(principal in AgentClass::"assistant", action in Action::"read", resource in Jira::Project::"acme/ENG");"#,
+    ),
+    (Tier::Approval, "deletes", r#"forbid(principal, action in Action::"delete", resource);"#),
+];
+
+/// The credential of the site. No client ever presents it.
+pub(crate) const UPSTREAM_SECRET: &str = "upstream-canary";
+
+/// The site of the simulator.
+pub(crate) const CLOUD: &str = "https://acme.atlassian.net";
+
+/// How a world is made.
+pub(crate) struct Setup {
+    pub(crate) policies: Vec<Rule>,
+    pub(crate) sim: SimOptions,
+    pub(crate) upstream: UpstreamLimits,
+    pub(crate) era: EraSetting,
+    pub(crate) tools: ToolsLimits,
+    pub(crate) evidence: EvidenceLimits,
+    pub(crate) json: JsonLimits,
+    pub(crate) calls_in_flight_max: usize,
+    pub(crate) reveal: bool,
+    /// Catalog files beside the shipped ones.
+    pub(crate) catalogs: &'static [(&'static str, &'static str)],
+    /// More servers: name, catalog and address; without an address, the simulated site.
+    pub(crate) servers: Vec<(&'static str, &'static str, Option<String>)>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            policies: POLICIES.to_vec(),
+            sim: SimOptions { token: Some(UPSTREAM_SECRET.to_owned()), ..SimOptions::default() },
+            upstream: UpstreamLimits::default(),
+            era: EraSetting::Auto,
+            tools: ToolsLimits::default(),
+            evidence: EvidenceLimits {
+                append_timeout: Duration::from_secs(10),
+                probe_interval: Duration::from_millis(20),
+                linger: Duration::from_millis(1),
+                ..EvidenceLimits::default()
+            },
+            json: JsonLimits::default(),
+            calls_in_flight_max: 64,
+            reveal: true,
+            catalogs: &[],
+            servers: Vec::new(),
+        }
+    }
+}
+
+/// A running gateway and everything around it.
+pub(crate) struct World {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) sim: Arc<Running>,
+    pub(crate) faults: Arc<FaultyStore>,
+    pub(crate) store: Arc<Watched>,
+}
+
+impl World {
+    pub(crate) async fn start(setup: Setup) -> Self {
+        let sim = Arc::new(Sim::start(Site::demo(), setup.sim).await.unwrap());
+        let catalogs = catalogs(setup.catalogs);
+        let address = |url: &Option<String>| url.clone().unwrap_or_else(|| sim.url.clone());
+        let servers = std::iter::once(("atlassian", "atlassian-rovo", None))
+            .chain(setup.servers)
+            .map(|(name, catalog, url)| {
+                let config = UpstreamConfig {
+                    url: address(&url).parse().unwrap(),
+                    limits: setup.upstream,
+                    era: setup.era,
+                };
+                let catalog = catalogs.for_server(name, catalog, sites()).unwrap();
+                let credential = Credential::new(Scheme::Bearer, &UPSTREAM_SECRET.into()).unwrap();
+                let upstream = Upstream::new(config).unwrap();
+                Server::new(name, upstream, catalog, Some(&credential), setup.tools)
+            })
+            .collect();
+        let ambient: Arc<dyn Ambient> = Arc::new(ManualClock::default());
+        let store = Arc::new(Watched::new(Arc::downgrade(&sim)).await);
+        let faults = Arc::new(FaultyStore::new(Arc::<Watched>::clone(&store)));
+        let evidence = EvidenceLog::open(
+            Arc::<FaultyStore>::clone(&faults),
+            Arc::clone(&ambient),
+            setup.evidence,
+        );
+        let (evidence, _) = evidence.await.unwrap();
+        let settings = Settings {
+            json: setup.json,
+            hosts: HostRules::new(["gate.test"], []),
+            calls_in_flight_max: setup.calls_in_flight_max,
+            reveal_denied_tools: setup.reveal,
+        };
+        let bundle = bundle(&catalogs, &setup.policies, setup.catalogs.is_empty());
+        let identities = Identities::new(everybody());
+        let gateway = Gateway::new(settings, servers, identities, bundle, evidence, ambient);
+        Self { gateway: Arc::new(gateway), sim, faults, store }
+    }
+
+    /// The same after the site has gone. What is in its place was never told to the gateway.
+    pub(crate) async fn without_site(self) -> Self {
+        Arc::into_inner(self.sim).unwrap().stop().await;
+        // For the closed connections to be noticed; one of them could still be written to.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let sim = Arc::new(Sim::start(Site::demo(), SimOptions::default()).await.unwrap());
+        Self { sim, ..self }
+    }
+
+    /// Closes the record and gives all of it.
+    pub(crate) async fn record(&self) -> Vec<Row> {
+        self.gateway.close().await;
+        self.store.rows()
+    }
+
+    /// The outcomes in the record, which is closed.
+    pub(crate) async fn outcomes(&self) -> Vec<String> {
+        self.record().await.into_iter().filter_map(|row| row.outcome).collect()
+    }
+
+    /// How many `tools/call` requests the site was sent, whatever became of them.
+    pub(crate) fn calls_sent(&self) -> usize {
+        let is_call = |body: &str| body.contains("\"method\":\"tools/call\"");
+        self.sim.ledger().requests().iter().filter(|request| is_call(&request.body)).count()
+    }
+
+    /// How many calls the site executed.
+    pub(crate) fn executed(&self) -> usize {
+        self.sim.ledger().entries().len()
+    }
+}
+
+/// Waits for what must happen soon.
+pub(crate) async fn soon(what: &str, mut happened: impl FnMut() -> bool) {
+    for _ in 0..1_000 {
+        if happened() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("{what} did not happen");
+}
+
+pub(crate) fn json(text: &str) -> Json {
+    let limits = JsonLimits { bytes_max: 16 << 20, nodes_max: 1 << 20, ..JsonLimits::default() };
+    read(text.as_bytes(), &limits).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+fn bundle(catalogs: &Catalogs, rules: &[Rule], shipped: bool) -> Arc<Bundle> {
+    // Loading takes most of the time of a test, so the usual one is shared.
+    static USUAL: OnceLock<Arc<Bundle>> = OnceLock::new();
+    if shipped && rules == POLICIES {
+        return Arc::clone(USUAL.get_or_init(|| Arc::new(load(catalogs, POLICIES))));
+    }
+    Arc::new(load(catalogs, rules))
+}
+
+/// The bundle of these rules.
+pub(crate) fn load(catalogs: &Catalogs, rules: &[Rule]) -> Bundle {
+    let sources: Vec<Source> = rules
+        .iter()
+        .map(|(tier, id, rest)| {
+            let gate = if *tier == Tier::Approval { "@approval(\"team:leads\") " } else { "" };
+            let text = format!("@id(\"{id}\") @reason(\"a test\") @owner(\"tests\") {gate}{rest}");
+            Source { tier: *tier, name: "test.cedar".to_owned(), text }
+        })
+        .collect();
+    Bundle::load(catalogs.vocabulary(), &sources).unwrap_or_else(|found| panic!("{found:#?}"))
+}
+
+pub(crate) fn catalogs(extra: &[(&str, &str)]) -> Catalogs {
+    static SHIPPED: OnceLock<Catalogs> = OnceLock::new();
+    if extra.is_empty() {
+        return SHIPPED.get_or_init(|| Catalogs::shipped(&[]).unwrap()).clone();
+    }
+    Catalogs::shipped(extra).unwrap_or_else(|found| panic!("{found:#?}"))
+}
+
+pub(crate) fn sites() -> SiteMap {
+    let acme = SiteEntry {
+        alias: "acme".to_owned(),
+        cloud_id: Some(Site::demo().cloud_id),
+        url: Some(CLOUD.to_owned()),
+    };
+    SiteMap::new(&[acme], Some("acme")).unwrap()
+}

@@ -1,0 +1,19 @@
+//! Installs the foreign software that the tests use, so that no test has to wait for it.
+
+use std::process::ExitCode;
+
+use callgate_tests::install::{default_directory, node, python};
+
+fn main() -> ExitCode {
+    let directory = default_directory();
+    match python(&directory).and_then(|_| node(&directory)) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "this is a program for people")]
+fn fail(why: &str) -> ExitCode {
+    eprintln!("{why}");
+    ExitCode::FAILURE
+}

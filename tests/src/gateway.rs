@@ -1,0 +1,189 @@
+//! The gateway under test: the real binary, in a folder of its own, stopped when dropped.
+//!
+//! It must not know how the gateway is made: it writes files, starts a program, and reads what that prints.
+
+mod folder;
+
+use std::io;
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
+
+pub use folder::{Chain, Folder, Ran, Setup, callgate, digest};
+
+/// How long it may take to start, and to stop.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// What it logs when it serves, before the address.
+const SERVING: &str = "serving address=";
+
+/// A running gateway. Dropping it kills it.
+#[derive(Debug)]
+pub struct Gateway {
+    /// Where it listens.
+    pub address: SocketAddr,
+    folder: Folder,
+    child: Child,
+    output: Output,
+}
+
+/// Everything it has printed, over all its starts.
+#[derive(Clone, Debug, Default)]
+struct Output(Arc<Mutex<Vec<u8>>>);
+
+impl Gateway {
+    /// Starts `callgate serve` in `folder` and waits until it listens.
+    ///
+    /// # Errors
+    /// If it ends or does not listen in time, with what it printed.
+    pub async fn start(folder: Folder) -> io::Result<Self> {
+        let output = Output::default();
+        let mut child = spawn(&folder, &output)?;
+        let address = address(&mut child, &output, 0).await?;
+        Ok(Self { address, folder, child, output })
+    }
+
+    /// `http://ADDRESS/mcp/SERVER`
+    #[must_use]
+    pub fn url(&self, server: &str) -> String {
+        format!("http://{}/mcp/{server}", self.address)
+    }
+
+    /// Everything it has printed so far, on both streams and over all its starts.
+    #[must_use]
+    pub fn output(&self) -> String {
+        String::from_utf8_lossy(&self.output.bytes()).into_owned()
+    }
+
+    /// Kills it as a crash would: it gets no chance to do anything.
+    ///
+    /// # Errors
+    /// If there is no such process.
+    pub async fn kill_9(&mut self) -> io::Result<()> {
+        self.child.kill().await
+    }
+
+    /// Asks it to end, as a service manager does, and gives its exit code.
+    ///
+    /// # Errors
+    /// If it does not end in time.
+    pub async fn terminate(&mut self) -> io::Result<Option<i32>> {
+        self.ask_to_end().await?;
+        let ended = tokio::time::timeout(WAIT_MAX, self.child.wait()).await??;
+        Ok(ended.code())
+    }
+
+    /// Sends SIGTERM and does not wait.
+    ///
+    /// # Errors
+    /// If there is no such process.
+    pub async fn ask_to_end(&self) -> io::Result<()> {
+        let id = self.child.id().ok_or_else(|| io::Error::other("it has ended"))?;
+        // The safe standard library has no signals.
+        let sent = Command::new("kill").args(["-TERM", &id.to_string()]).status().await?;
+        if sent.success() { Ok(()) } else { Err(io::Error::other("the signal was not sent")) }
+    }
+
+    /// Starts it again in the same folder, after it ended. It listens on another port.
+    ///
+    /// # Errors
+    /// If it ends or does not listen in time.
+    pub async fn restart(&mut self) -> io::Result<()> {
+        let printed = self.output.bytes().len();
+        self.child = spawn(&self.folder, &self.output)?;
+        self.address = address(&mut self.child, &self.output, printed).await?;
+        Ok(())
+    }
+
+    /// Waits until it has printed `text`.
+    ///
+    /// # Errors
+    /// If it does not, in time.
+    pub async fn says(&self, text: &str) -> io::Result<()> {
+        let deadline = Instant::now() + WAIT_MAX;
+        while Instant::now() < deadline {
+            if self.output().contains(text) {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Err(io::Error::other(format!("it never said `{text}`:\n{}", self.output())))
+    }
+}
+
+impl Deref for Gateway {
+    type Target = Folder;
+
+    fn deref(&self) -> &Folder {
+        &self.folder
+    }
+}
+
+impl Output {
+    fn bytes(&self) -> Vec<u8> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps what `stream` says until its end.
+    fn keep(&self, mut stream: impl AsyncRead + Send + Unpin + 'static) {
+        let kept = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            let mut buffer = vec![0; 16 << 10];
+            while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.extend(buffer.iter().take(count));
+            }
+        });
+    }
+}
+
+/// The program beside the test: `target/debug/deps/suite-…` and `target/debug/callgate`.
+pub(crate) fn program() -> io::Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let beside = test.ancestors().nth(2).map(|folder| folder.join("callgate"));
+    beside.filter(|program| program.is_file()).ok_or_else(|| {
+        let hint = "build it first: cargo build -p callgate";
+        io::Error::other(format!("there is no `callgate` beside {}; {hint}", test.display()))
+    })
+}
+
+fn spawn(folder: &Folder, output: &Output) -> io::Result<Child> {
+    let mut child = Command::new(program()?)
+        .arg("serve")
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    if let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) {
+        output.keep(stdout);
+        output.keep(stderr);
+    }
+    Ok(child)
+}
+
+/// The address it says it serves, in what it printed after `from`.
+async fn address(child: &mut Child, output: &Output, from: usize) -> io::Result<SocketAddr> {
+    let deadline = Instant::now() + WAIT_MAX;
+    loop {
+        let ended = child.try_wait()?;
+        let printed = output.bytes();
+        let printed = String::from_utf8_lossy(printed.get(from..).unwrap_or_default());
+        let said = printed.split_once(SERVING).map(|(_, rest)| rest);
+        if let Some((address, _)) = said.and_then(|rest| rest.split_once(' ')) {
+            return address.parse().map_err(io::Error::other);
+        }
+        if ended.is_some() || Instant::now() >= deadline {
+            return Err(io::Error::other(format!("it does not serve ({ended:?}):\n{printed}")));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
