@@ -90,20 +90,19 @@ impl Gateway {
             record.decision = Decision::deny(Reason::Overloaded, record.decision.bundle);
             return self.refuse(&request, record, None, false);
         };
-        self.metrics.decided(&record);
-        let (call, bundle) = (record.call, record.decision.bundle);
+        let decided = record.clone();
         let effect = named.call.operation.effect;
         let (permit, evidence) = match open(&self.evidence, record, named.call).await {
             Ok(opened) => opened,
             Err(OpenError::NotAllowed | OpenError::Evidence(_)) => {
-                let mut record = self.blank_record(&request, &tool.definition.name, bundle);
-                record.call = call;
-                record.decision = Decision::deny(Reason::EvidenceUnavailable, bundle);
-                return self.refuse(&request, record, None, false);
+                let bundle = decided.decision.bundle;
+                let decision = Decision::deny(Reason::EvidenceUnavailable, bundle);
+                return self.refuse(&request, Decided { decision, ..decided }, None, false);
             }
         };
+        self.metrics.decided(&decided);
         let running = Running {
-            call: call.to_string(),
+            call: decided.call.to_string(),
             effect,
             way: Way {
                 key: request.server.session_key(&request.caller, request.session.as_deref()),
