@@ -72,6 +72,12 @@ filter = "error"
 url = "http://{upstream}/mcp"
 catalog = "atlassian-rovo"
 era = "modern"
+[servers.listing]
+url = "http://{upstream}/98"
+catalog = "mcp-atlassian"
+era = "modern"
+[servers.listing.sites.acme]
+url = "https://acme.atlassian.net"
 [servers.bench.sites.acme]
 cloud_id = "5f2c9a1e-7b34-4d08-9c61-2ad0e8f3b7c4"
 url = "https://acme.atlassian.net"

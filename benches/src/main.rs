@@ -72,9 +72,9 @@ async fn measure(arguments: &[&str]) -> Result<(), Failure> {
             }
         }
         let list =
-            Load { token: Some(gateway::TOKEN), tool: "", path: "/mcp/bench", concurrency: 1 };
+            Load { token: Some(gateway::TOKEN), tool: "", path: "/mcp/listing", concurrency: 1 };
         let measured = list.run(&gateway.child, Some(&gateway.child), RUN).await?;
-        report(&format!("gateway, tools/list, {count} policies"), 1, &measured, None);
+        report(&format!("gateway, list of 98, {count} policies"), 1, &measured, None);
         say(&format!("gateway, resident memory: {} MB", gateway.child.resident_mb()));
     }
     say(&format!("one fsync of 4 kB here: {:.0} us (median)", gateway::fsync_us()?));

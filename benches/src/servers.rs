@@ -15,7 +15,10 @@ use tokio::net::TcpListener;
 
 use crate::{Failure, say};
 
-/// A list of 98 tools, as long as a real one.
+/// The 98 tools of a real server, listed at `/98`.
+const REAL: &str = include_str!("../../crates/callgate-gateway/tests/data/mcp-atlassian-0.23.json");
+
+/// The two tools that are called.
 fn tools() -> String {
     let tool = |name: &str| {
         format!(
@@ -23,23 +26,21 @@ fn tools() -> String {
             "What the tool does, in a few sentences that a model reads. ".repeat(4)
         )
     };
-    let mut all: Vec<String> = ["getJiraIssue", "editJiraIssue"].map(tool).into();
-    all.extend((0..96).map(|index| tool(&format!("unclassifiedTool{index}"))));
-    all.join(",")
+    format!("[{}]", ["getJiraIssue", "editJiraIssue"].map(tool).join(","))
 }
 
 /// Serves until it is killed; prints its address.
 pub(crate) async fn upstream() -> Result<(), Failure> {
-    let list = Bytes::from(tools());
+    let (called, real) = (Bytes::from(tools()), Bytes::from(REAL));
     serve(move |request| {
-        let list = list.clone();
+        let list = if request.uri().path() == "/98" { real.clone() } else { called.clone() };
         async move {
             let listing = request.headers().get("mcp-method").is_some_and(|m| m == "tools/list");
             let body = request.into_body().collect().await.map(|body| body.to_bytes());
             let id = body.ok().and_then(|body| id_of(&body)).unwrap_or_else(|| "null".to_owned());
             let result = if listing {
                 format!(
-                    r#"{{"tools":[{}],"resultType":"complete","ttlMs":0,"cacheScope":"private"}}"#,
+                    r#"{{"tools":{},"resultType":"complete","ttlMs":0,"cacheScope":"private"}}"#,
                     String::from_utf8_lossy(&list)
                 )
             } else {

@@ -70,7 +70,9 @@ fn bench(arguments: &[String]) -> Result<(), String> {
     run(
         "cargo",
         &[&["run", "--release", "--package", "callgate-benches", "--"][..], &rest].concat(),
-    )
+    )?;
+    say("a decision alone, in one process:");
+    run("cargo", &["run", "--release", "--package", "callgate-policy", "--example", "growth"])
 }
 
 fn docs() -> Result<(), String> {
