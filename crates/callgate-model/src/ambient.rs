@@ -37,6 +37,12 @@ impl Timestamp {
         self.0
     }
 
+    /// Whether RFC 3339 has a form for it: its year has four digits.
+    #[must_use]
+    pub const fn is_writable(self) -> bool {
+        -62_167_219_200_000 <= self.0 && self.0 <= 253_402_300_799_999
+    }
+
     /// Milliseconds from `earlier` to this moment; zero if it is not earlier.
     #[must_use]
     pub fn ms_since(self, earlier: Self) -> u64 {
@@ -114,6 +120,11 @@ mod tests {
         let moment = Timestamp::from_unix_ms(1_795_600_000_123);
         assert_eq!(moment.to_string(), "2026-11-25T09:46:40.123Z");
         assert_eq!(Timestamp::parse(&moment.to_string()), Some(moment));
+        for (edge, beyond) in [("0000-01-01T00:00:00.000Z", -1), ("9999-12-31T23:59:59.999Z", 1)] {
+            let last = Timestamp::parse(edge).unwrap();
+            assert!(last.is_writable() && last.to_string() == edge);
+            assert!(!Timestamp::from_unix_ms(last.unix_ms() + beyond).is_writable());
+        }
     }
 
     #[test]

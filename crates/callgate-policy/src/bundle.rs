@@ -7,10 +7,10 @@ use callgate_model::decision::{Gate, PolicyRef};
 use callgate_model::digest::Digest;
 use callgate_model::vocabulary::Vocabulary;
 use cedar_policy::ffi::DetailedError;
-use cedar_policy::{EntityUid, PolicyId, Schema, Validator};
+use cedar_policy::{EntityUid, PolicyId, PolicySet, Schema, Validator};
 
 use crate::annotations::{self, Label};
-use crate::check::{check, parse};
+use crate::check::{Checker, parse};
 use crate::index::Index;
 use crate::known::Known;
 use crate::names::{Closure, Names};
@@ -42,9 +42,10 @@ pub(crate) struct Policy {
     pub(crate) about: PolicyRef,
     pub(crate) gate: Option<Gate>,
     pub(crate) scope: Scope,
-    /// Whether it has a `when` or `unless`.
-    pub(crate) conditional: bool,
-    pub(crate) cedar: cedar_policy::Policy,
+    /// A set of this policy alone, to ask whether its `when` and `unless` let it hold; `None` if it has neither.
+    pub(crate) alone: Option<PolicySet>,
+    /// Kept instead of what Cedar made of it, which is ten times as large and seldom needed.
+    text: String,
 }
 
 impl Bundle {
@@ -146,13 +147,18 @@ impl Policy {
     }
 
     pub(crate) fn is_wall(&self) -> bool {
-        self.tier == Tier::Guardrail && !self.conditional && self.scope.resource.is_any()
+        self.tier == Tier::Guardrail && self.alone.is_none() && self.scope.resource.is_any()
+    }
+
+    /// What Cedar makes of it, made again.
+    pub(crate) fn cedar(&self) -> Option<cedar_policy::Policy> {
+        cedar_policy::Policy::parse(Some(PolicyId::new(&self.about.id)), &self.text).ok()
     }
 }
 
 /// A bundle that is being read.
 struct Draft {
-    validator: Validator,
+    checker: Checker,
     policies: Vec<Policy>,
     texts: Vec<(Tier, String, Digest)>,
     names: Names,
@@ -166,7 +172,7 @@ struct Draft {
 impl Draft {
     fn new(schema: Schema) -> Self {
         Self {
-            validator: Validator::new(schema),
+            checker: Checker::new(schema),
             policies: Vec::new(),
             texts: Vec::new(),
             names: Names::default(),
@@ -193,8 +199,8 @@ impl Draft {
     fn add(&mut self, source: &Source, statement: &Statement<'_>) -> Result<(), Vec<Complaint>> {
         let tier = source.tier;
         let cedar = parse(statement)?;
-        let mut complaints = check(&self.validator, tier, &cedar);
         let scope = Scope::of(&cedar, &mut self.names);
+        let mut complaints = self.checker.check(tier, &cedar, &scope);
         complaints.extend(self.count_unscoped(tier, &scope));
         let label = annotations::read(tier, &cedar);
         if let Ok(label) = &label {
@@ -207,9 +213,13 @@ impl Draft {
         };
         let text = Digest::of(statement.canonical().as_bytes());
         self.texts.push((tier, about.id.clone(), text));
-        let cedar = cedar.new_id(PolicyId::new(&about.id));
-        let conditional = cedar.has_non_scope_constraint();
-        self.policies.push(Policy { tier, about, gate, scope, conditional, cedar });
+        let alone = cedar
+            .has_non_scope_constraint()
+            .then(|| PolicySet::from_policies([cedar.new_id(PolicyId::new(&about.id))]))
+            .transpose()
+            .map_err(|error| vec![Complaint::cedar(DetailedError::from(&error))])?;
+        let text = statement.text.to_owned();
+        self.policies.push(Policy { tier, about, gate, scope, alone, text });
         Ok(())
     }
 
@@ -256,7 +266,7 @@ impl Draft {
         }
         Ok(Bundle {
             schema,
-            validator: self.validator,
+            validator: self.checker.into_validator(),
             digest,
             policies: self.policies,
             index,

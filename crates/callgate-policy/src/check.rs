@@ -1,9 +1,14 @@
 //! Whether one policy may be in a bundle: its size, its types, and what Cedar cannot know to be wrong.
 
+use std::collections::HashSet;
+
 use cedar_policy::ffi::DetailedError;
-use cedar_policy::{ActionConstraint, Effect, EntityUid, PolicySet, ValidationMode, Validator};
+use cedar_policy::{
+    ActionConstraint, Effect, EntityUid, PolicySet, Schema, ValidationMode, Validator,
+};
 
 use crate::names::CORE;
+use crate::scope::{Scope, Shape};
 use crate::source::{Complaint, Statement, Tier};
 
 /// The longest policy, in bytes.
@@ -39,16 +44,47 @@ pub(crate) fn parse(statement: &Statement<'_>) -> Result<cedar_policy::Policy, V
     })
 }
 
-/// Everything that is wrong with a policy of `tier`, but for its annotations.
-pub(crate) fn check(
-    validator: &Validator,
-    tier: Tier,
-    policy: &cedar_policy::Policy,
-) -> Vec<Complaint> {
-    let mut complaints = validate(validator, policy);
-    complaints.extend(wrong_folder(tier, policy));
-    complaints.extend(wrong_risk(policy));
-    complaints
+/// What policies are checked with.
+pub(crate) struct Checker {
+    validator: Validator,
+    /// Shapes of scopes that the validator found nothing wrong with. Of policies that are nothing but a scope most have
+    /// one of a few shapes, and validating takes a millisecond.
+    sound: HashSet<Shape>,
+}
+
+impl Checker {
+    pub(crate) fn new(schema: Schema) -> Self {
+        Self { validator: Validator::new(schema), sound: HashSet::new() }
+    }
+
+    pub(crate) fn into_validator(self) -> Validator {
+        self.validator
+    }
+
+    /// Everything that is wrong with a policy of `tier`, but for its annotations.
+    pub(crate) fn check(
+        &mut self,
+        tier: Tier,
+        policy: &cedar_policy::Policy,
+        scope: &Scope,
+    ) -> Vec<Complaint> {
+        let mut complaints = self.validate(policy, scope);
+        complaints.extend(wrong_folder(tier, policy));
+        complaints.extend(wrong_risk(policy));
+        complaints
+    }
+
+    fn validate(&mut self, policy: &cedar_policy::Policy, scope: &Scope) -> Vec<Complaint> {
+        let shape = if policy.has_non_scope_constraint() { None } else { scope.shape() };
+        if shape.as_ref().is_some_and(|shape| self.sound.contains(shape)) {
+            return Vec::new();
+        }
+        let complaints = validate(&self.validator, policy);
+        if complaints.is_empty() {
+            self.sound.extend(shape);
+        }
+        complaints
+    }
 }
 
 /// Strictly, with every warning: a policy that can never match is a mistake.

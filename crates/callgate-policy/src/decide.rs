@@ -1,7 +1,8 @@
 //! The decision: every link of the chain is asked about every target, and all must agree.
 //!
 //! Cedar knows two answers and skips a policy that errs. The third answer, *approval required*, and the rule that an
-//! error is a denial, are made here.
+//! error is a denial, are made here. Cedar is asked what only Cedar knows, whether a condition is true; that scopes are
+//! compared without it is checked against Cedar alone by [`Bundle::verify_slice`].
 
 use callgate_model::ambient::Timestamp;
 use callgate_model::call::ToolCall;
@@ -42,8 +43,8 @@ pub fn decide(bundle: &Bundle, question: &Question<'_>) -> Decision {
 }
 
 impl Bundle {
-    /// Decides twice: with the policies that the index finds; and with all of them, the request checked against the
-    /// schema. They must agree; if they do not, decisions under this bundle are void. Slow: for tests and sampling.
+    /// Decides twice: with the policies that the index finds; and by Cedar with all of them, the request checked against
+    /// the schema. They must agree; if they do not, decisions under this bundle are void. Slow: for tests and sampling.
     #[must_use]
     pub fn verify_slice(&self, question: &Question<'_>) -> bool {
         let full = combine(self.digest(), &findings(self, question, Shown::All));
@@ -135,12 +136,15 @@ struct Inquiry<'a, 'q> {
     authorizer: Authorizer,
 }
 
-/// What Cedar says, with an error told from a refusal.
-enum Said<'a> {
-    Allow(Vec<&'a Policy>),
-    Deny(Vec<&'a Policy>),
-    Error(Vec<&'a Policy>),
+/// Which policies hold: their scope matches and their condition is true.
+#[derive(Default)]
+struct Holding<'a> {
+    permits: Vec<&'a Policy>,
+    forbids: Vec<&'a Policy>,
 }
+
+/// The policies that could not be evaluated; none if the question itself could not be asked.
+struct Erring<'a>(Vec<&'a Policy>);
 
 impl<'a> Inquiry<'a, '_> {
     fn ask(
@@ -150,37 +154,32 @@ impl<'a> Inquiry<'a, '_> {
         thing: &Thing,
     ) -> Ruling<'a> {
         let policies = self.policies((link, closure), thing);
-        let not_permitted = || Ruling::Deny(refusal(link, target), Vec::new());
-        match self.evaluate(link, thing, &policies) {
-            Said::Error(policies) => Ruling::Deny(Reason::PolicyError, policies),
-            Said::Allow(permits) if link.assured => Ruling::Allow(permits),
-            Said::Allow(_) => not_permitted(),
-            Said::Deny(forbids) if forbids.is_empty() => not_permitted(),
-            Said::Deny(forbids) => {
-                let guardrails = of_tier(&forbids, Tier::Guardrail);
-                if !guardrails.is_empty() {
-                    return Ruling::Deny(Reason::Guardrail, guardrails);
-                }
-                // Nobody is asked to approve what would be denied anyway.
-                let without = difference(&policies, &forbids);
-                match self.evaluate(link, thing, &without) {
-                    Said::Allow(_) if link.assured => Ruling::Gated(forbids),
-                    Said::Allow(_) | Said::Deny(_) => not_permitted(),
-                    Said::Error(policies) => Ruling::Deny(Reason::PolicyError, policies),
-                }
-            }
+        let holding = match self.holding(link, thing, &policies) {
+            Ok(holding) => holding,
+            Err(Erring(policies)) => return Ruling::Deny(Reason::PolicyError, policies),
+        };
+        let guardrails = of_tier(&holding.forbids, Tier::Guardrail);
+        if !guardrails.is_empty() {
+            return Ruling::Deny(Reason::Guardrail, guardrails);
+        }
+        // Nobody is asked to approve what would be denied anyway.
+        if holding.permits.is_empty() || !link.assured {
+            return Ruling::Deny(refusal(link, target), Vec::new());
+        }
+        if holding.forbids.is_empty() {
+            Ruling::Allow(holding.permits)
+        } else {
+            Ruling::Gated(holding.forbids)
         }
     }
 
     /// An earlier actor lends nothing; it can only be forbidden.
     fn object(&self, (link, closure): (&Link, &Closure), thing: &Thing) -> Option<Ruling<'a>> {
         let guardrails = of_tier(&self.policies((link, closure), thing), Tier::Guardrail);
-        match self.evaluate(link, thing, &guardrails) {
-            Said::Deny(forbids) if !forbids.is_empty() => {
-                Some(Ruling::Deny(Reason::ActorForbidden, forbids))
-            }
-            Said::Allow(_) | Said::Deny(_) => None,
-            Said::Error(policies) => Some(Ruling::Deny(Reason::PolicyError, policies)),
+        match self.holding(link, thing, &guardrails) {
+            Ok(holding) if holding.forbids.is_empty() => None,
+            Ok(holding) => Some(Ruling::Deny(Reason::ActorForbidden, holding.forbids)),
+            Err(Erring(policies)) => Some(Ruling::Deny(Reason::PolicyError, policies)),
         }
     }
 
@@ -204,27 +203,99 @@ impl<'a> Inquiry<'a, '_> {
         policies
     }
 
-    fn evaluate(&self, link: &Link, thing: &Thing, policies: &[&'a Policy]) -> Said<'a> {
-        if policies.is_empty() {
-            return Said::Deny(Vec::new());
+    fn holding(
+        &self,
+        link: &Link,
+        thing: &Thing,
+        policies: &[&'a Policy],
+    ) -> Result<Holding<'a>, Erring<'a>> {
+        match self.shown {
+            Shown::Slice => self.holding_of_matching(link, thing, policies),
+            Shown::All => self.holding_by_cedar(link, thing, policies),
         }
-        let Some((request, entities)) = self.request(link, thing) else {
-            return Said::Error(Vec::new());
+    }
+
+    /// The scope of each of these matches. So one without a condition holds, and Cedar is asked about the others, one by
+    /// one: no set has to be made of them.
+    fn holding_of_matching(
+        &self,
+        link: &Link,
+        thing: &Thing,
+        policies: &[&'a Policy],
+    ) -> Result<Holding<'a>, Erring<'a>> {
+        let (mut holding, mut erring) = (Holding::default(), Vec::new());
+        let mut asked = None;
+        for policy in policies {
+            let holds = match &policy.alone {
+                None => true,
+                Some(alone) => {
+                    if asked.is_none() {
+                        asked = Some(self.request(link, thing).ok_or_else(|| Erring(Vec::new()))?);
+                    }
+                    let Some((request, entities)) = &asked else { continue };
+                    let response = self.authorizer.is_authorized(request, alone, entities);
+                    if response.diagnostics().errors().next().is_some() {
+                        erring.push(*policy);
+                        continue;
+                    }
+                    response.diagnostics().reason().next().is_some()
+                }
+            };
+            match policy.tier {
+                Tier::Permit if holds => holding.permits.push(policy),
+                Tier::Guardrail | Tier::Approval if holds => holding.forbids.push(policy),
+                Tier::Permit | Tier::Guardrail | Tier::Approval => {}
+            }
+        }
+        if erring.is_empty() { Ok(holding) } else { Err(Erring(erring)) }
+    }
+
+    /// The same by Cedar alone: all policies in one set, and without those that forbid in a second one.
+    fn holding_by_cedar(
+        &self,
+        link: &Link,
+        thing: &Thing,
+        policies: &[&'a Policy],
+    ) -> Result<Holding<'a>, Erring<'a>> {
+        let (answer, determining) = self.cedar(link, thing, policies)?;
+        let forbids = match answer {
+            Answer::Allow => return Ok(Holding { permits: determining, forbids: Vec::new() }),
+            Answer::Deny => determining,
         };
-        let Ok(set) = PolicySet::from_policies(policies.iter().map(|policy| policy.cedar.clone()))
-        else {
-            return Said::Error(Vec::new());
+        let without: Vec<_> = policies
+            .iter()
+            .copied()
+            .filter(|policy| !forbids.iter().any(|forbid| std::ptr::eq(*forbid, *policy)))
+            .collect();
+        let permits = match self.cedar(link, thing, &without)? {
+            (Answer::Allow, permits) => permits,
+            (Answer::Deny, _) => Vec::new(),
         };
+        Ok(Holding { permits, forbids })
+    }
+
+    /// What Cedar answers with this set, and the policies that determined it.
+    fn cedar(
+        &self,
+        link: &Link,
+        thing: &Thing,
+        policies: &[&'a Policy],
+    ) -> Result<(Answer, Vec<&'a Policy>), Erring<'a>> {
+        let cannot_ask = || Erring(Vec::new());
+        let (request, entities) = self.request(link, thing).ok_or_else(cannot_ask)?;
+        let set = policies.iter().map(|policy| policy.cedar()).collect::<Option<Vec<_>>>();
+        let set = set.and_then(|set| PolicySet::from_policies(set).ok()).ok_or_else(cannot_ask)?;
         let response = self.authorizer.is_authorized(&request, &set, &entities);
         let named = |ids: Vec<&PolicyId>| {
-            policies.iter().filter(|policy| ids.contains(&policy.cedar.id())).copied().collect()
+            let is_named = |policy: &Policy| ids.iter().any(|id| id.as_ref() == policy.about.id);
+            policies.iter().copied().filter(|policy| is_named(policy)).collect()
         };
         let diagnostics = response.diagnostics();
         let errors: Vec<&PolicyId> = diagnostics.errors().map(failed).collect();
-        match response.decision() {
-            Answer::Allow | Answer::Deny if !errors.is_empty() => Said::Error(named(errors)),
-            Answer::Allow => Said::Allow(named(diagnostics.reason().collect())),
-            Answer::Deny => Said::Deny(named(diagnostics.reason().collect())),
+        if errors.is_empty() {
+            Ok((response.decision(), named(diagnostics.reason().collect())))
+        } else {
+            Err(Erring(named(errors)))
         }
     }
 
@@ -236,7 +307,7 @@ impl<'a> Inquiry<'a, '_> {
             link.uid.clone(),
             self.frame.level.uid.clone(),
             thing.uid.clone(),
-            self.frame.context.clone(),
+            self.frame.context(self.question)?.clone(),
             // Validation of the policies and typed construction of the request are what counts; this would cost as
             // much as the decision, so it only takes part when the decision is verified.
             (self.shown == Shown::All).then(|| self.bundle.cedar_schema()),
@@ -265,11 +336,6 @@ fn refusal(link: &Link, target: &Target) -> Reason {
 
 fn of_tier<'a>(policies: &[&'a Policy], tier: Tier) -> Vec<&'a Policy> {
     policies.iter().copied().filter(|policy| policy.tier == tier).collect()
-}
-
-fn difference<'a>(policies: &[&'a Policy], without: &[&'a Policy]) -> Vec<&'a Policy> {
-    let is_without = |policy: &Policy| without.iter().any(|other| std::ptr::eq(*other, policy));
-    policies.iter().copied().filter(|policy| !is_without(policy)).collect()
 }
 
 /// All must allow; one denial denies; a gate is a gate for the whole call.

@@ -97,7 +97,7 @@ fn missed(
     let principal = scope.principal.covers(link.uid.type_name(), &closure);
     let action = scope.action.covers(&frame.action);
     match (principal, action, resource) {
-        (true, true, true) if permit.conditional => Some("condition"),
+        (true, true, true) if permit.alone.is_some() => Some("condition"),
         (false, true, true) => Some("principal"),
         (true, false, true) => Some("action"),
         (true, true, false) => Some("resource"),

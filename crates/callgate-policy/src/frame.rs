@@ -1,6 +1,7 @@
 //! A call as Cedar sees it. A call that does not fit what the policies were validated for has no such form, and is
 //! denied: typed construction is why a policy meets nothing that validation did not foresee.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use callgate_model::ambient::Timestamp;
@@ -18,7 +19,8 @@ use crate::names::{CORE, Closure, uid};
 pub(crate) struct Frame<'a> {
     pub(crate) level: &'a Level,
     pub(crate) action: Closure,
-    pub(crate) context: Context,
+    /// Made when the first condition asks for it.
+    context: OnceCell<Option<Context>>,
 }
 
 /// A target as Cedar sees it.
@@ -29,12 +31,18 @@ pub(crate) struct Thing {
 }
 
 impl<'a> Frame<'a> {
-    /// The frame of `question`, unless its operation or fields are not those of `bundle`.
+    /// The frame of `question`, unless its operation, fields or time are not what `bundle` was validated for.
     pub(crate) fn new(bundle: &'a Bundle, question: &Question<'_>) -> Option<Self> {
         let level = bundle.known.level(&question.call.operation, question.call.risk)?;
         let action = bundle.names.closure(&level.uid, &level.groups);
-        let context = context(question.caller.via().0, question.call, question.now)?;
-        Some(Self { level, action, context })
+        (question.now.is_writable() && has_its_fields(question.call))
+            .then(|| Self { level, action, context: OnceCell::new() })
+    }
+
+    /// What conditions see as `context`.
+    pub(crate) fn context(&self, question: &Question<'_>) -> Option<&Context> {
+        let made = || context(question.caller.via().0, question.call, question.now);
+        self.context.get_or_init(made).as_ref()
     }
 }
 
@@ -93,12 +101,24 @@ fn containers(
 }
 
 /// Every field is always there: a forbid about a field that a call lacks must not err, nor a permit be spared.
+fn has_its_fields(call: &ToolCall) -> bool {
+    let has = |name, kind| call.fields.get(name).is_some_and(|value| is_of(kind, value));
+    call.operation.fields.iter().all(|(name, kind)| has(name, *kind))
+}
+
+const fn is_of(kind: FieldType, value: &FieldValue) -> bool {
+    match value {
+        FieldValue::Text(_) => matches!(kind, FieldType::Text),
+        FieldValue::Flag(_) => matches!(kind, FieldType::Flag),
+        FieldValue::Count(_) => matches!(kind, FieldType::Count),
+        FieldValue::Names(_) => matches!(kind, FieldType::Names),
+    }
+}
+
 fn context(via: &EntityUid, call: &ToolCall, now: Timestamp) -> Option<Context> {
-    let fields = call.operation.fields.iter().map(|(name, kind)| {
-        let value = call.fields.get(name)?;
-        Some((name.clone(), expression(*kind, value)?))
-    });
-    let input = fields.collect::<Option<Vec<_>>>()?;
+    let fields = call.operation.fields.keys();
+    let input = fields.map(|name| Some((name.clone(), expression(call.fields.get(name)?))));
+    let input = input.collect::<Option<Vec<_>>>()?;
     Context::from_pairs([
         ("via".to_owned(), RestrictedExpression::new_entity_uid(via.clone())),
         ("now".to_owned(), RestrictedExpression::new_datetime(now.to_string())),
@@ -109,18 +129,13 @@ fn context(via: &EntityUid, call: &ToolCall, now: Timestamp) -> Option<Context> 
     .ok()
 }
 
-fn expression(kind: FieldType, value: &FieldValue) -> Option<RestrictedExpression> {
-    match (kind, value) {
-        (FieldType::Text, FieldValue::Text(text)) => {
-            Some(RestrictedExpression::new_string(text.clone()))
-        }
-        (FieldType::Flag, FieldValue::Flag(flag)) => Some(RestrictedExpression::new_bool(*flag)),
-        (FieldType::Count, FieldValue::Count(count)) => {
-            Some(RestrictedExpression::new_long(*count))
-        }
-        (FieldType::Names, FieldValue::Names(names)) => Some(RestrictedExpression::new_set(
+fn expression(value: &FieldValue) -> RestrictedExpression {
+    match value {
+        FieldValue::Text(text) => RestrictedExpression::new_string(text.clone()),
+        FieldValue::Flag(flag) => RestrictedExpression::new_bool(*flag),
+        FieldValue::Count(count) => RestrictedExpression::new_long(*count),
+        FieldValue::Names(names) => RestrictedExpression::new_set(
             names.iter().cloned().map(RestrictedExpression::new_string),
-        )),
-        (FieldType::Text | FieldType::Flag | FieldType::Count | FieldType::Names, _) => None,
+        ),
     }
 }

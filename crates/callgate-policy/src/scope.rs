@@ -36,12 +36,22 @@ pub(crate) struct Anchor {
 }
 
 /// What a scope says about the action.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Actions {
     Any,
     Is(Name),
     In(Vec<Name>),
 }
+
+/// All of a scope that Cedar's validator looks at, if the names in it are plain ASCII (for others it has warnings).
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Shape {
+    principal: PartyShape,
+    action: Actions,
+    resource: PartyShape,
+}
+
+type PartyShape = (Option<EntityTypeName>, Option<(EntityTypeName, bool)>);
 
 impl Scope {
     /// The scope of `policy`, its names numbered in `names`.
@@ -78,6 +88,15 @@ impl Scope {
         Self { principal, action, resource }
     }
 
+    /// Its shape.
+    pub(crate) fn shape(&self) -> Option<Shape> {
+        Some(Shape {
+            principal: self.principal.shape()?,
+            action: self.action.clone(),
+            resource: self.resource.shape()?,
+        })
+    }
+
     /// Whether it covers everything: no part of it says anything.
     pub(crate) fn is_open(&self) -> bool {
         self.principal.is_any() && self.resource.is_any() && matches!(self.action, Actions::Any)
@@ -85,6 +104,15 @@ impl Scope {
 }
 
 impl Party {
+    fn shape(&self) -> Option<PartyShape> {
+        let anchor = match &self.anchor {
+            Some(anchor) if !anchor.uid.id().unescaped().is_ascii() => return None,
+            Some(anchor) => Some((anchor.uid.type_name().clone(), anchor.exact)),
+            None => None,
+        };
+        Some((self.kind.clone(), anchor))
+    }
+
     /// Whether it says nothing.
     pub(crate) fn is_any(&self) -> bool {
         self.kind.is_none() && self.anchor.is_none()

@@ -229,6 +229,20 @@ fn i13_what_would_exhaust_the_stack_or_slip_past_validation_is_refused_before_ce
 }
 
 #[test]
+fn a_scope_like_one_that_was_found_good_is_still_checked_for_what_its_names_hide() {
+    let permit = |name: &str| format!("permit(principal in Group::\"{name}\", action, resource);");
+    let good = permit("platform");
+    bundle(&[(Permit, "a", &good), (Permit, "b", &permit("data"))]);
+    for (name, what) in [("p\u{430}yments", "mixed scripts"), ("\\u{202e}x", "BIDI")] {
+        let problems = try_bundle(&[(Permit, "a", &good), (Permit, "b", &permit(name))]);
+        let problems = problems.expect_err("it must not load");
+        assert!(problems[0].message.contains(what), "{}", problems[0]);
+    }
+    let unknown = good.replace("Group", "Gruop");
+    assert!(try_bundle(&[(Permit, "a", &good), (Permit, "b", &unknown)]).is_err());
+}
+
+#[test]
 fn the_digest_is_of_the_policies_not_of_the_files() {
     let one =
         "// one\n@id(\"one\") @reason(\"r\") @owner(\"o\")\npermit(principal, action, resource);\n";
