@@ -74,7 +74,7 @@ fn durability(effect: Effect) -> Durability {
 /// [`OpenError`]; nothing may be sent then.
 pub async fn open(
     log: &Arc<EvidenceLog>,
-    decided: Decided,
+    decided: Arc<Decided>,
     call: ToolCall,
 ) -> Result<(Permit, OpenEvidence), OpenError> {
     if !decided.is_intent() || decided.arguments_digest != Some(call.arguments_digest) {
@@ -82,7 +82,7 @@ pub async fn open(
     }
     let id = decided.call;
     let durability = durability(call.operation.effect);
-    log.record(Event::Decided(Box::new(decided)), durability).await?;
+    log.record(Event::Decided(decided), durability).await?;
     let evidence = OpenEvidence {
         log: Arc::clone(log),
         id,

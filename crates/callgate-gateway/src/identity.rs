@@ -9,7 +9,7 @@ use callgate_model::caller::{
     Identity, Workflow,
 };
 use callgate_model::digest::Digest;
-use callgate_model::json::Json;
+use callgate_model::evidence::CallerRecord;
 use callgate_model::reason::Reason;
 use callgate_policy::PreparedCaller;
 use serde::Deserialize;
@@ -20,7 +20,7 @@ pub struct Identified {
     /// The chain, ready for the policy.
     pub caller: PreparedCaller,
     /// The chain, ready for the record.
-    pub record: Arc<Json>,
+    pub record: Arc<CallerRecord>,
     /// Tells callers apart: sessions and upstream sessions are bound to it.
     pub key: Digest,
 }
@@ -38,7 +38,7 @@ impl Identities {
         let by_token = chains
             .into_iter()
             .map(|caller| {
-                let record = Arc::new(caller.to_json());
+                let record = Arc::new(CallerRecord::new(&caller));
                 let key = caller.credential.digest;
                 (key, Arc::new(Identified { caller: PreparedCaller::new(caller), record, key }))
             })

@@ -169,14 +169,16 @@ impl Gateway {
             record.decision = Decision::deny(reason, bundle.digest());
             return Err(refused(true));
         };
-        let hidden = !self.settings.reveal_denied_tools && !self.visible(request, tool, bundle);
-        if request.is_modern() && !hidden {
-            inbound::check_param_headers(headers, &tool.definition.input_schema, &params.arguments)
-                .map_err(Stop::Wire)?;
+        // Only a refusal needs to know: what is allowed is visible.
+        let hidden = || !self.settings.reveal_denied_tools && !self.visible(request, tool, bundle);
+        if request.is_modern() {
+            let schema = &tool.definition.input_schema;
+            inbound::check_param_headers(headers, schema, &params.arguments)
+                .map_err(|wrong| if hidden() { refused(true) } else { Stop::Wire(wrong) })?;
         }
         let named = name(&request.server, &set, tool, params.arguments).map_err(|unnameable| {
             record.decision = Decision::deny(unnameable.reason, bundle.digest());
-            Stop::Refused { detail: unnameable.detail, hidden }
+            Stop::Refused { detail: unnameable.detail, hidden: hidden() }
         })?;
         record.understood = Some(understood(&named));
         record.decision = decide(
@@ -190,7 +192,7 @@ impl Gateway {
             },
         );
         if !record.decision.is_allow() {
-            return Err(refused(hidden));
+            return Err(refused(hidden()));
         }
         Ok((named, Arc::clone(tool)))
     }
@@ -234,7 +236,7 @@ impl Gateway {
     /// Records a refusal. If even that cannot be recorded, it stays a refusal.
     pub(crate) fn record_refusal(&self, record: Decided) {
         self.metrics.decided(&record);
-        if let Err(error) = enqueue(&self.evidence, Event::Decided(Box::new(record))) {
+        if let Err(error) = enqueue(&self.evidence, Event::Decided(Arc::new(record))) {
             tracing::error!(%error, "a refusal could not be recorded");
         }
     }

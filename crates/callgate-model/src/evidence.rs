@@ -4,22 +4,24 @@
 //! canonical JSON (RFC 8785). A restart is a new writer whose first record names the head of the last one.
 
 mod fields;
+mod write;
 
 use std::sync::Arc;
 
 use thiserror::Error;
 
 pub use fields::FIELDS;
+pub use write::{CallerRecord, target_to_json};
 
 use crate::ambient::{Id, Timestamp};
 use crate::decision::{Decision, Verdict};
 use crate::digest::Digest;
-use crate::json::{Json, JsonLimits, Object, read};
+use crate::json::{CanonicalObject, Json, JsonLimits, read};
 use crate::target::Target;
 use crate::vocabulary::{Effect, Reversibility, Risk};
 
 /// The format of records written by this version.
-pub const FORMAT: i64 = 1;
+pub const FORMAT: u64 = 1;
 
 /// What happened to a call that had an intent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,8 +80,8 @@ pub struct Understood {
 pub struct Decided {
     /// The call.
     pub call: Id,
-    /// The chain ([`crate::caller::Caller::to_json`]); `None` if no credential was accepted.
-    pub caller: Option<Arc<Json>>,
+    /// The chain; `None` if no credential was accepted.
+    pub caller: Option<Arc<CallerRecord>>,
     /// What the client says of itself (`clientInfo`): asserted, for the record only.
     pub client_says: Option<String>,
     /// The MCP method.
@@ -136,7 +138,7 @@ pub enum Event {
         after: Option<(Id, Digest)>,
     },
     /// A call was decided: an intent or a refusal.
-    Decided(Box<Decided>),
+    Decided(Arc<Decided>),
     /// A call was concluded.
     Concluded(Concluded),
 }
@@ -152,101 +154,6 @@ impl Event {
             Self::Concluded(_) => "outcome",
         }
     }
-
-    fn body(&self) -> Json {
-        match self {
-            Self::Opened { version, after } => Object::default()
-                .with("version", version.as_str())
-                .with(
-                    "after",
-                    after.map(|(writer, head)| {
-                        Object::default()
-                            .with("writer", writer.to_string())
-                            .with("head", head.to_string())
-                    }),
-                )
-                .into(),
-            Self::Decided(decided) => decided.to_json(),
-            Self::Concluded(concluded) => concluded.to_json(),
-        }
-    }
-}
-
-impl Decided {
-    fn to_json(&self) -> Json {
-        Object::default()
-            .with("call", self.call.to_string())
-            .with("caller", self.caller.as_deref().cloned())
-            .with("client_says", self.client_says.clone())
-            .with("method", self.method.as_str())
-            .with("server", self.server.as_str())
-            .with("tool", self.tool.as_str())
-            .with("understood", self.understood.as_ref().map(Understood::to_json))
-            .with("arguments_digest", self.arguments_digest.map(|digest| digest.to_string()))
-            .with("arguments", self.arguments.clone())
-            .with("decision", self.decision.to_json())
-            .with("decided_in_us", integer(self.decided_in_us))
-            .with("trace", self.trace.clone())
-            .into()
-    }
-}
-
-impl Understood {
-    fn to_json(&self) -> Json {
-        Object::default()
-            .with("operation", self.operation.as_str())
-            .with("effect", self.effect.as_str())
-            .with("risk", self.risk.as_str())
-            .with("reversibility", self.reversibility.as_str())
-            .with("definition", self.definition.to_string())
-            .with("targets", self.targets.iter().map(target_to_json).collect::<Vec<_>>())
-            .into()
-    }
-}
-
-impl Concluded {
-    fn to_json(&self) -> Json {
-        let result = self.result.map(|(digest, bytes)| {
-            Object::default().with("digest", digest.to_string()).with("bytes", integer(bytes))
-        });
-        Object::default()
-            .with("call", self.call.to_string())
-            .with("outcome", self.outcome.as_str())
-            .with("upstream_us", self.upstream_us.map(integer))
-            .with("result", result)
-            .with("detail", self.detail.clone())
-            .into()
-    }
-}
-
-/// A target as it is recorded.
-#[must_use]
-pub fn target_to_json(target: &Target) -> Json {
-    match target {
-        Target::Located(located) => Object::default()
-            .with("kind", located.resource.kind.as_str())
-            .with("id", located.resource.id.as_str())
-            .with(
-                "in",
-                located
-                    .containers
-                    .iter()
-                    .map(|c| format!("{}::{}", c.kind, c.id))
-                    .collect::<Vec<_>>(),
-            )
-            .into(),
-        Target::Unresolved(unresolved) => Object::default()
-            .with("kind", unresolved.kind.as_str())
-            .with("unresolved", unresolved.obstacle.as_str())
-            .with("spelled", unresolved.spelled.as_str())
-            .with("site", unresolved.site.as_str())
-            .into(),
-    }
-}
-
-fn integer(value: u64) -> i64 {
-    // Numbers in records must be exact as doubles.
-    i64::try_from(value.min((1 << 53) - 1)).unwrap_or_default()
 }
 
 /// A record ready to be stored.
@@ -281,23 +188,19 @@ impl Chain {
         self.writer
     }
 
-    /// Makes the next record of the chain.
-    pub fn seal(&mut self, at: Timestamp, event: &Event) -> Sealed {
-        let record: Json = Object::default()
-            .with("format", FORMAT)
-            .with("writer", self.writer.to_string())
-            .with("sequence", integer(self.next))
-            .with("previous", self.head.to_string())
-            .with("at", at.to_string())
-            .with("kind", event.kind())
-            .with("event", event.body())
-            .into();
-        let text = record.canonical();
-        let sealed = Sealed {
-            sequence: self.next,
-            hash: Digest::of(&text),
-            text: String::from_utf8(text).unwrap_or_default(),
-        };
+    /// Makes the next record of the chain, of an event and what [`Event::canonical`] says of it.
+    pub fn seal(&mut self, at: Timestamp, kind: &'static str, event: &str) -> Sealed {
+        let mut text = String::with_capacity(event.len() + 320);
+        CanonicalObject::new(&mut text)
+            .plain("at", at)
+            .member("event", |out| out.push_str(event))
+            .integer("format", FORMAT)
+            .text("kind", kind)
+            .plain("previous", self.head)
+            .integer("sequence", self.next)
+            .plain("writer", self.writer)
+            .end();
+        let sealed = Sealed { sequence: self.next, hash: Digest::of(text.as_bytes()), text };
         self.next += 1;
         self.head = sealed.hash;
         sealed

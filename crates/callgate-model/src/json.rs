@@ -4,13 +4,16 @@
 //! the digest and the record. It is made by [`read`], the only JSON parser on the way of a call, or from
 //! values of our own. It must not know MCP.
 
+mod canonical;
 mod read;
 
+pub use canonical::CanonicalObject;
 pub use read::{JsonLimits, ReadError, read};
 
 use std::fmt;
 
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+use smol_str::SmolStr;
 
 /// A JSON value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,9 +37,9 @@ pub enum Json {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Number(Box<str>);
 
-/// An object: members in the order written, names unique.
+/// An object: members in the order written, names unique. Names are mostly short, and kept where they stand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Object(Vec<(String, Json)>);
+pub struct Object(Vec<(SmolStr, Json)>);
 
 impl Json {
     /// The string, if this is one.
@@ -153,7 +156,7 @@ impl Object {
     pub fn set(&mut self, name: &str, value: impl Into<Json>) {
         match self.0.iter_mut().find(|(key, _)| key == name) {
             Some((_, slot)) => *slot = value.into(),
-            None => self.0.push((name.to_owned(), value.into())),
+            None => self.0.push((name.into(), value.into())),
         }
     }
 
@@ -205,7 +208,7 @@ impl Object {
     }
 
     fn write_canonical(&self, out: &mut String) {
-        let mut members: Vec<&(String, Json)> = self.0.iter().collect();
+        let mut members: Vec<&(SmolStr, Json)> = self.0.iter().collect();
         members.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
         write_list(members.iter().copied(), ['{', '}'], out, |(name, value), out| {
             write_string(name, out);
@@ -353,9 +356,9 @@ impl From<serde_json::Value> for Json {
             serde_json::Value::Array(elements) => {
                 Self::Array(elements.into_iter().map(Into::into).collect())
             }
-            serde_json::Value::Object(members) => {
-                Self::Object(Object(members.into_iter().map(|(k, v)| (k, v.into())).collect()))
-            }
+            serde_json::Value::Object(members) => Self::Object(Object(
+                members.into_iter().map(|(k, v)| (k.into(), v.into())).collect(),
+            )),
         }
     }
 }

@@ -35,8 +35,11 @@ impl<'a> Frame<'a> {
     pub(crate) fn new(bundle: &'a Bundle, question: &Question<'_>) -> Option<Self> {
         let level = bundle.known.level(&question.call.operation, question.call.risk)?;
         let action = bundle.names.closure(&level.uid, &level.groups);
-        (question.now.is_writable() && has_its_fields(question.call))
-            .then(|| Self { level, action, context: OnceCell::new() })
+        (question.now.is_writable() && has_its_fields(question.call)).then(|| Self {
+            level,
+            action,
+            context: OnceCell::new(),
+        })
     }
 
     /// What conditions see as `context`.

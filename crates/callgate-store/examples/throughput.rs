@@ -51,7 +51,7 @@ async fn measure(
     let mut events: Vec<Vec<Event>> = (0..concurrent).map(|_| Vec::new()).collect();
     for _round in 0..records / concurrent {
         for task in &mut events {
-            task.push(Event::Decided(Box::new(intent(ambient.id(), "alice", "release-bot"))));
+            task.push(Event::Decided(Arc::new(intent(ambient.id(), "alice", "release-bot"))));
         }
     }
 

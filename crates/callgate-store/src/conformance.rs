@@ -28,12 +28,14 @@ pub(crate) async fn verified(store: &dyn EvidenceStore, writer: Id) -> Digest {
 }
 
 fn edit(ambient: &Ticking, human: &str) -> Event {
-    Event::Decided(Box::new(intent(ambient.id(), human, "release-bot")))
+    Event::Decided(Arc::new(intent(ambient.id(), human, "release-bot")))
 }
 
 fn rows(chain: &mut Chain, events: &[Event]) -> Vec<Row> {
     let at = |seconds| Timestamp::from_unix_ms(1_000 * seconds);
-    (1_i64..).zip(events).map(|(seconds, event)| Row::seal(chain, at(seconds), event)).collect()
+    let mut seal =
+        |seconds, event: &Event| Row::seal(chain, at(seconds), event, &event.canonical());
+    (1_i64..).zip(events).map(|(seconds, event)| seal(seconds, event)).collect()
 }
 
 async fn an_empty_store_has_nothing(store: &dyn EvidenceStore) {
@@ -94,9 +96,9 @@ async fn filters_find_what_they_name(store: &dyn EvidenceStore) {
     refusal.understood = None;
     refusal.decision = Decision::deny(Reason::ToolUnknown, Digest::default());
     let events = [
-        Event::Decided(Box::new(intent(first, "alice", "release-bot"))),
+        Event::Decided(Arc::new(intent(first, "alice", "release-bot"))),
         outcome(first),
-        Event::Decided(Box::new(refusal)),
+        Event::Decided(Arc::new(refusal)),
     ];
     store.append(&rows(&mut Chain::new(ambient.id()), &events)).await.unwrap();
 
@@ -140,7 +142,7 @@ async fn writers_and_orphans_are_told(store: &dyn EvidenceStore) {
     let late = Chain::new(ambient.id());
     let mut early = Chain::new(ambient.id());
     let mut late = late;
-    let decided = |call| Event::Decided(Box::new(intent(call, "alice", "release-bot")));
+    let decided = |call| Event::Decided(Arc::new(intent(call, "alice", "release-bot")));
     store.append(&rows(&mut early, &[decided(open), decided(concluded)])).await.unwrap();
     let last = rows(&mut late, &[outcome(concluded)]);
     store.append(&last).await.unwrap();
@@ -165,7 +167,7 @@ async fn i11_concurrent_records_make_one_chain(store: Arc<dyn EvidenceStore>) {
             let kind = if index % 4 == 0 { Durability::Queued } else { Durability::Durable };
             tokio::spawn(async move {
                 let call = ambient.id();
-                let decided = Event::Decided(Box::new(intent(call, "alice", "release-bot")));
+                let decided = Event::Decided(Arc::new(intent(call, "alice", "release-bot")));
                 log.record(decided, kind).await.unwrap();
                 log.record(outcome(call), kind).await.unwrap();
             })

@@ -8,7 +8,6 @@ use std::fmt::Debug;
 use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::digest::Digest;
 use callgate_model::evidence::{Chain, Decided, Event};
-use callgate_model::json::Json;
 use futures_util::future::BoxFuture;
 use thiserror::Error;
 
@@ -80,10 +79,10 @@ pub struct Row {
 }
 
 impl Row {
-    /// Seals `event` as the next record of `chain`.
+    /// Seals `event`, which [`Event::canonical`] is, as the next record of `chain`.
     #[must_use]
-    pub fn seal(chain: &mut Chain, at: Timestamp, event: &Event) -> Self {
-        let sealed = chain.seal(at, event);
+    pub fn seal(chain: &mut Chain, at: Timestamp, event: &Event, canonical: &str) -> Self {
+        let sealed = chain.seal(at, event.kind(), canonical);
         let mut row = Self {
             writer: chain.writer(),
             sequence: sealed.sequence,
@@ -112,17 +111,15 @@ impl Row {
     }
 
     fn describe(&mut self, decided: &Decided) {
-        let link = |name| {
-            let link = decided.caller.as_deref()?.get(name)?;
-            link.get("id").and_then(Json::as_str).map(str::to_owned)
-        };
         self.call = Some(decided.call);
         self.server = Some(decided.server.clone());
         self.tool = Some(decided.tool.clone());
         self.operation = decided.understood.as_ref().map(|is| is.operation.clone());
         self.verdict = Some(decided.decision.verdict.as_str().to_owned());
-        self.accountable = link("accountable");
-        self.agent = link("agent");
+        if let Some(caller) = decided.caller.as_deref() {
+            self.accountable = Some(caller.accountable.clone());
+            self.agent.clone_from(&caller.agent);
+        }
     }
 }
 

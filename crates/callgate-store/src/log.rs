@@ -139,7 +139,7 @@ impl EvidenceLog {
             indeterminate.iter().map(|call| concluded(*call, Outcome::Indeterminate, STOPPED));
         let rows: Vec<Row> = std::iter::once(opened)
             .chain(settled)
-            .map(|event| Row::seal(&mut chain, ambient.now(), &event))
+            .map(|event| Row::seal(&mut chain, ambient.now(), &event, &event.canonical()))
             .collect();
         store.append(&rows).await?;
 
@@ -172,10 +172,10 @@ impl EvidenceLog {
             Durability::Queued if is_intent(&event) && !self.is_healthy() => {
                 Err(EvidenceError::Failing)
             }
-            Durability::Queued => self.enqueue(Entry { at, event, waiter: Waiter::Nobody }),
+            Durability::Queued => self.enqueue(Entry::new(at, event, Waiter::Nobody)),
             Durability::Durable => {
                 let (waiter, answer) = oneshot::channel();
-                self.enqueue(Entry { at, event, waiter: Waiter::Waiting(waiter) })?;
+                self.enqueue(Entry::new(at, event, Waiter::Waiting(waiter)))?;
                 self.shared.urgent.notify_one();
                 self.wait(answer).await
             }

@@ -90,14 +90,16 @@ impl Gateway {
             record.decision = Decision::deny(Reason::Overloaded, record.decision.bundle);
             return self.refuse(&request, record, None, false);
         };
-        let decided = record.clone();
+        let decided = Arc::new(record);
         let effect = named.call.operation.effect;
-        let (permit, evidence) = match open(&self.evidence, record, named.call).await {
+        let (permit, evidence) = match open(&self.evidence, Arc::clone(&decided), named.call).await
+        {
             Ok(opened) => opened,
             Err(OpenError::NotAllowed | OpenError::Evidence(_)) => {
                 let bundle = decided.decision.bundle;
                 let decision = Decision::deny(Reason::EvidenceUnavailable, bundle);
-                return self.refuse(&request, Decided { decision, ..decided }, None, false);
+                let record = Decided { decision, ..Arc::unwrap_or_clone(decided) };
+                return self.refuse(&request, record, None, false);
             }
         };
         self.metrics.decided(&decided);

@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::caller::*;
 use crate::decision::{Gate, PolicyRef};
+use crate::json::Object;
 use crate::reason::Reason;
 use crate::target::{Obstacle, Resource, Unresolved};
 
@@ -21,7 +22,7 @@ fn chain_of(count: u64) -> Vec<String> {
                     detail: None,
                 })
             };
-            chain.seal(Timestamp::from_unix_ms(1000), &event).text
+            chain.seal(Timestamp::from_unix_ms(1000), event.kind(), &event.canonical()).text
         })
         .collect()
 }
@@ -75,7 +76,7 @@ fn a_refusal_is_not_an_intent() {
         decided_in_us: 1,
         trace: None,
     };
-    assert_eq!(Event::Decided(Box::new(decided)).kind(), "refusal");
+    assert_eq!(Event::Decided(Arc::new(decided)).kind(), "refusal");
 }
 
 fn full_caller() -> Caller {
@@ -124,7 +125,7 @@ fn full_events() -> Vec<Event> {
     let call = Id::new(Timestamp::default(), [0; 16]);
     let decided = Decided {
         call,
-        caller: Some(Arc::new(full_caller().to_json())),
+        caller: Some(Arc::new(CallerRecord::new(&full_caller()))),
         client_says: Some("cli/1".into()),
         method: "tools/call".into(),
         server: "s".into(),
@@ -160,9 +161,18 @@ fn full_events() -> Vec<Event> {
     };
     vec![
         Event::Opened { version: "0.1.0".into(), after: Some((call, Digest::default())) },
-        Event::Decided(Box::new(decided)),
+        Event::Decided(Arc::new(decided)),
         Event::Concluded(concluded),
     ]
+}
+
+#[test]
+fn i11_records_are_written_in_canonical_form() {
+    let mut chain = Chain::new(Id::new(Timestamp::default(), [0; 16]));
+    let texts = full_events()
+        .into_iter()
+        .map(|event| chain.seal(Timestamp::default(), event.kind(), &event.canonical()).text);
+    assert!(verify(&texts.collect::<Vec<_>>()).is_ok());
 }
 
 fn paths(value: &Json, at: &str, found: &mut BTreeSet<String>) {
@@ -195,7 +205,7 @@ fn every_field_is_explained_and_every_explanation_has_a_field() {
     let mut chain = Chain::new(Id::new(Timestamp::default(), [0; 16]));
     let mut found = BTreeSet::new();
     for event in full_events() {
-        let text = chain.seal(Timestamp::default(), &event).text;
+        let text = chain.seal(Timestamp::default(), event.kind(), &event.canonical()).text;
         let record = read(text.as_bytes(), &JsonLimits::default()).unwrap();
         paths(&record, "", &mut found);
     }

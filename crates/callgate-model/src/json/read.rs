@@ -1,6 +1,9 @@
 //! The strict reader. Where readers of JSON are known to disagree, it refuses (RFC 8259 leaves duplicate names,
 //! number ranges and lone surrogates open; each has been a bypass of some gateway).
 
+use std::borrow::Cow;
+
+use smol_str::SmolStr;
 use thiserror::Error;
 
 use super::{Json, Number, Object};
@@ -127,7 +130,7 @@ impl<'a> Reader<'a> {
         match self.peek() {
             Some(b'{') => self.object(self.deeper(depth)?).map(Json::Object),
             Some(b'[') => self.array(self.deeper(depth)?).map(Json::Array),
-            Some(b'"') => self.string().map(Json::String),
+            Some(b'"') => self.string().map(|text| Json::String(text.into_owned())),
             Some(b'-' | b'0'..=b'9') => self.number().map(Json::Number),
             Some(b't') => self.word("true", Json::Bool(true)),
             Some(b'f') => self.word("false", Json::Bool(false)),
@@ -145,7 +148,7 @@ impl<'a> Reader<'a> {
 
     fn object(&mut self, depth: usize) -> Result<Object, ReadError> {
         self.at += 1;
-        let mut members: Vec<(String, Json)> = Vec::new();
+        let mut members: Vec<(SmolStr, Json)> = Vec::new();
         self.blanks();
         if self.eat(b'}') {
             return Ok(Object(members));
@@ -155,7 +158,7 @@ impl<'a> Reader<'a> {
             if self.peek() != Some(b'"') {
                 return Err(self.expected("a member name"));
             }
-            let name = self.string()?;
+            let name = SmolStr::new(self.string()?);
             self.blanks();
             if !self.eat(b':') {
                 return Err(self.expected("`:`"));
@@ -192,26 +195,28 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn string(&mut self) -> Result<String, ReadError> {
+    /// Most strings have no escapes and are a part of the document.
+    fn string(&mut self) -> Result<Cow<'a, str>, ReadError> {
         self.at += 1;
-        let mut out = String::new();
+        let mut read = Cow::Borrowed("");
         loop {
             let plain = self.rest().bytes().position(|b| b == b'"' || b == b'\\' || b < 0x20);
             let Some(plain) = plain else {
                 self.at = self.text.len();
                 return Err(self.expected("the end of the string"));
             };
-            out.push_str(self.slice(self.at, self.at + plain));
+            // To nothing, this adds without copying.
+            read += self.slice(self.at, self.at + plain);
             self.at += plain;
-            if out.len() > self.limits.string_bytes_max {
+            if read.len() > self.limits.string_bytes_max {
                 return Err(ReadError::StringTooLong { max: self.limits.string_bytes_max });
             }
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(out);
+                    return Ok(read);
                 }
-                Some(b'\\') => out.push(self.escape()?),
+                Some(b'\\') => read.to_mut().push(self.escape()?),
                 _ => return Err(self.expected("no control character in a string")),
             }
         }
@@ -345,7 +350,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Few members are compared pairwise, many are sorted: never quadratic, and no hashing to flood.
-fn refuse_duplicates(members: &[(String, Json)]) -> Result<(), ReadError> {
+fn refuse_duplicates(members: &[(SmolStr, Json)]) -> Result<(), ReadError> {
     let twin = if members.len() <= 8 {
         members.iter().enumerate().find_map(|(index, (name, _))| {
             members.iter().take(index).any(|(earlier, _)| earlier == name).then_some(name.as_str())

@@ -20,6 +20,8 @@ pub(super) enum Item {
 pub(super) struct Entry {
     pub(super) at: Timestamp,
     pub(super) event: Event,
+    /// The event's text. Written by whoever records it, not by the one task that writes for all.
+    pub(super) canonical: String,
     pub(super) waiter: Waiter,
 }
 
@@ -34,6 +36,10 @@ pub(super) enum Waiter {
 pub(super) type Answer = Result<Receipt, EvidenceError>;
 
 impl Entry {
+    pub(super) fn new(at: Timestamp, event: Event, waiter: Waiter) -> Self {
+        Self { at, canonical: event.canonical(), event, waiter }
+    }
+
     pub(super) const fn is_awaited(&self) -> bool {
         matches!(self.waiter, Waiter::Waiting(_))
     }
@@ -75,8 +81,7 @@ impl Entry {
 
 /// The outcome of a call whose intent was stored for nobody.
 pub(super) fn not_dispatched(call: Id, at: Timestamp) -> Entry {
-    let event = concluded(call, Outcome::NotDispatched, ABANDONED);
-    Entry { at, event, waiter: Waiter::Nobody }
+    Entry::new(at, concluded(call, Outcome::NotDispatched, ABANDONED), Waiter::Nobody)
 }
 
 /// The conclusion of a call without an answer from its server.

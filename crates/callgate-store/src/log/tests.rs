@@ -79,7 +79,7 @@ impl Bench {
 }
 
 fn decided(call: Id) -> Event {
-    Event::Decided(Box::new(intent(call, "alice", "release-bot")))
+    Event::Decided(Arc::new(intent(call, "alice", "release-bot")))
 }
 
 #[tokio::test]

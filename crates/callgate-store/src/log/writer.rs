@@ -114,8 +114,9 @@ impl Writer {
         self.settle().await?;
         let mut chain = self.chain.clone();
         let batch = self.backlog.iter().take(self.limits.batch_max);
-        let rows: Vec<Row> =
-            batch.map(|entry| Row::seal(&mut chain, entry.at, &entry.event)).collect();
+        let rows: Vec<Row> = batch
+            .map(|entry| Row::seal(&mut chain, entry.at, &entry.event, &entry.canonical))
+            .collect();
         self.doubt = rows.last().map(|last| Doubt {
             count: rows.len(),
             head: (last.sequence, last.hash),

@@ -12,7 +12,7 @@ use crate::{Durability, EvidenceError, EvidenceLimits, EvidenceLog};
 
 fn opened(chain: &mut Chain) -> Vec<Row> {
     let event = Event::Opened { version: "0".to_owned(), after: None };
-    vec![Row::seal(chain, Timestamp::default(), &event)]
+    vec![Row::seal(chain, Timestamp::default(), &event, &event.canonical())]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -159,7 +159,7 @@ async fn e01_a_full_disk_is_an_error_until_there_is_room() {
     .unwrap();
     let write = async || {
         let call = ambient.id();
-        let event = Event::Decided(Box::new(intent(call, "alice", "release-bot")));
+        let event = Event::Decided(Arc::new(intent(call, "alice", "release-bot")));
         log.record(event, Durability::Durable).await.map(|()| call)
     };
 
@@ -206,7 +206,7 @@ async fn e03_a_file_locked_by_a_stranger_is_an_error_in_time() {
     .unwrap();
     let write = async || {
         let call = ambient.id();
-        let event = Event::Decided(Box::new(intent(call, "alice", "release-bot")));
+        let event = Event::Decided(Arc::new(intent(call, "alice", "release-bot")));
         log.record(event, Durability::Durable).await.map(|()| call)
     };
 

@@ -4,10 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use callgate_model::ambient::{Ambient, Id, Timestamp};
+use callgate_model::caller::{
+    Accountable, AccountableKind, Agent, Assurance, Caller, Client, Credential, CredentialKind,
+    Identity,
+};
 use callgate_model::decision::{Decision, PolicyRef, Verdict};
 use callgate_model::digest::Digest;
-use callgate_model::evidence::{Concluded, Decided, Event, Outcome, Understood};
-use callgate_model::json::{Json, Object};
+use callgate_model::evidence::{CallerRecord, Concluded, Decided, Event, Outcome, Understood};
+use callgate_model::json::Object;
 use callgate_model::reason::Reason;
 use callgate_model::vocabulary::{Effect, Reversibility, Risk};
 
@@ -44,19 +48,34 @@ impl Ambient for Ticking {
 /// The intent of `human` to edit an issue through `agent`, about as large as such records are.
 #[must_use]
 pub fn intent(call: Id, human: &str, agent: &str) -> Decided {
-    let link = |id: &str| Object::default().with("id", id).with("assurance", "verified");
-    let caller = Object::default()
-        .with("accountable", link(human).with("kind", "human"))
-        .with("agent", link(agent).with("class", "release"))
-        .with("actors", Vec::<Json>::new())
-        .with("client", Object::default().with("name", "ide").with("assurance", "configured"));
+    let identity = |subject: &str| Identity { issuer: None, subject: subject.to_owned() };
+    let assurance = Assurance::Verified;
+    let class = Some("release".to_owned());
+    let caller = Caller {
+        accountable: Accountable {
+            kind: AccountableKind::Human,
+            identity: identity(human),
+            groups: Vec::new(),
+            assurance,
+        },
+        agent: Some(Agent { identity: identity(agent), class, assurance }),
+        actors: Vec::new(),
+        client: Client { name: "ide".to_owned(), assurance: Assurance::Configured },
+        credential: Credential {
+            kind: CredentialKind::StaticToken,
+            digest: Digest::of(b"token"),
+            issued: None,
+            expires: None,
+        },
+        workflow: None,
+    };
     let arguments = Object::default()
         .with("issueIdOrKey", "ENG-42")
         .with("summary", "Roll the release back to the version of last week")
         .with("description", "The new version answers too slowly under load. ".repeat(4));
     Decided {
         call,
-        caller: Some(Arc::new(caller.into())),
+        caller: Some(Arc::new(CallerRecord::new(&caller))),
         client_says: Some("ide 1.2.3".to_owned()),
         method: "tools/call".to_owned(),
         server: "atlassian".to_owned(),
