@@ -62,6 +62,7 @@ async fn measure(arguments: &[&str]) -> Result<(), Failure> {
     }
     for count in policies {
         let gateway = gateway::start(&upstream, count).await?;
+        say(&format!("gateway, resident memory before: {} MB", gateway.child.resident_mb()));
         for (kind, tool) in [("reads", "getJiraIssue"), ("writes", "editJiraIssue")] {
             for (concurrency, floor) in CONCURRENCY.into_iter().zip(&floor) {
                 let token = Some(gateway::TOKEN);

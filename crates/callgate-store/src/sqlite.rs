@@ -265,7 +265,11 @@ impl Connection {
     }
 
     async fn append(&mut self, rows: &[Row]) -> Result<(), sqlx::Error> {
-        self.settled().await;
+        let sqlite = self.settled().await;
+        if rows::is_one_statement(rows) {
+            // It is a transaction by itself, and every statement less is two changes of threads less to wait for.
+            return rows::insert(sqlite, rows).await;
+        }
         self.unfinished = true;
         sqlx::query("BEGIN IMMEDIATE").execute(&mut self.sqlite).await?;
         rows::insert(&mut self.sqlite, rows).await?;

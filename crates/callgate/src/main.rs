@@ -13,6 +13,10 @@ mod reload;
 
 use std::process::ExitCode;
 
+/// A record is made by one thread and freed by another, where the allocator of glibc waits for its locks.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     cli::run()
 }

@@ -23,6 +23,11 @@ static INSERTS: LazyLock<Vec<(usize, Arc<str>)>> = LazyLock::new(|| {
     [64, 32, 16, 8, 4, 2, 1].map(insert).into()
 });
 
+/// Whether [`insert`] takes a single statement for `rows`.
+pub(super) fn is_one_statement(rows: &[Row]) -> bool {
+    rows.is_empty() || INSERTS.iter().any(|(size, _)| *size == rows.len())
+}
+
 /// Inserts `rows`; with none, it changes what can be changed without harm.
 pub(super) async fn insert(
     connection: &mut SqliteConnection,
