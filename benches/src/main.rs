@@ -62,7 +62,7 @@ async fn measure(arguments: &[&str]) -> Result<(), Failure> {
     }
     for count in policies {
         let gateway = gateway::start(&upstream, count).await?;
-        say(&format!("gateway, resident memory before: {} MB", gateway.child.resident_mb()));
+        say(&format!("gateway, resident memory at rest: {} MB", gateway.child.resident_mb()));
         for (kind, tool) in [("reads", "getJiraIssue"), ("writes", "editJiraIssue")] {
             for (concurrency, floor) in CONCURRENCY.into_iter().zip(&floor) {
                 let token = Some(gateway::TOKEN);
@@ -76,7 +76,7 @@ async fn measure(arguments: &[&str]) -> Result<(), Failure> {
             Load { token: Some(gateway::TOKEN), tool: "", path: "/mcp/listing", concurrency: 1 };
         let measured = list.run(&gateway.child, Some(&gateway.child), RUN).await?;
         report(&format!("gateway, list of 98, {count} policies"), 1, &measured, None);
-        say(&format!("gateway, resident memory: {} MB", gateway.child.resident_mb()));
+        say(&format!("gateway, resident memory under load: {} MB", gateway.child.resident_mb()));
     }
     say(&format!("one fsync of 4 kB here: {:.0} us (median)", gateway::fsync_us()?));
     Ok(())

@@ -213,11 +213,12 @@ impl Draft {
         };
         let text = Digest::of(statement.canonical().as_bytes());
         self.texts.push((tier, about.id.clone(), text));
-        let alone = cedar
-            .has_non_scope_constraint()
-            .then(|| PolicySet::from_policies([cedar.new_id(PolicyId::new(&about.id))]))
-            .transpose()
-            .map_err(|error| vec![Complaint::cedar(DetailedError::from(&error))])?;
+        let alone = if cedar.has_non_scope_constraint() {
+            let alone = PolicySet::from_policies([cedar.new_id(PolicyId::new(&about.id))]);
+            Some(alone.map_err(|error| vec![Complaint::cedar(DetailedError::from(&error))])?)
+        } else {
+            None
+        };
         let text = statement.text.to_owned();
         self.policies.push(Policy { tier, about, gate, scope, alone, text });
         Ok(())
