@@ -145,7 +145,9 @@ impl Gateway {
             Err(Stop::Refused { detail, hidden }) => {
                 self.refuse(&request, record, detail.as_deref(), hidden)
             }
-            Err(Stop::Wire(refused)) => self.refuse_wire(&request, &record.tool, &refused),
+            Err(Stop::Wire(refused)) => {
+                self.refuse_wire(&request, &record.tool, &refused, Reason::RequestMalformed)
+            }
         }
     }
 

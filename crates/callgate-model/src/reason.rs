@@ -69,9 +69,6 @@ reasons! {
     ArgumentsInvalid = "arguments_invalid", Caller,
         "The arguments do not fit the tool's schema.",
         "Correct the arguments named and call again.";
-    CredentialUnavailable = "credential_unavailable", Service,
-        "The credential for the server cannot be had.",
-        "The operator has to restore it; then call again.";
     DispatchConflict = "dispatch_conflict", Caller,
         "The dispatcher's own arguments and those of the operation it wraps disagree.",
         "Name the site in one place, or the same in both.";
@@ -108,9 +105,15 @@ reasons! {
     RequestMalformed = "request_malformed", Caller,
         "The request is not unambiguous MCP.",
         "Correct the request.";
+    ServerUnknown = "server_unknown", Caller,
+        "This gateway has no server of that name.",
+        "Use the address of a server that it has.";
     ServiceAccountNotPermitted = "service_account_not_permitted", Policy,
         "No policy permits this service account to do this here.",
         "Use an identity that may, or ask the policy's owner.";
+    SessionUnknown = "session_unknown", Caller,
+        "There is no such session of this caller.",
+        "Initialize again.";
     TargetConflict = "target_conflict", Caller,
         "Two arguments that name the target disagree.",
         "Name the target once, or the same in both.";
@@ -120,9 +123,6 @@ reasons! {
     TooManyTargets = "too_many_targets", Caller,
         "The call touches more things than one call may.",
         "Split it into smaller calls.";
-    ToolChanged = "tool_changed", Operator,
-        "The tool's definition is not the one that was classified.",
-        "The operator has to look at the change and classify the tool again.";
     ToolUnclassified = "tool_unclassified", Operator,
         "No catalog says what this tool does.",
         "The operator has to classify it in a catalog.";

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use callgate_gateway::pipeline::{Gateway, Reply, ReplyBody};
 use futures_util::stream;
 use http::{HeaderValue, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -101,15 +101,15 @@ pub(crate) async fn serve(
 async fn mcp(State(front): State<Front>, Path(server): Path<String>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let read = Limited::new(body, front.body_bytes_max).collect();
-    let body = match tokio::time::timeout(front.request_time_max, read).await {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    let unread = match tokio::time::timeout(front.request_time_max, read).await {
+        Ok(Ok(body)) => {
+            return respond(front.gateway.handle(&head, &server, body.to_bytes()).await);
         }
-        Ok(Err(_)) => return StatusCode::BAD_REQUEST.into_response(),
-        Err(_elapsed) => return StatusCode::REQUEST_TIMEOUT.into_response(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => StatusCode::PAYLOAD_TOO_LARGE,
+        Ok(Err(_broken_off)) => StatusCode::BAD_REQUEST,
+        Err(_elapsed) => StatusCode::REQUEST_TIMEOUT,
     };
-    respond(front.gateway.handle(&head, &server, body).await)
+    respond(front.gateway.refuse_unread(&head, &server, unread))
 }
 
 fn respond(reply: Reply) -> Response {

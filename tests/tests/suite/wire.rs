@@ -250,6 +250,8 @@ async fn p07_a_body_beyond_the_limit_is_not_read() {
     }
     assert!(sim.ledger().entries().is_empty());
     assert_eq!(get(gateway.address, "/healthz").await.unwrap().status, 200);
+    let evidence = gateway.evidence_when(|e| !e.0.is_empty()).await.unwrap();
+    assert_eq!(evidence.refused(), [": request_malformed"]);
 }
 
 #[tokio::test]
@@ -346,16 +348,17 @@ async fn s01_i6_a_session_is_its_callers_alone() {
     assert_eq!(send(ask(ALICE, &session, "", json!({})).by("DELETE")).await.status, 204);
     assert_eq!(send(own).await.status, 404);
 
-    let evidence = gateway.evidence_when(|e| e.0.len() >= 5 && e.is_settled()).await.unwrap();
+    let evidence = gateway.evidence_when(|e| e.0.len() >= 6 && e.is_settled()).await.unwrap();
     let refused: Vec<_> = evidence.refusals().iter().map(|r| (r.human(), r.reasons())).collect();
-    let malformed = || "request_malformed".to_owned();
+    let unknown = || "session_unknown".to_owned();
     assert_eq!(
         refused,
         [
-            ("bob", malformed()),
-            ("bob", malformed()),
-            ("alice", malformed()),
-            ("alice", malformed()),
+            ("bob", unknown()),
+            ("bob", unknown()),
+            ("bob", unknown()),
+            ("alice", unknown()),
+            ("alice", unknown()),
         ]
     );
     reconcile(&sim, &evidence);
@@ -388,6 +391,13 @@ async fn other_http_methods_and_paths_are_not_served() {
         assert_eq!(status(good().by(method)).await, wanted, "{method}");
     }
     assert_eq!(status(good().by("GET").without("authorization")).await, 401);
+    let guessed = good().by("DELETE").also("mcp-session-id", "guessed");
+    assert_eq!(status(guessed).await, 404);
+    // GET asks whether there is a stream: not an attempt.
+    let mut wanted = vec![": method_unsupported"; 3];
+    wanted.extend([": unauthenticated", ": session_unknown"]);
+    let evidence = gateway.evidence_when(|e| e.0.len() >= wanted.len()).await.unwrap();
+    assert_eq!(evidence.refused(), wanted);
     for server in ["other", "atlassian/x", "..%2fmetrics", ""] {
         let ask = Ask::call(server, ALICE, "editJiraIssue", edit("ENG-42", "x"));
         assert_eq!(status(ask).await, 404, "{server}");

@@ -277,10 +277,10 @@ fn fields_are_total_and_typed() {
     );
     assert_eq!(update["changed"], names(&["due", "labels", "security"]));
     assert_eq!(update["labels"], names(&["a", "b"]));
-    assert_eq!(update["local_files"], FieldValue::Flag(true));
+    assert_eq!(update["local_files"], FieldValue::Count(1));
     let nothing = fields("jira_update_issue", "{}");
     assert_eq!(nothing["changed"], names(&[]));
-    assert_eq!(nothing["local_files"], FieldValue::Flag(false));
+    assert_eq!(nothing["local_files"], FieldValue::Count(0));
 
     let comment = fields("jira_add_comment", r#"{"public":false,"visibility":"{}"}"#);
     assert_eq!(comment["public"], FieldValue::Text("false".into()));

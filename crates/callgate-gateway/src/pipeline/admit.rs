@@ -71,15 +71,11 @@ impl Gateway {
             self.turn_away(Some(&caller), server, refused, Reason::RequestMalformed)
         };
         let Some(found) = self.servers.get(server).cloned() else {
-            return Err(malformed(&Refused {
-                status: StatusCode::NOT_FOUND,
-                code: code::INVALID_REQUEST,
-                message: "there is no such server".to_owned(),
-                data: None,
-            }));
+            let refused = invalid(StatusCode::NOT_FOUND, Reason::ServerUnknown.message());
+            return Err(self.turn_away(Some(&caller), server, &refused, Reason::ServerUnknown));
         };
         if http.method != Method::POST {
-            return Err(self.close_session(&http.method, headers, &caller));
+            return Err(self.close_session(&http.method, headers, &caller, &found));
         }
         inbound::check_content_type(headers).map_err(|refused| malformed(&refused))?;
         inbound::check_accept(headers).map_err(|refused| malformed(&refused))?;
@@ -123,19 +119,20 @@ impl Gateway {
         Ok(request)
     }
 
-    /// A request of the legacy era belongs to a session that its caller opened.
+    /// A request of the legacy era belongs to a session that its caller opened. What is said of one that does not exist
+    /// is the same as of another caller's (S01).
     fn resume_session(&self, headers: &HeaderMap, request: &mut Request) -> Result<(), Box<Reply>> {
         if request.is_modern() || request.method == "initialize" {
             return Ok(());
         }
         let Some(id) = headers.get(SESSION).and_then(|value| value.to_str().ok()) else {
-            let text = "Mcp-Session-Id is missing: initialize first";
-            return Err(self.refuse_sessionless(request, StatusCode::BAD_REQUEST, text));
+            let refused = invalid(StatusCode::BAD_REQUEST, "Mcp-Session-Id is missing");
+            return Err(Box::new(self.refuse_wire(request, "", &refused, Reason::SessionUnknown)));
         };
         let Some((version, says)) = self.sessions.find(id, request.caller.key, self.ambient.now())
         else {
-            let text = "no such session: initialize again";
-            return Err(self.refuse_sessionless(request, StatusCode::NOT_FOUND, text));
+            let refused = invalid(StatusCode::NOT_FOUND, Reason::SessionUnknown.message());
+            return Err(Box::new(self.refuse_wire(request, "", &refused, Reason::SessionUnknown)));
         };
         request.era = Era::Legacy(version);
         request.session = Some(id.to_owned());
@@ -143,23 +140,46 @@ impl Gateway {
         Ok(())
     }
 
-    /// Refuses and records a request outside any session of its caller. It does not say whether another caller has that
-    /// session (S01).
-    fn refuse_sessionless(&self, request: &Request, status: StatusCode, text: &str) -> Box<Reply> {
-        let message = text.to_owned();
-        let refused = Refused { status, code: code::INVALID_REQUEST, message, data: None };
-        Box::new(self.refuse_wire(request, "", &refused))
+    fn close_session(
+        &self,
+        http: &Method,
+        headers: &HeaderMap,
+        caller: &Arc<Identified>,
+        server: &Server,
+    ) -> Box<Reply> {
+        let allow = ("allow", HeaderValue::from_static("POST, DELETE"));
+        let id = headers.get(SESSION).and_then(|value| value.to_str().ok());
+        match (http, id) {
+            (&Method::DELETE, Some(id)) if self.sessions.close(id, caller.key) => {
+                Box::new(Reply::empty(StatusCode::NO_CONTENT))
+            }
+            (&Method::DELETE, Some(_)) => {
+                let reason = Reason::SessionUnknown;
+                let refused = invalid(StatusCode::NOT_FOUND, reason.message());
+                self.turn_away(Some(caller), &server.name, &refused, reason)
+            }
+            // How a client of the legacy era asks whether there is a stream to listen to. Nothing was attempted.
+            (&Method::GET, _) => {
+                let headers = vec![allow];
+                Box::new(Reply { headers, ..Reply::empty(StatusCode::METHOD_NOT_ALLOWED) })
+            }
+            _ => {
+                let text = "only POST, and DELETE of a session, are served here";
+                let refused = invalid(StatusCode::METHOD_NOT_ALLOWED, text);
+                let reason = Reason::MethodUnsupported;
+                let mut reply = self.turn_away(Some(caller), &server.name, &refused, reason);
+                reply.headers.push(allow);
+                reply
+            }
+        }
     }
 
-    fn close_session(&self, http: &Method, headers: &HeaderMap, caller: &Identified) -> Box<Reply> {
-        let id = headers.get(SESSION).and_then(|value| value.to_str().ok());
-        Box::new(match id {
-            Some(id) if *http == Method::DELETE && self.sessions.close(id, caller.key) => {
-                Reply::empty(StatusCode::NO_CONTENT)
-            }
-            Some(_) if *http == Method::DELETE => Reply::empty(StatusCode::NOT_FOUND),
-            _ => Reply::empty(StatusCode::METHOD_NOT_ALLOWED),
-        })
+    /// Refuses and records a request whose body was not read: too long, too slow, or broken off.
+    pub fn refuse_unread(&self, http: &Parts, server: &str, status: StatusCode) -> Reply {
+        let caller = self.identities.identify(&http.headers).ok();
+        let text = status.canonical_reason().unwrap_or_default();
+        let refused = invalid(status, text);
+        *self.turn_away(caller.as_ref(), server, &refused, Reason::RequestMalformed)
     }
 
     fn take_note(
@@ -207,8 +227,16 @@ impl Gateway {
     }
 
     /// Refuses and records a request that contradicts itself on the wire.
-    pub(super) fn refuse_wire(&self, request: &Request, tool: &str, refused: &Refused) -> Reply {
-        let record = self.blank_record(request, tool, self.bundle.load().digest());
+    pub(super) fn refuse_wire(
+        &self,
+        request: &Request,
+        tool: &str,
+        refused: &Refused,
+        reason: Reason,
+    ) -> Reply {
+        let bundle = self.bundle.load().digest();
+        let mut record = self.blank_record(request, tool, bundle);
+        record.decision = Decision::deny(reason, bundle);
         self.record_refusal(record);
         let body = refusal_body(Some(&request.id), refused);
         Reply::json(refused.status, body)
@@ -219,7 +247,7 @@ impl Gateway {
         let modern = request.is_modern();
         let status = if modern { StatusCode::BAD_REQUEST } else { StatusCode::OK };
         let refused = Refused { status, code: code::INVALID_PARAMS, message, data: None };
-        self.refuse_wire(request, "", &refused)
+        self.refuse_wire(request, "", &refused, Reason::RequestMalformed)
     }
 
     /// Refuses and records a method that is not served. Clients of the legacy era break on an HTTP error.
@@ -272,6 +300,10 @@ impl Gateway {
 
 fn capabilities() -> Object {
     Object::default().with("tools", Object::default())
+}
+
+fn invalid(status: StatusCode, message: &str) -> Refused {
+    Refused { status, code: code::INVALID_REQUEST, message: message.to_owned(), data: None }
 }
 
 fn message_id(message: &Message) -> Option<&RequestId> {

@@ -11,12 +11,6 @@ use crate::client::{Ask, delete, edit, issue};
 use crate::store::reasons;
 use crate::support::{CLOUD, POLICIES, Rule, Setup, World};
 
-/// Reasons that nothing gives yet. This list may only grow shorter.
-const NOT_GIVEN: &[(Reason, &str)] = &[
-    (Reason::CredentialUnavailable, "credentials are read when the gateway starts, not fetched"),
-    (Reason::ToolChanged, "tool definitions are not pinned yet: a change is only recorded"),
-];
-
 const MORE: &[Rule] = &[
     (
         Tier::Guardrail,
@@ -124,6 +118,8 @@ fn requests() -> Vec<(Reason, Ask)> {
         ),
         call(Reason::TargetUnresolved, "alice", write, &edit("10042", "x")),
         call(Reason::TargetUnresolved, "alice", read, &issue("../ENG-42")),
+        (Reason::ServerUnknown, Ask::call("alice", read, &issue("ENG-42")).at("nowhere")),
+        (Reason::SessionUnknown, Ask::new("alice", "tools/list", "{}").in_session("guessed")),
         (Reason::TooManyTargets, Ask::call("alice", write, &many(101)).at("wide")),
         (Reason::Permitted, Ask::call("alice", write, &many(3)).at("wide")),
         call(Reason::ToolUnclassified, "alice", "getLoomVideo", r#"{"videoId":"1"}"#),
@@ -157,8 +153,7 @@ async fn i5_every_reason_is_given_and_only_what_is_permitted_is_made() {
 
     let given: BTreeSet<String> = given.into_iter().flatten().chain([overloaded().await]).collect();
     for reason in Reason::ALL {
-        let excepted = NOT_GIVEN.iter().any(|(not_given, _)| not_given == reason);
-        assert_ne!(given.contains(reason.code()), excepted, "{}", reason.code());
+        assert!(given.contains(reason.code()), "{}", reason.code());
     }
 }
 
@@ -183,8 +178,10 @@ async fn i5_an_unknown_server_and_an_unknown_session_are_refused_and_recorded() 
     let rows = world.record().await;
     let refusals: Vec<_> = rows.iter().filter(|row| row.kind == "refusal").collect();
     assert_eq!(refusals.len(), 3, "{rows:#?}");
-    for refusal in refusals {
+    for (refusal, reason) in
+        refusals.iter().zip(["server_unknown", "session_unknown", "session_unknown"])
+    {
         assert_eq!(refusal.accountable.as_deref(), Some("alice"));
-        assert_eq!(reasons(refusal), ["request_malformed"]);
+        assert_eq!(reasons(refusal), [reason]);
     }
 }
