@@ -85,9 +85,21 @@ impl Gateway {
     /// # Errors
     /// If there is no such process.
     pub async fn ask_to_end(&self) -> io::Result<()> {
+        self.signal("-TERM").await
+    }
+
+    /// Sends SIGHUP: it is to look at its files.
+    ///
+    /// # Errors
+    /// If there is no such process.
+    pub async fn hang_up(&self) -> io::Result<()> {
+        self.signal("-HUP").await
+    }
+
+    async fn signal(&self, signal: &str) -> io::Result<()> {
         let id = self.child.id().ok_or_else(|| io::Error::other("it has ended"))?;
         // The safe standard library has no signals.
-        let sent = Command::new("kill").args(["-TERM", &id.to_string()]).status().await?;
+        let sent = Command::new("kill").args([signal, &id.to_string()]).status().await?;
         if sent.success() { Ok(()) } else { Err(io::Error::other("the signal was not sent")) }
     }
 

@@ -279,6 +279,16 @@ forbid(principal, action in Action::"mutate", resource == Jira::Issue::"acme/ENG
         assert!(changed.elapsed() < HOLDS_WITHIN, "the old policy still holds");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    // Asked by a signal it looks at once, even if nothing changed.
+    let activations = || gateway.output().matches("policies activated").count();
+    let before = activations();
+    gateway.hang_up().await.unwrap();
+    let asked = Instant::now();
+    while activations() == before {
+        assert!(asked.elapsed() < HOLDS_WITHIN, "the signal does nothing");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(edited(&gateway).await, "");
     let evidence = gateway.evidence_when(|e| e.is_settled()).await.unwrap();
     let bundle = |index: usize| evidence.0[index].text("/decision/bundle");
     let last = evidence.0.len() - 1;
