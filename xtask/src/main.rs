@@ -52,7 +52,7 @@ fn check() -> Result<(), String> {
     run("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     run_with("cargo", &["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])?;
     for (tool, arguments) in [
-        ("deny", &["deny", "--offline", "check", "bans", "licenses", "sources"][..]),
+        ("deny", &["deny", "check", "bans", "licenses", "sources"][..]),
         ("machete", &["machete"][..]),
     ] {
         if has(tool) {
