@@ -87,6 +87,12 @@ impl Plan {
         Self(json!({ "url": url, "steps": [] }))
     }
 
+    /// Start `command` and speak to it through pipes.
+    #[must_use]
+    pub fn of_command(command: &[&str]) -> Self {
+        Self(json!({ "command": command, "steps": [] }))
+    }
+
     /// Send this bearer token.
     #[must_use]
     pub fn token(self, token: &str) -> Self {

@@ -157,7 +157,10 @@ impl Output {
 }
 
 /// The program beside the test: `target/debug/deps/suite-…` and `target/debug/callgate`.
-pub(crate) fn program() -> io::Result<PathBuf> {
+///
+/// # Errors
+/// If it was not built.
+pub fn program() -> io::Result<PathBuf> {
     let test = std::env::current_exe()?;
     let beside = test.ancestors().nth(2).map(|folder| folder.join("callgate"));
     beside.filter(|program| program.is_file()).ok_or_else(|| {

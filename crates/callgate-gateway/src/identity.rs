@@ -25,6 +25,16 @@ pub struct Identified {
     pub key: Digest,
 }
 
+impl Identified {
+    /// A caller whose credential has been accepted.
+    #[must_use]
+    pub fn new(caller: Caller) -> Self {
+        let record = Arc::new(CallerRecord::new(&caller));
+        let key = caller.credential.digest;
+        Self { caller: PreparedCaller::new(caller), record, key }
+    }
+}
+
 /// The credentials this gateway accepts.
 #[derive(Debug, Default)]
 pub struct Identities {
@@ -35,15 +45,8 @@ impl Identities {
     /// Static development tokens. Each chain's `credential.digest` is the SHA-256 of its token.
     #[must_use]
     pub fn new(chains: Vec<Caller>) -> Self {
-        let by_token = chains
-            .into_iter()
-            .map(|caller| {
-                let record = Arc::new(CallerRecord::new(&caller));
-                let key = caller.credential.digest;
-                (key, Arc::new(Identified { caller: PreparedCaller::new(caller), record, key }))
-            })
-            .collect();
-        Self { by_token }
+        let identified = chains.into_iter().map(Identified::new);
+        Self { by_token: identified.map(|caller| (caller.key, Arc::new(caller))).collect() }
     }
 
     /// The caller who presents these headers.

@@ -5,6 +5,7 @@
 mod admit;
 mod carry;
 mod list;
+mod pipe;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use crate::telemetry::Metrics;
 use crate::tools::Tool;
 use admit::Request;
 pub use carry::{Reply, ReplyBody};
+pub use pipe::{Incoming, Pipe, Piped};
 
 /// How long calls on their way are waited for when the gateway ends.
 const CALLS_END_WITHIN: Duration = Duration::from_secs(10);
@@ -111,9 +113,14 @@ impl Gateway {
             Ok(request) => request,
             Err(reply) => return *reply,
         };
+        self.serve(request, Some(&http.headers)).await
+    }
+
+    /// Answers one request, by the method table. What came through a pipe has no headers.
+    async fn serve(self: &Arc<Self>, request: Request, headers: Option<&HeaderMap>) -> Reply {
         match treatment(&request.method, request.is_modern()) {
             Treatment::Accept => Reply::empty(StatusCode::ACCEPTED),
-            Treatment::Decide => self.call(request, &http.headers).await,
+            Treatment::Decide => self.call(request, headers).await,
             Treatment::Discover => self.discover(&request),
             Treatment::Filter => self.list(&request).await,
             Treatment::Initialize => self.initialize(&request),
@@ -123,7 +130,7 @@ impl Gateway {
     }
 
     /// One `tools/call`, from its parameters to its answer.
-    async fn call(self: &Arc<Self>, mut request: Request, headers: &HeaderMap) -> Reply {
+    async fn call(self: &Arc<Self>, mut request: Request, headers: Option<&HeaderMap>) -> Reply {
         let begun = Instant::now();
         let params = match ToolsCallParams::read(std::mem::take(&mut request.params)) {
             Ok(params) => params,
@@ -155,7 +162,7 @@ impl Gateway {
     async fn consider(
         &self,
         request: &Request,
-        headers: &HeaderMap,
+        headers: Option<&HeaderMap>,
         params: ToolsCallParams,
         bundle: &Bundle,
         record: &mut Decided,
@@ -173,7 +180,7 @@ impl Gateway {
         };
         // Only a refusal needs to know: what is allowed is visible.
         let hidden = || !self.settings.reveal_denied_tools && !self.visible(request, tool, bundle);
-        if request.is_modern() {
+        if let Some(headers) = headers.filter(|_| request.is_modern()) {
             let schema = &tool.definition.input_schema;
             inbound::check_param_headers(headers, schema, &params.arguments)
                 .map_err(|wrong| if hidden() { refused(true) } else { Stop::Wire(wrong) })?;
@@ -270,7 +277,8 @@ impl Gateway {
         self.bundle.store(Arc::new(bundle));
     }
 
-    /// Waits for the calls that are on their way, writes what is still queued, and closes the record.
+    /// Waits for the calls that are on their way, ends servers that are children of ours, writes what is still queued, and
+    /// closes the record.
     ///
     /// A call may outlive its client's connection; one that outlives the wait is found without an outcome at the next
     /// start.
@@ -279,6 +287,9 @@ impl Gateway {
         let all_ended = self.in_flight.acquire_many(every_slot);
         if tokio::time::timeout(CALLS_END_WITHIN, all_ended).await.is_err() {
             tracing::warn!("calls are still on their way: their outcomes are not recorded");
+        }
+        for server in self.servers.values() {
+            server.upstream.stop().await;
         }
         if let Err(error) = self.evidence.shutdown().await {
             tracing::error!(%error, "the last records could not be written");

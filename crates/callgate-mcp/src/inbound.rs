@@ -65,11 +65,7 @@ pub fn classify(headers: &HeaderMap, message: &Message) -> Result<Inbound, Refus
         Message::Notification(notification) => (notification.method.as_str(), &notification.params),
         Message::Response(_) => ("", &empty),
     };
-    let meta = match params.get("_meta") {
-        None => &empty,
-        Some(Json::Object(meta)) => meta,
-        Some(_) => return Err(invalid_params("`_meta` must be an object")),
-    };
+    let meta = meta_of(params)?.unwrap_or(&empty);
     let header = optional(headers, &headers::PROTOCOL_VERSION)?;
     let claims = Claims { headers, header, method, params, meta };
     let era = match (message, meta.get(META_VERSION)) {
@@ -93,6 +89,51 @@ pub fn classify(headers: &HeaderMap, message: &Message) -> Result<Inbound, Refus
     claims.into_inbound(era)
 }
 
+/// The same for a message that came through a pipe, where there are no headers and the connection is the session:
+/// `negotiated` is what `initialize` agreed on.
+///
+/// # Errors
+/// [`Refused`]; only its code and message matter here.
+pub fn classify_line(
+    message: &Message,
+    negotiated: Option<LegacyVersion>,
+) -> Result<Inbound, Refused> {
+    let (empty, headers) = (Object::default(), HeaderMap::new());
+    let (method, params) = match message {
+        Message::Request(request) => (request.method.as_str(), &request.params),
+        Message::Notification(notification) => (notification.method.as_str(), &notification.params),
+        Message::Response(_) => ("", &empty),
+    };
+    let meta = meta_of(params)?.unwrap_or(&empty);
+    let claims = Claims { headers: &headers, header: None, method, params, meta };
+    let era = match (message, meta.get(META_VERSION), negotiated) {
+        (Message::Request(_), Some(version), _) if version.as_str() == Some(MODERN) => {
+            claims.capabilities()?;
+            Era::Modern
+        }
+        (Message::Request(_), Some(version), _) => {
+            return Err(Refused::unsupported_version(version.as_str().unwrap_or_default()));
+        }
+        (Message::Request(_), None, _) if method == "initialize" => claims.initialize()?,
+        (_, None, Some(version)) => Era::Legacy(version),
+        (Message::Request(_), None, None) if method == "ping" => Era::Legacy(LegacyVersion::LATEST),
+        (Message::Request(_), None, None) => {
+            let text = "initialize first, or say the protocol version in `_meta`";
+            return Err(Refused::bad_request(code::INVALID_REQUEST, text.to_owned()));
+        }
+        (Message::Notification(_) | Message::Response(_), _, _) => Era::Modern,
+    };
+    claims.into_inbound(era)
+}
+
+fn meta_of(params: &Object) -> Result<Option<&Object>, Refused> {
+    match params.get("_meta") {
+        None => Ok(None),
+        Some(Json::Object(meta)) => Ok(Some(meta)),
+        Some(_) => Err(invalid_params("`_meta` must be an object")),
+    }
+}
+
 /// What stands where in one message.
 #[derive(Clone, Copy)]
 struct Claims<'a> {
@@ -106,9 +147,7 @@ struct Claims<'a> {
 impl Claims<'_> {
     fn modern_request(self, version: &Json) -> Result<Era, Refused> {
         self.modern_version(version)?;
-        if !matches!(self.meta.get(META_CAPABILITIES), Some(Json::Object(_))) {
-            return Err(invalid_params(&format!("`_meta` lacks the object `{META_CAPABILITIES}`")));
-        }
+        self.capabilities()?;
         if required(self.headers, &headers::METHOD)? != self.method {
             return Err(Refused::differs(&headers::METHOD));
         }
@@ -122,6 +161,13 @@ impl Claims<'_> {
             )
         })?;
         if header == name { Ok(Era::Modern) } else { Err(Refused::differs(&headers::NAME)) }
+    }
+
+    fn capabilities(self) -> Result<(), Refused> {
+        match self.meta.get(META_CAPABILITIES) {
+            Some(Json::Object(_)) => Ok(()),
+            _ => Err(invalid_params(&format!("`_meta` lacks the object `{META_CAPABILITIES}`"))),
+        }
     }
 
     fn modern_version(self, version: &Json) -> Result<(), Refused> {

@@ -8,6 +8,7 @@ pub mod era;
 mod headers;
 pub mod inbound;
 pub mod limits;
+pub mod lines;
 pub mod message;
 mod mirror;
 pub mod reply;

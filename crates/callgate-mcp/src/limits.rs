@@ -50,6 +50,8 @@ impl Default for InboundLimits {
 pub struct UpstreamLimits {
     /// Until a connection stands, TLS included.
     pub connect: Duration,
+    /// Until a server that is a child process has started and shaken hands.
+    pub start: Duration,
     /// One call, or one whole list, from its beginning to its last byte, whatever progress is reported.
     pub total: Duration,
     /// One answer, in bytes, over all events of a stream.
@@ -78,6 +80,7 @@ impl Default for UpstreamLimits {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
+            start: Duration::from_secs(30),
             total: Duration::from_secs(60),
             response_bytes_max: 8 << 20,
             event_bytes_max: 8 << 20,

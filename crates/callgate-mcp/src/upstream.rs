@@ -9,12 +9,13 @@ mod exchange;
 mod failure;
 mod outgoing;
 mod session;
+mod stdio;
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use callgate_model::json::{Json, Object};
-use http::{HeaderValue, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use tokio::time::{Instant, timeout_at};
 
 use crate::message::{Notification, RequestId, RpcError};
@@ -25,20 +26,29 @@ use crate::trace::TraceContext;
 use connection::Connection;
 use detect::{Detected, Speaks};
 use exchange::Reply;
-use outgoing::{Ask, Route};
+use outgoing::{Ask, Outgoing, Route};
 use session::Sessions;
+use stdio::Stdio;
 
 pub use crate::limits::UpstreamLimits;
 pub use failure::{CallError, CallErrorKind, UnusableUpstream, UpstreamError};
+pub use stdio::Program;
 
 /// One upstream server.
 #[derive(Debug)]
 pub struct Upstream {
-    connection: Connection,
+    transport: Transport,
     limits: UpstreamLimits,
     detected: Detected,
     sessions: Sessions,
     last_id: AtomicI64,
+}
+
+/// What carries messages to a server.
+#[derive(Debug)]
+enum Transport {
+    Http(Connection),
+    Stdio(Stdio),
 }
 
 /// Where a server is and how it is spoken to.
@@ -117,13 +127,31 @@ impl Upstream {
     /// [`UnusableUpstream`].
     pub fn new(config: UpstreamConfig) -> Result<Self, UnusableUpstream> {
         let UpstreamConfig { url, limits, era } = config;
-        Ok(Self {
-            connection: Connection::new(url, limits)?,
+        Ok(Self::over(Transport::Http(Connection::new(url, limits)?), limits, era))
+    }
+
+    /// A client for a server that is a child process, started only when asked.
+    #[must_use]
+    pub fn of_program(program: Program, limits: UpstreamLimits, era: EraSetting) -> Self {
+        Self::over(Transport::Stdio(Stdio::new(program, limits, era)), limits, era)
+    }
+
+    fn over(transport: Transport, limits: UpstreamLimits, era: EraSetting) -> Self {
+        Self {
+            transport,
             limits,
             detected: Detected::new(era, limits.era_expiry),
             sessions: Sessions::new(limits.sessions_max, limits.session_idle),
             last_id: AtomicI64::new(0),
-        })
+        }
+    }
+
+    /// Ends what was started for this server.
+    pub async fn stop(&self) {
+        match &self.transport {
+            Transport::Http(_) => {}
+            Transport::Stdio(stdio) => stdio.stop().await,
+        }
     }
 
     /// All tools of the server, as `key` and `credential` see them.
@@ -226,6 +254,9 @@ impl Upstream {
         key: &SessionKey,
         credential: Option<&HeaderValue>,
     ) -> Result<Route, CallErrorKind> {
+        if let Transport::Stdio(stdio) = &self.transport {
+            return stdio.route().await;
+        }
         let speaks = match self.detected.known() {
             Some(speaks) => speaks,
             None => self.detect(credential).await?,
@@ -265,8 +296,29 @@ impl Upstream {
         route: &Route,
         on_notification: OnNotification<'_>,
     ) -> Result<Reply, CallError> {
-        let outgoing = ask.outgoing(self.next_id(), route);
-        self.connection.exchange(outgoing, on_notification).await
+        self.exchange(ask.outgoing(self.next_id(), route), on_notification).await
+    }
+
+    async fn exchange(
+        &self,
+        outgoing: Outgoing,
+        on_notification: OnNotification<'_>,
+    ) -> Result<Reply, CallError> {
+        match &self.transport {
+            Transport::Http(connection) => connection.exchange(outgoing, on_notification).await,
+            Transport::Stdio(stdio) => stdio.exchange(outgoing, on_notification).await,
+        }
+    }
+
+    /// Tells a server over HTTP that its session is wanted.
+    async fn confirm(&self, headers: HeaderMap, told: Notification) -> Result<(), CallErrorKind> {
+        let Transport::Http(connection) = &self.transport else { return Ok(()) };
+        let response = connection.post(headers, told.into_bytes()).await;
+        match response.map_err(|error| error.kind)?.status().as_u16() {
+            200..300 => Ok(()),
+            401 | 403 => Err(CallErrorKind::Unauthorized),
+            status => Err(CallErrorKind::Status(status)),
+        }
     }
 
     /// Our own: what a client calls its request is nobody else's concern.

@@ -96,6 +96,8 @@ pub struct Credential {
 /// The kinds of credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialKind {
+    /// None was presented: the client started this gateway itself, for a caller that the operator named.
+    Process,
     /// A `danger_static_tokens` entry: for development, on loopback.
     StaticToken,
 }
@@ -105,6 +107,7 @@ impl CredentialKind {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Process => "process",
             Self::StaticToken => "static_token",
         }
     }

@@ -88,7 +88,9 @@ fn value(value: &Json, depth: usize) -> Json {
     }
 }
 
-fn is_secret_name(name: &str) -> bool {
+/// Whether what has this name is most likely a secret.
+#[must_use]
+pub fn is_secret_name(name: &str) -> bool {
     let plain: String =
         name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
     SECRET_NAMES.iter().any(|secret| plain.contains(secret))

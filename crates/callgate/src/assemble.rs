@@ -16,7 +16,7 @@ use callgate_model::vocabulary::Vocabulary;
 use callgate_policy::{Bundle, Source, Tier};
 use callgate_store::{EvidenceLimits, EvidenceLog, SqliteStore};
 
-use crate::config::{Config, Problem, Problems};
+use crate::config::{At, Config, Problem, Problems};
 
 /// Everything that is checked before anything is opened.
 pub(crate) struct Parts {
@@ -164,9 +164,15 @@ pub(crate) async fn gateway(
             response_bytes_max: config.limits.upstream_bytes_max,
             ..UpstreamLimits::default()
         };
-        let url = server.url.parse().map_err(|error| format!("servers.{name}.url: {error}"))?;
-        let upstream = Upstream::new(UpstreamConfig { url, limits, era: server.era })
-            .map_err(|error| format!("servers.{name}: {error}"))?;
+        let era = server.era;
+        let upstream = match &server.at {
+            At::Command(program) => Upstream::of_program(program.clone(), limits, era),
+            At::Url(url) => {
+                let url = url.parse().map_err(|error| format!("servers.{name}.url: {error}"))?;
+                Upstream::new(UpstreamConfig { url, limits, era })
+                    .map_err(|error| format!("servers.{name}: {error}"))?
+            }
+        };
         let Some(catalog) = catalogs.remove(name) else { continue };
         let credential = server.credential.as_ref();
         servers.push(Server::new(name, upstream, catalog, credential, ToolsLimits::default()));

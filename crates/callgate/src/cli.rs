@@ -24,6 +24,8 @@ enum Command {
     Demo(Demo),
     /// Run the gateway.
     Serve(WithConfig),
+    /// Stand between a client that starts its server itself and that server, on standard input and output.
+    Wrap(Wrap),
     /// Check configuration, catalogs and policies; tell every problem.
     Check(Check),
     /// Say why a call would be decided so.
@@ -56,6 +58,22 @@ pub(crate) struct WithConfig {
     /// The configuration file.
     #[arg(long, default_value = "callgate.toml", value_name = "FILE")]
     pub(crate) config: PathBuf,
+}
+
+/// Options of `wrap`.
+#[derive(Debug, Args)]
+pub(crate) struct Wrap {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    /// The server, as it is called in the configuration: its catalog and sites are used.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) server: String,
+    /// For whom calls are made: the name of a `danger_static_tokens` entry.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) caller: String,
+    /// The command that starts the server, with the environment of this one; else the configured one.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
 }
 
 /// Options of `check`.
@@ -199,6 +217,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
     match command {
         Command::Demo(options) => block_on(commands::demo::run(options)),
         Command::Serve(options) => block_on(commands::serve::run(options)),
+        Command::Wrap(options) => block_on(commands::wrap::run(options)),
         Command::Check(options) => commands::check::run(&options),
         Command::Explain(options) => commands::explain::run(&options),
         Command::Policy(Policy::Test(options)) => commands::policy::test(&options),
@@ -212,9 +231,12 @@ fn dispatch(command: Command) -> Result<(), Failure> {
 }
 
 fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::Other(format!("the runtime cannot start: {error}")))?
-        .block_on(command)
+        .map_err(|error| Failure::Other(format!("the runtime cannot start: {error}")))?;
+    let done = runtime.block_on(command);
+    // A thread that reads standard input cannot be stopped, and is not waited for.
+    runtime.shutdown_background();
+    done
 }

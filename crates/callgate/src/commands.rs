@@ -6,3 +6,4 @@ pub(crate) mod evidence;
 pub(crate) mod explain;
 pub(crate) mod policy;
 pub(crate) mod serve;
+pub(crate) mod wrap;

@@ -4,6 +4,7 @@
 
 mod problems;
 mod section;
+mod server;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use callgate_gateway::credential::Credential;
-use callgate_mcp::upstream::EraSetting;
+use callgate_mcp::upstream::{EraSetting, Program};
 use callgate_model::caller::Caller;
 use callgate_model::json::JsonLimits;
 use callgate_model::products::atlassian::SiteMap;
@@ -49,7 +50,7 @@ pub(crate) struct Config {
 #[derive(Debug)]
 pub(crate) struct ServerConfig {
     /// Where it is.
-    pub(crate) url: String,
+    pub(crate) at: At,
     /// The catalog that says what its tools do.
     pub(crate) catalog: String,
     /// Its era, if it should not be found out.
@@ -58,6 +59,15 @@ pub(crate) struct ServerConfig {
     pub(crate) credential: Option<Credential>,
     /// The sites behind it.
     pub(crate) sites: SiteMap,
+}
+
+/// Where a server is.
+#[derive(Debug)]
+pub(crate) enum At {
+    /// A child of ours.
+    Command(Program),
+    /// At a URL.
+    Url(String),
 }
 
 /// Limits that an operator may change.
@@ -91,14 +101,23 @@ pub(crate) struct LogConfig {
 impl Config {
     /// Reads the file at `path`.
     pub(crate) fn load(path: &Path) -> Result<Self, Problems> {
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            Problems::one(Problem {
-                place: path.display().to_string(),
-                text: format!("cannot be read: {error}"),
-                hint: Some("name the file with `--config`".to_owned()),
-            })
-        })?;
-        Self::parse(&text, path)
+        Self::parse(&read(path)?, path)
+    }
+
+    /// Reads the file at `path`, in which `command` takes the place of where `server` is: what a client would have started
+    /// itself, with all that its configuration put into the environment.
+    pub(crate) fn load_around(
+        path: &Path,
+        server: &str,
+        command: &[String],
+    ) -> Result<Self, Problems> {
+        let text = read(path)?;
+        let mut reader = section::Reader::new(&text, path)?;
+        if !command.is_empty() {
+            reader.put_command(server, command);
+        }
+        let config = reader.config();
+        reader.finish(config)
     }
 
     /// Reads `text`, which stands in the file at `path`; relative paths are relative to its folder.
@@ -107,6 +126,16 @@ impl Config {
         let config = reader.config();
         reader.finish(config)
     }
+}
+
+fn read(path: &Path) -> Result<String, Problems> {
+    std::fs::read_to_string(path).map_err(|error| {
+        Problems::one(Problem {
+            place: path.display().to_string(),
+            text: format!("cannot be read: {error}"),
+            hint: Some("name the file with `--config`".to_owned()),
+        })
+    })
 }
 
 #[cfg(test)]

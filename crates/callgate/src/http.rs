@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use bytes::Bytes;
 use callgate_gateway::pipeline::{Gateway, Reply, ReplyBody};
+use callgate_mcp::sse;
 use futures_util::stream;
 use http::{HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -138,7 +139,10 @@ fn events(
 ) -> impl futures_util::Stream<Item = Result<Bytes, Infallible>> {
     stream::unfold(messages, async |mut messages| {
         match tokio::time::timeout(KEEP_ALIVE, messages.recv()).await {
-            Ok(Some(event)) => Some((Ok(event), messages)),
+            Ok(Some(message)) => {
+                let event = sse::encode_event(&String::from_utf8_lossy(&message));
+                Some((Ok(event), messages))
+            }
             Ok(None) => None,
             Err(_elapsed) => Some((Ok(Bytes::from_static(b":\n\n")), messages)),
         }

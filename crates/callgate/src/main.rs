@@ -8,6 +8,7 @@ mod cli;
 mod commands;
 mod config;
 mod http;
+mod pipe;
 mod print;
 mod reload;
 

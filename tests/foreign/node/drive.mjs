@@ -1,12 +1,13 @@
 // Runs a plan over one session with the TypeScript MCP client and prints one JSON line per step.
 //
-// Standard input: {"url", "token"?, "protocol"?: "auto" | "legacy" | "2026-07-28", "timeout_ms"?, "steps":
+// Standard input: {"url" | "command": [...], "token"?, "protocol"?: "auto" | "legacy" | "2026-07-28", "timeout_ms"?, "steps":
 // [{"op": "list"} | {"op": "call", "tool", "arguments", "progress"?} | {"op": "wait_ms", "ms"}]}. The first line of
 // the output is about the connection, then one line per step, whatever happens: a driver that hangs or stops early
 // would hide what a test wants to see.
 
 import { readFileSync } from 'node:fs';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 
 const plan = JSON.parse(readFileSync(0, 'utf8'));
 const timeout = plan.timeout_ms ?? 20_000;
@@ -70,8 +71,14 @@ function runStep(client, step) {
 }
 
 const client = new Client({ name: 'callgate-drive', version: '1.0.0' }, { versionNegotiation: { mode } });
-const headers = plan.token ? { Authorization: `Bearer ${plan.token}` } : {};
-const transport = new StreamableHTTPClientTransport(new URL(plan.url), { requestInit: { headers } });
+const transportTo = ({ command, url, token }) => {
+  if (command) {
+    return new StdioClientTransport({ command: command[0], args: command.slice(1), stderr: 'ignore' });
+  }
+  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  return new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } });
+};
+const transport = transportTo(plan);
 
 let lost;
 try {

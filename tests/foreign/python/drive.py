@@ -1,6 +1,6 @@
 """Runs a plan over one session with the Python MCP SDK and prints one JSON line per step.
 
-Standard input: {"url", "token"?, "timeout_ms"?, "steps": [{"op": "list"} | {"op": "call", "tool", "arguments",
+Standard input: {"url" | "command": [...], "token"?, "timeout_ms"?, "steps": [{"op": "list"} | {"op": "call", "tool", "arguments",
 "progress"?} | {"op": "wait_ms", "ms"}]}. The first line of the output is about the connection, then one line per
 step, whatever happens: a driver that hangs or stops early would hide what a test wants to see.
 """
@@ -9,11 +9,13 @@ import asyncio
 import json
 import os
 import sys
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from importlib.metadata import version
 
 import httpx
 from mcp import ClientSession, McpError
+from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
 
@@ -83,29 +85,39 @@ async def run_step(session, step, timeout):
     raise ValueError(f"unknown op {step['op']}")
 
 
-async def session_over(plan, timeout, lines):
-    """Appends a line for the connection and one for each step that was finished."""
+@asynccontextmanager
+async def streams_to(plan, timeout):
+    if "command" in plan:
+        command, *arguments = plan["command"]
+        async with stdio_client(StdioServerParameters(command=command, args=arguments)) as streams:
+            yield streams
+        return
     token = plan.get("token")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     async with httpx.AsyncClient(headers=headers, timeout=timeout) as client:
         async with streamable_http_client(plan["url"], http_client=client) as (read, write, _):
-            async with ClientSession(read, write) as session:
-                hello = await asyncio.wait_for(session.initialize(), timeout)
-                lines.append(
-                    {
-                        "op": "connect",
-                        "client": f"python mcp {version('mcp')}",
-                        "protocolVersion": hello.protocolVersion,
-                        "serverInfo": hello.serverInfo.model_dump(exclude_none=True),
-                    }
-                )
-                for step in plan["steps"]:
-                    try:
-                        deadline = timeout + step.get("ms", 0) / 1000 + 1
-                        work = run_step(session, step, timeout)
-                        lines.append(await asyncio.wait_for(work, deadline))
-                    except Exception as error:
-                        lines.append(failure(step["op"], error))
+            yield read, write
+
+
+async def session_over(plan, timeout, lines):
+    """Appends a line for the connection and one for each step that was finished."""
+    async with streams_to(plan, timeout) as (read, write), ClientSession(read, write) as session:
+        hello = await asyncio.wait_for(session.initialize(), timeout)
+        lines.append(
+            {
+                "op": "connect",
+                "client": f"python mcp {version('mcp')}",
+                "protocolVersion": hello.protocolVersion,
+                "serverInfo": hello.serverInfo.model_dump(exclude_none=True),
+            }
+        )
+        for step in plan["steps"]:
+            try:
+                deadline = timeout + step.get("ms", 0) / 1000 + 1
+                work = run_step(session, step, timeout)
+                lines.append(await asyncio.wait_for(work, deadline))
+            except Exception as error:
+                lines.append(failure(step["op"], error))
 
 
 async def main():

@@ -61,6 +61,27 @@ impl Setup {
         self.section(&section).file(&format!("{name}.secret"), secret)
     }
 
+    /// A server that is the command `command`, with `environment`. Its site is called `acme`.
+    #[must_use]
+    pub fn command(
+        self,
+        name: &str,
+        command: &[&str],
+        catalog: &str,
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let mut section = format!(
+            "[servers.{name}]\ncommand = {command:?}\ncatalog = \"{catalog}\"\ndefault_site = \"acme\"\n\
+             [servers.{name}.sites.acme]\nurl = \"https://acme.atlassian.net\"\n\
+             [servers.{name}.environment]\n"
+        );
+        for (variable, value) in environment {
+            // Writing to a string cannot fail.
+            writeln!(section, "{variable} = \"{value}\"").ok();
+        }
+        self.section(&section)
+    }
+
     /// A caller, named by the token.
     #[must_use]
     pub fn token(self, token: &str, chain: &Chain) -> Self {

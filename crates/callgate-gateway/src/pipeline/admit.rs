@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use callgate_mcp::code;
-use callgate_mcp::era::{Era, SUPPORTED};
+use callgate_mcp::era::{Era, LegacyVersion, SUPPORTED};
 use callgate_mcp::http::request::Parts;
 use callgate_mcp::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use callgate_mcp::inbound::{self, Refused, TraceContext};
@@ -37,6 +37,8 @@ pub(crate) struct Request {
     pub(crate) client_says: Option<String>,
     pub(crate) progress_token: Option<Json>,
     pub(crate) trace: TraceContext,
+    /// Whether a client that goes away before the answer has cancelled the request.
+    pub(crate) cancels_by_leaving: bool,
 }
 
 impl Request {
@@ -114,6 +116,7 @@ impl Gateway {
             client_says: inbound.client_info,
             progress_token: inbound.progress_token,
             trace: inbound.trace,
+            cancels_by_leaving: matches!(inbound.era, Era::Modern),
         };
         self.resume_session(headers, &mut request)?;
         Ok(request)
@@ -202,7 +205,7 @@ impl Gateway {
     }
 
     /// Refuses and records what never became a request.
-    fn turn_away(
+    pub(super) fn turn_away(
         &self,
         caller: Option<&Arc<Identified>>,
         server: &str,
@@ -270,15 +273,20 @@ impl Gateway {
         if !self.sessions.open(id.clone(), request.caller.key, version, says, now) {
             return Reply::empty(StatusCode::SERVICE_UNAVAILABLE);
         }
-        let result = Object::default()
-            .with("protocolVersion", version.as_str())
-            .with("capabilities", capabilities())
-            .with("serverInfo", answer::server_info());
-        let mut reply = Reply::json(StatusCode::OK, reply::result(&request.id, result));
+        let mut reply = Self::agree(&request.id, version);
         if let Ok(value) = HeaderValue::from_str(&id) {
             reply.headers.push((SESSION, value));
         }
         reply
+    }
+
+    /// Answers `initialize` with what the gateway itself serves.
+    pub(super) fn agree(id: &RequestId, version: LegacyVersion) -> Reply {
+        let result = Object::default()
+            .with("protocolVersion", version.as_str())
+            .with("capabilities", capabilities())
+            .with("serverInfo", answer::server_info());
+        Reply::json(StatusCode::OK, reply::result(id, result))
     }
 
     /// Answers `server/discover` with what the gateway itself serves.

@@ -8,7 +8,6 @@ use callgate_mcp::code;
 use callgate_mcp::http::{HeaderValue, StatusCode};
 use callgate_mcp::message::RequestId;
 use callgate_mcp::reply;
-use callgate_mcp::sse;
 use callgate_mcp::upstream::{Answer, CallError};
 use callgate_model::decision::Decision;
 use callgate_model::digest::Digest;
@@ -44,9 +43,9 @@ pub struct Reply {
 pub enum ReplyBody {
     /// None.
     Empty,
-    /// A server-sent event stream.
+    /// Messages, the last of which is the answer.
     Stream(mpsc::Receiver<Bytes>),
-    /// One JSON document.
+    /// One message.
     Whole(Bytes),
 }
 
@@ -167,7 +166,7 @@ impl Running {
         permit: Permit,
         tell: &mpsc::Sender<Told>,
     ) -> Option<Result<Answer, CallError>> {
-        let cancellable = self.request.is_modern();
+        let cancellable = self.request.cancels_by_leaving;
         let on_progress = |params| {
             // Progress may be lost; the answer may not.
             tell.try_send(Told::Progress(params)).ok();
@@ -240,8 +239,7 @@ async fn stream(
             Told::Progress(params) => (progress(params, token.as_ref()), false),
             Told::Last(answer) => (answer, true),
         };
-        let event = sse::encode_event(&String::from_utf8_lossy(&text));
-        if events.send(event).await.is_err() || last {
+        if events.send(text).await.is_err() || last {
             return;
         }
         // The client may go away between two messages: the running call has to learn of it.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use callgate_gateway::pipeline::ReplyBody;
 use callgate_sim::SimOptions;
 
-use crate::client::{Ask, edit, message_in};
+use crate::client::{Ask, edit};
 use crate::support::{Setup, UPSTREAM_SECRET, World, soon};
 
 /// How long the site takes for a call. It gives up when its caller goes away, as a modern server does.
@@ -53,7 +53,7 @@ async fn s07_a_modern_client_that_leaves_its_stream_has_cancelled() {
     let ask = Ask::call("alice-release", "editJiraIssue", &edit("ENG-42", "x"));
     let reply = ask.wanting_progress("mine").reply(&world.gateway).await;
     let ReplyBody::Stream(mut events) = reply.body else { panic!("{reply:?}") };
-    let first = message_in(&events.recv().await.unwrap());
+    let first = String::from_utf8(events.recv().await.unwrap().into()).unwrap();
     assert!(first.contains(r#""method":"notifications/progress""#), "{first}");
     assert!(first.contains(r#""progressToken":"mine""#), "{first}");
     drop(events);

@@ -127,7 +127,7 @@ impl Said {
             ReplyBody::Whole(body) => messages.push(String::from_utf8(body.into()).unwrap()),
             ReplyBody::Stream(mut events) => {
                 while let Some(event) = events.recv().await {
-                    messages.push(message_in(&event));
+                    messages.push(String::from_utf8(event.into()).unwrap());
                 }
             }
         }
@@ -188,12 +188,6 @@ fn brief_decision(decision: &Json) -> String {
     let reasons = decision.get("reasons").and_then(Json::as_array).unwrap();
     let codes: Vec<String> = reasons.iter().map(|reason| text(reason, "code").unwrap()).collect();
     format!("{verdict} {}", codes.join("+"))
-}
-
-/// The message that an event carries.
-pub(crate) fn message_in(event: &[u8]) -> String {
-    let text = String::from_utf8(event.to_vec()).unwrap();
-    text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap_or_default().to_owned()
 }
 
 impl World {

@@ -66,7 +66,7 @@ impl Upstream {
 }
 
 /// A failure to authenticate or to answer at all is no verdict.
-fn judge(reply: Result<Reply, CallError>) -> Result<Speaks, CallErrorKind> {
+pub(super) fn judge(reply: Result<Reply, CallError>) -> Result<Speaks, CallErrorKind> {
     match reply {
         Ok(Reply { outcome: Ok(result), .. }) => by_versions(result.get("supportedVersions")),
         Ok(Reply { status, outcome: Err(error), .. }) => match error.code {

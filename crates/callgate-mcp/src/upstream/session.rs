@@ -8,11 +8,12 @@ use callgate_model::json::{Json, Object};
 use http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
+use super::exchange::Reply;
 use super::outgoing::{Outgoing, base_headers, client_info};
 use super::{CallErrorKind, SessionKey, Upstream};
 use crate::era::LegacyVersion;
 use crate::headers;
-use crate::message::{Notification, Request};
+use crate::message::{Notification, Request, RequestId};
 
 const SESSION_ID_BYTES_MAX: usize = 1024;
 
@@ -110,45 +111,42 @@ impl Upstream {
     }
 
     async fn initialize(&self, credential: Option<&HeaderValue>) -> Result<Session, CallErrorKind> {
-        let id = self.next_id();
-        let params = Object::default()
-            .with("protocolVersion", LegacyVersion::LATEST.as_str())
-            .with("capabilities", Object::default())
-            .with("clientInfo", client_info());
-        let request = Request { id: id.clone(), method: "initialize".to_owned(), params };
-        let headers = base_headers(credential);
-        let outgoing = Outgoing { id, headers, body: request.into_bytes(), legacy: true };
-        let reply =
-            self.connection.exchange(outgoing, &mut |_, _| {}).await.map_err(|error| error.kind)?;
-        let result = reply
-            .outcome
-            .map_err(|error| CallErrorKind::NotMcp(format!("`initialize` fails with {error}")))?;
-        let version = result.get("protocolVersion").and_then(Json::as_str);
-        let version = version
-            .and_then(LegacyVersion::parse)
-            .ok_or_else(|| CallErrorKind::NotMcp("no protocol version in common".to_owned()))?;
-        let id = reply.session_id.map(usable_id).transpose()?;
-        let session = Session { id, version };
-        self.confirm(&session, credential).await?;
-        Ok(session)
-    }
-
-    async fn confirm(
-        &self,
-        session: &Session,
-        credential: Option<&HeaderValue>,
-    ) -> Result<(), CallErrorKind> {
+        let opening = opening(self.next_id(), credential);
+        let reply = self.exchange(opening, &mut |_, _| {}).await.map_err(|error| error.kind)?;
+        let session = opened(reply)?;
         let mut headers = base_headers(credential);
         session.write(&mut headers);
-        let method = "notifications/initialized".to_owned();
-        let body = Notification { method, params: Object::default() }.into_bytes();
-        let response = self.connection.post(headers, body).await.map_err(|error| error.kind)?;
-        match response.status().as_u16() {
-            200..300 => Ok(()),
-            401 | 403 => Err(CallErrorKind::Unauthorized),
-            status => Err(CallErrorKind::Status(status)),
-        }
+        self.confirm(headers, initialized()).await?;
+        Ok(session)
     }
+}
+
+/// The request that opens a session.
+pub(super) fn opening(id: RequestId, credential: Option<&HeaderValue>) -> Outgoing {
+    let params = Object::default()
+        .with("protocolVersion", LegacyVersion::LATEST.as_str())
+        .with("capabilities", Object::default())
+        .with("clientInfo", client_info());
+    let request = Request { id: id.clone(), method: "initialize".to_owned(), params };
+    Outgoing { id, headers: base_headers(credential), body: request.into_bytes(), legacy: true }
+}
+
+/// The session that was opened.
+pub(super) fn opened(reply: Reply) -> Result<Session, CallErrorKind> {
+    let result = reply
+        .outcome
+        .map_err(|error| CallErrorKind::NotMcp(format!("`initialize` fails with {error}")))?;
+    let version = result.get("protocolVersion").and_then(Json::as_str);
+    let version = version
+        .and_then(LegacyVersion::parse)
+        .ok_or_else(|| CallErrorKind::NotMcp("no protocol version in common".to_owned()))?;
+    let id = reply.session_id.map(usable_id).transpose()?;
+    Ok(Session { id, version })
+}
+
+/// What confirms it.
+pub(super) fn initialized() -> Notification {
+    Notification { method: "notifications/initialized".to_owned(), params: Object::default() }
 }
 
 fn usable_id(mut id: HeaderValue) -> Result<HeaderValue, CallErrorKind> {

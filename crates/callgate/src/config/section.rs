@@ -5,18 +5,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use callgate_gateway::credential::{Credential, Scheme};
 use callgate_gateway::identity::ChainSpec;
-use callgate_mcp::upstream::EraSetting;
 use callgate_model::caller::Caller;
 use callgate_model::digest::Digest;
 use callgate_model::json::JsonLimits;
-use callgate_model::products::atlassian::{SiteEntry, SiteMap};
-use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{Config, Limits, LogConfig, Problem, Problems, ServerConfig};
+use super::{Config, Limits, LogConfig, Problem, Problems};
 
 const SECTIONS: &[&str] = &[
     "answers",
@@ -89,37 +85,6 @@ struct RawLimits {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawServer {
-    url: String,
-    catalog: String,
-    #[serde(default)]
-    era: Option<String>,
-    #[serde(default)]
-    danger_plain_http: bool,
-    credential: Option<RawCredential>,
-    default_site: Option<String>,
-    #[serde(default)]
-    sites: BTreeMap<String, RawSite>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawCredential {
-    #[serde(default)]
-    scheme: Option<String>,
-    file: Option<PathBuf>,
-    env: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawSite {
-    cloud_id: Option<String>,
-    url: Option<String>,
-}
-
-#[derive(Deserialize)]
 struct RawToken {
     name: String,
     sha256: String,
@@ -147,6 +112,19 @@ impl Reader {
         })?;
         let folder = path.parent().unwrap_or_else(|| Path::new("")).to_owned();
         Ok(Self { file, folder, table, problems: Vec::new() })
+    }
+
+    /// Replaces where `server` is by a command that has our whole environment.
+    pub(super) fn put_command(&mut self, server: &str, command: &[String]) {
+        let servers = self.table.get_mut("servers").and_then(toml::Value::as_table_mut);
+        let section = servers.and_then(|all| all.get_mut(server)?.as_table_mut());
+        // A server that is not there is found missing later.
+        if let Some(section) = section {
+            section.remove("url");
+            section.remove("credential");
+            section.insert("command".to_owned(), command.to_vec().into());
+            section.insert("inherit".to_owned(), vec!["*"].into());
+        }
     }
 
     /// The configuration, if every section could be read.
@@ -206,14 +184,18 @@ impl Reader {
         self.read(name, self.table.get(name).cloned()?)
     }
 
-    fn optional<T: DeserializeOwned + Default>(&mut self, name: &str) -> Option<T> {
+    pub(super) fn optional<T: DeserializeOwned + Default>(&mut self, name: &str) -> Option<T> {
         match self.table.get(name).cloned() {
             Some(value) => self.read(name, value),
             None => Some(T::default()),
         }
     }
 
-    fn read<T: DeserializeOwned>(&mut self, place: &str, value: toml::Value) -> Option<T> {
+    pub(super) fn read<T: DeserializeOwned>(
+        &mut self,
+        place: &str,
+        value: toml::Value,
+    ) -> Option<T> {
         match value.try_into::<T>() {
             Ok(read) => Some(read),
             Err(error) => {
@@ -249,98 +231,6 @@ impl Reader {
         Some(LogConfig { json, filter: log.filter.unwrap_or_else(|| "info".to_owned()) })
     }
 
-    fn servers(&mut self) -> BTreeMap<String, ServerConfig> {
-        let raw: BTreeMap<String, toml::Value> = self.optional("servers").unwrap_or_default();
-        if raw.is_empty() {
-            let hint = "[servers.atlassian]\n  url = \"https://mcp.atlassian.com/v2/mcp\"\n  catalog = \"atlassian-rovo\"";
-            self.problem("servers", "no server is configured", Some(hint.to_owned()));
-        }
-        let mut servers = BTreeMap::new();
-        for (name, value) in raw {
-            let place = format!("servers.{name}");
-            if !is_plain(&name) {
-                self.problem(
-                    &place,
-                    "a server's name is of a-z, 0-9 and `-`, at most 40 long",
-                    None,
-                );
-                continue;
-            }
-            let Some(raw) = self.read::<RawServer>(&place, value) else { continue };
-            if let Some(server) = self.server(&place, raw) {
-                servers.insert(name, server);
-            }
-        }
-        servers
-    }
-
-    fn server(&mut self, place: &str, raw: RawServer) -> Option<ServerConfig> {
-        let era = match raw.era.as_deref() {
-            None | Some("auto") => EraSetting::Auto,
-            Some("modern") => EraSetting::Modern,
-            Some("legacy") => EraSetting::Legacy,
-            Some(other) => {
-                let text = format!("`{other}` is none of `auto`, `modern`, `legacy`");
-                self.problem(&format!("{place}.era"), &text, None);
-                return None;
-            }
-        };
-        if !raw.danger_plain_http && !is_protected(&raw.url) {
-            let hint = "use https, or say `danger_plain_http = true`";
-            let text = "calls and the credential would cross the network unprotected";
-            self.problem(&format!("{place}.url"), text, Some(hint.to_owned()));
-        }
-        let credential = match raw.credential {
-            Some(credential) => Some(self.credential(&format!("{place}.credential"), credential)?),
-            None => None,
-        };
-        let sites = raw
-            .sites
-            .into_iter()
-            .map(|(alias, site)| SiteEntry { alias, cloud_id: site.cloud_id, url: site.url })
-            .collect::<Vec<_>>();
-        let sites = match SiteMap::new(&sites, raw.default_site.as_deref()) {
-            Ok(sites) => sites,
-            Err(problem) => {
-                self.problem(&format!("{place}.sites"), &problem.to_string(), None);
-                return None;
-            }
-        };
-        Some(ServerConfig { url: raw.url, catalog: raw.catalog, era, credential, sites })
-    }
-
-    fn credential(&mut self, place: &str, raw: RawCredential) -> Option<Credential> {
-        let scheme = match raw.scheme.as_deref() {
-            None | Some("bearer") => Scheme::Bearer,
-            Some("basic") => Scheme::Basic,
-            Some(other) => {
-                self.problem(place, &format!("`{other}` is neither `bearer` nor `basic`"), None);
-                return None;
-            }
-        };
-        let secret = match (raw.file, raw.env) {
-            (Some(file), None) => {
-                let file = self.relative(&file);
-                std::fs::read_to_string(&file)
-                    .map_err(|error| format!("`{}` cannot be read: {error}", file.display()))
-            }
-            (None, Some(name)) => environment(&name),
-            (Some(_), Some(_)) | (None, None) => {
-                Err("say where the secret is: `file` or `env`, one of them".to_owned())
-            }
-        };
-        let made = secret.and_then(|secret| {
-            Credential::new(scheme, &SecretString::from(secret)).map_err(|error| error.to_string())
-        });
-        match made {
-            Ok(credential) => Some(credential),
-            Err(text) => {
-                self.problem(place, &text, None);
-                None
-            }
-        }
-    }
-
     fn tokens(&mut self) -> BTreeMap<String, Caller> {
         let mut tokens = BTreeMap::new();
         let raw: Vec<toml::Value> = self.optional("danger_static_tokens").unwrap_or_default();
@@ -372,22 +262,17 @@ impl Reader {
         tokens
     }
 
-    fn relative(&self, path: &Path) -> PathBuf {
+    pub(super) fn relative(&self, path: &Path) -> PathBuf {
         self.folder.join(path)
     }
 
-    fn problem(&mut self, place: &str, text: &str, hint: Option<String>) {
+    pub(super) fn problem(&mut self, place: &str, text: &str, hint: Option<String>) {
         self.problems.push(Problem {
             place: format!("{}: {place}", self.file),
             text: text.to_owned(),
             hint,
         });
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
-fn environment(name: &str) -> Result<String, String> {
-    std::env::var(name).map_err(|error| format!("environment variable `{name}`: {error}"))
 }
 
 fn limits(raw: &RawLimits) -> Limits {
@@ -407,21 +292,6 @@ fn limits(raw: &RawLimits) -> Limits {
         upstream_bytes_max: raw.upstream_bytes_max.unwrap_or(8 << 20),
         evidence_time_max: ms(raw.evidence_ms_max, 2_000),
     }
-}
-
-/// Whether the way to the server is encrypted, or does not leave this machine.
-fn is_protected(url: &str) -> bool {
-    let Ok(url) = url.parse::<http::Uri>() else { return true };
-    let host = url.host().unwrap_or_default();
-    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-    url.scheme_str() != Some("http")
-        || host == "localhost"
-        || address.is_ok_and(|address| address.is_loopback())
-}
-
-fn is_plain(name: &str) -> bool {
-    (1..=40).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 fn place_in(file: &str, text: &str, error: &toml::de::Error) -> String {

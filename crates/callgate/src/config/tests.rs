@@ -78,3 +78,60 @@ fn i7_a_credential_does_not_cross_a_network_in_the_clear() {
     let danger = remote.replace("default_site", "danger_plain_http = true\ndefault_site");
     assert!(problems(&danger).is_empty());
 }
+
+const COMMAND: &str = r#"
+[servers.local]
+command = ["uvx", "mcp-atlassian", "-v"]
+catalog = "mcp-atlassian"
+folder = "work"
+inherit = ["PATH", "NOT_THERE"]
+[servers.local.environment]
+JIRA_URL = "https://acme.atlassian.net"
+"#;
+
+#[test]
+fn a_server_may_be_a_command_with_an_environment_of_its_own() {
+    let text = GOOD.replace("[[danger", &format!("{COMMAND}[[danger"));
+    let config = Config::parse(&text, Path::new("/etc/callgate/callgate.toml")).unwrap();
+    let At::Command(program) = &config.servers["local"].at else { panic!() };
+    assert_eq!((program.name.as_str(), program.command.as_path()), ("local", Path::new("uvx")));
+    assert_eq!(program.arguments, ["mcp-atlassian", "-v"]);
+    assert_eq!(program.folder.as_deref(), Some(Path::new("/etc/callgate/work")));
+    let names: Vec<&str> = program.environment.keys().map(String::as_str).collect();
+    assert_eq!(names, ["JIRA_URL", "PATH"]);
+    assert!(program.secrets.is_empty());
+}
+
+#[test]
+fn what_only_a_command_or_only_a_url_has_is_told_apart() {
+    let with = |command: &str| {
+        problems(&GOOD.replace("[[danger", &format!("{command}[[danger"))).join("\n")
+    };
+    assert_eq!(with(COMMAND), "");
+    let both = COMMAND.replace("catalog", "url = \"https://a.b/mcp\"\ncatalog");
+    assert!(with(&both).contains("servers.local: say `url` or `command`, one of them"));
+    let neither = COMMAND.replace("command = ", "commands = ");
+    assert!(with(&neither).contains("servers.local: unknown field `commands`"));
+    assert!(with(&COMMAND.replace("\"uvx\", \"mcp-atlassian\", \"-v\"", "")).contains("is empty"));
+    let header = COMMAND.replace("folder", "credential = { env = \"PATH\" }\nfolder");
+    assert!(with(&header).contains("servers.local.credential: a command takes no header"));
+    let secret =
+        format!("{COMMAND}[servers.local.secrets]\nJIRA_API_TOKEN = {{ file = \"none\" }}\n");
+    assert!(with(&secret).contains("servers.local.secrets.JIRA_API_TOKEN: `/etc/callgate/none`"));
+    let url = GOOD.replace("default_site", "inherit = [\"PATH\"]\ndefault_site");
+    assert!(problems(&url).join("").contains("atlassian.inherit: only a `command` has it"));
+}
+
+#[test]
+fn a_command_around_takes_the_place_of_where_the_server_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("callgate.toml");
+    std::fs::write(&path, GOOD).unwrap();
+    let command = ["server".to_owned(), "--quiet".to_owned()];
+    let config = Config::load_around(&path, "atlassian", &command).unwrap();
+    let At::Command(program) = &config.servers["atlassian"].at else { panic!() };
+    assert_eq!(program.arguments, ["--quiet"]);
+    assert!(program.environment.contains_key("PATH") && program.environment.len() > 3);
+    let config = Config::load_around(&path, "atlassian", &[]).unwrap();
+    assert!(matches!(config.servers["atlassian"].at, At::Url(_)));
+}

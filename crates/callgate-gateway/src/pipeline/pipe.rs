@@ -1,0 +1,179 @@
+//! A client at the other end of a pipe: it started the gateway, so it is the caller that was named then, of one server,
+//! and in the legacy era in one session for as long as the pipe is open.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use callgate_mcp::code;
+use callgate_mcp::era::{Era, LegacyVersion};
+use callgate_mcp::http::StatusCode;
+use callgate_mcp::inbound::{self, Inbound, Refused};
+use callgate_mcp::message::{self, Message, RequestId};
+use callgate_mcp::reply;
+use callgate_model::caller::Caller;
+use callgate_model::reason::Reason;
+
+use super::{Gateway, Reply, Request};
+use crate::identity::Identified;
+use crate::method::{Treatment, treatment};
+use crate::server::Server;
+
+/// The client of one pipe.
+#[derive(Debug)]
+pub struct Pipe {
+    server: Arc<Server>,
+    caller: Arc<Identified>,
+    /// Tells its upstream sessions from those of other pipes.
+    session: String,
+    agreed: Mutex<Option<Agreed>>,
+}
+
+/// What `initialize` agreed on.
+#[derive(Clone, Debug)]
+struct Agreed {
+    version: LegacyVersion,
+    client_says: Option<String>,
+}
+
+/// What a line is.
+#[derive(Debug)]
+pub enum Incoming {
+    /// Something that is answered at once.
+    Answer(Bytes),
+    /// A request that is not to be answered any more.
+    Cancel(RequestId),
+    /// Nothing that needs an answer.
+    Nothing,
+    /// A request, to be given to [`Gateway::answer`].
+    Request(RequestId, Piped),
+}
+
+/// A request that came through a pipe.
+pub struct Piped(Box<Request>);
+
+impl std::fmt::Debug for Piped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Piped").field(&self.0.method).finish()
+    }
+}
+
+impl Gateway {
+    /// The pipe of a client that makes calls for `caller` to the server `server`, if there is one of that name.
+    #[must_use]
+    pub fn pipe(&self, server: &str, caller: Caller) -> Option<Pipe> {
+        Some(Pipe {
+            server: self.servers.get(server).cloned()?,
+            caller: Arc::new(Identified::new(caller)),
+            session: self.ambient.id().to_string(),
+            agreed: Mutex::default(),
+        })
+    }
+
+    /// Reads one line. What is wrong with it is answered, and recorded.
+    pub fn read_line(&self, pipe: &Pipe, line: &[u8]) -> Incoming {
+        let message = match Message::read(line, &self.settings.json) {
+            Ok(message) => message,
+            Err(unread) => {
+                let malformed = refused(unread.code, unread.detail);
+                return self.refuse_line(pipe, unread.id.as_ref(), &malformed);
+            }
+        };
+        let agreed = pipe.agreed();
+        let inbound = inbound::classify_line(&message, agreed.as_ref().map(|a| a.version));
+        match (message, inbound) {
+            (Message::Request(request), Ok(inbound)) => self.take(pipe, request, inbound, agreed),
+            (Message::Request(request), Err(refused)) => {
+                self.refuse_line(pipe, Some(&request.id), &refused)
+            }
+            (Message::Notification(told), Ok(inbound)) => {
+                if let Some(id) = cancelled(&told) {
+                    return Incoming::Cancel(id);
+                }
+                if treatment(&told.method, matches!(inbound.era, Era::Modern)) != Treatment::Accept
+                {
+                    let reason = Reason::MethodUnsupported;
+                    let unknown = refused(code::METHOD_NOT_FOUND, reason.message().to_owned());
+                    self.turn_away(Some(&pipe.caller), &pipe.server.name, &unknown, reason);
+                }
+                Incoming::Nothing
+            }
+            (Message::Notification(_) | Message::Response(_), _) => Incoming::Nothing,
+        }
+    }
+
+    /// A line that was not even read, because it is too long.
+    pub fn refuse_long_line(&self, pipe: &Pipe) -> Incoming {
+        let text = "a message longer than the limit".to_owned();
+        self.refuse_line(pipe, None, &refused(code::INVALID_REQUEST, text))
+    }
+
+    /// Answers a request of a pipe.
+    pub async fn answer(self: &Arc<Self>, Piped(request): Piped) -> Reply {
+        self.serve(*request, None).await
+    }
+
+    fn take(
+        &self,
+        pipe: &Pipe,
+        request: message::Request,
+        inbound: Inbound,
+        agreed: Option<Agreed>,
+    ) -> Incoming {
+        let message::Request { id, method, params } = request;
+        if let (Treatment::Initialize, Era::Legacy(version)) =
+            (treatment(&method, false), inbound.era)
+        {
+            pipe.agree(Agreed { version, client_says: inbound.client_info });
+            return Incoming::of(Self::agree(&id, version));
+        }
+        let request = Request {
+            server: Arc::clone(&pipe.server),
+            caller: Arc::clone(&pipe.caller),
+            era: inbound.era,
+            session: Some(pipe.session.clone()),
+            id: id.clone(),
+            method,
+            params,
+            client_says: inbound.client_info.or_else(|| agreed?.client_says),
+            progress_token: inbound.progress_token,
+            trace: inbound.trace,
+            cancels_by_leaving: true,
+        };
+        Incoming::Request(id, Piped(Box::new(request)))
+    }
+
+    fn refuse_line(&self, pipe: &Pipe, id: Option<&RequestId>, refused: &Refused) -> Incoming {
+        let reason = Reason::RequestMalformed;
+        self.turn_away(Some(&pipe.caller), &pipe.server.name, refused, reason);
+        Incoming::Answer(reply::error(id, refused.code, &refused.message, refused.data.clone()))
+    }
+}
+
+impl Pipe {
+    fn agreed(&self) -> Option<Agreed> {
+        self.agreed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn agree(&self, agreed: Agreed) {
+        *self.agreed.lock().unwrap_or_else(PoisonError::into_inner) = Some(agreed);
+    }
+}
+
+impl Incoming {
+    fn of(reply: Reply) -> Self {
+        match reply.body {
+            super::ReplyBody::Whole(answer) => Self::Answer(answer),
+            super::ReplyBody::Empty | super::ReplyBody::Stream(_) => Self::Nothing,
+        }
+    }
+}
+
+fn refused(code: i64, message: String) -> Refused {
+    Refused { status: StatusCode::BAD_REQUEST, code, message, data: None }
+}
+
+/// The request that a notification cancels.
+fn cancelled(told: &message::Notification) -> Option<RequestId> {
+    let is_it = told.method == "notifications/cancelled";
+    told.params.get("requestId").filter(|_| is_it).and_then(RequestId::from_json)
+}

@@ -1,0 +1,71 @@
+//! Messages on a pipe: one a line, none longer than a limit.
+
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _};
+
+/// A line.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Line {
+    /// Without its end.
+    Whole(Vec<u8>),
+    /// One beyond the limit, which was skipped.
+    TooLong,
+}
+
+/// Reads line by line.
+#[derive(Debug)]
+pub struct Lines<R> {
+    from: R,
+    bytes_max: usize,
+}
+
+impl<R: AsyncBufRead + Unpin> Lines<R> {
+    /// Lines of at most `bytes_max` bytes.
+    pub const fn new(from: R, bytes_max: usize) -> Self {
+        Self { from, bytes_max }
+    }
+
+    /// The next line; `None` at the end, where a part of a line is none. To be polled to its end: what was read of a line
+    /// is lost with the future.
+    ///
+    /// # Errors
+    /// What reading fails with.
+    pub async fn next(&mut self) -> std::io::Result<Option<Line>> {
+        let (mut line, mut too_long) = (Vec::new(), false);
+        loop {
+            let read = self.from.fill_buf().await?;
+            if read.is_empty() {
+                return Ok(None);
+            }
+            let (part, used, ended) = match read.iter().position(|byte| *byte == b'\n') {
+                Some(at) => (read.get(..at).unwrap_or_default(), at + 1, true),
+                None => (read, read.len(), false),
+            };
+            too_long |= line.len() + part.len() > self.bytes_max;
+            if too_long {
+                line.clear();
+            } else {
+                line.extend_from_slice(part);
+            }
+            self.from.consume(used);
+            if ended {
+                return Ok(Some(if too_long { Line::TooLong } else { Line::Whole(line) }));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn i13_a_line_beyond_the_limit_is_skipped_and_the_next_one_read() {
+        let text = format!("a\n{}\n\nbc\nrest", "x".repeat(50_000));
+        let small = tokio::io::BufReader::with_capacity(7, text.as_bytes());
+        let mut lines = Lines::new(small, 2);
+        let whole = |text: &str| Some(Line::Whole(text.into()));
+        for wanted in [whole("a"), Some(Line::TooLong), whole(""), whole("bc"), None] {
+            assert_eq!(lines.next().await.unwrap(), wanted);
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! A server that is a child process: started when first needed and again after it ended, one for all callers of its
+//! credential. Ids are our own, so what answers one call never reaches another.
+
+mod child;
+mod handshake;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::{Instant, timeout};
+
+use super::exchange::Reply;
+use super::outgoing::{Outgoing, Route};
+use super::{CallError, CallErrorKind, EraSetting, OnNotification, UpstreamLimits};
+use child::{Child, Waiting};
+
+/// How soon a server that ended is started again: doubled with each time it does not stay.
+const RESTART_FIRST: Duration = Duration::from_millis(500);
+const RESTART_MAX: Duration = Duration::from_secs(60);
+/// A server that ran for this long has stayed.
+const STAYED: Duration = Duration::from_secs(30);
+/// Progress that may wait for a slow reader; more is dropped.
+const PROGRESS_WAITING_MAX: usize = 64;
+
+/// A command that starts a server. It comes from the operator's configuration, never from the network.
+#[derive(Clone)]
+pub struct Program {
+    /// What the server is called in logs.
+    pub name: String,
+    /// The program, found by `PATH` of `environment`.
+    pub command: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// Its environment, with `secrets`: nothing else is inherited.
+    pub environment: BTreeMap<String, String>,
+    /// The part of its environment that is taken out of what it prints.
+    pub secrets: BTreeMap<String, SecretString>,
+    /// The folder it runs in, if not ours.
+    pub folder: Option<PathBuf>,
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program").field("command", &self.command).finish_non_exhaustive()
+    }
+}
+
+/// A server behind pipes.
+#[derive(Debug)]
+pub(super) struct Stdio {
+    program: Program,
+    limits: UpstreamLimits,
+    era: EraSetting,
+    /// Held while a child is started: who comes meanwhile finds it running.
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    running: Option<Running>,
+    /// How often in a row it did not stay, and until when it is left alone.
+    failures: u32,
+    not_before: Option<Instant>,
+}
+
+/// A child that has shaken hands.
+#[derive(Clone, Debug)]
+struct Running {
+    child: Arc<Child>,
+    route: Route,
+    since: Instant,
+}
+
+impl Stdio {
+    pub(super) fn new(program: Program, limits: UpstreamLimits, era: EraSetting) -> Self {
+        Self { program, limits, era, state: Mutex::default() }
+    }
+
+    /// The way to a running child, started if there is none.
+    pub(super) async fn route(&self) -> Result<Route, CallErrorKind> {
+        Ok(self.running().await?.route)
+    }
+
+    async fn running(&self) -> Result<Running, CallErrorKind> {
+        let mut state = self.state.lock().await;
+        if let Some(running) = &state.running {
+            if running.child.is_alive() {
+                return Ok(running.clone());
+            }
+            let stayed = running.since.elapsed() >= STAYED;
+            state.failures = if stayed { 0 } else { state.failures };
+            state.running = None;
+            state.put_off();
+        }
+        let now = Instant::now();
+        if let Some(wait) = state.not_before.and_then(|at| at.checked_duration_since(now)) {
+            let text = format!("the server ended; it is started again in {} ms", wait.as_millis());
+            return Err(CallErrorKind::Connect(text));
+        }
+        match timeout(self.limits.start, self.start()).await {
+            Ok(Ok(running)) => Ok(state.running.insert(running).clone()),
+            Ok(Err(error)) => {
+                state.put_off();
+                Err(error)
+            }
+            Err(_elapsed) => {
+                state.put_off();
+                Err(CallErrorKind::Timeout)
+            }
+        }
+    }
+
+    async fn start(&self) -> Result<Running, CallErrorKind> {
+        let child = Child::start(&self.program, self.limits)?;
+        let (child, route) = match handshake::shake(&child, self.era).await {
+            // Some legacy servers end when the first message is not `initialize`.
+            Err(_) if self.era == EraSetting::Auto && !child.is_alive() => {
+                let again = Child::start(&self.program, self.limits)?;
+                let route = handshake::shake(&again, EraSetting::Legacy).await?;
+                (again, route)
+            }
+            shaken => (child, shaken?),
+        };
+        Ok(Running { child: Arc::new(child), route, since: Instant::now() })
+    }
+
+    /// Sends a request to the running child and waits for its answer. Dropping the future tells the server that the
+    /// request is cancelled.
+    pub(super) async fn exchange(
+        &self,
+        outgoing: Outgoing,
+        on_notification: OnNotification<'_>,
+    ) -> Result<Reply, CallError> {
+        let running = self.running().await.map_err(CallError::before_sending)?;
+        ask(&running.child, outgoing, on_notification).await
+    }
+
+    /// Ends the child, if there is one, and waits for it.
+    pub(super) async fn stop(&self) {
+        if let Some(running) = self.state.lock().await.running.take() {
+            running.child.stop().await;
+        }
+    }
+}
+
+impl State {
+    /// Leaves the server alone for a while.
+    fn put_off(&mut self) {
+        let wait = RESTART_FIRST.saturating_mul(1 << self.failures.min(10)).min(RESTART_MAX);
+        self.failures = self.failures.saturating_add(1);
+        self.not_before = Some(Instant::now() + wait);
+    }
+}
+
+/// One request to a child and its answer.
+async fn ask(
+    child: &Child,
+    outgoing: Outgoing,
+    on_notification: OnNotification<'_>,
+) -> Result<Reply, CallError> {
+    let (tell, mut told) = mpsc::channel(PROGRESS_WAITING_MAX);
+    let (answer, mut answered) = oneshot::channel();
+    let id = outgoing.id.clone();
+    let asked = child.ask(outgoing, Waiting { answer, progress: tell })?;
+    loop {
+        tokio::select! {
+            biased;
+            Some(notification) = told.recv() => on_notification(&id, notification),
+            answer = &mut answered => {
+                asked.settled();
+                let gone = CallErrorKind::Connect("the server ended".to_owned());
+                return answer.unwrap_or(Err(gone)).map_err(CallError::after_sending);
+            }
+        }
+    }
+}

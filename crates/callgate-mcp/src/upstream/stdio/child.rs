@@ -1,0 +1,333 @@
+//! The process and its pipes. Tasks of its own read and write; who asks waits by the id of the request.
+
+use std::collections::HashMap;
+use std::process::Stdio as Pipe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use callgate_model::json::Object;
+use http::StatusCode;
+use rustix::process::{Pid, Signal, kill_process_group};
+use secrecy::ExposeSecret as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+
+use super::{CallError, CallErrorKind, Outgoing, Program, Reply, UpstreamLimits};
+use crate::code;
+use crate::lines::{Line, Lines};
+use crate::message::{Message, Notification, Request, RequestId, Response};
+use crate::reply;
+
+/// Messages that may wait for a child that does not read.
+const WRITES_WAITING_MAX: usize = 1024;
+/// For a child to end by itself when its input ends, and again when it is asked to.
+const ENDS_WITHIN: Duration = Duration::from_secs(2);
+/// Longest line of a child's standard error that is logged, in bytes.
+const ERROR_LINE_BYTES_MAX: u64 = 4096;
+
+/// A running server. Dropping it ends the process.
+#[derive(Debug)]
+pub(super) struct Child {
+    writes: mpsc::Sender<Bytes>,
+    pending: Arc<Pending>,
+    ended: watch::Receiver<bool>,
+    stop: watch::Sender<bool>,
+}
+
+/// Who waits for an answer.
+pub(super) struct Waiting {
+    pub(super) answer: oneshot::Sender<Result<Reply, CallErrorKind>>,
+    pub(super) progress: mpsc::Sender<Notification>,
+}
+
+/// The requests that have no answer yet; `None` when there will be none any more.
+struct Pending(Mutex<Option<HashMap<RequestId, Waiting>>>);
+
+impl std::fmt::Debug for Pending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pending(…)")
+    }
+}
+
+/// A request on its way. Dropped before its answer, it is cancelled.
+#[derive(Debug)]
+pub(super) struct Asked<'a> {
+    child: &'a Child,
+    id: RequestId,
+    is_settled: bool,
+}
+
+impl Child {
+    /// Starts `program` in a process group of its own, with no environment but its own.
+    pub(super) fn start(program: &Program, limits: UpstreamLimits) -> Result<Self, CallErrorKind> {
+        let mut command = Command::new(&program.command);
+        command.args(&program.arguments).env_clear();
+        command.envs(&program.environment);
+        command.envs(program.secrets.iter().map(|(name, secret)| (name, secret.expose_secret())));
+        if let Some(folder) = &program.folder {
+            command.current_dir(folder);
+        }
+        command.stdin(Pipe::piped()).stdout(Pipe::piped()).stderr(Pipe::piped());
+        command.process_group(0).kill_on_drop(true);
+        let mut process = command.spawn().map_err(|error| {
+            let text = format!("`{}` cannot be started: {error}", program.command.display());
+            CallErrorKind::Connect(text)
+        })?;
+        let pipes = (process.stdin.take(), process.stdout.take(), process.stderr.take());
+        let (Some(input), Some(output), Some(errors)) = pipes else {
+            return Err(CallErrorKind::Connect("the server has no pipes".to_owned()));
+        };
+        let (writes, queue) = mpsc::channel(WRITES_WAITING_MAX);
+        let (tell_ended, ended) = watch::channel(false);
+        let (stop, stopped) = watch::channel(false);
+        let pending = Arc::new(Pending(Mutex::new(Some(HashMap::new()))));
+        tokio::spawn(log(errors, program.clone()));
+        let reading =
+            read(output, limits, Arc::clone(&pending), writes.downgrade(), program.name.clone());
+        let name = program.name.clone();
+        let waiting = Arc::clone(&pending);
+        tokio::spawn(async move {
+            // Whichever pipe breaks first, or whoever asks: then the process has to go.
+            tokio::select! {
+                () = reading => {}
+                () = write(input, queue, stopped) => {}
+            }
+            let why = end(process).await;
+            tracing::info!(server = name, why, "the server ended");
+            waiting.give_up(&why);
+            tell_ended.send_replace(true);
+        });
+        Ok(Self { writes, pending, ended, stop })
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.pending.is_open()
+    }
+
+    /// Queues a request. What comes back to its id goes to `waiting`.
+    pub(super) fn ask(&self, outgoing: Outgoing, waiting: Waiting) -> Result<Asked<'_>, CallError> {
+        let not_sent =
+            |text: &str| CallError::before_sending(CallErrorKind::Connect(text.to_owned()));
+        let asked = Asked { child: self, id: outgoing.id.clone(), is_settled: false };
+        if !self.pending.add(outgoing.id, waiting) {
+            asked.settled();
+            return Err(not_sent("the server ended"));
+        }
+        if self.writes.try_send(outgoing.body).is_err() {
+            self.pending.remove(&asked.id);
+            asked.settled();
+            return Err(not_sent("the server does not read"));
+        }
+        Ok(asked)
+    }
+
+    /// Queues a notification.
+    pub(super) fn tell(&self, notification: Notification) -> Result<(), CallErrorKind> {
+        self.writes
+            .try_send(notification.into_bytes())
+            .map_err(|_full_or_closed| CallErrorKind::Connect("the server ended".to_owned()))
+    }
+
+    /// Ends the process and waits for that.
+    pub(super) async fn stop(&self) {
+        self.stop.send_replace(true);
+        let mut ended = self.ended.clone();
+        // An error means that the task is gone, and the process with it.
+        ended.wait_for(|ended| *ended).await.ok();
+    }
+}
+
+impl Asked<'_> {
+    /// There is an answer, or never will be: nothing is to be cancelled.
+    pub(super) fn settled(mut self) {
+        self.is_settled = true;
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if self.is_settled || self.child.pending.remove(&self.id).is_none() {
+            return;
+        }
+        let params = Object::default().with("requestId", self.id.to_json());
+        let cancelled = Notification { method: "notifications/cancelled".to_owned(), params };
+        if self.child.tell(cancelled).is_err() {
+            tracing::debug!("a cancellation could not be sent");
+        }
+    }
+}
+
+impl Pending {
+    fn with<T>(&self, use_it: impl FnOnce(&mut Option<HashMap<RequestId, Waiting>>) -> T) -> T {
+        use_it(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn is_open(&self) -> bool {
+        self.with(|pending| pending.is_some())
+    }
+
+    fn add(&self, id: RequestId, waiting: Waiting) -> bool {
+        self.with(|pending| pending.as_mut().map(|open| open.insert(id, waiting)).is_some())
+    }
+
+    fn remove(&self, id: &RequestId) -> Option<Waiting> {
+        self.with(|pending| pending.as_mut()?.remove(id))
+    }
+
+    /// The only one that waits, if it is alone.
+    fn only(&self) -> Option<Waiting> {
+        self.with(|pending| {
+            let open = pending.as_mut().filter(|open| open.len() == 1)?;
+            let id = open.keys().next().cloned()?;
+            open.remove(&id)
+        })
+    }
+
+    fn progress(&self, notification: Notification) {
+        self.with(|pending| {
+            let id = notification.params.get("progressToken").and_then(RequestId::from_json);
+            let waiting = id.and_then(|id| pending.as_ref()?.get(&id));
+            if let Some(waiting) = waiting {
+                // Progress may be lost.
+                waiting.progress.try_send(notification).ok();
+            }
+        });
+    }
+
+    /// Nobody will be answered any more.
+    fn give_up(&self, why: &str) {
+        let left = self.with(Option::take);
+        for (_, waiting) in left.into_iter().flatten() {
+            // Who went away need not know.
+            waiting.answer.send(Err(CallErrorKind::Connect(why.to_owned()))).ok();
+        }
+    }
+}
+
+/// Reads what the child writes, until it ends.
+async fn read(
+    output: ChildStdout,
+    limits: UpstreamLimits,
+    pending: Arc<Pending>,
+    writes: mpsc::WeakSender<Bytes>,
+    name: String,
+) {
+    let mut lines = Lines::new(BufReader::new(output), limits.response_bytes_max);
+    while let Ok(Some(line)) = lines.next().await {
+        let bytes = match line {
+            Line::Whole(bytes) if bytes.iter().all(u8::is_ascii_whitespace) => continue,
+            Line::Whole(bytes) => bytes,
+            Line::TooLong => {
+                tracing::warn!(server = name, "a message beyond the limit was dropped");
+                // Whose answer it was is known only if nobody else waits.
+                if let Some(waiting) = pending.only() {
+                    waiting.answer.send(Err(CallErrorKind::TooLarge)).ok();
+                }
+                continue;
+            }
+        };
+        match Message::read(&bytes, &limits.json()) {
+            Ok(Message::Response(response)) => answer(&pending, response, bytes.len(), &name),
+            Ok(Message::Notification(told)) if told.method == "notifications/progress" => {
+                pending.progress(told);
+            }
+            Ok(Message::Notification(told)) => {
+                tracing::debug!(server = name, method = told.method, "not passed on");
+            }
+            Ok(Message::Request(request)) => decline(&writes, &request),
+            Err(malformed) => {
+                tracing::warn!(server = name, why = malformed.detail, "a line that is no message");
+            }
+        }
+    }
+}
+
+/// R03: what answers no request of ours goes nowhere.
+fn answer(pending: &Pending, response: Response, bytes: usize, name: &str) {
+    let Some(waiting) = response.id.as_ref().and_then(|id| pending.remove(id)) else {
+        tracing::warn!(server = name, "an answer to no request was dropped");
+        return;
+    };
+    let status = StatusCode::OK;
+    let reply = Reply { status, session_id: None, bytes, outcome: response.outcome };
+    // Who went away meanwhile has been cancelled.
+    waiting.answer.send(Ok(reply)).ok();
+}
+
+/// We declare no capability, so all that a server can ask is whether we are there.
+fn decline(writes: &mpsc::WeakSender<Bytes>, request: &Request) {
+    let body = if request.method == "ping" {
+        reply::result(&request.id, Object::default())
+    } else {
+        let refusal = "callgate serves no requests from servers";
+        reply::error(Some(&request.id), code::METHOD_NOT_FOUND, refusal, None)
+    };
+    if writes.upgrade().is_none_or(|writes| writes.try_send(body).is_err()) {
+        tracing::debug!("a server's request could not be answered");
+    }
+}
+
+/// Writes what is queued, one message a line, until nobody is left to queue anything or all is to end.
+async fn write(
+    mut input: ChildStdin,
+    mut queue: mpsc::Receiver<Bytes>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    loop {
+        let message = tokio::select! {
+            message = queue.recv() => message,
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+        };
+        let Some(message) = message else { return };
+        let written = async {
+            input.write_all(&message).await?;
+            input.write_all(b"\n").await?;
+            input.flush().await
+        };
+        if written.await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Ends the process, whose input is closed by now: first it may do so by itself, then it is asked, then made to. What it
+/// started goes with it. Says how it ended.
+async fn end(mut process: tokio::process::Child) -> String {
+    let group = process.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    let signal = |signal| group.is_none_or(|group| kill_process_group(group, signal).is_err());
+    if timeout(ENDS_WITHIN, process.wait()).await.is_err() {
+        signal(Signal::TERM);
+        if timeout(ENDS_WITHIN, process.wait()).await.is_err() {
+            signal(Signal::KILL);
+        }
+    }
+    let how = match process.wait().await {
+        Ok(status) => format!("the server ended ({status})"),
+        Err(error) => format!("the server ended ({error})"),
+    };
+    // It is gone; what it left behind in its group is not to stay.
+    signal(Signal::KILL);
+    how
+}
+
+/// Logs what the child says on its standard error, line by line, without the secrets it was given.
+async fn log(errors: ChildStderr, program: Program) {
+    let mut errors = BufReader::new(errors);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = (&mut errors).take(ERROR_LINE_BYTES_MAX).read_until(b'\n', &mut line).await;
+        if !matches!(read, Ok(read) if read > 0) {
+            return;
+        }
+        let text = String::from_utf8_lossy(&line);
+        let secrets = program.secrets.values().map(|secret| secret.expose_secret());
+        let text = secrets
+            .filter(|secret| secret.len() >= 8)
+            .fold(text.trim_end().to_owned(), |text, secret| text.replace(secret, "[redacted]"));
+        tracing::info!(target: "callgate::server", server = program.name, text, "said");
+    }
+}

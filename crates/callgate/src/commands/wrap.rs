@@ -1,0 +1,54 @@
+//! `callgate wrap`: the gate between a client that starts its server itself and that server.
+
+use std::sync::Arc;
+
+use callgate_model::caller::{Credential, CredentialKind};
+use callgate_model::digest::Digest;
+
+use super::serve::{start_logging, stop_signal};
+use crate::ambient::Machine;
+use crate::cli::{Failure, Wrap};
+use crate::config::Config;
+use crate::{assemble, pipe, reload};
+
+pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
+    let mut config =
+        Config::load_around(&options.config.config, &options.server, &options.command)?;
+    start_logging(&config.log)?;
+    let names = |names: Vec<&String>| names.into_iter().cloned().collect::<Vec<_>>().join(", ");
+    // Only this server is of interest, and only this one is started.
+    let Some(server) = config.servers.remove_entry(&options.server) else {
+        let known = names(config.servers.keys().collect());
+        return Err(
+            format!("no server `{}` is configured; there are: {known}", options.server).into()
+        );
+    };
+    config.servers = [server].into();
+    let Some(mut caller) = config.tokens.get(&options.caller).cloned() else {
+        let known = names(config.tokens.keys().collect());
+        return Err(
+            format!("no caller `{}` is configured; there are: {known}", options.caller).into()
+        );
+    };
+    caller.credential = Credential {
+        kind: CredentialKind::Process,
+        digest: Digest::of(format!("process\0{}", options.caller).as_bytes()),
+        issued: None,
+        expires: None,
+    };
+    let stop = stop_signal()?;
+    let parts = assemble::parts(&config)?;
+    let (policies, vocabulary) = (config.policies.clone(), parts.vocabulary.clone());
+    let line_bytes_max = config.limits.json.bytes_max;
+    let gateway = assemble::gateway(config, parts, Arc::new(Machine), 0).await?;
+    let Some(pipe) = gateway.pipe(&options.server, caller) else {
+        return Err(format!("no server `{}`", options.server).into());
+    };
+    tracing::info!(server = options.server, caller = options.caller, "serving standard input");
+    let following = tokio::spawn(reload::follow(Arc::clone(&gateway), policies, vocabulary));
+    let ends = (tokio::io::stdin(), tokio::io::stdout());
+    pipe::serve(Arc::clone(&gateway), pipe, ends, line_bytes_max, stop).await;
+    following.abort();
+    gateway.close().await;
+    Ok(())
+}

@@ -1,0 +1,259 @@
+//! The sections of servers: where each is, what its tools mean, and what it is called with.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use callgate_gateway::credential::{Credential, Scheme};
+use callgate_mcp::upstream::{EraSetting, Program};
+use callgate_model::products::atlassian::{SiteEntry, SiteMap};
+use callgate_model::redact::is_secret_name;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::section::Reader;
+use super::{At, ServerConfig};
+
+/// What a child inherits if nothing else is said: without these most programs do not find what they need.
+const INHERITED: &[&str] = &["HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "TMPDIR", "USER"];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawServer {
+    url: Option<String>,
+    command: Option<Vec<String>>,
+    folder: Option<PathBuf>,
+    inherit: Option<Vec<String>>,
+    #[serde(default)]
+    environment: BTreeMap<String, String>,
+    #[serde(default)]
+    secrets: BTreeMap<String, RawSecret>,
+    catalog: String,
+    #[serde(default)]
+    era: Option<String>,
+    #[serde(default)]
+    danger_plain_http: bool,
+    credential: Option<RawCredential>,
+    default_site: Option<String>,
+    #[serde(default)]
+    sites: BTreeMap<String, RawSite>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCredential {
+    #[serde(default)]
+    scheme: Option<String>,
+    file: Option<PathBuf>,
+    env: Option<String>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSecret {
+    file: Option<PathBuf>,
+    env: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSite {
+    cloud_id: Option<String>,
+    url: Option<String>,
+}
+
+impl Reader {
+    pub(super) fn servers(&mut self) -> BTreeMap<String, ServerConfig> {
+        let raw: BTreeMap<String, toml::Value> = self.optional("servers").unwrap_or_default();
+        if raw.is_empty() {
+            let hint = "[servers.atlassian]\n  url = \"https://mcp.atlassian.com/v2/mcp\"\n  catalog = \"atlassian-rovo\"";
+            self.problem("servers", "no server is configured", Some(hint.to_owned()));
+        }
+        let mut servers = BTreeMap::new();
+        for (name, value) in raw {
+            let place = format!("servers.{name}");
+            if !is_plain(&name) {
+                self.problem(
+                    &place,
+                    "a server's name is of a-z, 0-9 and `-`, at most 40 long",
+                    None,
+                );
+                continue;
+            }
+            let Some(raw) = self.read::<RawServer>(&place, value) else { continue };
+            if let Some(server) = self.server(&place, raw) {
+                servers.insert(name, server);
+            }
+        }
+        servers
+    }
+
+    fn server(&mut self, place: &str, raw: RawServer) -> Option<ServerConfig> {
+        let era = match raw.era.as_deref() {
+            None | Some("auto") => EraSetting::Auto,
+            Some("modern") => EraSetting::Modern,
+            Some("legacy") => EraSetting::Legacy,
+            Some(other) => {
+                let text = format!("`{other}` is none of `auto`, `modern`, `legacy`");
+                self.problem(&format!("{place}.era"), &text, None);
+                return None;
+            }
+        };
+        let at = self.place_of(place, &raw);
+        let credential = match raw.credential {
+            Some(credential) => Some(self.credential(&format!("{place}.credential"), credential)?),
+            None => None,
+        };
+        let sites = raw
+            .sites
+            .into_iter()
+            .map(|(alias, site)| SiteEntry { alias, cloud_id: site.cloud_id, url: site.url })
+            .collect::<Vec<_>>();
+        let sites = match SiteMap::new(&sites, raw.default_site.as_deref()) {
+            Ok(sites) => sites,
+            Err(problem) => {
+                self.problem(&format!("{place}.sites"), &problem.to_string(), None);
+                return None;
+            }
+        };
+        Some(ServerConfig { at: at?, catalog: raw.catalog, era, credential, sites })
+    }
+
+    /// Where the server is: at a URL, or a command that starts it.
+    fn place_of(&mut self, place: &str, raw: &RawServer) -> Option<At> {
+        match (&raw.url, &raw.command) {
+            (Some(url), None) => {
+                self.only_of_a_command(place, raw);
+                if !raw.danger_plain_http && !is_protected(url) {
+                    let hint = "use https, or say `danger_plain_http = true`";
+                    let text = "calls and the credential would cross the network unprotected";
+                    self.problem(&format!("{place}.url"), text, Some(hint.to_owned()));
+                }
+                Some(At::Url(url.clone()))
+            }
+            (None, Some(command)) => {
+                if raw.credential.is_some() {
+                    let hint = "name it under `secrets`: the command finds it in its environment";
+                    let at = format!("{place}.credential");
+                    self.problem(&at, "a command takes no header", Some(hint.to_owned()));
+                }
+                self.program(place, command, raw).map(At::Command)
+            }
+            (Some(_), Some(_)) | (None, None) => {
+                let hint = "url = \"https://…\" or command = [\"uvx\", \"mcp-atlassian\"]";
+                self.problem(place, "say `url` or `command`, one of them", Some(hint.to_owned()));
+                None
+            }
+        }
+    }
+
+    fn only_of_a_command(&mut self, place: &str, raw: &RawServer) {
+        let given = [
+            ("folder", raw.folder.is_some()),
+            ("inherit", raw.inherit.is_some()),
+            ("environment", !raw.environment.is_empty()),
+            ("secrets", !raw.secrets.is_empty()),
+        ];
+        for (name, _) in given.into_iter().filter(|(_, given)| *given) {
+            self.problem(&format!("{place}.{name}"), "only a `command` has it", None);
+        }
+    }
+
+    fn program(&mut self, place: &str, command: &[String], raw: &RawServer) -> Option<Program> {
+        let Some((program, arguments)) = command.split_first() else {
+            self.problem(&format!("{place}.command"), "is empty", None);
+            return None;
+        };
+        let (mut secrets, mut environment) = (BTreeMap::new(), raw.environment.clone());
+        for (name, value) in inherited(raw.inherit.as_deref()) {
+            // What is inherited is not said to be secret, and often is.
+            if is_secret_name(&name) {
+                secrets.insert(name, SecretString::from(value));
+            } else {
+                environment.entry(name).or_insert(value);
+            }
+        }
+        for (name, secret) in raw.secrets.clone() {
+            match self.secret(secret) {
+                Ok(secret) => drop(secrets.insert(name, secret)),
+                Err(text) => self.problem(&format!("{place}.secrets.{name}"), &text, None),
+            }
+        }
+        Some(Program {
+            name: place.trim_start_matches("servers.").to_owned(),
+            command: program.into(),
+            arguments: arguments.to_vec(),
+            environment,
+            secrets,
+            folder: raw.folder.as_ref().map(|folder| self.relative(folder)),
+        })
+    }
+
+    fn secret(&self, raw: RawSecret) -> Result<SecretString, String> {
+        let secret = match (raw.file, raw.env) {
+            (Some(file), None) => {
+                let file = self.relative(&file);
+                std::fs::read_to_string(&file)
+                    .map(|secret| secret.trim_end_matches(['\r', '\n']).to_owned())
+                    .map_err(|error| format!("`{}` cannot be read: {error}", file.display()))
+            }
+            (None, Some(name)) => environment(&name),
+            (Some(_), Some(_)) | (None, None) => {
+                Err("say where the secret is: `file` or `env`, one of them".to_owned())
+            }
+        };
+        secret.map(SecretString::from)
+    }
+
+    fn credential(&mut self, place: &str, raw: RawCredential) -> Option<Credential> {
+        let scheme = match raw.scheme.as_deref() {
+            None | Some("bearer") => Scheme::Bearer,
+            Some("basic") => Scheme::Basic,
+            Some(other) => {
+                self.problem(place, &format!("`{other}` is neither `bearer` nor `basic`"), None);
+                return None;
+            }
+        };
+        let made = self
+            .secret(RawSecret { file: raw.file, env: raw.env })
+            .and_then(|secret| Credential::new(scheme, &secret).map_err(|error| error.to_string()));
+        match made {
+            Ok(credential) => Some(credential),
+            Err(text) => {
+                self.problem(place, &text, None);
+                None
+            }
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "only this module reads the environment")]
+fn environment(name: &str) -> Result<String, String> {
+    std::env::var(name).map_err(|error| format!("environment variable `{name}`: {error}"))
+}
+
+/// What a child gets of our environment: what is named, as far as it is there; all of it for `*`.
+#[expect(clippy::disallowed_methods, reason = "only this module reads the environment")]
+fn inherited(names: Option<&[String]>) -> BTreeMap<String, String> {
+    let is_named = |name: &str| match names {
+        Some(names) => names.iter().any(|named| named == "*" || named == name),
+        None => INHERITED.contains(&name),
+    };
+    let ours = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    ours.filter(|(name, _)| is_named(name)).collect()
+}
+
+/// Whether the way to the server is encrypted, or does not leave this machine.
+fn is_protected(url: &str) -> bool {
+    let Ok(url) = url.parse::<http::Uri>() else { return true };
+    let host = url.host().unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    url.scheme_str() != Some("http")
+        || host == "localhost"
+        || address.is_ok_and(|address| address.is_loopback())
+}
+
+fn is_plain(name: &str) -> bool {
+    (1..=40).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}

@@ -1,0 +1,113 @@
+//! Servers and clients that speak through pipes: a third-party server as a child of the gateway, and the gateway as a
+//! child of real clients. The log of the backend behind the server is the oracle.
+
+use callgate_tests::backend::Backend;
+use callgate_tests::drive::{Client, Plan, Told};
+use callgate_tests::gateway::{Setup, program};
+use callgate_tests::install;
+use serde_json::{Value, json};
+
+use super::world::{ALICE, ALICE_CHAIN, setup};
+
+/// It needs one to start.
+const TOKEN: &str = "token-of-the-operator";
+
+fn python() -> install::Python {
+    install::python(&install::default_directory()).unwrap()
+}
+
+fn setup_with(backend: &Backend) -> Setup {
+    let command = python().mcp_atlassian.display().to_string();
+    let environment = [
+        ("JIRA_URL", backend.url.as_str()),
+        ("JIRA_PERSONAL_TOKEN", TOKEN),
+        ("CONFLUENCE_URL", backend.url.as_str()),
+        ("CONFLUENCE_PERSONAL_TOKEN", TOKEN),
+    ];
+    setup().command("atlassian", &[&command], "mcp-atlassian", &environment)
+}
+
+/// Reads, edits, and asks for what it may not have.
+fn steps(plan: Plan) -> Plan {
+    let edit = json!({ "issue_key": "ENG-1", "fields": "{\"summary\":\"Through the gate\"}" });
+    plan.list()
+        .call("jira_get_issue", json!({ "issue_key": "ENG-1" }))
+        .call("jira_update_issue", edit)
+        .call("jira_get_issue", json!({ "issue_key": "HR-1" }))
+        .call("jira_delete_issue", json!({ "issue_key": "ENG-2" }))
+}
+
+fn is_as_it_should_be(told: &Told, backend: &Backend) {
+    assert!(told.connect["error"].is_null(), "{}", told.connect);
+    let [list, read, edit, closed, delete] = told.steps.as_slice() else { panic!("{told:?}") };
+    let names: Vec<_> =
+        list["tools"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert!(
+        names.contains(&"jira_get_issue") && !names.contains(&"jira_create_issue"),
+        "{names:?}"
+    );
+    assert_eq!(read["isError"], false, "{read}");
+    assert_eq!(edit["isError"], false, "{edit}");
+    for (step, verdict) in [(closed, "deny"), (delete, "approval_required")] {
+        assert_eq!(step["isError"], true, "{step}");
+        assert_eq!(step["meta"]["dev.callgate/decision"]["decision"], verdict, "{step}");
+    }
+    let writes = backend.writes();
+    let paths: Vec<_> = writes.iter().map(|w| (w.method.as_str(), w.path.as_str())).collect();
+    assert_eq!(paths, [("PUT", "/rest/api/2/issue/ENG-1")]);
+    assert_eq!(writes[0].authorization.as_deref(), Some(&*format!("Bearer {TOKEN}")));
+    assert!(backend.arrivals().iter().all(|seen| !seen.path.contains("HR-1")));
+}
+
+#[tokio::test]
+async fn a_server_that_is_a_child_of_the_gateway() {
+    let backend = Backend::start().await.unwrap();
+    let gateway = setup_with(&backend).start().await.unwrap();
+    let plan = steps(Plan::new(&gateway.url("atlassian")).token(ALICE));
+    let told = Client::python(&python()).run(&plan).await.unwrap();
+    is_as_it_should_be(&told, &backend);
+    let evidence = gateway.evidence_when(|e| e.0.len() >= 4 && e.is_settled()).await.unwrap();
+    assert_eq!((evidence.intents().len(), evidence.refusals().len()), (2, 2));
+    assert!(!gateway.output().contains(TOKEN));
+}
+
+/// One line changed in a client's configuration: the same policies, the same evidence.
+async fn wrapped(client: &Client, protocol: &str) {
+    let backend = Backend::start().await.unwrap();
+    let folder = setup_with(&backend).write().unwrap();
+    let program = program().unwrap().display().to_string();
+    let config = folder.path().join("callgate.toml").display().to_string();
+    let caller = setup_name(&folder.path().join("callgate.toml"));
+    let command =
+        [&program, "wrap", "--config", &config, "--server", "atlassian", "--caller", &caller];
+    let plan = steps(Plan::of_command(&command).protocol(protocol));
+    let told = client.run(&plan).await.unwrap();
+    is_as_it_should_be(&told, &backend);
+    let evidence = folder.evidence_when(|e| e.0.len() >= 4 && e.is_settled()).await.unwrap();
+    assert_eq!((evidence.intents().len(), evidence.refusals().len()), (2, 2));
+    for decision in &evidence.0 {
+        assert_eq!(decision.human(), ALICE_CHAIN.human);
+        assert_eq!(decision.text("/caller/credential/kind"), "process");
+    }
+    let verified = folder.cli(&["evidence", "verify"]).await.unwrap();
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+}
+
+/// What the configuration calls Alice.
+fn setup_name(config: &std::path::Path) -> String {
+    let text = std::fs::read_to_string(config).unwrap();
+    let names = text.lines().filter_map(|line| line.strip_prefix("name = \""));
+    let mut alice = names.filter(|name| name.starts_with("alice via release-bot"));
+    alice.next().unwrap().trim_end_matches('"').to_owned()
+}
+
+#[tokio::test]
+async fn the_python_client_starts_the_gateway_around_its_server() {
+    wrapped(&Client::python(&python()), "legacy").await;
+}
+
+#[tokio::test]
+async fn the_typescript_client_starts_the_gateway_around_its_server() {
+    let node = install::node(&install::default_directory()).unwrap();
+    wrapped(&Client::node(&node), "2026-07-28").await;
+}
