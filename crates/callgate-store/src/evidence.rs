@@ -29,7 +29,12 @@ pub trait EvidenceStore: Debug + Send + Sync {
     /// The latest writer and the head of its chain.
     fn last_chain(&self) -> StoreFuture<'_, Option<(Id, Digest)>>;
 
-    /// Calls with an intent and no outcome. To be asked before a writer begins: its open calls would be among them.
+    /// Makes `writer` known as one that lives, until the store is dropped or its process ends. Another writer that begins
+    /// waits until this one's first append is done.
+    fn join(&self, writer: Id) -> StoreFuture<'_, ()>;
+
+    /// Calls with an intent and no outcome, but for those of writers that lived when this one joined: theirs may be on
+    /// their way. To be asked before the first append: later its own calls are among them.
     fn orphans(&self) -> StoreFuture<'_, Vec<Id>>;
 
     /// The rows that match `filter`, newest first.
@@ -156,6 +161,9 @@ pub enum StoreError {
     /// The database failed.
     #[error("the evidence database failed")]
     Database(#[from] sqlx::Error),
+    /// The writers that live cannot be told.
+    #[error("the locks of the evidence writers cannot be used")]
+    Writers(#[from] std::io::Error),
     /// A column does not hold what was stored in it.
     #[error("the evidence database holds a malformed `{column}`")]
     Malformed {

@@ -132,8 +132,9 @@ impl EvidenceLog {
         limits: EvidenceLimits,
     ) -> Result<(Self, Recovery), EvidenceError> {
         let mut chain = Chain::new(ambient.id());
-        let after = store.last_chain().await?;
+        store.join(chain.writer()).await?;
         let indeterminate = store.orphans().await?;
+        let after = store.last_chain().await?;
         let opened = Event::Opened { version: env!("CARGO_PKG_VERSION").to_owned(), after };
         let settled =
             indeterminate.iter().map(|call| concluded(*call, Outcome::Indeterminate, STOPPED));

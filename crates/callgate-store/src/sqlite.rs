@@ -1,25 +1,28 @@
 //! Evidence in one SQLite file.
 //!
-//! One process writes a file, and a lock file beside it says which; any number may read it meanwhile. A commit is on
-//! the disk before it is acknowledged: write-ahead log, `synchronous = FULL`.
+//! Any number of processes write a file, each its own chain, and any number read it meanwhile. A commit is on the disk
+//! before it is acknowledged: write-ahead log, `synchronous = FULL`.
 
 mod rows;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod writers;
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use callgate_model::ambient::Id;
 use callgate_model::digest::Digest;
+use callgate_model::json::Json;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Row as _};
 use thiserror::Error;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::evidence::{EvidenceStore, Filter, LIST_MAX, Row, StoreFuture};
+use writers::Writers;
 
 /// The evidence in one SQLite file.
 #[derive(Debug)]
@@ -27,8 +30,8 @@ pub struct SqliteStore {
     writing: Mutex<Connection>,
     /// A second connection, so that who searches does not hold up who records; `None` if there can be only one.
     reading: Option<Mutex<Connection>>,
-    /// Held for as long as the file may be written.
-    _lock: Option<File>,
+    /// Who writes; `None` if nobody else can.
+    writers: Option<Writers>,
 }
 
 /// Why a file could not be opened.
@@ -42,8 +45,8 @@ pub enum OpenError {
         /// Why.
         source: io::Error,
     },
-    /// Another process has it.
-    #[error("`{}` is in use by another process, which holds `{}`", path.display(), lock.display())]
+    /// Another process opens it and does not get done.
+    #[error("`{}` is being opened by another process, which holds `{}`", path.display(), lock.display())]
     InUse {
         /// The database.
         path: PathBuf,
@@ -81,17 +84,25 @@ pub enum OpenError {
 }
 
 impl SqliteStore {
-    /// Opens `path` to write, alone; makes the file if there is none, readable by its owner only.
+    /// Opens `path` to write; makes the file if there is none, readable by its owner only.
     ///
     /// # Errors
-    /// [`OpenError`], if another process has it among others.
+    /// [`OpenError`].
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = path.as_ref();
         let failed = |source| OpenError::File { path: path.to_owned(), source };
         create(path).map_err(failed)?;
-        // The lock is of the file, whatever links lead to it.
+        // Writers know each other by the file, whatever links lead to it.
         let path = &path.canonicalize().map_err(failed)?;
-        let lock = lock(path)?;
+        let writers = Writers::of(path);
+        let opening = writers.opening().await.map_err(|source| {
+            let lock = writers.lock().to_owned();
+            if source.kind() == io::ErrorKind::WouldBlock {
+                OpenError::InUse { path: path.clone(), lock }
+            } else {
+                OpenError::File { path: lock, source }
+            }
+        })?;
         let options = options(path)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
@@ -101,11 +112,12 @@ impl SqliteStore {
             .pragma("wal_autocheckpoint", "4000");
         let mut writing = connect(path, &options).await?;
         schema::migrate(&mut writing, path).await?;
+        drop(opening);
         let reading = connect(path, &self::options(path).read_only(true)).await?;
         Ok(Self {
             writing: Mutex::new(Connection::new(writing)),
             reading: Some(Mutex::new(Connection::new(reading))),
-            _lock: Some(lock),
+            writers: Some(writers),
         })
     }
 
@@ -133,7 +145,7 @@ impl SqliteStore {
     }
 
     fn alone(connection: SqliteConnection) -> Self {
-        Self { writing: Mutex::new(Connection::new(connection)), reading: None, _lock: None }
+        Self { writing: Mutex::new(Connection::new(connection)), reading: None, writers: None }
     }
 
     async fn reading(&self) -> MutexGuard<'_, Connection> {
@@ -143,7 +155,13 @@ impl SqliteStore {
 
 impl EvidenceStore for SqliteStore {
     fn append<'a>(&'a self, rows: &'a [Row]) -> StoreFuture<'a, ()> {
-        Box::pin(async { Ok(self.writing.lock().await.append(rows).await?) })
+        Box::pin(async {
+            self.writing.lock().await.append(rows).await?;
+            if let Some(writers) = &self.writers {
+                writers.has_begun();
+            }
+            Ok(())
+        })
     }
 
     fn head(&self, writer: Id) -> StoreFuture<'_, Option<(u64, Digest)>> {
@@ -166,12 +184,25 @@ impl EvidenceStore for SqliteStore {
         })
     }
 
+    fn join(&self, writer: Id) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            if let Some(writers) = &self.writers {
+                writers.join(&writer.to_string()).await?;
+            }
+            Ok(())
+        })
+    }
+
     fn orphans(&self) -> StoreFuture<'_, Vec<Id>> {
         Box::pin(async move {
+            let living = self.writers.as_ref().map_or_else(Vec::new, Writers::living);
+            let living: Vec<Json> = living.into_iter().map(Json::from).collect();
             let found = sqlx::query(
-                "SELECT call FROM evidence WHERE call IS NOT NULL GROUP BY call \
+                "SELECT call FROM evidence WHERE call IS NOT NULL \
+                 AND writer NOT IN (SELECT value FROM json_each(?)) GROUP BY call \
                  HAVING SUM(kind = 'intent') > 0 AND SUM(kind = 'outcome') = 0 ORDER BY call",
             )
+            .bind(Json::from(living).to_text())
             .fetch_all(self.reading().await.settled().await)
             .await?;
             found.iter().map(|row| rows::id(row, "call")).collect()
@@ -303,19 +334,6 @@ fn create(path: &Path) -> io::Result<()> {
         File::open(directory)?.sync_all()?;
     }
     Ok(())
-}
-
-fn lock(path: &Path) -> Result<File, OpenError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let lock = PathBuf::from(name);
-    let failed = |source| OpenError::File { path: lock.clone(), source };
-    let file = private().open(&lock).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned(), lock }),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
-    }
 }
 
 fn private() -> OpenOptions {

@@ -93,6 +93,29 @@ async fn wrapped(client: &Client, protocol: &str) {
     assert_eq!(verified.code, Some(0), "{verified:?}");
 }
 
+/// A client with two windows, or two clients: each has a gate of its own, and they share one record.
+#[tokio::test]
+async fn two_gates_around_two_servers_write_one_record() {
+    let backend = Backend::start().await.unwrap();
+    let folder = setup_with(&backend).write().unwrap();
+    let config = folder.path().join("callgate.toml");
+    let (program, caller) = (program().unwrap().display().to_string(), setup_name(&config));
+    let config = config.display().to_string();
+    let command =
+        [&program, "wrap", "--config", &config, "--server", "atlassian", "--caller", &caller];
+    let plan = Plan::of_command(&command).call("jira_get_issue", json!({ "issue_key": "ENG-1" }));
+    let client = Client::python(&python());
+    let (one, two) = tokio::join!(client.run(&plan), client.run(&plan));
+    for told in [one.unwrap(), two.unwrap()] {
+        assert_eq!(told.steps[0]["isError"], false, "{told:?}");
+    }
+    let evidence = folder.evidence_when(|e| e.0.len() == 2 && e.is_settled()).await.unwrap();
+    assert_eq!(evidence.intents().len(), 2);
+    let verified = folder.cli(&["evidence", "verify", "--json"]).await.unwrap();
+    let writers = verified.json().unwrap();
+    assert!(writers.len() == 2 && writers.iter().all(|w| w["ok"] == true), "{verified:?}");
+}
+
 /// What the configuration calls Alice.
 fn setup_name(config: &std::path::Path) -> String {
     let text = std::fs::read_to_string(config).unwrap();

@@ -61,6 +61,10 @@ impl EvidenceStore for Watched {
         self.inner.last_chain()
     }
 
+    fn join(&self, writer: Id) -> StoreFuture<'_, ()> {
+        self.inner.join(writer)
+    }
+
     fn orphans(&self) -> StoreFuture<'_, Vec<Id>> {
         self.inner.orphans()
     }

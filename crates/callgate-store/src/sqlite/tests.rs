@@ -36,7 +36,7 @@ async fn i12_memory_conforms() {
 }
 
 #[tokio::test]
-async fn a_file_has_one_writer_and_any_number_of_readers() {
+async fn a_file_has_any_number_of_readers_while_it_is_written() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("evidence.db");
     assert!(matches!(
@@ -47,22 +47,69 @@ async fn a_file_has_one_writer_and_any_number_of_readers() {
     let mut chain = Chain::new(Ticking::new(1).id());
     store.append(&opened(&mut chain)).await.unwrap();
 
-    let refused = SqliteStore::open(&path).await.unwrap_err();
-    assert!(matches!(refused, OpenError::InUse { .. }), "{refused:?}");
-    assert!(refused.to_string().contains("evidence.db"), "{refused}");
-    #[cfg(unix)]
-    {
-        let link = directory.path().join("link.db");
-        std::os::unix::fs::symlink(&path, &link).unwrap();
-        let refused = SqliteStore::open(&link).await.unwrap_err();
-        assert!(matches!(refused, OpenError::InUse { .. }), "{refused:?}");
-    }
-
     let reader = SqliteStore::open_read_only(&path).await.unwrap();
     assert_eq!(reader.writers().await.unwrap(), [chain.writer()]);
     assert!(reader.append(&[]).await.is_err(), "a reader wrote");
     drop(store);
     assert_eq!(reader.writers().await.unwrap(), [chain.writer()]);
+    SqliteStore::open(&path).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e06_writers_share_a_file_and_leave_each_others_open_calls_alone() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("evidence.db");
+    let link = directory.path().join("link.db");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let open = async |path: &Path, seed: u8| {
+        let store = Arc::new(SqliteStore::open(path).await.unwrap());
+        let ambient = Arc::new(Ticking::new(seed));
+        let limits = EvidenceLimits::default();
+        EvidenceLog::open(Arc::clone(&store) as Arc<dyn EvidenceStore>, ambient, limits).await
+    };
+    let ids = Ticking::new(9);
+    let intent = |call| Event::Decided(Arc::new(intent(call, "alice", "release-bot")));
+    let (first, recovered) = open(&path, 1).await.unwrap();
+    assert!(recovered.indeterminate.is_empty());
+    let (on_its_way, left_open) = (ids.id(), ids.id());
+    first.record(intent(on_its_way), Durability::Durable).await.unwrap();
+
+    // The second one begins while the first one has a call on its way, and crashes with one of its own.
+    let (second, recovered) = open(&link, 2).await.unwrap();
+    assert!(recovered.indeterminate.is_empty(), "{recovered:?}");
+    second.record(intent(left_open), Durability::Durable).await.unwrap();
+    let records = (0..40).map(async |n| {
+        let log = if n % 2 == 0 { &first } else { &second };
+        log.record(outcome(ids.id()), Durability::Durable).await
+    });
+    assert!(futures_util::future::join_all(records).await.iter().all(Result::is_ok));
+    second.shutdown().await.unwrap();
+    drop(second);
+
+    let (third, recovered) = open(&path, 3).await.unwrap();
+    assert_eq!(recovered.indeterminate, [left_open]);
+    first.shutdown().await.unwrap();
+    third.shutdown().await.unwrap();
+    let store = SqliteStore::open_read_only(&path).await.unwrap();
+    let writers = store.writers().await.unwrap();
+    assert_eq!(writers.len(), 3);
+    for writer in writers {
+        verified(&store, writer).await;
+    }
+    let names = std::fs::read_dir(directory.path().join("evidence.db.writers")).unwrap();
+    assert_eq!(names.count(), 0, "nobody lives");
+}
+
+#[tokio::test]
+async fn e06_a_writer_that_does_not_get_done_beginning_holds_the_next_one_up_in_bounds() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("evidence.db");
+    let slow = SqliteStore::open(&path).await.unwrap();
+    slow.join(Ticking::new(1).id()).await.unwrap();
+    let refused = SqliteStore::open(&path).await.unwrap_err();
+    assert!(matches!(refused, OpenError::InUse { .. }), "{refused:?}");
+    assert!(refused.to_string().contains("evidence.db.lock"), "{refused}");
+    drop(slow);
     SqliteStore::open(&path).await.unwrap();
 }
 

@@ -1,0 +1,130 @@
+//! Which writers of one file live. Each holds the lock of a file that has its name, in a folder beside the database; the
+//! operating system lets go of it when the process ends, however it ends. So the next writer can tell what a crash left
+//! open from what is on its way.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::private;
+
+/// How long one writer waits for another one to have begun.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// The writers of one file.
+#[derive(Debug)]
+pub(super) struct Writers {
+    folder: PathBuf,
+    lock: PathBuf,
+    held: Mutex<Held>,
+}
+
+/// The locks that this process holds.
+#[derive(Debug, Default)]
+struct Held {
+    own: Vec<(PathBuf, File)>,
+    /// The others that lived when this one joined.
+    living: Vec<String>,
+    /// Until this writer has settled what others left: two must not settle the same.
+    opening: Option<File>,
+}
+
+impl Writers {
+    /// Those of `database`.
+    pub(super) fn of(database: &Path) -> Self {
+        let beside = |extension: &str| {
+            let mut name = database.as_os_str().to_owned();
+            name.push(extension);
+            PathBuf::from(name)
+        };
+        Self { folder: beside(".writers"), lock: beside(".lock"), held: Mutex::default() }
+    }
+
+    /// The file whose lock is held while a writer begins.
+    pub(super) fn lock(&self) -> &Path {
+        &self.lock
+    }
+
+    /// Waits for its turn to begin. It lasts until the file is dropped.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if another one does not get done.
+    pub(super) async fn opening(&self) -> io::Result<File> {
+        let file = private().open(&self.lock)?;
+        let deadline = Instant::now() + WAIT_MAX;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Makes `writer` one that lives.
+    pub(super) async fn join(&self, writer: &str) -> io::Result<()> {
+        let opening = self.opening().await?;
+        create(&self.folder)?;
+        let living = self.look()?;
+        let path = self.folder.join(writer);
+        let file = private().open(&path)?;
+        file.try_lock()?;
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.own.push((path, file));
+        held.living = living;
+        held.opening = Some(opening);
+        Ok(())
+    }
+
+    /// The others that lived when this one joined.
+    pub(super) fn living(&self) -> Vec<String> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).living.clone()
+    }
+
+    /// What others left is settled: the next one may begin.
+    pub(super) fn has_begun(&self) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).opening = None;
+    }
+
+    /// Those whose locks are held. What is left of the others is removed.
+    fn look(&self) -> io::Result<Vec<String>> {
+        let mut living = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            match File::open(entry.path())?.try_lock() {
+                Ok(()) => fs::remove_file(entry.path())?,
+                Err(TryLockError::WouldBlock) => {
+                    living.push(entry.file_name().to_string_lossy().into_owned());
+                }
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+        Ok(living)
+    }
+}
+
+impl Drop for Writers {
+    fn drop(&mut self) {
+        let held = self.held.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for (path, file) in held.own.drain(..) {
+            // If it stays, the next writer removes it.
+            fs::remove_file(path).ok();
+            drop(file);
+        }
+    }
+}
+
+fn create(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
