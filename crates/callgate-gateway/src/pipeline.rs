@@ -136,11 +136,8 @@ impl Gateway {
             Ok(params) => params,
             Err(refused) => return self.refuse_params(&request, refused.to_string()),
         };
-        if params.task.is_some()
-            || params.input_responses.is_some()
-            || params.request_state.is_some()
-        {
-            let text = "`task`, `inputResponses` and `requestState` are not served here";
+        if params.input_responses.is_some() || params.request_state.is_some() {
+            let text = "`inputResponses` and `requestState` are not served here";
             return self.refuse_params(&request, text.to_owned());
         }
         let bundle = self.bundle.load_full();

@@ -65,6 +65,7 @@ pub(crate) async fn answer_call(exchange: Exchange, message: Message, era: Era) 
         Some(Fault::DropBefore) => return exchange.cut.now().await,
         Some(Fault::ServerError) => return empty(StatusCode::INTERNAL_SERVER_ERROR),
         Some(Fault::Redirect(to)) => return redirect(to),
+        Some(Fault::MissingCapability) => return missing_capability(&message),
         Some(_) | None => {}
     }
     let as_stream = exchange.shared.options.sse || fault == Some(Fault::TwoMessagesInOneEvent);
@@ -91,6 +92,12 @@ async fn uncancelled_if_legacy(
         Era::Modern => work.await,
         Era::Legacy => tokio::spawn(work).await.unwrap_or_default(),
     }
+}
+
+fn missing_capability(message: &Message) -> Response<Body> {
+    let data = Some(json!({ "requiredCapabilities": { "sampling": {} } }));
+    let error = RpcError { data, ..RpcError::new(-32021, "Missing required client capability") };
+    failure(StatusCode::BAD_REQUEST, message.id.as_ref().unwrap_or(&Value::Null), error)
 }
 
 fn redirect(to: &str) -> Response<Body> {

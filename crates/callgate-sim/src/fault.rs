@@ -16,6 +16,8 @@ pub enum Fault {
     DropAfterExecuting,
     /// HTTP 500; the call is not executed.
     ServerError,
+    /// HTTP 400: the tool needs what the client did not declare; the call is not executed.
+    MissingCapability,
     /// HTTP 307 to this address; the call is not executed.
     Redirect(String),
     /// The call is executed and its result padded by this many bytes.
@@ -41,6 +43,7 @@ impl Fault {
             | Self::DropBefore
             | Self::DropAfterExecuting
             | Self::ServerError
+            | Self::MissingCapability
             | Self::Redirect(_)
             | Self::OversizedBody(_)
             | Self::WrongResponseId

@@ -166,6 +166,7 @@ fn falsify(tools: &mut Vec<Value>, fault: &Fault) {
         | Fault::DropBefore
         | Fault::DropAfterExecuting
         | Fault::ServerError
+        | Fault::MissingCapability
         | Fault::Redirect(_)
         | Fault::OversizedBody(_)
         | Fault::WrongResponseId

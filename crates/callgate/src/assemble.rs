@@ -12,6 +12,7 @@ use callgate_gateway::tools::ToolsLimits;
 use callgate_mcp::inbound::HostRules;
 use callgate_mcp::upstream::{Upstream, UpstreamConfig, UpstreamLimits};
 use callgate_model::ambient::Ambient;
+use callgate_model::caller::Caller;
 use callgate_model::vocabulary::Vocabulary;
 use callgate_policy::{Bundle, Source, Tier};
 use callgate_store::{EvidenceLimits, EvidenceLog, SqliteStore};
@@ -194,8 +195,17 @@ pub(crate) async fn gateway(
         calls_in_flight_max: config.limits.calls_in_flight_max,
         reveal_denied_tools: config.reveal_denied_tools,
     };
-    let identities = Identities::new(config.tokens.into_values().collect());
+    let identities = identities(config.danger_anonymous.as_deref(), config.tokens);
     Ok(Arc::new(Gateway::new(settings, servers, identities, bundle, evidence, ambient)))
+}
+
+fn identities(anonymous: Option<&str>, tokens: BTreeMap<String, Caller>) -> Identities {
+    let anonymous = anonymous.and_then(|name| tokens.get(name)).map(|held| held.credential.digest);
+    let identities = Identities::new(tokens.into_values().collect());
+    match anonymous {
+        Some(token) => identities.with_danger_anonymous(token),
+        None => identities,
+    }
 }
 
 /// The authorities under which a loopback listener may be addressed (DNS rebinding uses any other).

@@ -28,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) hosts: Vec<String>,
     /// Web origins that may call it.
     pub(crate) origins: Vec<String>,
+    /// The name of the token that requests without a credential are taken to have. Names one of `tokens`.
+    pub(crate) danger_anonymous: Option<String>,
     /// The evidence database.
     pub(crate) store: PathBuf,
     /// The folder with `guardrails`, `approvals`, `permits` and `cases`.

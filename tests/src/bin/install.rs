@@ -2,11 +2,13 @@
 
 use std::process::ExitCode;
 
-use callgate_tests::install::{default_directory, node, python};
+use callgate_tests::install::{conformance, default_directory, node, python};
 
 fn main() -> ExitCode {
     let directory = default_directory();
-    match python(&directory).and_then(|_| node(&directory)) {
+    let installed =
+        python(&directory).and_then(|_| node(&directory)).and_then(|_| conformance(&directory));
+    match installed {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => fail(&error.to_string()),
     }

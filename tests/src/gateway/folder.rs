@@ -94,6 +94,17 @@ impl Setup {
         ))
     }
 
+    /// A caller for who sends no token.
+    #[must_use]
+    pub fn danger_anonymous(mut self, human: &str) -> Self {
+        let listen = format!("[listen]\ndanger_anonymous = \"{human}\"\n");
+        self.config = self.config.replacen("[listen]\n", &listen, 1);
+        let digest = digest(human.as_bytes());
+        self.section(&format!(
+            "[[danger_static_tokens]]\nname = \"{human}\"\nsha256 = \"{digest}\"\nhuman = \"{human}\"\n"
+        ))
+    }
+
     /// More of the configuration.
     #[must_use]
     pub fn section(mut self, section: &str) -> Self {

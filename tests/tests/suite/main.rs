@@ -5,6 +5,8 @@ mod cli;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod direct;
 #[cfg(test)]
 mod evidence;

@@ -62,7 +62,8 @@ impl Reply {
 /// What the running call tells the one who waits for it.
 enum Told {
     Progress(Object),
-    Last(Bytes),
+    /// The status is that of an answer which comes first: a stream has begun with another.
+    Last(StatusCode, Bytes),
 }
 
 /// A call on its way.
@@ -150,12 +151,12 @@ impl Gateway {
             Ok(()) => last,
             Err(error) => {
                 tracing::error!(call, %error, "an outcome could not be recorded");
-                answer::unrecorded(&request.id, &call)
+                Told::Last(StatusCode::OK, answer::unrecorded(&request.id, &call))
             }
         };
         drop(slot);
         // A client that has gone does not hear it; the record has it.
-        tell.send(Told::Last(last)).await.ok();
+        tell.send(last).await.ok();
     }
 }
 
@@ -179,14 +180,25 @@ impl Running {
         }
     }
 
-    fn answer(&self, answered: Result<Answer, CallError>, outcome: Outcome) -> Bytes {
+    fn answer(&self, answered: Result<Answer, CallError>, outcome: Outcome) -> Told {
         let (era, id) = (self.request.era, &self.request.id);
-        match answered {
+        let body = match answered {
             Ok(Answer::Result { result, .. }) => answer::relayed(era, id, result),
             Ok(Answer::RpcError { code, message, data }) => {
-                reply::error(Some(id), code, &message, data)
+                let body = reply::error(Some(id), code, &message, data);
+                return Told::Last(self.status_of_error(code), body);
             }
             Err(error) => answer::failed(era, id, &self.call, outcome, &error.to_string()),
+        };
+        Told::Last(StatusCode::OK, body)
+    }
+
+    /// The one error that only the server can know of and that has a status of its own.
+    fn status_of_error(&self, code: i64) -> StatusCode {
+        if code == code::MISSING_CAPABILITY && self.request.is_modern() {
+            StatusCode::BAD_REQUEST
+        } else {
+            StatusCode::OK
         }
     }
 }
@@ -213,7 +225,7 @@ fn result_of(answered: &Result<Answer, CallError>) -> Option<(Digest, u64)> {
 /// One document if the answer comes first; a stream if progress does.
 async fn answer_with(mut told: mpsc::Receiver<Told>, id: &RequestId, token: Option<Json>) -> Reply {
     match told.recv().await {
-        Some(Told::Last(answer)) => Reply::json(StatusCode::OK, answer),
+        Some(Told::Last(status, answer)) => Reply::json(status, answer),
         Some(Told::Progress(params)) => {
             let (events, body) = mpsc::channel(MESSAGES_WAITING_MAX);
             tokio::spawn(stream(params, told, token, events));
@@ -237,7 +249,7 @@ async fn stream(
     while let Some(message) = next {
         let (text, last) = match message {
             Told::Progress(params) => (progress(params, token.as_ref()), false),
-            Told::Last(answer) => (answer, true),
+            Told::Last(_, answer) => (answer, true),
         };
         if events.send(text).await.is_err() || last {
             return;

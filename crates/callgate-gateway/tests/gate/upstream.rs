@@ -6,7 +6,7 @@ use callgate_mcp::upstream::UpstreamLimits;
 use callgate_sim::{Fault, Sim, SimOptions, Site};
 use futures_util::future::join_all;
 
-use crate::client::{edit, issue};
+use crate::client::{Ask, edit, issue};
 use crate::support::{Setup, World};
 
 /// Text of ENG-42 that a relayed answer would contain.
@@ -82,6 +82,39 @@ async fn a_server_that_is_gone_gets_nothing_and_that_is_said() {
         assert!(said.text().contains("Nothing was sent"), "{}", said.text());
     }
     assert_eq!(world.outcomes().await, ["succeeded", "not_dispatched", "not_dispatched"]);
+}
+
+/// The status belongs to the error in the modern era; a client of the legacy era breaks on it.
+#[tokio::test]
+async fn what_a_server_needs_of_the_client_is_told_with_the_status_of_the_era() {
+    let world = World::start(Setup::default()).await;
+    let session = world.session("alice-release").await;
+    let modern = Ask::call("alice-release", "getJiraIssue", &issue("ENG-42"));
+    let legacy = modern.clone().in_session(&session);
+    for (ask, status) in [(modern, 400), (legacy, 200)] {
+        world.sim.fault(Fault::MissingCapability);
+        let said = world.ask(&ask).await;
+        assert_eq!((said.status.as_u16(), said.brief().as_str()), (status, "error -32021"));
+        assert!(said.text().contains(r#""requiredCapabilities":{"sampling":{}}"#), "{said:?}");
+    }
+    assert_eq!(world.executed(), 0);
+    assert_eq!(world.outcomes().await, ["upstream_error", "upstream_error"]);
+}
+
+/// Who does not declare tasks answers as if none was asked for (2025-11-25), and does not pass the wish on.
+#[tokio::test]
+async fn a_call_that_asks_for_a_task_is_an_ordinary_call() {
+    let world = World::start(Setup::default()).await;
+    let session = world.session("alice-release").await;
+    let mut modern = Ask::call("alice-release", "getJiraIssue", &issue("ENG-42"));
+    modern.params = modern.params.replacen('{', r#"{"task":{"ttl":1},"#, 1);
+    for ask in [modern.clone(), modern.in_session(&session)] {
+        assert_eq!(world.ask(&ask).await.brief(), "ok");
+    }
+    for request in world.sim.ledger().requests() {
+        assert!(!format!("{request:?}").contains("ttl"), "{request:?}");
+    }
+    assert_eq!(world.executed(), 2);
 }
 
 /// The site's own token is refused: nothing of that is a success, and the client's credential is not asked for.

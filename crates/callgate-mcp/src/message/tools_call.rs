@@ -15,8 +15,6 @@ pub struct ToolsCallParams {
     pub arguments: Object,
     /// `_meta`; empty if there was none.
     pub meta: Object,
-    /// Asks for an experimental task of 2025-11-25.
-    pub task: Option<Json>,
     /// Answers to what an earlier result asked for.
     pub input_responses: Option<Json>,
     /// The state of an earlier result, untrusted.
@@ -30,7 +28,8 @@ pub struct InvalidParams(pub String);
 
 impl ToolsCallParams {
     /// Reads them. A member of any other name is refused: a server that reads names without regard to case would
-    /// see `Name` where we see `name` (GHSA-4gph-2hhr-5mwg).
+    /// see `Name` where we see `name` (GHSA-4gph-2hhr-5mwg). What asks for a task of 2025-11-25 is left out, as who does
+    /// not declare tasks has to.
     ///
     /// # Errors
     /// [`InvalidParams`] with the member at fault.
@@ -39,11 +38,11 @@ impl ToolsCallParams {
             Some(Json::String(name)) if (1..=TOOL_NAME_BYTES_MAX).contains(&name.len()) => name,
             _ => return Err(refused(format!("`name` must be 1 to {TOOL_NAME_BYTES_MAX} bytes"))),
         };
+        params.remove("task");
         let read = Self {
             name,
             arguments: object(&mut params, "arguments")?,
             meta: object(&mut params, "_meta")?,
-            task: params.remove("task"),
             input_responses: params.remove("inputResponses"),
             request_state: params.remove("requestState"),
         };

@@ -40,6 +40,12 @@ pub(crate) async fn serve(
         tokens = config.tokens.len(),
         "danger_static_tokens: callers are known by static tokens, for development only"
     );
+    if let Some(token) = &config.danger_anonymous {
+        tracing::warn!(
+            token,
+            "danger_anonymous: whoever sends no credential is taken for the holder of this token"
+        );
+    }
     let gateway = assemble::gateway(config, parts, Arc::new(Machine), address.port()).await?;
     tracing::info!(%address, bundle = %gateway.bundle().digest(), "serving");
     let following = tokio::spawn(reload::follow(Arc::clone(&gateway), policies, vocabulary));

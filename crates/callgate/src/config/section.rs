@@ -34,6 +34,7 @@ struct Listen {
     hosts: Vec<String>,
     #[serde(default)]
     origins: Vec<String>,
+    danger_anonymous: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -142,10 +143,12 @@ impl Reader {
         let servers = self.servers();
         let tokens = self.tokens();
         let listen = self.loopback(listen?);
+        self.anonymous(&listen, &tokens);
         Some(Config {
             listen: listen.address,
             hosts: listen.hosts,
             origins: listen.origins,
+            danger_anonymous: listen.danger_anonymous,
             store: self.relative(&store?.path),
             policies: self.relative(&policies?.folder),
             catalogs: catalogs?.files.iter().map(|file| self.relative(file)).collect(),
@@ -212,6 +215,17 @@ impl Reader {
             self.problem("listen.address", "is not a loopback address", Some(hint.to_owned()));
         }
         listen
+    }
+
+    fn anonymous(&mut self, listen: &Listen, tokens: &BTreeMap<String, Caller>) {
+        let Some(name) =
+            listen.danger_anonymous.as_ref().filter(|name| !tokens.contains_key(*name))
+        else {
+            return;
+        };
+        let hint = "name one of the `danger_static_tokens`";
+        let text = format!("no token is called `{name}`");
+        self.problem("listen.danger_anonymous", &text, Some(hint.to_owned()));
     }
 
     fn log(&mut self) -> Option<LogConfig> {

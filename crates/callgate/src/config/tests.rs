@@ -71,6 +71,19 @@ fn i5_without_a_token_or_a_server_nothing_starts() {
 }
 
 #[test]
+fn i5_nobody_is_anonymous_unless_the_file_says_who() {
+    let config = |text: &str| Config::parse(text, Path::new("callgate.toml"));
+    assert_eq!(config(GOOD).unwrap().danger_anonymous, None);
+    let with =
+        |name: &str| GOOD.replace("[store]", &format!("danger_anonymous = \"{name}\"\n[store]"));
+    assert_eq!(config(&with("alice")).unwrap().danger_anonymous.as_deref(), Some("alice"));
+    let unknown = problems(&with("bob")).join("");
+    assert!(unknown.contains("listen.danger_anonymous: no token is called `bob`"), "{unknown}");
+    let elsewhere = with("alice").replace("127.0.0.1:0", "0.0.0.0:80");
+    assert!(problems(&elsewhere).join("").contains("is not a loopback address"));
+}
+
+#[test]
 fn i7_a_credential_does_not_cross_a_network_in_the_clear() {
     let remote = GOOD.replace("http://127.0.0.1:1/mcp", "http://mcp.example.com/mcp");
     assert!(problems(&remote).join("").contains("servers.atlassian.url: calls and the credential"));

@@ -1,0 +1,158 @@
+//! The official MCP conformance suite, and the server of ours that it is run against.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::install::Conformance;
+
+/// How long the server may take to listen, and the suite to end.
+const START_MAX: Duration = Duration::from_secs(30);
+const RUN_MAX: Duration = Duration::from_secs(60);
+
+/// What the server says before its address.
+const LISTENING: &str = "listening ";
+
+/// `-2026-11-26T00-24-07-191Z`, at the end of the name of each folder of results.
+const TIME_BYTES: usize = 25;
+
+/// A running server that offers what the suite looks for. Dropping it ends it.
+#[derive(Debug)]
+pub struct Fixture {
+    /// `http://127.0.0.1:PORT/mcp`
+    pub url: String,
+    /// It ends with its standard input, at the latest.
+    _child: Child,
+}
+
+impl Fixture {
+    /// Starts it and waits until it listens.
+    ///
+    /// # Errors
+    /// If it cannot be started or does not listen in time.
+    pub async fn start(installed: &Conformance) -> io::Result<Self> {
+        let mut child = Command::new(&installed.node)
+            .arg(&installed.fixture)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let stdout = child.stdout.take().ok_or_else(|| io::Error::other("no standard output"))?;
+        let mut lines = BufReader::new(stdout).lines();
+        let line = tokio::time::timeout(START_MAX, lines.next_line()).await??;
+        let url = line.as_deref().and_then(|line| line.strip_prefix(LISTENING));
+        let url = url.ok_or_else(|| io::Error::other(format!("the fixture said {line:?}")))?;
+        Ok(Self { url: url.to_owned(), _child: child })
+    }
+}
+
+/// What the suite found.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// Whether everything that the revision requires passed.
+    pub conforms: bool,
+    /// The scenarios that were run, also those that the revision does not require.
+    pub scenarios: BTreeSet<String>,
+    /// Each `SCENARIO CHECK`. One that was made several times has the worst of its verdicts.
+    pub checks: BTreeMap<String, Check>,
+}
+
+/// One check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What the suite says of it; often nothing, if it passed or was skipped.
+    pub says: String,
+}
+
+/// How a check ended, from good to bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// It only tells something.
+    Noted,
+    /// Well.
+    Passed,
+    /// It was not made: what it is about is not offered.
+    Skipped,
+    /// Badly, or there was a warning.
+    Failed,
+}
+
+/// Runs every server scenario of `revision` against `url`.
+///
+/// # Errors
+/// If the suite cannot be run, takes too long, or leaves no results.
+pub async fn run(installed: &Conformance, url: &str, revision: &str) -> io::Result<Findings> {
+    let results = tempfile::tempdir()?;
+    let suite = Command::new(&installed.node)
+        .arg(&installed.suite)
+        .args(["server", "--url", url, "--requirements", revision, "--output-dir"])
+        .arg(results.path())
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(RUN_MAX, suite).await??;
+    let mut findings = Findings { conforms: output.status.success(), ..Findings::default() };
+    for folder in fs::read_dir(results.path())? {
+        findings.add(&folder?.path())?;
+    }
+    if findings.scenarios.is_empty() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(io::Error::other(format!("the suite left no results: {said}")));
+    }
+    Ok(findings)
+}
+
+impl Findings {
+    /// Adds the results of one scenario.
+    fn add(&mut self, folder: &Path) -> io::Result<()> {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let end = name.len().saturating_sub(TIME_BYTES);
+        let scenario = name.get(..end).and_then(|name| name.strip_prefix("server-"));
+        let scenario = scenario.ok_or_else(|| io::Error::other(format!("what is `{name}`?")))?;
+        let checks = fs::read(folder.join("checks.json"))?;
+        let checks: Vec<Value> = serde_json::from_slice(&checks)?;
+        for check in &checks {
+            let text = |name: &str| check.get(name).and_then(Value::as_str).unwrap_or_default();
+            let verdict = match text("status") {
+                "INFO" => Verdict::Noted,
+                "SUCCESS" => Verdict::Passed,
+                "SKIPPED" => Verdict::Skipped,
+                _ => Verdict::Failed,
+            };
+            let check = Check { verdict, says: text("errorMessage").to_owned() };
+            let known = self.checks.entry(format!("{scenario} {}", text("id")));
+            let known = known.or_insert_with(|| check.clone());
+            if verdict > known.verdict {
+                *known = check;
+            }
+        }
+        self.scenarios.insert(scenario.to_owned());
+        Ok(())
+    }
+
+    /// The checks that ended worse here than in `other`, or that were not made although they passed there, each with
+    /// what the suite says of it.
+    #[must_use]
+    pub fn lost(&self, other: &Self) -> BTreeMap<String, String> {
+        let worse = |place: &str, verdict| {
+            other.checks.get(place).is_none_or(|check| check.verdict < verdict)
+        };
+        let not_passed = self.checks.iter().filter(|(place, check)| {
+            check.verdict > Verdict::Passed && worse(place, check.verdict)
+        });
+        let lost = not_passed.map(|(place, check)| (place.clone(), check.says.clone()));
+        let absent = other.checks.iter().filter(|(place, check)| {
+            check.verdict == Verdict::Passed && !self.checks.contains_key(*place)
+        });
+        lost.chain(absent.map(|(place, _)| (place.clone(), "was not made".to_owned()))).collect()
+    }
+}

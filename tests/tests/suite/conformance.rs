@@ -1,0 +1,85 @@
+//! The official conformance suite, run against a server of ours and against the gateway in front of it.
+//!
+//! What passes without the gateway and does not through it stands in a list, with the reason. The list may only shrink:
+//! a loss that is not in it fails the test, and so does an entry that has come to pass.
+
+use std::collections::BTreeSet;
+
+use callgate_tests::conformance::{Fixture, Verdict, run};
+use callgate_tests::gateway::{Gateway, Setup};
+use callgate_tests::install;
+
+const CATALOG: &str = include_str!("../../data/conformance/catalog.toml");
+const EXPECTED_2025_11_25: &str =
+    include_str!("../../data/conformance/expected-failures-2025-11-25.txt");
+const EXPECTED_2026_07_28: &str =
+    include_str!("../../data/conformance/expected-failures-2026-07-28.txt");
+
+const EVERYTHING: &str = r#"
+@id("everything") @reason("The suite tests the protocol, not the policy") @owner("tests")
+permit(principal, action, resource);
+"#;
+
+fn installed() -> install::Conformance {
+    install::conformance(&install::default_directory()).unwrap()
+}
+
+/// The gateway as the suite can use it: it sends no token, and calls tools that no shipped catalog knows.
+async fn gateway(fixture: &Fixture) -> Gateway {
+    let gateway = Setup::default()
+        .danger_anonymous("the-suite")
+        .section("[catalogs]\nfiles = [\"conformance.toml\"]\n")
+        .server("fixture", &fixture.url, "conformance", "secret-of-the-operator")
+        .file("conformance.toml", CATALOG)
+        .file("policies/permits/everything.cedar", EVERYTHING)
+        .start()
+        .await
+        .unwrap();
+    gateway.says("danger_anonymous: whoever sends no credential").await.unwrap();
+    gateway
+}
+
+/// Entries of a list: `SCENARIO CHECK` a line; comments say why.
+fn entries(list: &str) -> BTreeSet<String> {
+    let lines = list.lines().map(str::trim);
+    lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect()
+}
+
+/// What the fixture does not offer: nothing of these is seen to be lost.
+const NOT_OFFERED: [&str; 2] = ["tasks-", "server-sse-polling "];
+
+/// Runs the suite with and without the gateway and compares.
+async fn compare(revision: &str, scenarios: usize, expected: &str) {
+    let installed = installed();
+    let fixture = Fixture::start(&installed).await.unwrap();
+    let direct = run(&installed, &fixture.url, revision).await.unwrap();
+    assert!(direct.conforms, "the fault is the fixture's: {:#?}", direct.checks);
+    assert_eq!(direct.scenarios.len(), scenarios);
+    for (place, check) in &direct.checks {
+        let offered = !NOT_OFFERED.iter().any(|start| place.starts_with(start));
+        assert!(check.verdict < Verdict::Skipped || !offered, "{place}: {}", check.says);
+    }
+
+    let gateway = gateway(&fixture).await;
+    let through = run(&installed, &gateway.url("fixture"), revision).await.unwrap();
+    assert_eq!(through.scenarios, direct.scenarios);
+    let (lost, expected) = (through.lost(&direct), entries(expected));
+    let unexpected: Vec<_> = lost
+        .iter()
+        .filter(|(place, _)| !expected.contains(*place))
+        .map(|(place, says)| format!("{place}: {says}\n"))
+        .collect();
+    assert!(unexpected.is_empty(), "these pass without the gateway:\n{}", unexpected.concat());
+    let come_to_pass: Vec<_> = expected.iter().filter(|place| !lost.contains_key(*place)).collect();
+    assert!(come_to_pass.is_empty(), "take these out of the list: {come_to_pass:#?}");
+}
+
+#[tokio::test]
+async fn the_gateway_conforms_to_2026_07_28_but_for_the_list() {
+    compare("2026-07-28", 50, EXPECTED_2026_07_28).await;
+}
+
+#[tokio::test]
+async fn the_gateway_conforms_to_2025_11_25_but_for_the_list() {
+    compare("2025-11-25", 33, EXPECTED_2025_11_25).await;
+}
