@@ -28,6 +28,7 @@ use callgate_store::EvidenceLog;
 use tokio::sync::Semaphore;
 
 use crate::answer;
+use crate::cancel::Cancels;
 use crate::evidence::enqueue;
 use crate::identity::Identities;
 use crate::method::{Treatment, treatment};
@@ -64,6 +65,7 @@ pub struct Gateway {
     pub(crate) bundle: ArcSwap<Bundle>,
     pub(crate) evidence: Arc<EvidenceLog>,
     pub(crate) sessions: Sessions,
+    pub(crate) cancels: Arc<Cancels>,
     pub(crate) ambient: Arc<dyn Ambient>,
     pub(crate) metrics: Metrics,
     pub(crate) in_flight: Arc<Semaphore>,
@@ -102,6 +104,7 @@ impl Gateway {
             bundle: ArcSwap::new(bundle.into()),
             evidence: Arc::new(evidence),
             sessions: Sessions::default(),
+            cancels: Arc::default(),
             ambient,
             metrics: Metrics::default(),
         }

@@ -198,6 +198,13 @@ impl Request {
 }
 
 impl Notification {
+    /// The request it cancels, if that is what it says.
+    #[must_use]
+    pub fn cancels(&self) -> Option<RequestId> {
+        let is_it = self.method == "notifications/cancelled";
+        self.params.get("requestId").filter(|_| is_it).and_then(RequestId::from_json)
+    }
+
     /// The bytes of this notification.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {

@@ -8,7 +8,7 @@ use callgate_mcp::era::{Era, LegacyVersion, SUPPORTED};
 use callgate_mcp::http::request::Parts;
 use callgate_mcp::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use callgate_mcp::inbound::{self, Refused, TraceContext};
-use callgate_mcp::message::{Message, RequestId};
+use callgate_mcp::message::{Message, Notification, RequestId};
 use callgate_mcp::reply;
 use callgate_model::decision::Decision;
 use callgate_model::evidence::Decided;
@@ -17,6 +17,7 @@ use callgate_model::reason::Reason;
 
 use super::{Gateway, Reply};
 use crate::answer;
+use crate::cancel::Cancellable;
 use crate::identity::Identified;
 use crate::method::{Treatment, treatment};
 use crate::server::Server;
@@ -100,7 +101,7 @@ impl Gateway {
         let (id, method, params) = match message {
             Message::Request(request) => (request.id, request.method, request.params),
             Message::Notification(notification) => {
-                return Err(self.take_note(&found, &caller, &notification.method, inbound.era));
+                return Err(self.take_note(&found, &caller, headers, &notification, inbound.era));
             }
             // Nothing was asked of this client, so there is nothing to answer.
             Message::Response(_) => return Err(Box::new(Reply::empty(StatusCode::ACCEPTED))),
@@ -189,10 +190,16 @@ impl Gateway {
         &self,
         server: &Server,
         caller: &Arc<Identified>,
-        method: &str,
+        headers: &HeaderMap,
+        told: &Notification,
         era: Era,
     ) -> Box<Reply> {
-        if treatment(method, matches!(era, Era::Modern)) == Treatment::Accept {
+        let session = headers.get(SESSION).and_then(|value| value.to_str().ok());
+        if let (Some(session), Some(id)) = (session, told.cancels()) {
+            let session = session.to_owned();
+            self.cancels.cancel(&Cancellable { caller: caller.key, session, id });
+        }
+        if treatment(&told.method, matches!(era, Era::Modern)) == Treatment::Accept {
             return Box::new(Reply::empty(StatusCode::ACCEPTED));
         }
         let refused = Refused {

@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::{Gateway, Request};
 use crate::answer;
+use crate::cancel::{Cancellable, Registered};
 use crate::evidence::{OpenError, OpenEvidence, Permit, open};
 use crate::forward::{Way, forward, outcome_of};
 use crate::name::NamedCall;
@@ -73,6 +74,8 @@ struct Running {
     call: String,
     effect: Effect,
     way: Way,
+    /// By which a client of the legacy era cancels it.
+    registered: Option<Registered>,
     /// Given back when the outcome is recorded: a client that does not read its answer holds no room.
     slot: OwnedSemaphorePermit,
 }
@@ -89,6 +92,11 @@ impl Gateway {
         let Ok(slot) = Arc::clone(&self.in_flight).try_acquire_owned() else {
             record.decision = Decision::deny(Reason::Overloaded, record.decision.bundle);
             return self.refuse(&request, record, None, false);
+        };
+        let Ok(registered) = self.register(&request) else {
+            record.decision = Decision::deny(Reason::RequestMalformed, record.decision.bundle);
+            let detail = "a request with this id is on its way";
+            return self.refuse(&request, record, Some(detail), false);
         };
         let decided = Arc::new(record);
         let effect = named.call.operation.effect;
@@ -114,6 +122,7 @@ impl Gateway {
             },
             request,
             evidence,
+            registered,
             slot,
         };
         let (tell, told) = mpsc::channel(MESSAGES_WAITING_MAX);
@@ -124,6 +133,14 @@ impl Gateway {
         // has to be recorded.
         tokio::spawn(async move { gateway.run(running, permit, tell).await });
         answer_with(told, &id, token).await
+    }
+
+    /// Makes a call of a session cancellable by name. An error if the session has one of that name on its way (P10).
+    fn register(&self, request: &Request) -> Result<Option<Registered>, ()> {
+        let session = request.session.clone().filter(|_| !request.cancels_by_leaving);
+        let Some(session) = session else { return Ok(None) };
+        let (caller, id) = (request.caller.key, request.id.clone());
+        self.cancels.register(Cancellable { caller, session, id }).map(Some).ok_or(())
     }
 
     async fn run(&self, mut running: Running, permit: Permit, tell: mpsc::Sender<Told>) {
@@ -168,6 +185,13 @@ impl Running {
         tell: &mpsc::Sender<Told>,
     ) -> Option<Result<Answer, CallError>> {
         let cancellable = self.request.cancels_by_leaving;
+        let registered = self.registered.as_ref();
+        let cancelled = async {
+            match registered {
+                Some(registered) => registered.cancelled().await,
+                None => std::future::pending().await,
+            }
+        };
         let on_progress = |params| {
             // Progress may be lost; the answer may not.
             tell.try_send(Told::Progress(params)).ok();
@@ -177,6 +201,7 @@ impl Running {
         tokio::select! {
             answer = answer => Some(answer),
             () = tell.closed(), if cancellable => None,
+            () = cancelled => None,
         }
     }
 

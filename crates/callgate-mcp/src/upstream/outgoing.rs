@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::session::Session;
 use crate::era::MODERN;
 use crate::headers;
-use crate::message::{Request, RequestId};
+use crate::message::{Notification, Request, RequestId};
 use crate::trace::TraceContext;
 
 const AGENT: &str = concat!("callgate/", env!("CARGO_PKG_VERSION"));
@@ -43,6 +43,8 @@ pub(super) struct Outgoing {
     pub(super) body: Bytes,
     /// A legacy server may put requests to us meanwhile.
     pub(super) legacy: bool,
+    /// A legacy server over HTTP has to be told that nobody waits any more; closing the connection does not say it.
+    pub(super) cancel: bool,
 }
 
 impl<'a> Ask<'a> {
@@ -70,6 +72,7 @@ impl<'a> Ask<'a> {
             headers: self.headers(route),
             body: request.into_bytes(),
             legacy: matches!(route, Route::Legacy(_)),
+            cancel: matches!(route, Route::Legacy(_)),
         }
     }
 
@@ -104,6 +107,12 @@ impl<'a> Ask<'a> {
         }
         meta
     }
+}
+
+/// Says that nobody waits for the answer to request `id` any more.
+pub(super) fn cancelled(id: &RequestId) -> Notification {
+    let params = Object::default().with("requestId", id.to_json());
+    Notification { method: "notifications/cancelled".to_owned(), params }
 }
 
 /// What every request has, in both eras.
