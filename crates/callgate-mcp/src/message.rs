@@ -105,6 +105,31 @@ impl Message {
         }
     }
 
+    /// Reads a batch, if `bytes` are an array. Only 2025-03-26 has batches; each message in it stands for itself, and is read
+    /// or refused for itself.
+    ///
+    /// # Errors
+    /// [`Malformed`] if the whole cannot be read, is empty, or has more than `messages_max` messages.
+    pub fn read_batch(
+        bytes: &[u8],
+        limits: &JsonLimits,
+        messages_max: usize,
+    ) -> Result<Vec<Result<Self, Malformed>>, Malformed> {
+        let Json::Array(messages) = json::read(bytes, limits)? else {
+            return Err(Malformed::request("not a batch"));
+        };
+        if messages.is_empty() || messages.len() > messages_max {
+            return Err(Malformed::request(&format!("a batch has 1 to {messages_max} messages")));
+        }
+        let read = |message| match message {
+            Json::Object(envelope) => Self::from_envelope(envelope),
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) => {
+                Err(Malformed::request("a message is an object"))
+            }
+        };
+        Ok(messages.into_iter().map(read).collect())
+    }
+
     fn from_envelope(mut envelope: Object) -> Result<Self, Malformed> {
         let id = match envelope.remove("id") {
             None => IdMember::Absent,

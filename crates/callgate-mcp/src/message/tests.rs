@@ -207,3 +207,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn p03_a_batch_is_read_one_by_one_and_bounded() {
+    let read = |text: &str| Message::read_batch(text.as_bytes(), &JsonLimits::default(), 3);
+    let one = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    let batch = read(&format!("[{one},7,[{one}]]")).unwrap();
+    assert!(matches!(&batch[..], [Ok(Message::Request(_)), Err(_), Err(_)]), "{batch:?}");
+    for refused in ["[]", one, &format!("[{one},{one},{one},{one}]"), "[{\"a\":1,\"a\":2}]"] {
+        assert!(read(refused).is_err(), "{refused}");
+    }
+}
