@@ -90,7 +90,7 @@ fn named(catalog: &ServerCatalog, rehearsal: &Rehearsal) -> Result<NamedCall, Un
     let named = catalog.name(&rehearsal.tool, &rehearsal.arguments)?;
     let server: Arc<str> = rehearsal.server.as_str().into();
     let arguments = rehearsal.arguments.clone();
-    understand(&server, catalog, named, &rehearsal.tool, Digest::default(), arguments)
+    understand(&server, catalog, named, &rehearsal.tool, None, arguments)
 }
 
 /// A file of decision cases, as users write it.

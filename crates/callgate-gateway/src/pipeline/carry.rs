@@ -10,6 +10,7 @@ use callgate_mcp::message::RequestId;
 use callgate_mcp::reply;
 use callgate_mcp::sse;
 use callgate_mcp::upstream::{Answer, CallError};
+use callgate_model::call::Method;
 use callgate_model::decision::Decision;
 use callgate_model::digest::Digest;
 use callgate_model::evidence::{Concluded, Decided, Outcome};
@@ -71,6 +72,7 @@ struct Running {
     request: Request,
     evidence: OpenEvidence,
     call: String,
+    method: Method,
     effect: Effect,
     way: Way,
     /// Given back when the outcome is recorded: a client that does not read its answer holds no room.
@@ -83,7 +85,7 @@ impl Gateway {
         self: &Arc<Self>,
         request: Request,
         named: NamedCall,
-        tool: Arc<Tool>,
+        tool: Option<Arc<Tool>>,
         mut record: Decided,
     ) -> Reply {
         let Ok(slot) = Arc::clone(&self.in_flight).try_acquire_owned() else {
@@ -91,7 +93,7 @@ impl Gateway {
             return self.refuse(&request, record, None, false);
         };
         let decided = Arc::new(record);
-        let effect = named.call.operation.effect;
+        let (method, effect) = (named.call.method, named.call.operation.effect);
         let (permit, evidence) = match open(&self.evidence, Arc::clone(&decided), named.call).await
         {
             Ok(opened) => opened,
@@ -105,6 +107,7 @@ impl Gateway {
         self.metrics.decided(&decided);
         let running = Running {
             call: decided.call.to_string(),
+            method,
             effect,
             way: Way {
                 key: request.server.session_key(&request.caller, request.session.as_deref()),
@@ -183,11 +186,14 @@ impl Running {
     fn answer(&self, answered: Result<Answer, CallError>, outcome: Outcome) -> Bytes {
         let (era, id) = (self.request.era, &self.request.id);
         match answered {
-            Ok(Answer::Result { result, .. }) => answer::relayed(era, id, result),
+            Ok(Answer::Result { result, .. }) => answer::relayed(era, id, self.method, result),
             Ok(Answer::RpcError { code, message, data }) => {
-                reply::error(Some(id), code, &message, data)
+                answer::relayed_error(era, id, code, &message, data)
             }
-            Err(error) => answer::failed(era, id, &self.call, outcome, &error.to_string()),
+            Err(error) => {
+                let subject = self.request.subject.as_ref();
+                answer::failed(era, id, subject, &self.call, outcome, &error.to_string())
+            }
         }
     }
 }

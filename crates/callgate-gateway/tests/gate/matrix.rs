@@ -141,7 +141,7 @@ fn the_authority_under_the_starter_pack_is_what_the_table_says() {
     assert_eq!(table, expected);
 }
 
-fn starter_pack(catalogs: &Catalogs) -> Bundle {
+pub(crate) fn starter_pack(catalogs: &Catalogs) -> Bundle {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/atlassian");
     let sources: Vec<Source> = Tier::ALL
         .iter()
