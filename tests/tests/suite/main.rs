@@ -9,6 +9,8 @@ mod direct;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
+mod offers;
+#[cfg(test)]
 mod wire;
 #[cfg(test)]
 mod world;
