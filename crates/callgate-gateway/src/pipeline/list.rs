@@ -11,9 +11,13 @@ use callgate_model::reason::Reason;
 
 use super::{Gateway, Reply, Request};
 use crate::answer;
+use crate::offers::Offer;
 
 /// How long a client may keep a list. Short: policies change.
 pub(super) const LIST_TTL_MS: i64 = 30_000;
+
+/// Most entries of a list that are decided before others get their turn.
+const DECISIONS_AT_ONCE: usize = 64;
 
 impl Gateway {
     pub(super) async fn list_tools(&self, request: &Request) -> Reply {
@@ -47,11 +51,16 @@ impl Gateway {
             return Ok(Vec::new());
         }
         let offers = request.server.offers(list).await?;
-        let shown = offers.iter().filter(|offer| {
-            list == List::Templates
-                || self.decide(request, &offer.named, &bundle).verdict != Verdict::Deny
-        });
-        Ok(shown.map(|offer| offer.definition.clone()).collect())
+        let mut shown = Vec::new();
+        for some in offers.chunks(DECISIONS_AT_ONCE) {
+            let may_have = |offer: &&Offer| {
+                list == List::Templates
+                    || self.decide(request, &offer.named, &bundle).verdict != Verdict::Deny
+            };
+            shown.extend(some.iter().filter(may_have).map(|offer| offer.definition.clone()));
+            tokio::task::yield_now().await;
+        }
+        Ok(shown)
     }
 }
 
