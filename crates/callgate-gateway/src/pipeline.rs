@@ -3,6 +3,7 @@
 //! It must not know sockets: the binary hands it headers and a body and gets an answer.
 
 mod admit;
+mod ask;
 mod carry;
 mod list;
 mod pipe;
@@ -16,11 +17,12 @@ use bytes::Bytes;
 use callgate_mcp::http::request::Parts;
 use callgate_mcp::http::{HeaderMap, StatusCode};
 use callgate_mcp::inbound::{self, HostRules, Refused, TraceContext};
-use callgate_mcp::message::ToolsCallParams;
+use callgate_mcp::message::{SubjectParams, ToolsCallParams};
 use callgate_model::ambient::Ambient;
+use callgate_model::call::Method;
 use callgate_model::digest::Digest;
 use callgate_model::evidence::{Decided, Event, Understood};
-use callgate_model::json::{Json, JsonLimits};
+use callgate_model::json::{Json, JsonLimits, Object};
 use callgate_model::reason::Reason;
 use callgate_model::{decision::Decision, redact};
 use callgate_policy::{Bundle, Question, could_allow, decide};
@@ -123,12 +125,29 @@ impl Gateway {
     async fn serve(self: &Arc<Self>, request: Request, headers: Option<&HeaderMap>) -> Reply {
         match treatment(&request.method, request.is_modern()) {
             Treatment::Accept => Reply::empty(StatusCode::ACCEPTED),
-            Treatment::Decide => self.call(request, headers).await,
+            Treatment::Decide(method) => self.by_method(request, method, headers).await,
             Treatment::Discover => self.discover(&request),
-            Treatment::Filter => self.list(&request).await,
+            Treatment::FilterEntries(list) => self.list_entries(&request, list).await,
+            Treatment::FilterTools => self.list_tools(&request).await,
             Treatment::Initialize => self.initialize(&request),
             Treatment::Pong => self.pong(&request),
             Treatment::Refuse => self.refuse_method(&request),
+        }
+    }
+
+    async fn by_method(
+        self: &Arc<Self>,
+        request: Request,
+        method: Method,
+        headers: Option<&HeaderMap>,
+    ) -> Reply {
+        match method {
+            Method::CompletionComplete => {
+                self.ask(request, method, SubjectParams::of_completion).await
+            }
+            Method::PromptsGet => self.ask(request, method, SubjectParams::of_prompt).await,
+            Method::ResourcesRead => self.ask(request, method, SubjectParams::of_resource).await,
+            Method::ToolsCall => self.call(request, headers).await,
         }
     }
 
@@ -144,11 +163,12 @@ impl Gateway {
             return self.refuse_params(&request, text.to_owned());
         }
         let bundle = self.bundle.load_full();
-        let mut record = self.begin_record(&request, &params, &bundle);
+        let mut record =
+            self.begin_record(&request, &params.name, &params.arguments, bundle.digest());
         let considered = self.consider(&request, headers, params, &bundle, &mut record).await;
         record.decided_in_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         match considered {
-            Ok((named, tool)) => self.carry_out(request, named, tool, record).await,
+            Ok((named, tool)) => self.carry_out(request, named, Some(tool), record).await,
             Err(Stop::Refused { detail, hidden }) => {
                 self.refuse(&request, record, detail.as_deref(), hidden)
             }
@@ -190,20 +210,23 @@ impl Gateway {
             Stop::Refused { detail: unnameable.detail, hidden: hidden() }
         })?;
         record.understood = Some(understood(&named));
-        record.decision = decide(
-            bundle,
-            &Question {
-                caller: &request.caller.caller,
-                call: &named.call,
-                targets: &named.targets,
-                now: self.ambient.now(),
-                lifted: &[],
-            },
-        );
+        record.decision = self.decide(request, &named, bundle);
         if !record.decision.is_allow() {
             return Err(refused(hidden()));
         }
         Ok((named, Arc::clone(tool)))
+    }
+
+    /// The decision about a named call, which a list asks for as well (I3).
+    pub(crate) fn decide(&self, request: &Request, named: &NamedCall, bundle: &Bundle) -> Decision {
+        let question = Question {
+            caller: &request.caller.caller,
+            call: &named.call,
+            targets: &named.targets,
+            now: self.ambient.now(),
+            lifted: &[],
+        };
+        decide(bundle, &question)
     }
 
     /// Whether any arguments could be allowed, perhaps after approval: the same question that filters the list (I3).
@@ -216,12 +239,13 @@ impl Gateway {
     fn begin_record(
         &self,
         request: &Request,
-        params: &ToolsCallParams,
-        bundle: &Bundle,
+        name: &str,
+        arguments: &Object,
+        bundle: Digest,
     ) -> Decided {
-        let mut record = self.blank_record(request, &params.name, bundle.digest());
-        record.arguments_digest = Some(Digest::of_object(&params.arguments));
-        record.arguments = redact::arguments(&params.arguments);
+        let mut record = self.blank_record(request, name, bundle);
+        record.arguments_digest = Some(Digest::of_object(arguments));
+        record.arguments = redact::arguments(arguments);
         record
     }
 
@@ -257,10 +281,11 @@ impl Gateway {
         detail: Option<&str>,
         hidden: bool,
     ) -> Reply {
+        let (era, id, subject) = (request.era, &request.id, request.subject.as_ref());
         let answer = if hidden {
-            answer::unknown_tool(&request.id, &record.tool)
+            answer::unknown(era, id, subject, &record.tool)
         } else {
-            answer::refused(request.era, &request.id, &record, detail)
+            answer::refused(era, id, subject, &record, detail)
         };
         self.record_refusal(record);
         Reply::json(StatusCode::OK, answer)

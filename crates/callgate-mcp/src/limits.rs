@@ -64,7 +64,7 @@ pub struct UpstreamLimits {
     pub header_bytes_max: usize,
     /// Pages of one list.
     pub pages_max: usize,
-    /// Tools of one server.
+    /// Tools of one server; also prompts, resources or templates.
     pub tools_max: usize,
     /// Requests that a legacy server may put to us while it answers one call.
     pub server_requests_max: usize,

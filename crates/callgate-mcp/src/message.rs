@@ -1,8 +1,10 @@
 //! One JSON-RPC message: read strictly, written compactly.
 //!
 //! A message is what its members say by their exact names; whatever another reader might understand differently is
-//! refused. It must not know HTTP, and of methods only what [`ToolsCallParams`] needs.
+//! refused. It must not know HTTP, and of methods only what [`ToolsCallParams`] and
+//! [`SubjectParams`] need.
 
+mod subject;
 mod tools_call;
 
 use std::fmt;
@@ -14,6 +16,7 @@ use thiserror::Error;
 use crate::code;
 use crate::limits::{METHOD_BYTES_MAX, TOKEN_BYTES_MAX};
 
+pub use subject::{Subject, SubjectParams};
 pub use tools_call::{InvalidParams, ToolsCallParams};
 
 /// One message.

@@ -5,6 +5,7 @@
 
 mod connection;
 mod detect;
+mod entries;
 mod exchange;
 mod failure;
 mod outgoing;
@@ -31,6 +32,7 @@ use session::Sessions;
 use stdio::Stdio;
 
 pub use crate::limits::UpstreamLimits;
+pub use entries::List;
 pub use failure::{CallError, CallErrorKind, UnusableUpstream, UpstreamError};
 pub use stdio::Program;
 
@@ -79,21 +81,23 @@ pub enum EraSetting {
 pub struct SessionKey(String);
 
 /// One call to send.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct OutgoingCall<'a> {
     /// The session to use, if the server has sessions.
     pub key: &'a SessionKey,
     /// The value of `Authorization`; must be marked sensitive.
     pub credential: Option<&'a HeaderValue>,
-    /// The tool.
-    pub name: &'a str,
-    /// Its arguments, sent as they are.
-    pub arguments: &'a Object,
+    /// `tools/call`, or another method that asks for one thing.
+    pub method: &'static str,
+    /// Its parameters, sent as they are.
+    pub params: Object,
+    /// What `Mcp-Name` mirrors, if the method has it.
+    pub name: Option<&'a str>,
     /// The trace to go on with.
     pub trace: &'a TraceContext,
     /// Whether to ask for progress.
     pub progress: bool,
-    /// The tool's schema, for the headers that mirror arguments.
+    /// The schema of a tool, for the headers that mirror arguments.
     pub input_schema: Option<&'a Json>,
 }
 
@@ -104,7 +108,7 @@ pub enum Answer {
     Result {
         /// As it was given.
         result: Object,
-        /// Whether the tool says that it failed.
+        /// Whether a tool says that it failed.
         is_error: bool,
         /// Its size on the wire.
         bytes: usize,
@@ -167,7 +171,8 @@ impl Upstream {
         let (mut all, mut bytes) = (ToolsPage::default(), 0);
         for _ in 0..self.limits.pages_max {
             let cursor = all.next_cursor.take();
-            let (route, reply) = self.ask_for_page(key, credential, cursor, deadline).await?;
+            let ask = page_of("tools/list", credential, cursor);
+            let (route, reply) = self.ask_for_page(key, &ask, deadline).await?;
             bytes += reply.bytes;
             let result = reply.outcome.map_err(UpstreamError::Refused)?;
             refuse_incomplete(&result)?;
@@ -190,15 +195,10 @@ impl Upstream {
     async fn ask_for_page(
         &self,
         key: &SessionKey,
-        credential: Option<&HeaderValue>,
-        cursor: Option<String>,
+        ask: &Ask<'_>,
         deadline: Instant,
     ) -> Result<(Route, Reply), CallErrorKind> {
-        let mut ask = Ask::new("tools/list", credential);
-        if let Some(cursor) = cursor {
-            ask.params.set("cursor", cursor);
-        }
-        self.ask(key, &ask, deadline, &mut |_, _| {}).await.map_err(|error| error.kind)
+        self.ask(key, ask, deadline, &mut |_, _| {}).await.map_err(|error| error.kind)
     }
 
     /// Sends one call and waits for its answer. Progress is reported as its parameters, without the token. Dropping
@@ -206,20 +206,20 @@ impl Upstream {
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn call_tool(
+    pub async fn call(
         &self,
         call: OutgoingCall<'_>,
         mut on_progress: impl FnMut(Object) + Send,
     ) -> Result<Answer, CallError> {
         let deadline = Instant::now() + self.limits.total;
-        let mut ask = Ask::new("tools/call", call.credential);
-        ask.params.set("name", call.name);
-        ask.params.set("arguments", call.arguments.clone());
-        ask.name = Some(call.name);
+        let mut ask = Ask::new(call.method, call.credential);
+        ask.params = call.params;
+        ask.name = call.name;
         ask.trace = Some(call.trace);
         ask.progress = call.progress;
-        if let Some(schema) = call.input_schema {
-            ask.mirrored = mirror::param_headers(schema, call.arguments);
+        let arguments = ask.params.get("arguments").and_then(Json::as_object);
+        if let Some((schema, arguments)) = call.input_schema.zip(arguments) {
+            ask.mirrored = mirror::param_headers(schema, arguments);
         }
         let mut on_notification = |id: &RequestId, mut notification: Notification| {
             let ours = notification.method == "notifications/progress"
@@ -325,6 +325,18 @@ impl Upstream {
     fn next_id(&self) -> RequestId {
         RequestId::Number(self.last_id.fetch_add(1, Ordering::Relaxed).wrapping_add(1))
     }
+}
+
+fn page_of<'a>(
+    method: &'static str,
+    credential: Option<&'a HeaderValue>,
+    cursor: Option<String>,
+) -> Ask<'a> {
+    let mut ask = Ask::new(method, credential);
+    if let Some(cursor) = cursor {
+        ask.params.set("cursor", cursor);
+    }
+    ask
 }
 
 type OnNotification<'a> = &'a mut (dyn FnMut(&RequestId, Notification) + Send);

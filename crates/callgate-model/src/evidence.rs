@@ -69,8 +69,8 @@ pub struct Understood {
     pub risk: Risk,
     /// Its reversibility.
     pub reversibility: Reversibility,
-    /// The digest of the tool's definition.
-    pub definition: Digest,
+    /// The digest of the tool's definition, if it is a tool.
+    pub definition: Option<Digest>,
     /// The targets located.
     pub targets: Vec<Target>,
 }
@@ -88,7 +88,8 @@ pub struct Decided {
     pub method: String,
     /// The server's configured name.
     pub server: String,
-    /// The tool as called; empty if the request never got so far.
+    /// The tool as called, the name of the prompt or the URI of the resource, shortened; empty if the request never got
+    /// so far.
     pub tool: String,
     /// The operation, if it got so far.
     pub understood: Option<Understood>,

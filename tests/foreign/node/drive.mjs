@@ -1,9 +1,10 @@
 // Runs a plan over one session with the TypeScript MCP client and prints one JSON line per step.
 //
 // Standard input: {"url" | "command": [...], "token"?, "protocol"?: "auto" | "legacy" | "2026-07-28", "timeout_ms"?, "steps":
-// [{"op": "list"} | {"op": "call", "tool", "arguments", "progress"?} | {"op": "wait_ms", "ms"}]}. The first line of
-// the output is about the connection, then one line per step, whatever happens: a driver that hangs or stops early
-// would hide what a test wants to see.
+// [{"op": "list"} | {"op": "call", "tool", "arguments", "progress"?} | {"op": "offers"} | {"op": "read", "uri"} |
+// {"op": "prompt", "name", "arguments"} | {"op": "wait_ms", "ms"}]}. The first line of the output is about the
+// connection, then one line per step, whatever happens: a driver that hangs or stops early would hide what a test
+// wants to see.
 
 import { readFileSync } from 'node:fs';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
@@ -57,12 +58,41 @@ async function callTool(client, step) {
   };
 }
 
+async function listOffers(client) {
+  const options = { timeout, cacheMode: 'refresh' };
+  const { resources } = await client.listResources(undefined, options);
+  const { resourceTemplates } = await client.listResourceTemplates(undefined, options);
+  const { prompts } = await client.listPrompts(undefined, options);
+  return {
+    op: 'offers',
+    resources: resources.map(one => one.uri),
+    templates: resourceTemplates.map(one => one.uriTemplate),
+    prompts: prompts.map(one => one.name),
+  };
+}
+
+async function readResource(client, step) {
+  const { contents } = await client.readResource({ uri: step.uri }, { timeout });
+  return { op: 'read', text: contents.map(part => part.text).join('\n') };
+}
+
+async function getPrompt(client, step) {
+  const { messages } = await client.getPrompt({ name: step.name, arguments: step.arguments ?? {} }, { timeout });
+  return { op: 'prompt', text: messages.map(said => said.content.text).join('\n') };
+}
+
 function runStep(client, step) {
   switch (step.op) {
     case 'list':
       return within(timeout + 1000, listTools(client));
     case 'call':
       return within(timeout + 1000, callTool(client, step));
+    case 'offers':
+      return within(timeout + 1000, listOffers(client));
+    case 'read':
+      return within(timeout + 1000, readResource(client, step));
+    case 'prompt':
+      return within(timeout + 1000, getPrompt(client, step));
     case 'wait_ms':
       return sleep(step.ms).then(() => ({ op: 'wait_ms' }));
     default:

@@ -1,7 +1,8 @@
 """Runs a plan over one session with the Python MCP SDK and prints one JSON line per step.
 
 Standard input: {"url" | "command": [...], "token"?, "timeout_ms"?, "steps": [{"op": "list"} | {"op": "call", "tool", "arguments",
-"progress"?} | {"op": "wait_ms", "ms"}]}. The first line of the output is about the connection, then one line per
+"progress"?} | {"op": "offers"} | {"op": "read", "uri"} | {"op": "prompt", "name", "arguments"} | {"op": "wait_ms",
+"ms"}]}. The first line of the output is about the connection, then one line per
 step, whatever happens: a driver that hangs or stops early would hide what a test wants to see.
 """
 
@@ -17,6 +18,7 @@ import httpx
 from mcp import ClientSession, McpError
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
+from pydantic import AnyUrl
 
 
 def say(line):
@@ -74,11 +76,39 @@ async def call_tool(session, step, timeout):
     }
 
 
+async def list_offers(session):
+    resources = await session.list_resources()
+    templates = await session.list_resource_templates()
+    prompts = await session.list_prompts()
+    return {
+        "op": "offers",
+        "resources": [str(one.uri) for one in resources.resources],
+        "templates": [one.uriTemplate for one in templates.resourceTemplates],
+        "prompts": [one.name for one in prompts.prompts],
+    }
+
+
+async def read_resource(session, step):
+    result = await session.read_resource(AnyUrl(step["uri"]))
+    return {"op": "read", "text": "\n".join(part.text for part in result.contents)}
+
+
+async def get_prompt(session, step):
+    result = await session.get_prompt(step["name"], step.get("arguments", {}))
+    return {"op": "prompt", "text": "\n".join(said.content.text for said in result.messages)}
+
+
 async def run_step(session, step, timeout):
     if step["op"] == "list":
         return await list_tools(session)
     if step["op"] == "call":
         return await call_tool(session, step, timeout)
+    if step["op"] == "offers":
+        return await list_offers(session)
+    if step["op"] == "read":
+        return await read_resource(session, step)
+    if step["op"] == "prompt":
+        return await get_prompt(session, step)
     if step["op"] == "wait_ms":
         await asyncio.sleep(step["ms"] / 1000)
         return {"op": "wait_ms"}

@@ -8,7 +8,7 @@ use callgate_mcp::era::{Era, LegacyVersion, SUPPORTED};
 use callgate_mcp::http::request::Parts;
 use callgate_mcp::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use callgate_mcp::inbound::{self, Refused, TraceContext};
-use callgate_mcp::message::{Message, Notification, RequestId};
+use callgate_mcp::message::{Message, Notification, RequestId, Subject};
 use callgate_mcp::reply;
 use callgate_model::decision::Decision;
 use callgate_model::evidence::Decided;
@@ -35,6 +35,8 @@ pub(crate) struct Request {
     pub(crate) id: RequestId,
     pub(crate) method: String,
     pub(crate) params: Object,
+    /// The prompt or resource it is about, once its parameters are read. A call of a tool is about none.
+    pub(crate) subject: Option<Subject>,
     pub(crate) client_says: Option<String>,
     pub(crate) progress_token: Option<Json>,
     pub(crate) trace: TraceContext,
@@ -114,6 +116,7 @@ impl Gateway {
             id,
             method,
             params,
+            subject: None,
             client_says: inbound.client_info,
             progress_token: inbound.progress_token,
             trace: inbound.trace,
@@ -252,7 +255,7 @@ impl Gateway {
         Reply::json(refused.status, body)
     }
 
-    /// Refuses and records parameters of `tools/call` that are not those of one call.
+    /// Refuses and records parameters that are not those of one call.
     pub(super) fn refuse_params(&self, request: &Request, message: String) -> Reply {
         let modern = request.is_modern();
         let status = if modern { StatusCode::BAD_REQUEST } else { StatusCode::OK };
@@ -314,7 +317,8 @@ impl Gateway {
 }
 
 fn capabilities() -> Object {
-    Object::default().with("tools", Object::default())
+    let names = ["completions", "prompts", "resources", "tools"];
+    names.into_iter().fold(Object::default(), |all, name| all.with(name, Object::default()))
 }
 
 fn invalid(status: StatusCode, message: &str) -> Refused {

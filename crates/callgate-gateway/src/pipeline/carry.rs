@@ -9,6 +9,7 @@ use callgate_mcp::http::{HeaderValue, StatusCode};
 use callgate_mcp::message::RequestId;
 use callgate_mcp::reply;
 use callgate_mcp::upstream::{Answer, CallError};
+use callgate_model::call::Method;
 use callgate_model::decision::Decision;
 use callgate_model::digest::Digest;
 use callgate_model::evidence::{Concluded, Decided, Outcome};
@@ -72,6 +73,7 @@ struct Running {
     request: Request,
     evidence: OpenEvidence,
     call: String,
+    method: Method,
     effect: Effect,
     way: Way,
     /// By which a client of the legacy era cancels it.
@@ -86,20 +88,15 @@ impl Gateway {
         self: &Arc<Self>,
         request: Request,
         named: NamedCall,
-        tool: Arc<Tool>,
+        tool: Option<Arc<Tool>>,
         mut record: Decided,
     ) -> Reply {
         let Ok(slot) = Arc::clone(&self.in_flight).try_acquire_owned() else {
             record.decision = Decision::deny(Reason::Overloaded, record.decision.bundle);
             return self.refuse(&request, record, None, false);
         };
-        let Ok(registered) = self.register(&request) else {
-            record.decision = Decision::deny(Reason::RequestMalformed, record.decision.bundle);
-            let detail = "a request with this id is on its way";
-            return self.refuse(&request, record, Some(detail), false);
-        };
         let decided = Arc::new(record);
-        let effect = named.call.operation.effect;
+        let (method, effect) = (named.call.method, named.call.operation.effect);
         let (permit, evidence) = match open(&self.evidence, Arc::clone(&decided), named.call).await
         {
             Ok(opened) => opened,
@@ -113,6 +110,7 @@ impl Gateway {
         self.metrics.decided(&decided);
         let running = Running {
             call: decided.call.to_string(),
+            method,
             effect,
             way: Way {
                 key: request.server.session_key(&request.caller, request.session.as_deref()),
@@ -120,9 +118,9 @@ impl Gateway {
                 progress: request.progress_token.is_some(),
                 tool,
             },
+            registered: self.register(&request),
             request,
             evidence,
-            registered,
             slot,
         };
         let (tell, told) = mpsc::channel(MESSAGES_WAITING_MAX);
@@ -135,12 +133,11 @@ impl Gateway {
         answer_with(told, &id, token).await
     }
 
-    /// Makes a call of a session cancellable by name. An error if the session has one of that name on its way (P10).
-    fn register(&self, request: &Request) -> Result<Option<Registered>, ()> {
-        let session = request.session.clone().filter(|_| !request.cancels_by_leaving);
-        let Some(session) = session else { return Ok(None) };
+    /// Makes a call of a session cancellable by name, if it is the only one of that name on its way.
+    fn register(&self, request: &Request) -> Option<Registered> {
+        let session = request.session.clone().filter(|_| !request.cancels_by_leaving)?;
         let (caller, id) = (request.caller.key, request.id.clone());
-        self.cancels.register(Cancellable { caller, session, id }).map(Some).ok_or(())
+        self.cancels.register(Cancellable { caller, session, id })
     }
 
     async fn run(&self, mut running: Running, permit: Permit, tell: mpsc::Sender<Told>) {
@@ -208,12 +205,15 @@ impl Running {
     fn answer(&self, answered: Result<Answer, CallError>, outcome: Outcome) -> Told {
         let (era, id) = (self.request.era, &self.request.id);
         let body = match answered {
-            Ok(Answer::Result { result, .. }) => answer::relayed(era, id, result),
+            Ok(Answer::Result { result, .. }) => answer::relayed(era, id, self.method, result),
             Ok(Answer::RpcError { code, message, data }) => {
-                let body = reply::error(Some(id), code, &message, data);
+                let body = answer::relayed_error(era, id, code, &message, data);
                 return Told::Last(self.status_of_error(code), body);
             }
-            Err(error) => answer::failed(era, id, &self.call, outcome, &error.to_string()),
+            Err(error) => {
+                let subject = self.request.subject.as_ref();
+                answer::failed(era, id, subject, &self.call, outcome, &error.to_string())
+            }
         };
         Told::Last(StatusCode::OK, body)
     }

@@ -131,6 +131,7 @@ impl Gateway {
             caller: Arc::clone(&pipe.caller),
             era: inbound.era,
             session: Some(pipe.session.clone()),
+            subject: None,
             id: id.clone(),
             method,
             params,

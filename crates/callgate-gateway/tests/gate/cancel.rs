@@ -116,18 +116,3 @@ async fn s07_i6_a_legacy_client_cancels_by_name_what_is_its_own() {
     tokio::time::sleep(LATENCY * 2).await;
     assert_eq!((world.calls_sent(), world.executed()), (1, 0));
 }
-
-#[tokio::test]
-async fn p10_a_session_has_one_request_of_an_id_at_a_time() {
-    let world = slow_world(false).await;
-    let session = world.session("alice-release").await;
-    let ask = Ask::call("alice-release", "editJiraIssue", &edit("ENG-42", "x"));
-    let ask = ask.in_session(&session);
-    let (first, gateway) = (ask.clone(), Arc::clone(&world.gateway));
-    let waiting = tokio::spawn(async move { first.reply(&gateway).await });
-    soon("the call", || world.calls_sent() == 1).await;
-    assert_eq!(world.ask(&ask).await.brief(), "deny request_malformed");
-    waiting.await.unwrap();
-    assert_eq!(world.ask(&ask).await.brief(), "ok");
-    assert_eq!(world.executed(), 2);
-}

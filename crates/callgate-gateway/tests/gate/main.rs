@@ -10,6 +10,7 @@ mod crash;
 mod deny;
 mod listing;
 mod matrix;
+mod offers;
 mod people;
 mod sent;
 mod store;

@@ -55,7 +55,7 @@ impl ToolsCallParams {
     }
 }
 
-fn object(params: &mut Object, name: &str) -> Result<Object, InvalidParams> {
+pub(super) fn object(params: &mut Object, name: &str) -> Result<Object, InvalidParams> {
     match params.remove(name) {
         None => Ok(Object::default()),
         Some(Json::Object(object)) => Ok(object),
@@ -63,6 +63,6 @@ fn object(params: &mut Object, name: &str) -> Result<Object, InvalidParams> {
     }
 }
 
-fn refused(detail: String) -> InvalidParams {
+pub(super) const fn refused(detail: String) -> InvalidParams {
     InvalidParams(detail)
 }

@@ -135,7 +135,7 @@ fn full_events() -> Vec<Event> {
             effect: Effect::Write,
             risk: Risk::Medium,
             reversibility: Reversibility::Reversible,
-            definition: Digest::default(),
+            definition: Some(Digest::default()),
             targets: vec![
                 Target::located(Resource::new("Jira::Issue", "acme/ENG-1"), vec![project]),
                 Target::Unresolved(unresolved),

@@ -71,8 +71,9 @@ impl Decided {
 impl Understood {
     fn write(&self, out: &mut String) {
         let targets: Vec<Json> = self.targets.iter().map(target_to_json).collect();
+        let definition = self.definition.map(|digest| digest.to_string());
         CanonicalObject::new(out)
-            .plain("definition", self.definition)
+            .optional_text("definition", definition.as_deref())
             .text("effect", self.effect.as_str())
             .text("operation", &self.operation)
             .text("reversibility", self.reversibility.as_str())

@@ -85,7 +85,7 @@ pub fn intent(call: Id, human: &str, agent: &str) -> Decided {
             effect: Effect::Write,
             risk: Risk::Medium,
             reversibility: Reversibility::Reversible,
-            definition: Digest::of(b"definition"),
+            definition: Some(Digest::of(b"definition")),
             targets: Vec::new(),
         }),
         arguments_digest: Some(Digest::of(b"arguments")),

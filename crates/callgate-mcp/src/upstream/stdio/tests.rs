@@ -79,13 +79,14 @@ impl World {
         let call = OutgoingCall {
             key: &SessionKey::new("alice"),
             credential: None,
-            name: tool,
-            arguments: &Object::default(),
+            method: "tools/call",
+            params: Object::default().with("name", tool).with("arguments", Object::default()),
+            name: Some(tool),
             trace: &TraceContext::default(),
             progress: true,
             input_schema: None,
         };
-        self.upstream.call_tool(call, on_progress).await
+        self.upstream.call(call, on_progress).await
     }
 
     fn input(&self) -> Vec<String> {
