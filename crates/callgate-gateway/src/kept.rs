@@ -2,6 +2,7 @@
 //! nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -34,6 +35,8 @@ impl Default for ListLimits {
 pub struct Kept<T> {
     limits: ListLimits,
     current: ArcSwapOption<Fetched<T>>,
+    /// The server said that it is another one by now.
+    is_expired: AtomicBool,
     /// Held while fetching: callers that wait for it find what the first one fetched.
     fetching: Mutex<Option<Instant>>,
 }
@@ -48,7 +51,17 @@ impl<T> Kept<T> {
     /// Nothing fetched yet.
     #[must_use]
     pub fn new(limits: ListLimits) -> Self {
-        Self { limits, current: ArcSwapOption::empty(), fetching: Mutex::new(None) }
+        Self {
+            limits,
+            current: ArcSwapOption::empty(),
+            is_expired: AtomicBool::new(false),
+            fetching: Mutex::new(None),
+        }
+    }
+
+    /// The next who needs the list fetches it again, however young it is.
+    pub fn expire(&self) {
+        self.is_expired.store(true, Ordering::Release);
     }
 
     /// A list young enough to be used; if need be, the one that `fetch` gives. A list that does not satisfy `has` is
@@ -67,7 +80,8 @@ impl<T> Kept<T> {
         let mut last_tried = self.fetching.lock().await;
         let current = self.current.load_full();
         if let Some(current) = &current {
-            let recently = last_tried.is_some_and(|at| at.elapsed() < self.limits.refetch_min);
+            let recently = last_tried.is_some_and(|at| at.elapsed() < self.limits.refetch_min)
+                && !self.is_expired.load(Ordering::Acquire);
             if self.serves(current, &has)
                 || (recently && current.at.elapsed() < self.limits.stale_max)
             {
@@ -75,6 +89,9 @@ impl<T> Kept<T> {
             }
         }
         *last_tried = Some(Instant::now());
+        // Before the server is asked: what changes meanwhile makes the list expire again. A server that does not answer
+        // now is not asked by everybody.
+        self.is_expired.store(false, Ordering::Release);
         match fetch.await {
             Ok(list) => {
                 let list = Arc::new(list);
@@ -91,6 +108,8 @@ impl<T> Kept<T> {
 
     fn serves(&self, kept: &Fetched<T>, has: impl Fn(&T) -> bool) -> bool {
         let age = kept.at.elapsed();
-        age < self.limits.fresh && (has(&kept.list) || age < self.limits.refetch_min)
+        !self.is_expired.load(Ordering::Acquire)
+            && age < self.limits.fresh
+            && (has(&kept.list) || age < self.limits.refetch_min)
     }
 }

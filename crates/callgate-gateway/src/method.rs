@@ -18,6 +18,8 @@ pub enum Treatment {
     FilterTools,
     /// Opens a session for a client of the legacy era.
     Initialize,
+    /// Tells of changes until the client leaves.
+    Listen,
     /// Answers at once.
     Pong,
     /// Says that it is not served.
@@ -53,7 +55,7 @@ pub const TABLE: &[(&str, In, Treatment)] = &[
     ("resources/templates/list", In::Both, Treatment::FilterEntries(List::Templates)),
     ("resources/unsubscribe", In::Legacy, Treatment::Refuse),
     ("server/discover", In::Modern, Treatment::Discover),
-    ("subscriptions/listen", In::Modern, Treatment::Refuse),
+    ("subscriptions/listen", In::Modern, Treatment::Listen),
     ("tasks/cancel", In::Both, Treatment::Refuse),
     ("tasks/get", In::Both, Treatment::Refuse),
     ("tasks/list", In::Legacy, Treatment::Refuse),

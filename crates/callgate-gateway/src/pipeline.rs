@@ -6,6 +6,7 @@ mod admit;
 mod ask;
 mod carry;
 mod list;
+mod listen;
 mod pipe;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ use crate::answer;
 use crate::cancel::Cancels;
 use crate::evidence::enqueue;
 use crate::identity::Identities;
+use crate::listeners::{Listeners, StreamLimits};
 use crate::method::{Treatment, treatment};
 use crate::name::{NamedCall, Unnameable, name};
 use crate::server::Server;
@@ -57,6 +59,8 @@ pub struct Settings {
     pub calls_in_flight_max: usize,
     /// Whether a caller may learn that a tool exists which it could never use.
     pub reveal_denied_tools: bool,
+    /// Open streams of those who listen for changes.
+    pub streams: StreamLimits,
 }
 
 /// The gateway.
@@ -68,6 +72,7 @@ pub struct Gateway {
     pub(crate) evidence: Arc<EvidenceLog>,
     pub(crate) sessions: Sessions,
     pub(crate) cancels: Arc<Cancels>,
+    pub(crate) listeners: Arc<Listeners>,
     pub(crate) ambient: Arc<dyn Ambient>,
     pub(crate) metrics: Metrics,
     pub(crate) in_flight: Arc<Semaphore>,
@@ -100,6 +105,7 @@ impl Gateway {
     ) -> Self {
         Self {
             in_flight: Arc::new(Semaphore::new(settings.calls_in_flight_max)),
+            listeners: Arc::new(Listeners::new(settings.streams)),
             settings,
             servers: servers.into_iter().map(|s| (s.name.to_string(), Arc::new(s))).collect(),
             identities,
@@ -130,6 +136,7 @@ impl Gateway {
             Treatment::FilterEntries(list) => self.list_entries(&request, list).await,
             Treatment::FilterTools => self.list_tools(&request).await,
             Treatment::Initialize => self.initialize(&request),
+            Treatment::Listen => self.listen(request),
             Treatment::Pong => self.pong(&request),
             Treatment::Refuse => self.refuse_method(&request),
         }
@@ -297,9 +304,11 @@ impl Gateway {
         self.bundle.load_full()
     }
 
-    /// Puts another bundle in force, for every call that starts after this returns (I8).
+    /// Puts another bundle in force, for every call that starts after this returns (I8). Those who listen are told if
+    /// their lists are others now.
     pub fn activate(&self, bundle: Bundle) {
         self.bundle.store(Arc::new(bundle));
+        self.servers.values().for_each(|server| server.changes.look());
     }
 
     /// Waits for the calls that are on their way, ends servers that are children of ours, writes what is still queued, and
@@ -308,6 +317,7 @@ impl Gateway {
     /// A call may outlive its client's connection; one that outlives the wait is found without an outcome at the next
     /// start.
     pub async fn close(&self) {
+        self.end_listening();
         let every_slot = u32::try_from(self.settings.calls_in_flight_max).unwrap_or(u32::MAX);
         let all_ended = self.in_flight.acquire_many(every_slot);
         if tokio::time::timeout(CALLS_END_WITHIN, all_ended).await.is_err() {

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use callgate_mcp::era::LegacyVersion;
 use callgate_model::ambient::Timestamp;
 use callgate_model::digest::Digest;
+use tokio::sync::oneshot;
 
 /// How many sessions may be open, in all and for one caller, and how long an idle one lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,16 @@ struct Session {
     version: LegacyVersion,
     says: Option<String>,
     used: Timestamp,
+    /// The stream of the one who listens in this session. Dropping it ends the stream.
+    stream: Option<oneshot::Sender<()>>,
+}
+
+impl Session {
+    /// A session in which somebody listens is not idle.
+    fn is_idle(&self, now: Timestamp, idle_ms_max: u64) -> bool {
+        let listens = self.stream.as_ref().is_some_and(|stream| !stream.is_closed());
+        !listens && now.ms_since(self.used) >= idle_ms_max
+    }
 }
 
 impl Sessions {
@@ -58,7 +69,7 @@ impl Sessions {
     ) -> bool {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= self.limits.sessions_max {
-            open.retain(|_, session| now.ms_since(session.used) < self.limits.idle_ms_max);
+            open.retain(|_, session| !session.is_idle(now, self.limits.idle_ms_max));
         }
         let own = open.values().filter(|session| session.caller == caller).count();
         if own >= self.limits.sessions_per_caller_max {
@@ -72,7 +83,7 @@ impl Sessions {
         if open.len() >= self.limits.sessions_max {
             return false;
         }
-        open.insert(id, Session { caller, version, says, used: now });
+        open.insert(id, Session { caller, version, says, used: now, stream: None });
         true
     }
 
@@ -85,12 +96,22 @@ impl Sessions {
     ) -> Option<(LegacyVersion, Option<String>)> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let session = open.get_mut(id).filter(|session| session.caller == caller)?;
-        if now.ms_since(session.used) >= self.limits.idle_ms_max {
+        if session.is_idle(now, self.limits.idle_ms_max) {
             open.remove(id);
             return None;
         }
         session.used = now;
         Some((session.version, session.says.clone()))
+    }
+
+    /// Opens the stream of the session `id` of this caller, in place of an older one: a client that lost its connection
+    /// comes back before the loss is noticed. Ready when the stream is to end. `None` if there is no such session.
+    pub fn listen(&self, id: &str, caller: Digest) -> Option<oneshot::Receiver<()>> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = open.get_mut(id).filter(|session| session.caller == caller)?;
+        let (stream, ended) = oneshot::channel();
+        session.stream = Some(stream);
+        Some(ended)
     }
 
     /// Closes the session `id` of this caller; whether there was one.
@@ -105,6 +126,8 @@ impl Sessions {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::oneshot::error::TryRecvError;
+
     use super::*;
 
     const VERSION: LegacyVersion = LegacyVersion::V2025_11_25;
@@ -123,6 +146,25 @@ mod tests {
         assert!(sessions.find("s", alice, at(1)).is_some());
         assert!(sessions.close("s", alice));
         assert!(sessions.find("s", alice, at(2)).is_none());
+    }
+
+    #[test]
+    fn i6_a_session_has_one_stream_and_it_ends_with_the_session() {
+        let limits = SessionLimits { idle_ms_max: 1000, ..SessionLimits::default() };
+        let sessions = Sessions::new(limits);
+        let (alice, bob) = (Digest::of(b"alice"), Digest::of(b"bob"));
+        assert!(sessions.open("s".into(), alice, VERSION, None, at(0)));
+        assert!(sessions.listen("s", bob).is_none());
+        let mut first = sessions.listen("s", alice).unwrap();
+        assert_eq!(first.try_recv(), Err(TryRecvError::Empty));
+        let mut second = sessions.listen("s", alice).unwrap();
+        assert_eq!(first.try_recv(), Err(TryRecvError::Closed), "the second took its place");
+        assert!(sessions.find("s", alice, at(5000)).is_some(), "who listens is not idle");
+        assert!(sessions.close("s", alice));
+        assert_eq!(second.try_recv(), Err(TryRecvError::Closed));
+        assert!(sessions.open("t".into(), alice, VERSION, None, at(0)));
+        drop(sessions.listen("t", alice));
+        assert!(sessions.find("t", alice, at(5000)).is_none(), "nobody listens any more");
     }
 
     #[test]

@@ -18,7 +18,9 @@ use crate::message::{Message, RequestId, shown};
 
 pub use crate::mirror::{check_param_headers, invalid_param_headers, param_headers};
 pub use crate::trace::TraceContext;
-pub use transport::{HostRules, check_accept, check_content_type, check_origin_host};
+pub use transport::{
+    HostRules, check_accept, check_accept_stream, check_content_type, check_origin_host,
+};
 
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";

@@ -9,6 +9,7 @@ mod headers;
 pub mod inbound;
 pub mod limits;
 pub mod lines;
+pub mod lists;
 pub mod message;
 mod mirror;
 pub mod reply;

@@ -8,6 +8,7 @@ mod detect;
 mod entries;
 mod exchange;
 mod failure;
+mod follow;
 mod outgoing;
 mod session;
 mod stdio;
@@ -34,6 +35,7 @@ use stdio::Stdio;
 pub use crate::limits::UpstreamLimits;
 pub use entries::List;
 pub use failure::{CallError, CallErrorKind, UnusableUpstream, UpstreamError};
+pub use follow::{Heard, Silence};
 pub use stdio::Program;
 
 /// One upstream server.

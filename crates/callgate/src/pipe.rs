@@ -37,6 +37,10 @@ pub(crate) async fn serve(
     tokio::pin!(stop);
     let mut ended = false;
     while !(ended && requests.running.is_empty()) {
+        if ended {
+            // Nobody else listens; and these would not end by themselves.
+            requests.gateway.end_listening();
+        }
         tokio::select! {
             line = lines.recv(), if !ended && requests.running.len() < REQUESTS_MAX => match line {
                 Some(line) => ended = !requests.take(&pipe, line).await,
@@ -47,6 +51,7 @@ pub(crate) async fn serve(
         }
     }
     reading.abort();
+    requests.gateway.end_listening();
     // What still runs is cancelled with its task; its outcome is recorded when the gateway closes.
     drop(requests);
     writing.await.ok();
@@ -70,6 +75,10 @@ impl Requests {
         };
         match incoming {
             Incoming::Nothing => true,
+            Incoming::Listens(messages) => {
+                tokio::spawn(pass_on(messages, self.out.clone()));
+                true
+            }
             Incoming::Answer(answer) => self.out.send(answer).await.is_ok(),
             Incoming::Cancel(id) => {
                 if let Some(running) = self.running.remove(&id) {
@@ -96,13 +105,7 @@ impl Requests {
             match gateway.answer(request).await.body {
                 ReplyBody::Empty => {}
                 ReplyBody::Whole(answer) => drop(out.send(answer).await),
-                ReplyBody::Stream(mut messages) => {
-                    while let Some(message) = messages.recv().await {
-                        if out.send(message).await.is_err() {
-                            break;
-                        }
-                    }
-                }
+                ReplyBody::Stream(messages) => pass_on(messages, out).await,
             }
             done
         });
@@ -115,6 +118,15 @@ impl Requests {
             self.running.remove(&id);
         }
         self.running.retain(|_, task| !task.is_finished());
+    }
+}
+
+/// Until there are no more, or nobody reads them.
+async fn pass_on(mut messages: mpsc::Receiver<Bytes>, out: mpsc::Sender<Bytes>) {
+    while let Some(message) = messages.recv().await {
+        if out.send(message).await.is_err() {
+            return;
+        }
     }
 }
 

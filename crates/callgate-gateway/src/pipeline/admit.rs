@@ -23,7 +23,7 @@ use crate::method::{Treatment, treatment};
 use crate::server::Server;
 
 /// The session header of the legacy era.
-const SESSION: &str = "mcp-session-id";
+pub(super) const SESSION: &str = "mcp-session-id";
 
 /// A request whose caller and era are known.
 pub(crate) struct Request {
@@ -45,6 +45,24 @@ pub(crate) struct Request {
 }
 
 impl Request {
+    /// Nothing that was asked, and nothing is answered: who listens without a request.
+    pub(super) fn unasked(server: Arc<Server>, caller: Arc<Identified>, era: Era) -> Self {
+        Self {
+            server,
+            caller,
+            era,
+            session: None,
+            id: RequestId::Number(0),
+            method: String::new(),
+            params: Object::default(),
+            subject: None,
+            client_says: None,
+            progress_token: None,
+            trace: TraceContext::default(),
+            cancels_by_leaving: true,
+        }
+    }
+
     pub(crate) fn is_modern(&self) -> bool {
         matches!(self.era, Era::Modern)
     }
@@ -53,7 +71,7 @@ impl Request {
 impl Gateway {
     /// Reads and identifies. Whatever fails is answered here, and recorded.
     pub(super) fn admit(
-        &self,
+        self: &Arc<Self>,
         http: &Parts,
         server: &str,
         body: &Bytes,
@@ -79,6 +97,9 @@ impl Gateway {
             let refused = invalid(StatusCode::NOT_FOUND, Reason::ServerUnknown.message());
             return Err(self.turn_away(Some(&caller), server, &refused, Reason::ServerUnknown));
         };
+        if http.method == Method::GET && headers.contains_key(SESSION) {
+            return Err(Box::new(self.listen_in_session(headers, caller, found)?));
+        }
         if http.method != Method::POST {
             return Err(self.close_session(&http.method, headers, &caller, &found));
         }
@@ -128,7 +149,11 @@ impl Gateway {
 
     /// A request of the legacy era belongs to a session that its caller opened. What is said of one that does not exist
     /// is the same as of another caller's (S01).
-    fn resume_session(&self, headers: &HeaderMap, request: &mut Request) -> Result<(), Box<Reply>> {
+    pub(super) fn resume_session(
+        &self,
+        headers: &HeaderMap,
+        request: &mut Request,
+    ) -> Result<(), Box<Reply>> {
         if request.is_modern() || request.method == "initialize" {
             return Ok(());
         }
@@ -154,7 +179,7 @@ impl Gateway {
         caller: &Arc<Identified>,
         server: &Server,
     ) -> Box<Reply> {
-        let allow = ("allow", HeaderValue::from_static("POST, DELETE"));
+        let allow = ("allow", HeaderValue::from_static("GET, POST, DELETE"));
         let id = headers.get(SESSION).and_then(|value| value.to_str().ok());
         match (http, id) {
             (&Method::DELETE, Some(id)) if self.sessions.close(id, caller.key) => {
@@ -165,13 +190,13 @@ impl Gateway {
                 let refused = invalid(StatusCode::NOT_FOUND, reason.message());
                 self.turn_away(Some(caller), &server.name, &refused, reason)
             }
-            // How a client of the legacy era asks whether there is a stream to listen to. Nothing was attempted.
+            // Only a session has a stream to listen to. Nothing was attempted.
             (&Method::GET, _) => {
                 let headers = vec![allow];
                 Box::new(Reply { headers, ..Reply::empty(StatusCode::METHOD_NOT_ALLOWED) })
             }
             _ => {
-                let text = "only POST, and DELETE of a session, are served here";
+                let text = "only POST, and GET and DELETE of a session, are served here";
                 let refused = invalid(StatusCode::METHOD_NOT_ALLOWED, text);
                 let reason = Reason::MethodUnsupported;
                 let mut reply = self.turn_away(Some(caller), &server.name, &refused, reason);
@@ -317,8 +342,12 @@ impl Gateway {
 }
 
 fn capabilities() -> Object {
-    let names = ["completions", "prompts", "resources", "tools"];
-    names.into_iter().fold(Object::default(), |all, name| all.with(name, Object::default()))
+    let told = || Object::default().with("listChanged", true);
+    Object::default()
+        .with("completions", Object::default())
+        .with("prompts", told())
+        .with("resources", told())
+        .with("tools", told())
 }
 
 fn invalid(status: StatusCode, message: &str) -> Refused {
