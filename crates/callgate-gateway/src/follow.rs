@@ -16,6 +16,8 @@ use crate::server::Server;
 
 /// For a server that told of changes and does not any more to be asked for them again.
 const FOLLOW_AGAIN: Duration = Duration::from_secs(5);
+/// What a server says meanwhile is said at once, however often it says it.
+const SAID_MIN: Duration = Duration::from_millis(500);
 /// A server is not asked again sooner, however short its lists are fresh.
 const POLL_MIN: Duration = Duration::from_millis(100);
 /// Those who look at one server's lists at one time: all others, and every call, get their turn meanwhile.
@@ -155,8 +157,7 @@ async fn react(server: &Server, said: &Said) {
                 let lists = said.take();
                 lists.kinds().for_each(|kind| server.expire(kind));
                 server.changes.beat(|pulse| lists.kinds().for_each(|kind| pulse.of_mut(kind).said += 1));
-                // However often the server says so.
-                tokio::time::sleep(server.limits.refetch_min).await;
+                tokio::time::sleep(SAID_MIN).await;
             }
             () = tokio::time::sleep_until(poll_at) => {
                 poll(server, &mut known).await;

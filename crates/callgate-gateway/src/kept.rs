@@ -16,7 +16,7 @@ pub struct ListLimits {
     pub fresh: Duration,
     /// Older lists are not used, even if the server cannot be asked.
     pub stale_max: Duration,
-    /// A list is not fetched again sooner, whatever is asked for.
+    /// A list is not fetched again sooner, whatever is asked for; only if its server says that it has changed.
     pub refetch_min: Duration,
 }
 
