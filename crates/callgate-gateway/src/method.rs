@@ -24,6 +24,8 @@ pub enum Treatment {
     Pong,
     /// Says that it is not served.
     Refuse,
+    /// Remembers from which level on the client wants to hear what the server logs.
+    SetLogLevel,
 }
 
 /// The eras in which a method exists.
@@ -41,7 +43,7 @@ pub enum In {
 pub const TABLE: &[(&str, In, Treatment)] = &[
     ("completion/complete", In::Both, Treatment::Decide(Method::CompletionComplete)),
     ("initialize", In::Legacy, Treatment::Initialize),
-    ("logging/setLevel", In::Legacy, Treatment::Refuse),
+    ("logging/setLevel", In::Legacy, Treatment::SetLogLevel),
     ("notifications/cancelled", In::Both, Treatment::Accept),
     ("notifications/initialized", In::Legacy, Treatment::Accept),
     ("notifications/progress", In::Both, Treatment::Accept),

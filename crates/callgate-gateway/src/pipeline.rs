@@ -7,6 +7,7 @@ mod ask;
 mod carry;
 mod list;
 mod listen;
+mod log_level;
 mod pipe;
 
 use std::collections::BTreeMap;
@@ -139,6 +140,7 @@ impl Gateway {
             Treatment::Listen => self.listen(request),
             Treatment::Pong => self.pong(&request),
             Treatment::Refuse => self.refuse_method(&request),
+            Treatment::SetLogLevel => self.set_log_level(&request),
         }
     }
 

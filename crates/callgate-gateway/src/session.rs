@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use callgate_mcp::era::LegacyVersion;
+use callgate_mcp::log_level::LogLevel;
 use callgate_model::ambient::Timestamp;
 use callgate_model::digest::Digest;
 use tokio::sync::oneshot;
@@ -33,12 +34,24 @@ pub struct Sessions {
     open: Mutex<HashMap<String, Session>>,
 }
 
+/// What is known of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// What was negotiated.
+    pub version: LegacyVersion,
+    /// What the client said that it is.
+    pub says: Option<String>,
+    /// From which level on it wants to hear what the server logs.
+    pub log_level: Option<LogLevel>,
+}
+
 #[derive(Debug)]
 struct Session {
     caller: Digest,
     version: LegacyVersion,
     says: Option<String>,
     used: Timestamp,
+    log_level: Option<LogLevel>,
     /// The stream of the one who listens in this session. Dropping it ends the stream.
     stream: Option<oneshot::Sender<()>>,
 }
@@ -83,17 +96,15 @@ impl Sessions {
         if open.len() >= self.limits.sessions_max {
             return false;
         }
-        open.insert(id, Session { caller, version, says, used: now, stream: None });
+        open.insert(
+            id,
+            Session { caller, version, says, used: now, log_level: None, stream: None },
+        );
         true
     }
 
     /// What was negotiated in the session `id` of this caller. `None` if there is none: also for another caller's.
-    pub fn find(
-        &self,
-        id: &str,
-        caller: Digest,
-        now: Timestamp,
-    ) -> Option<(LegacyVersion, Option<String>)> {
+    pub fn find(&self, id: &str, caller: Digest, now: Timestamp) -> Option<Found> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let session = open.get_mut(id).filter(|session| session.caller == caller)?;
         if session.is_idle(now, self.limits.idle_ms_max) {
@@ -101,7 +112,16 @@ impl Sessions {
             return None;
         }
         session.used = now;
-        Some((session.version, session.says.clone()))
+        let Session { version, log_level, .. } = *session;
+        Some(Found { version, says: session.says.clone(), log_level })
+    }
+
+    /// Sets from which level on the session `id` of this caller hears what the server logs.
+    pub fn set_log_level(&self, id: &str, caller: Digest, level: LogLevel) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(session) = open.get_mut(id).filter(|session| session.caller == caller) {
+            session.log_level = Some(level);
+        }
     }
 
     /// Opens the stream of the session `id` of this caller, in place of an older one: a client that lost its connection

@@ -10,6 +10,7 @@ pub mod inbound;
 pub mod limits;
 pub mod lines;
 pub mod lists;
+pub mod log_level;
 pub mod message;
 mod mirror;
 pub mod reply;

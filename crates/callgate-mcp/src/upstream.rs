@@ -20,6 +20,7 @@ use callgate_model::json::{Json, Object};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use tokio::time::{Instant, timeout_at};
 
+use crate::log_level::LogLevel;
 use crate::message::{Notification, RequestId, RpcError};
 use crate::mirror;
 use crate::tool::{ToolsPage, read_tools_page};
@@ -99,8 +100,19 @@ pub struct OutgoingCall<'a> {
     pub trace: &'a TraceContext,
     /// Whether to ask for progress.
     pub progress: bool,
+    /// From which level on to ask for log messages.
+    pub log_level: Option<LogLevel>,
     /// The schema of a tool, for the headers that mirror arguments.
     pub input_schema: Option<&'a Json>,
+}
+
+/// What a server tells while it works on a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Meanwhile {
+    /// Parameters of a log message.
+    Log(Object),
+    /// Parameters of progress, without the token.
+    Progress(Object),
 }
 
 /// What a server answers to a call.
@@ -203,7 +215,7 @@ impl Upstream {
         self.ask(key, ask, deadline, &mut |_, _| {}).await.map_err(|error| error.kind)
     }
 
-    /// Sends one call and waits for its answer. Progress is reported as its parameters, without the token. Dropping
+    /// Sends one call and waits for its answer. What the server tells meanwhile is reported as it was asked for. Dropping
     /// the future closes the connection, which a modern server takes for a cancellation.
     ///
     /// # Errors
@@ -211,7 +223,7 @@ impl Upstream {
     pub async fn call(
         &self,
         call: OutgoingCall<'_>,
-        mut on_progress: impl FnMut(Object) + Send,
+        mut on_told: impl FnMut(Meanwhile) + Send,
     ) -> Result<Answer, CallError> {
         let deadline = Instant::now() + self.limits.total;
         let mut ask = Ask::new(call.method, call.credential);
@@ -219,6 +231,9 @@ impl Upstream {
         ask.name = call.name;
         ask.trace = Some(call.trace);
         ask.progress = call.progress;
+        // What a child of all callers logs is not known to be of one's call (I6): it is not asked for.
+        let one_call = matches!(self.transport, Transport::Http(_));
+        ask.log_level = call.log_level.filter(|_| one_call);
         let arguments = ask.params.get("arguments").and_then(Json::as_object);
         if let Some((schema, arguments)) = call.input_schema.zip(arguments) {
             ask.mirrored = mirror::param_headers(schema, arguments);
@@ -227,7 +242,9 @@ impl Upstream {
             let ours = notification.method == "notifications/progress"
                 && notification.params.remove("progressToken") == Some(id.to_json());
             if ours && call.progress {
-                on_progress(notification.params);
+                on_told(Meanwhile::Progress(notification.params));
+            } else if let Some(log) = ask.log_level.and_then(|level| level.passes(notification)) {
+                on_told(Meanwhile::Log(log));
             }
         };
         let (_, reply) = self.ask(call.key, &ask, deadline, &mut on_notification).await?;
@@ -298,6 +315,9 @@ impl Upstream {
         route: &Route,
         on_notification: OnNotification<'_>,
     ) -> Result<Reply, CallError> {
+        if let (Route::Legacy(session), Some(level)) = (route, ask.log_level) {
+            self.set_log_level(session, level, ask.credential).await;
+        }
         self.exchange(ask.outgoing(self.next_id(), route), on_notification).await
     }
 

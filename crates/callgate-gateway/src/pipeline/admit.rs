@@ -8,6 +8,7 @@ use callgate_mcp::era::{Era, LegacyVersion, SUPPORTED};
 use callgate_mcp::http::request::Parts;
 use callgate_mcp::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use callgate_mcp::inbound::{self, Refused, TraceContext};
+use callgate_mcp::log_level::LogLevel;
 use callgate_mcp::message::{Message, Notification, RequestId, Subject};
 use callgate_mcp::reply;
 use callgate_model::decision::Decision;
@@ -39,6 +40,7 @@ pub(crate) struct Request {
     pub(crate) subject: Option<Subject>,
     pub(crate) client_says: Option<String>,
     pub(crate) progress_token: Option<Json>,
+    pub(crate) log_level: Option<LogLevel>,
     pub(crate) trace: TraceContext,
     /// Whether a client that goes away before the answer has cancelled the request.
     pub(crate) cancels_by_leaving: bool,
@@ -58,6 +60,7 @@ impl Request {
             subject: None,
             client_says: None,
             progress_token: None,
+            log_level: None,
             trace: TraceContext::default(),
             cancels_by_leaving: true,
         }
@@ -140,6 +143,7 @@ impl Gateway {
             subject: None,
             client_says: inbound.client_info,
             progress_token: inbound.progress_token,
+            log_level: inbound.log_level,
             trace: inbound.trace,
             cancels_by_leaving: matches!(inbound.era, Era::Modern),
         };
@@ -161,14 +165,15 @@ impl Gateway {
             let refused = invalid(StatusCode::BAD_REQUEST, "Mcp-Session-Id is missing");
             return Err(Box::new(self.refuse_wire(request, "", &refused, Reason::SessionUnknown)));
         };
-        let Some((version, says)) = self.sessions.find(id, request.caller.key, self.ambient.now())
-        else {
+        let now = self.ambient.now();
+        let Some(found) = self.sessions.find(id, request.caller.key, now) else {
             let refused = invalid(StatusCode::NOT_FOUND, Reason::SessionUnknown.message());
             return Err(Box::new(self.refuse_wire(request, "", &refused, Reason::SessionUnknown)));
         };
-        request.era = Era::Legacy(version);
+        request.era = Era::Legacy(found.version);
+        request.log_level = found.log_level;
         request.session = Some(id.to_owned());
-        request.client_says = request.client_says.take().or(says);
+        request.client_says = request.client_says.take().or(found.says);
         Ok(())
     }
 
@@ -345,6 +350,7 @@ fn capabilities() -> Object {
     let told = || Object::default().with("listChanged", true);
     Object::default()
         .with("completions", Object::default())
+        .with("logging", Object::default())
         .with("prompts", told())
         .with("resources", told())
         .with("tools", told())

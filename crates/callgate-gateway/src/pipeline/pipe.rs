@@ -10,12 +10,14 @@ use callgate_mcp::era::{Era, LegacyVersion};
 use callgate_mcp::http::StatusCode;
 use callgate_mcp::inbound::{self, Inbound, Refused};
 use callgate_mcp::lists::PerList;
+use callgate_mcp::log_level::LogLevel;
 use callgate_mcp::message::{self, Message, RequestId};
 use callgate_mcp::reply;
 use callgate_model::caller::Caller;
 use callgate_model::reason::Reason;
 use tokio::sync::mpsc;
 
+use super::log_level::level_in;
 use super::{Gateway, Reply, ReplyBody, Request};
 use crate::identity::Identified;
 use crate::method::{Treatment, treatment};
@@ -38,6 +40,7 @@ pub struct Pipe {
 struct Agreed {
     version: LegacyVersion,
     client_says: Option<String>,
+    log_level: Option<LogLevel>,
 }
 
 /// What a line is.
@@ -136,9 +139,15 @@ impl Gateway {
         if let (Treatment::Initialize, Era::Legacy(version)) =
             (treatment(&method, false), inbound.era)
         {
-            pipe.agree(Agreed { version, client_says: inbound.client_info });
+            pipe.agree(Agreed { version, client_says: inbound.client_info, log_level: None });
             return Incoming::of(Self::agree(&id, version));
         }
+        if let Some(level) = level_in(&params)
+            && treatment(&method, matches!(inbound.era, Era::Modern)) == Treatment::SetLogLevel
+        {
+            pipe.set_log_level(level);
+        }
+        let (says, log_level) = agreed.map_or((None, None), |a| (a.client_says, a.log_level));
         let request = Request {
             server: Arc::clone(&pipe.server),
             caller: Arc::clone(&pipe.caller),
@@ -148,8 +157,12 @@ impl Gateway {
             id: id.clone(),
             method,
             params,
-            client_says: inbound.client_info.or_else(|| agreed?.client_says),
+            client_says: inbound.client_info.or(says),
             progress_token: inbound.progress_token,
+            log_level: match inbound.era {
+                Era::Modern => inbound.log_level,
+                Era::Legacy(_) => log_level,
+            },
             trace: inbound.trace,
             cancels_by_leaving: true,
         };
@@ -183,6 +196,13 @@ impl Pipe {
 
     fn agree(&self, agreed: Agreed) {
         *self.agreed.lock().unwrap_or_else(PoisonError::into_inner) = Some(agreed);
+    }
+
+    fn set_log_level(&self, level: LogLevel) {
+        let mut agreed = self.agreed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(agreed) = agreed.as_mut() {
+            agreed.log_level = Some(level);
+        }
     }
 }
 

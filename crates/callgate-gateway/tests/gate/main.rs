@@ -10,6 +10,7 @@ mod crash;
 mod deny;
 mod listen;
 mod listing;
+mod logs;
 mod matrix;
 mod offers;
 mod people;

@@ -6,8 +6,9 @@ use callgate_model::json::{Json, JsonLimits, Object, read};
 use tempfile::TempDir;
 
 use super::*;
+use crate::log_level::LogLevel;
 use crate::trace::TraceContext;
-use crate::upstream::{Answer, OutgoingCall, SessionKey, Transport, Upstream};
+use crate::upstream::{Answer, Meanwhile, OutgoingCall, SessionKey, Transport, Upstream};
 
 /// Answers as `answer` says; `$line` is the message, `$id` the id of a request.
 const LOOP: &str = r#"
@@ -74,7 +75,7 @@ impl World {
     async fn call_with(
         &self,
         tool: &str,
-        on_progress: impl FnMut(Object) + Send,
+        mut on_progress: impl FnMut(Object) + Send,
     ) -> Result<Answer, CallError> {
         let call = OutgoingCall {
             key: &SessionKey::new("alice"),
@@ -84,9 +85,14 @@ impl World {
             name: Some(tool),
             trace: &TraceContext::default(),
             progress: true,
+            log_level: Some(LogLevel::Debug),
             input_schema: None,
         };
-        self.upstream.call(call, on_progress).await
+        let on_told = |told| match told {
+            Meanwhile::Progress(params) => on_progress(params),
+            Meanwhile::Log(log) => panic!("nobody knows whose {log:?} is"),
+        };
+        self.upstream.call(call, on_told).await
     }
 
     fn input(&self) -> Vec<String> {
