@@ -2,7 +2,7 @@
 //
 // Standard input: {"url" | "command": [...], "token"?, "protocol"?: "auto" | "legacy" | "2026-07-28", "timeout_ms"?, "steps":
 // [{"op": "list"} | {"op": "call", "tool", "arguments", "progress"?} | {"op": "offers"} | {"op": "read", "uri"} |
-// {"op": "prompt", "name", "arguments"} | {"op": "wait_ms", "ms"}]}. The first line of the output is about the
+// {"op": "prompt", "name", "arguments"} | {"op": "changed"} | {"op": "wait_ms", "ms"}], "listens"?}. The first line of the output is about the
 // connection, then one line per step, whatever happens: a driver that hangs or stops early would hide what a test
 // wants to see.
 
@@ -81,6 +81,16 @@ async function getPrompt(client, step) {
   return { op: 'prompt', text: messages.map(said => said.content.text).join('\n') };
 }
 
+// The lists of tools that the client fetched because it was told that they changed.
+const changes = [];
+
+async function nextChange() {
+  while (changes.length === 0) {
+    await sleep(20);
+  }
+  return { op: 'changed', tools: changes.shift() };
+}
+
 function runStep(client, step) {
   switch (step.op) {
     case 'list':
@@ -93,6 +103,8 @@ function runStep(client, step) {
       return within(timeout + 1000, readResource(client, step));
     case 'prompt':
       return within(timeout + 1000, getPrompt(client, step));
+    case 'changed':
+      return within(timeout, nextChange());
     case 'wait_ms':
       return sleep(step.ms).then(() => ({ op: 'wait_ms' }));
     default:
@@ -100,7 +112,11 @@ function runStep(client, step) {
   }
 }
 
-const client = new Client({ name: 'callgate-drive', version: '1.0.0' }, { versionNegotiation: { mode } });
+const onChanged = (error, tools) => changes.push(error ? String(error) : tools.map(tool => tool.name));
+const client = new Client(
+  { name: 'callgate-drive', version: '1.0.0' },
+  { versionNegotiation: { mode }, ...(plan.listens && { listChanged: { tools: { onChanged } } }) },
+);
 const transportTo = ({ command, url, token }) => {
   if (command) {
     return new StdioClientTransport({ command: command[0], args: command.slice(1), stderr: 'ignore' });

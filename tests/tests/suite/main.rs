@@ -11,6 +11,8 @@ mod direct;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
+mod listen;
+#[cfg(test)]
 mod offers;
 #[cfg(test)]
 mod stdio;
