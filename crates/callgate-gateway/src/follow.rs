@@ -20,8 +20,8 @@ const FOLLOW_AGAIN: Duration = Duration::from_secs(5);
 const SAID_MIN: Duration = Duration::from_millis(500);
 /// A server is not asked again sooner, however short its lists are fresh.
 const POLL_MIN: Duration = Duration::from_millis(100);
-/// Those who look at one server's lists at one time: all others, and every call, get their turn meanwhile.
-const LOOKING_MAX: usize = 2;
+/// Those who look at one server's lists at one time: however many listen, calls get their turn meanwhile.
+const LOOKING_MAX: usize = 1;
 
 /// Why to look again at one list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! nothing.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -35,8 +35,8 @@ impl Default for ListLimits {
 pub struct Kept<T> {
     limits: ListLimits,
     current: ArcSwapOption<Fetched<T>>,
-    /// The server said that it is another one by now.
-    is_expired: AtomicBool,
+    /// How often the server said that it is another one by now.
+    changes: AtomicU64,
     /// Held while fetching: callers that wait for it find what the first one fetched.
     fetching: Mutex<Option<Instant>>,
 }
@@ -45,6 +45,8 @@ pub struct Kept<T> {
 struct Fetched<T> {
     list: Arc<T>,
     at: Instant,
+    /// What the server had said when it was asked.
+    changes: u64,
 }
 
 impl<T> Kept<T> {
@@ -54,14 +56,14 @@ impl<T> Kept<T> {
         Self {
             limits,
             current: ArcSwapOption::empty(),
-            is_expired: AtomicBool::new(false),
+            changes: AtomicU64::new(0),
             fetching: Mutex::new(None),
         }
     }
 
-    /// The next who needs the list fetches it again, however young it is.
+    /// From now on nobody is given the list as it was, however young it is, if another can be had.
     pub fn expire(&self) {
-        self.is_expired.store(true, Ordering::Release);
+        self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
     /// A list young enough to be used; if need be, the one that `fetch` gives. A list that does not satisfy `has` is
@@ -81,7 +83,7 @@ impl<T> Kept<T> {
         let current = self.current.load_full();
         if let Some(current) = &current {
             let recently = last_tried.is_some_and(|at| at.elapsed() < self.limits.refetch_min)
-                && !self.is_expired.load(Ordering::Acquire);
+                && self.is_current(current);
             if self.serves(current, &has)
                 || (recently && current.at.elapsed() < self.limits.stale_max)
             {
@@ -89,26 +91,29 @@ impl<T> Kept<T> {
             }
         }
         *last_tried = Some(Instant::now());
-        // Before the server is asked: what changes meanwhile makes the list expire again. A server that does not answer
-        // now is not asked by everybody.
-        self.is_expired.store(false, Ordering::Release);
-        match fetch.await {
-            Ok(list) => {
-                let list = Arc::new(list);
-                let fetched = Fetched { list: Arc::clone(&list), at: Instant::now() };
-                self.current.store(Some(Arc::new(fetched)));
-                Ok(list)
-            }
+        // Before the server is asked: what it says meanwhile may not be in its answer.
+        let changes = self.changes.load(Ordering::Acquire);
+        let (list, at) = match fetch.await {
+            Ok(list) => (Arc::new(list), Instant::now()),
             Err(error) => {
                 let current = current.filter(|kept| kept.at.elapsed() < self.limits.stale_max);
-                current.map(|kept| Arc::clone(&kept.list)).ok_or(error)
+                let current = current.ok_or(error)?;
+                // As old as it is: a server that cannot be asked now is not asked by everybody.
+                (Arc::clone(&current.list), current.at)
             }
-        }
+        };
+        self.current.store(Some(Arc::new(Fetched { list: Arc::clone(&list), at, changes })));
+        Ok(list)
+    }
+
+    /// Whether the server has not said since that it is another one.
+    fn is_current(&self, kept: &Fetched<T>) -> bool {
+        kept.changes == self.changes.load(Ordering::Acquire)
     }
 
     fn serves(&self, kept: &Fetched<T>, has: impl Fn(&T) -> bool) -> bool {
         let age = kept.at.elapsed();
-        !self.is_expired.load(Ordering::Acquire)
+        self.is_current(kept)
             && age < self.limits.fresh
             && (has(&kept.list) || age < self.limits.refetch_min)
     }

@@ -343,7 +343,8 @@ impl Gateway {
     #[must_use]
     pub fn metrics(&self) -> String {
         let in_flight = self.settings.calls_in_flight_max - self.in_flight.available_permits();
-        self.metrics.render(self.evidence.is_healthy(), in_flight)
+        let streams = self.listeners.count();
+        self.metrics.render(self.evidence.is_healthy(), in_flight, streams)
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) fn reply(id: &Value, answer: Reply) -> Response<Body> {
     typed("application/json", Body::from(envelope(id, answer).to_string()))
 }
 
-fn typed(media_type: &'static str, body: Body) -> Response<Body> {
+pub(crate) fn typed(media_type: &'static str, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     response

@@ -8,13 +8,13 @@ use callgate_gateway::pipeline::{Reply, ReplyBody};
 use callgate_mcp::upstream::EraSetting;
 use callgate_model::json::Json;
 use callgate_policy::Tier;
-use callgate_sim::Fault;
+use callgate_sim::{Fault, Listening, SimOptions};
 use http::{Method, StatusCode};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 
-use crate::client::Ask;
-use crate::support::{POLICIES, Rule, Setup, World, catalogs, load, soon};
+use crate::client::{Ask, Said};
+use crate::support::{POLICIES, Rule, Setup, UPSTREAM_SECRET, World, catalogs, load, soon};
 
 /// Long enough for what is told to be told, and for what is not to be missed.
 const WHILE: Duration = Duration::from_millis(300);
@@ -327,4 +327,64 @@ async fn a_change_of_resources_is_told_like_the_others() {
     );
     activate(&world, &[resources]);
     assert_eq!(alice.told().await, [RESOURCES_CHANGED]);
+}
+
+/// A site that tells, and whose lists are fresh for longer than any test.
+async fn telling_world() -> World {
+    let sim = SimOptions {
+        token: Some(UPSTREAM_SECRET.to_owned()),
+        listening: Listening::Served,
+        ..SimOptions::default()
+    };
+    World::start(Setup { sim, policies: WITH_PROMPTS.to_vec(), ..Setup::default() }).await
+}
+
+const WITH_PROMPTS: &[Rule] = &[POLICIES[0], POLICIES[1], POLICIES[2], POLICIES[3], PROMPTS];
+
+fn description(said: &Said) -> String {
+    let answer = said.answer();
+    let tools = answer.get("result").and_then(|result| result.get("tools")).unwrap();
+    let name = Some(&Json::from("getJiraIssue"));
+    let mut tools = tools.as_array().unwrap().iter();
+    let tool = tools.find(|tool| tool.get("name") == name).unwrap();
+    tool.get("description").unwrap().to_text()
+}
+
+#[tokio::test]
+async fn what_a_site_says_is_told_at_once_and_the_kept_list_is_not_used_again() {
+    let world = telling_world().await;
+    let before = description(&world.list("alice").await);
+    let (mut alice, _) = Stream::open(&world, "alice", ALL).await;
+    let (mut nobody, _) = Stream::open(&world, "nobody", TOOLS).await;
+    world.sim.fault(Fault::ChangedDefinition("getJiraIssue".to_owned()));
+    assert_eq!(description(&world.list("alice").await), before, "it is fresh");
+    assert_eq!(world.sim.tell(TOOLS_CHANGED), 1, "the gateway listens once");
+    assert_eq!(method(&alice.next().await.unwrap()), TOOLS_CHANGED);
+    assert_ne!(description(&world.list("alice").await), before);
+    assert_eq!(alice.told().await, Vec::<String>::new(), "told once");
+    assert_eq!(nobody.told().await, Vec::<String>::new(), "it sees none of them");
+    tokio::time::sleep(WHILE).await;
+    world.sim.tell(PROMPTS_CHANGED);
+    world.sim.tell("notifications/message");
+    assert_eq!(alice.told().await, [PROMPTS_CHANGED]);
+    drop((alice, nobody));
+    soon("the end of listening", || world.sim.tell(TOOLS_CHANGED) == 0).await;
+}
+
+#[tokio::test]
+async fn i13_a_site_that_says_it_again_and_again_is_not_asked_as_often() {
+    let world = telling_world().await;
+    let (mut alice, _) = Stream::open(&world, "alice", TOOLS).await;
+    let asked = || {
+        let requests = world.sim.ledger().requests();
+        requests.iter().filter(|seen| seen.body.contains(r#""tools/list""#)).count()
+    };
+    let before = asked();
+    for _ in 0..100 {
+        world.sim.tell(TOOLS_CHANGED);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let told = alice.told().await;
+    assert!((1..=5).contains(&told.len()), "{} times", told.len());
+    assert!(asked() - before <= 5, "{} requests", asked() - before);
 }
