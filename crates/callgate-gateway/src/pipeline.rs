@@ -4,6 +4,7 @@
 
 mod admit;
 mod ask;
+mod batch;
 mod carry;
 mod list;
 mod pipe;
@@ -114,6 +115,9 @@ impl Gateway {
 
     /// Answers one HTTP request to `/mcp/{server}`.
     pub async fn handle(self: &Arc<Self>, http: &Parts, server: &str, body: Bytes) -> Reply {
+        if batch::is_batch(&body) {
+            return self.batch(http, server, body).await;
+        }
         let request = match self.admit(http, server, &body) {
             Ok(request) => request,
             Err(reply) => return *reply,

@@ -8,6 +8,7 @@ mod chain;
 mod client;
 mod crash;
 mod deny;
+mod legacy;
 mod listing;
 mod matrix;
 mod offers;
