@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use callgate_mcp::inbound::TraceContext;
+use callgate_mcp::message::Round;
 use callgate_mcp::upstream::{Answer, CallError, CallErrorKind, OutgoingCall, SessionKey};
 use callgate_model::call::{Method, ToolCall};
 use callgate_model::evidence::Outcome;
@@ -25,6 +26,10 @@ pub struct Way {
     pub progress: bool,
     /// The tool, if it is one: its schema says which headers mirror arguments.
     pub tool: Option<Arc<Tool>>,
+    /// What the server may ask the client for.
+    pub capabilities: Object,
+    /// What answers it, if it asked before.
+    pub round: Round,
 }
 
 /// Sends the call.
@@ -54,6 +59,8 @@ pub async fn forward(
         trace: &way.trace,
         progress: way.progress,
         input_schema: way.tool.as_deref().map(|tool| &tool.definition.input_schema),
+        capabilities: way.capabilities.clone(),
+        round: way.round.clone(),
     };
     evidence.dispatched();
     server.upstream.call(call, on_progress).await
@@ -65,6 +72,7 @@ pub fn outcome_of(answer: &Result<Answer, CallError>, effect: Effect) -> Outcome
     match answer {
         Ok(Answer::Result { is_error: false, .. }) => Outcome::Succeeded,
         Ok(Answer::Result { is_error: true, .. }) => Outcome::ToolError,
+        Ok(Answer::InputRequired(_)) => Outcome::InputRequired,
         Ok(Answer::RpcError { .. }) => Outcome::UpstreamError,
         Err(error) if !error.sent => Outcome::NotDispatched,
         Err(error) => match error.kind {

@@ -353,12 +353,7 @@ async fn s01_i6_a_session_is_its_callers_alone() {
     let unknown = || "session_unknown".to_owned();
     assert_eq!(
         refused,
-        [
-            ("bob", unknown()),
-            ("bob", unknown()),
-            ("bob", unknown()),
-            ("alice", unknown()),
-        ]
+        [("bob", unknown()), ("bob", unknown()), ("bob", unknown()), ("alice", unknown()),]
     );
     reconcile(&sim, &evidence);
 }

@@ -40,6 +40,8 @@ pub(crate) struct Request {
     pub(crate) client_says: Option<String>,
     pub(crate) progress_token: Option<Json>,
     pub(crate) trace: TraceContext,
+    /// What the client declared with this request that it can be asked for.
+    pub(crate) capabilities: Object,
     /// Whether a client that goes away before the answer has cancelled the request.
     pub(crate) cancels_by_leaving: bool,
 }
@@ -135,6 +137,7 @@ impl Gateway {
             client_says: inbound.client_info,
             progress_token: inbound.progress_token,
             trace: inbound.trace,
+            capabilities: inbound.capabilities,
             cancels_by_leaving: matches!(inbound.era, Era::Modern),
         };
         self.resume_session(headers, &mut request)?;
@@ -262,6 +265,7 @@ impl Gateway {
         self.record_refusal(Decided {
             call: self.ambient.id(),
             caller: caller.map(|caller| Arc::clone(&caller.record)),
+            continues: None,
             client_says: None,
             method: String::new(),
             server: server.chars().take(64).collect(),

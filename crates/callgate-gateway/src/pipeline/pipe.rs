@@ -138,6 +138,7 @@ impl Gateway {
             client_says: inbound.client_info.or_else(|| agreed?.client_says),
             progress_token: inbound.progress_token,
             trace: inbound.trace,
+            capabilities: inbound.capabilities,
             cancels_by_leaving: true,
         };
         Incoming::Request(id, Piped(Box::new(request)))

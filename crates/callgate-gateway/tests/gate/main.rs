@@ -13,6 +13,7 @@ mod listing;
 mod matrix;
 mod offers;
 mod people;
+mod rounds;
 mod sent;
 mod store;
 mod support;

@@ -51,6 +51,8 @@ async fn call_as(upstream: &Upstream, key: &str) -> Result<Answer, CallError> {
         trace: &TraceContext { traceparent, ..TraceContext::default() },
         progress: false,
         input_schema: Some(&schema),
+        capabilities: Object::default(),
+        round: Round::default(),
     };
     upstream.call(call, |_| {}).await
 }
@@ -164,6 +166,8 @@ async fn progress_is_reported_without_the_token_and_nothing_else_is() {
         trace: &TraceContext::default(),
         progress: true,
         input_schema: None,
+        capabilities: Object::default(),
+        round: Round::default(),
     };
     let answer = upstream.call(outgoing, |params| told.push(Json::from(params).to_text())).await;
     succeeded(answer);

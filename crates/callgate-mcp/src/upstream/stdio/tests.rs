@@ -6,6 +6,7 @@ use callgate_model::json::{Json, JsonLimits, Object, read};
 use tempfile::TempDir;
 
 use super::*;
+use crate::message::Round;
 use crate::trace::TraceContext;
 use crate::upstream::{Answer, OutgoingCall, SessionKey, Transport, Upstream};
 
@@ -85,6 +86,8 @@ impl World {
             trace: &TraceContext::default(),
             progress: true,
             input_schema: None,
+            capabilities: Object::default(),
+            round: Round::default(),
         };
         self.upstream.call(call, on_progress).await
     }
