@@ -18,6 +18,7 @@ use callgate_model::json::JsonLimits;
 use callgate_model::products::atlassian::SiteMap;
 
 pub(crate) use problems::{Problem, Problems};
+pub(crate) use server::{environment, is_protected};
 
 /// A configuration that makes sense.
 #[derive(Debug)]
