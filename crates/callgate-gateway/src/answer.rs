@@ -138,9 +138,10 @@ pub fn failed(
         Outcome::Cancelled | Outcome::Indeterminate | Outcome::TimedOut => {
             "It is not known whether the call took effect: look before you repeat it."
         }
-        Outcome::Succeeded | Outcome::ToolError | Outcome::UpstreamError => {
-            "The server did not answer the call."
-        }
+        Outcome::InputRequired
+        | Outcome::Succeeded
+        | Outcome::ToolError
+        | Outcome::UpstreamError => "The server did not answer the call.",
     };
     let machine = Object::default()
         .with("decision", "allow")

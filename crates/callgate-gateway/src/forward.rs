@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use callgate_mcp::inbound::TraceContext;
 use callgate_mcp::log_level::LogLevel;
+use callgate_mcp::message::Round;
 use callgate_mcp::upstream::{
     Answer, CallError, CallErrorKind, Meanwhile, OutgoingCall, SessionKey,
 };
@@ -30,6 +31,10 @@ pub struct Way {
     pub log_level: Option<LogLevel>,
     /// The tool, if it is one: its schema says which headers mirror arguments.
     pub tool: Option<Arc<Tool>>,
+    /// What the server may ask the client for.
+    pub capabilities: Object,
+    /// What answers it, if it asked before.
+    pub round: Round,
 }
 
 /// Sends the call.
@@ -60,6 +65,8 @@ pub async fn forward(
         progress: way.progress,
         log_level: way.log_level,
         input_schema: way.tool.as_deref().map(|tool| &tool.definition.input_schema),
+        capabilities: way.capabilities.clone(),
+        round: way.round.clone(),
     };
     evidence.dispatched();
     server.upstream.call(call, on_told).await
@@ -71,6 +78,7 @@ pub fn outcome_of(answer: &Result<Answer, CallError>, effect: Effect) -> Outcome
     match answer {
         Ok(Answer::Result { is_error: false, .. }) => Outcome::Succeeded,
         Ok(Answer::Result { is_error: true, .. }) => Outcome::ToolError,
+        Ok(Answer::InputRequired(_)) => Outcome::InputRequired,
         Ok(Answer::RpcError { .. }) => Outcome::UpstreamError,
         Err(error) if !error.sent => Outcome::NotDispatched,
         Err(error) => match error.kind {

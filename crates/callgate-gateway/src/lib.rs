@@ -19,6 +19,7 @@ pub mod name;
 pub mod offers;
 pub mod pipeline;
 pub mod rehearse;
+pub mod round;
 pub mod schema;
 pub mod server;
 pub mod session;

@@ -7,7 +7,7 @@ use callgate_mcp::message::{Subject, SubjectParams};
 use callgate_model::call::{Method, ToolCall};
 use callgate_model::digest::Digest;
 use callgate_model::json::Object;
-use callgate_model::products::mcp;
+use callgate_model::products::mcp::{self, Asking};
 use callgate_model::reason::Reason;
 use callgate_model::target::Target;
 use callgate_model::vocabulary::{Effect, Operation};
@@ -111,6 +111,25 @@ pub fn name_subject(
         fields: BTreeMap::new(),
     };
     Ok(NamedCall { call, targets: vec![target] })
+}
+
+/// That `server`, which is `target`, asks the caller for something.
+#[must_use]
+pub fn name_asking(server: &Arc<str>, asking: Asking, target: Target) -> NamedCall {
+    let operation = asking.operation();
+    let call = ToolCall {
+        server: Arc::clone(server),
+        method: Method::ToolsCall,
+        tool: String::new(),
+        operation: Arc::clone(operation),
+        risk: operation.risk,
+        definition: None,
+        arguments_digest: Digest::default(),
+        unwrapped: None,
+        arguments: Object::default(),
+        fields: BTreeMap::new(),
+    };
+    NamedCall { call, targets: vec![target] }
 }
 
 /// The call that `named` and `arguments` make, with what it touches.

@@ -4,11 +4,13 @@
 
 mod admit;
 mod ask;
+mod batch;
 mod carry;
 mod list;
 mod listen;
 mod log_level;
 mod pipe;
+mod rounds;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,6 +40,7 @@ use crate::identity::Identities;
 use crate::listeners::{Listeners, StreamLimits};
 use crate::method::{Treatment, treatment};
 use crate::name::{NamedCall, Unnameable, name};
+use crate::round::Sealer;
 use crate::server::Server;
 use crate::session::Sessions;
 use crate::telemetry::Metrics;
@@ -74,6 +77,7 @@ pub struct Gateway {
     pub(crate) sessions: Sessions,
     pub(crate) cancels: Arc<Cancels>,
     pub(crate) listeners: Arc<Listeners>,
+    pub(crate) sealer: Sealer,
     pub(crate) ambient: Arc<dyn Ambient>,
     pub(crate) metrics: Metrics,
     pub(crate) in_flight: Arc<Semaphore>,
@@ -114,6 +118,7 @@ impl Gateway {
             evidence: Arc::new(evidence),
             sessions: Sessions::default(),
             cancels: Arc::default(),
+            sealer: Sealer::new(&*ambient),
             ambient,
             metrics: Metrics::default(),
         }
@@ -121,6 +126,9 @@ impl Gateway {
 
     /// Answers one HTTP request to `/mcp/{server}`.
     pub async fn handle(self: &Arc<Self>, http: &Parts, server: &str, body: Bytes) -> Reply {
+        if batch::is_batch(&body) {
+            return self.batch(http, server, body).await;
+        }
         let request = match self.admit(http, server, &body) {
             Ok(request) => request,
             Err(reply) => return *reply,
@@ -167,17 +175,20 @@ impl Gateway {
             Ok(params) => params,
             Err(refused) => return self.refuse_params(&request, refused.to_string()),
         };
-        if params.input_responses.is_some() || params.request_state.is_some() {
-            let text = "`inputResponses` and `requestState` are not served here";
-            return self.refuse_params(&request, text.to_owned());
-        }
-        let bundle = self.bundle.load_full();
+        let (round, bundle) = (params.round.clone(), self.bundle.load_full());
         let mut record =
             self.begin_record(&request, &params.name, &params.arguments, bundle.digest());
+        let round = match self.open_round(&request, &mut record, round) {
+            Ok(round) => round,
+            Err(text) => return self.refuse_params(&request, text.to_owned()),
+        };
         let considered = self.consider(&request, headers, params, &bundle, &mut record).await;
         record.decided_in_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         match considered {
-            Ok((named, tool)) => self.carry_out(request, named, Some(tool), record).await,
+            Ok((named, tool)) => {
+                let asked = self.asked(&request, &bundle, round);
+                self.carry_out(request, named, Some(tool), asked, record).await
+            }
             Err(Stop::Refused { detail, hidden }) => {
                 self.refuse(&request, record, detail.as_deref(), hidden)
             }
@@ -262,6 +273,7 @@ impl Gateway {
         Decided {
             call: self.ambient.id(),
             caller: Some(Arc::clone(&request.caller.record)),
+            continues: None,
             client_says: request.client_says.clone(),
             method: shorten(&request.method),
             server: request.server.name.to_string(),

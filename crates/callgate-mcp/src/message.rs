@@ -4,6 +4,7 @@
 //! refused. It must not know HTTP, and of methods only what [`ToolsCallParams`] and
 //! [`SubjectParams`] need.
 
+mod round;
 mod subject;
 mod tools_call;
 
@@ -16,6 +17,7 @@ use thiserror::Error;
 use crate::code;
 use crate::limits::{METHOD_BYTES_MAX, TOKEN_BYTES_MAX};
 
+pub use round::{InputRequired, Round};
 pub use subject::{Subject, SubjectParams};
 pub use tools_call::{InvalidParams, ToolsCallParams};
 

@@ -10,6 +10,7 @@ mod exchange;
 mod failure;
 mod follow;
 mod outgoing;
+mod relay;
 mod session;
 mod stdio;
 
@@ -21,7 +22,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use tokio::time::{Instant, timeout_at};
 
 use crate::log_level::LogLevel;
-use crate::message::{Notification, RequestId, RpcError};
+use crate::message::{InputRequired, Notification, RequestId, Round, RpcError};
 use crate::mirror;
 use crate::tool::{ToolsPage, read_tools_page};
 use crate::trace::TraceContext;
@@ -37,6 +38,7 @@ pub use crate::limits::UpstreamLimits;
 pub use entries::List;
 pub use failure::{CallError, CallErrorKind, UnusableUpstream, UpstreamError};
 pub use follow::{Heard, Silence};
+pub use relay::Relay;
 pub use stdio::Program;
 
 /// One upstream server.
@@ -104,6 +106,10 @@ pub struct OutgoingCall<'a> {
     pub log_level: Option<LogLevel>,
     /// The schema of a tool, for the headers that mirror arguments.
     pub input_schema: Option<&'a Json>,
+    /// What the server may ask the client for. A server of the legacy era is told of nothing.
+    pub capabilities: Object,
+    /// What answers a server that asked before.
+    pub round: Round,
 }
 
 /// What a server tells while it works on a call.
@@ -127,6 +133,8 @@ pub enum Answer {
         /// Its size on the wire.
         bytes: usize,
     },
+    /// It needs more before it can answer.
+    InputRequired(InputRequired),
     /// A JSON-RPC error.
     RpcError {
         /// What kind of error.
@@ -234,6 +242,8 @@ impl Upstream {
         // What a child of all callers logs is not known to be of one's call (I6): it is not asked for.
         let one_call = matches!(self.transport, Transport::Http(_));
         ask.log_level = call.log_level.filter(|_| one_call);
+        ask.capabilities = call.capabilities;
+        ask.round = call.round;
         let arguments = ask.params.get("arguments").and_then(Json::as_object);
         if let Some((schema, arguments)) = call.input_schema.zip(arguments) {
             ask.mirrored = mirror::param_headers(schema, arguments);
@@ -247,8 +257,9 @@ impl Upstream {
                 on_told(Meanwhile::Log(log));
             }
         };
-        let (_, reply) = self.ask(call.key, &ask, deadline, &mut on_notification).await?;
-        read_answer(reply).map_err(CallError::after_sending)
+        let (route, reply) = self.ask(call.key, &ask, deadline, &mut on_notification).await?;
+        let declared = matches!(route, Route::Modern).then_some(&ask.capabilities);
+        read_answer(reply, declared).map_err(CallError::after_sending)
     }
 
     /// Finds the way to the server, then asks. Only the second part may have sent the request.
@@ -376,13 +387,19 @@ fn refused_with(reply: &Result<Reply, CallError>) -> Option<StatusCode> {
     (status.is_client_error() && believed).then_some(status)
 }
 
-fn read_answer(reply: Reply) -> Result<Answer, CallErrorKind> {
+fn read_answer(reply: Reply, declared: Option<&Object>) -> Result<Answer, CallErrorKind> {
     let result = match reply.outcome {
         Ok(result) => result,
         Err(RpcError { code, message, data }) => {
             return Ok(Answer::RpcError { code, message, data });
         }
     };
+    if let Some(declared) = declared
+        && result.get("resultType").and_then(Json::as_str) == Some("input_required")
+    {
+        let required = InputRequired::read(result, declared);
+        return required.map(Answer::InputRequired).map_err(CallErrorKind::NotMcp);
+    }
     refuse_incomplete(&result)?;
     let is_error = match result.get("isError") {
         None => false,
@@ -392,8 +409,8 @@ fn read_answer(reply: Reply) -> Result<Answer, CallErrorKind> {
     Ok(Answer::Result { result, is_error, bytes: reply.bytes })
 }
 
-/// We declare no capability, so anything but a complete result is out of turn; relayed, older clients would take it
-/// for an empty success.
+/// A list is complete, and of calls nothing else was asked for; relayed, older clients would take it for an empty
+/// success.
 fn refuse_incomplete(result: &Object) -> Result<(), CallErrorKind> {
     match result.get("resultType") {
         None => Ok(()),

@@ -120,7 +120,7 @@ fn respond(reply: Reply) -> Response {
     let (body, kind) = match reply.body {
         ReplyBody::Empty => (Body::empty(), None),
         ReplyBody::Whole(bytes) => (Body::from(bytes), Some("application/json")),
-        ReplyBody::Stream(messages) => {
+        ReplyBody::Listening(messages) | ReplyBody::Stream(messages) => {
             (Body::from_stream(events(messages)), Some("text/event-stream"))
         }
     };

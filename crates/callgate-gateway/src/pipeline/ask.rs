@@ -33,10 +33,17 @@ impl Gateway {
         let bundle = self.bundle.load_full();
         let name = asked.subject.name();
         let mut record = self.begin_record(&request, name, &asked.params, bundle.digest());
+        let round = match self.open_round(&request, &mut record, asked.round.clone()) {
+            Ok(round) => round,
+            Err(text) => return self.refuse_params(&request, text.to_owned()),
+        };
         let considered = self.consider_subject(&request, method, asked, &bundle, &mut record);
         record.decided_in_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         match considered {
-            Ok(named) => self.carry_out(request, named, None, record).await,
+            Ok(named) => {
+                let asked = self.asked(&request, &bundle, round);
+                self.carry_out(request, named, None, asked, record).await
+            }
             Err(detail) => {
                 // It is not known what exists; but to whoever may have nothing here, nothing does.
                 let hidden = !self.settings.reveal_denied_tools

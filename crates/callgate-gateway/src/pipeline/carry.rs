@@ -8,7 +8,7 @@ use callgate_mcp::code;
 use callgate_mcp::http::{HeaderValue, StatusCode};
 use callgate_mcp::message::RequestId;
 use callgate_mcp::reply;
-use callgate_mcp::upstream::{Answer, CallError, Meanwhile};
+use callgate_mcp::upstream::{Answer, CallError, CallErrorKind, Meanwhile};
 use callgate_model::call::Method;
 use callgate_model::decision::Decision;
 use callgate_model::digest::Digest;
@@ -18,12 +18,14 @@ use callgate_model::reason::Reason;
 use callgate_model::vocabulary::Effect;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
+use super::rounds::Asked;
 use super::{Gateway, Request};
 use crate::answer;
 use crate::cancel::{Cancellable, Registered};
 use crate::evidence::{OpenError, OpenEvidence, Permit, open};
 use crate::forward::{Way, forward, outcome_of};
 use crate::name::NamedCall;
+use crate::round::Opened;
 use crate::tools::Tool;
 
 /// Messages that may wait for a slow client; more progress than that is dropped.
@@ -45,6 +47,8 @@ pub struct Reply {
 pub enum ReplyBody {
     /// None.
     Empty,
+    /// Messages for as long as the client listens and the gateway serves. In the modern era the last one is the answer.
+    Listening(mpsc::Receiver<Bytes>),
     /// Messages, the last of which is the answer.
     Stream(mpsc::Receiver<Bytes>),
     /// One message.
@@ -73,9 +77,11 @@ struct Running {
     request: Request,
     evidence: OpenEvidence,
     call: String,
+    decided: Arc<Decided>,
     method: Method,
     effect: Effect,
     way: Way,
+    opened: Opened,
     /// By which a client of the legacy era cancels it.
     registered: Option<Registered>,
     /// Given back when the outcome is recorded: a client that does not read its answer holds no room.
@@ -89,6 +95,7 @@ impl Gateway {
         request: Request,
         named: NamedCall,
         tool: Option<Arc<Tool>>,
+        asked: Asked,
         mut record: Decided,
     ) -> Reply {
         let Ok(slot) = Arc::clone(&self.in_flight).try_acquire_owned() else {
@@ -110,6 +117,7 @@ impl Gateway {
         self.metrics.decided(&decided);
         let running = Running {
             call: decided.call.to_string(),
+            decided,
             method,
             effect,
             way: Way {
@@ -118,7 +126,10 @@ impl Gateway {
                 progress: request.progress_token.is_some(),
                 log_level: request.log_level,
                 tool,
+                capabilities: asked.capabilities,
+                round: asked.opened.round.clone(),
             },
+            opened: asked.opened,
             registered: self.register(&request),
             request,
             evidence,
@@ -143,7 +154,7 @@ impl Gateway {
 
     async fn run(&self, mut running: Running, permit: Permit, tell: mpsc::Sender<Told>) {
         let begun = Instant::now();
-        let Some(answered) = running.exchange(permit, &tell).await else {
+        let Some(answered) = running.exchange(permit, &tell).await.map(|a| running.fit(a)) else {
             let call = running.call.clone();
             self.metrics.concluded(&running.request.server.name, &call, Outcome::Cancelled, 0);
             let concluded = concluded(&running, Outcome::Cancelled, None, None);
@@ -159,7 +170,7 @@ impl Gateway {
             result: result_of(&answered),
             ..concluded(&running, outcome, Some(upstream_us), None)
         };
-        let last = running.answer(answered, outcome);
+        let last = self.answer_of(&running, answered, outcome);
         let Running { request, evidence, call, slot, .. } = running;
         self.metrics.concluded(&request.server.name, &call, outcome, upstream_us);
         let last = match evidence.conclude(concluded).await {
@@ -172,6 +183,39 @@ impl Gateway {
         drop(slot);
         // A client that has gone does not hear it; the record has it.
         tell.send(last).await.ok();
+    }
+}
+
+impl Gateway {
+    fn answer_of(
+        &self,
+        running: &Running,
+        answered: Result<Answer, CallError>,
+        outcome: Outcome,
+    ) -> Told {
+        let (era, id) = (running.request.era, &running.request.id);
+        let body = match answered {
+            Ok(Answer::Result { result, .. }) => answer::relayed(era, id, running.method, result),
+            Ok(Answer::InputRequired(required)) => {
+                let (request, decided) = (&running.request, &running.decided);
+                match self.seal_round(request, decided, &running.opened, required) {
+                    Some(required) => reply::result(id, required.into_result()),
+                    None => {
+                        let text = "what the server needs cannot be sealed";
+                        reply::error(Some(id), code::INTERNAL_ERROR, text, None)
+                    }
+                }
+            }
+            Ok(Answer::RpcError { code, message, data }) => {
+                let body = answer::relayed_error(era, id, code, &message, data);
+                return Told::Last(running.status_of_error(code), body);
+            }
+            Err(error) => {
+                let subject = running.request.subject.as_ref();
+                answer::failed(era, id, subject, &running.call, outcome, &error.to_string())
+            }
+        };
+        Told::Last(StatusCode::OK, body)
     }
 }
 
@@ -202,20 +246,15 @@ impl Running {
         }
     }
 
-    fn answer(&self, answered: Result<Answer, CallError>, outcome: Outcome) -> Told {
-        let (era, id) = (self.request.era, &self.request.id);
-        let body = match answered {
-            Ok(Answer::Result { result, .. }) => answer::relayed(era, id, self.method, result),
-            Ok(Answer::RpcError { code, message, data }) => {
-                let body = answer::relayed_error(era, id, code, &message, data);
-                return Told::Last(self.status_of_error(code), body);
+    /// A client of the legacy era cannot be asked in this way, and would take the question for an empty success.
+    fn fit(&self, answered: Result<Answer, CallError>) -> Result<Answer, CallError> {
+        match answered {
+            Ok(Answer::InputRequired(_)) if !self.request.is_modern() => {
+                let text = "it needs input, which the client cannot give".to_owned();
+                Err(CallError { sent: true, kind: CallErrorKind::NotMcp(text) })
             }
-            Err(error) => {
-                let subject = self.request.subject.as_ref();
-                answer::failed(era, id, subject, &self.call, outcome, &error.to_string())
-            }
-        };
-        Told::Last(StatusCode::OK, body)
+            answered => answered,
+        }
     }
 
     /// The one error that only the server can know of and that has a status of its own.
@@ -243,7 +282,7 @@ fn result_of(answered: &Result<Answer, CallError>) -> Option<(Digest, u64)> {
             let text = result.to_text();
             Some((Digest::of(text.as_bytes()), u64::try_from(text.len()).unwrap_or(u64::MAX)))
         }
-        Ok(Answer::RpcError { .. }) | Err(_) => None,
+        Ok(Answer::InputRequired(_) | Answer::RpcError { .. }) | Err(_) => None,
     }
 }
 

@@ -133,7 +133,7 @@ impl Gateway {
         let (events, body) = mpsc::channel(MESSAGES_WAITING_MAX);
         tokio::spawn(listener.run(events, session));
         let headers = vec![("cache-control", HeaderValue::from_static("no-store"))];
-        Reply { status: StatusCode::OK, headers, body: ReplyBody::Stream(body) }
+        Reply { status: StatusCode::OK, headers, body: ReplyBody::Listening(body) }
     }
 
     /// What the caller of `request` may see of the lists of `kind`: what a list would show (I3).

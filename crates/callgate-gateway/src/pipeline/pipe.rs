@@ -50,6 +50,8 @@ pub enum Incoming {
     Answer(Bytes),
     /// A request that is not to be answered any more.
     Cancel(RequestId),
+    /// A request to be given to [`Gateway::answer`], which answers for as long as the client listens.
+    Listen(RequestId, Piped),
     /// Nothing that needs an answer. From now on the client is told of changes: by these messages.
     Listens(mpsc::Receiver<Bytes>),
     /// Nothing that needs an answer.
@@ -164,9 +166,12 @@ impl Gateway {
                 Era::Legacy(_) => log_level,
             },
             trace: inbound.trace,
+            capabilities: inbound.capabilities,
             cancels_by_leaving: true,
         };
-        Incoming::Request(id, Piped(Box::new(request)))
+        let listens = treatment(&request.method, request.is_modern()) == Treatment::Listen;
+        let piped = Piped(Box::new(request));
+        if listens { Incoming::Listen(id, piped) } else { Incoming::Request(id, piped) }
     }
 
     /// A client of the legacy era at the other end of a pipe need not ask to be told of changes.
@@ -177,8 +182,8 @@ impl Gateway {
         let (server, caller) = (Arc::clone(&pipe.server), Arc::clone(&pipe.caller));
         let request = Request::unasked(server, caller, Era::Legacy(version));
         match self.open_stream(request, PerList::all(true), None).body {
-            ReplyBody::Stream(messages) => Incoming::Listens(messages),
-            ReplyBody::Empty | ReplyBody::Whole(_) => Incoming::Nothing,
+            ReplyBody::Listening(messages) => Incoming::Listens(messages),
+            ReplyBody::Empty | ReplyBody::Stream(_) | ReplyBody::Whole(_) => Incoming::Nothing,
         }
     }
 
@@ -210,7 +215,7 @@ impl Incoming {
     fn of(reply: Reply) -> Self {
         match reply.body {
             ReplyBody::Whole(answer) => Self::Answer(answer),
-            ReplyBody::Empty | ReplyBody::Stream(_) => Self::Nothing,
+            ReplyBody::Empty | ReplyBody::Listening(_) | ReplyBody::Stream(_) => Self::Nothing,
         }
     }
 }

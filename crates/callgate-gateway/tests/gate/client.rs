@@ -150,7 +150,7 @@ impl Said {
         match reply.body {
             ReplyBody::Empty => {}
             ReplyBody::Whole(body) => messages.push(String::from_utf8(body.into()).unwrap()),
-            ReplyBody::Stream(mut events) => {
+            ReplyBody::Listening(mut events) | ReplyBody::Stream(mut events) => {
                 while let Some(event) = events.recv().await {
                     messages.push(String::from_utf8(event.into()).unwrap());
                 }

@@ -47,7 +47,7 @@ struct Stream(Receiver<bytes::Bytes>);
 impl Stream {
     fn of(reply: Reply) -> Self {
         assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
-        let ReplyBody::Stream(messages) = reply.body else { panic!("{reply:?}") };
+        let ReplyBody::Listening(messages) = reply.body else { panic!("{reply:?}") };
         Self(messages)
     }
 

@@ -3,7 +3,7 @@
 use callgate_model::json::{Json, Object};
 
 use super::tools_call::{object, refused};
-use super::{InvalidParams, shown};
+use super::{InvalidParams, Round, shown};
 
 /// What a request is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +19,10 @@ pub enum Subject {
 pub struct SubjectParams {
     /// What they are about.
     pub subject: Subject,
-    /// All of them but `_meta`.
+    /// All of them but `_meta` and what is added when it is not the first time.
     pub params: Object,
+    /// That.
+    pub round: Round,
 }
 
 impl Subject {
@@ -38,19 +40,21 @@ impl SubjectParams {
     ///
     /// # Errors
     /// [`InvalidParams`] with the member at fault.
-    pub fn of_prompt(params: Object) -> Result<Self, InvalidParams> {
+    pub fn of_prompt(mut params: Object) -> Result<Self, InvalidParams> {
+        let round = Round::take(&mut params)?;
         texts(&params, "arguments")?;
         let subject = Subject::Prompt(text(&params, "name")?);
-        Self::read(subject, params, &["name", "arguments"])
+        Self::read(subject, params, &["name", "arguments"], round)
     }
 
     /// Reads those of `resources/read`.
     ///
     /// # Errors
     /// [`InvalidParams`] with the member at fault.
-    pub fn of_resource(params: Object) -> Result<Self, InvalidParams> {
+    pub fn of_resource(mut params: Object) -> Result<Self, InvalidParams> {
+        let round = Round::take(&mut params)?;
         let subject = Subject::Resource(text(&params, "uri")?);
-        Self::read(subject, params, &["uri"])
+        Self::read(subject, params, &["uri"], round)
     }
 
     /// Reads those of `completion/complete`.
@@ -60,13 +64,18 @@ impl SubjectParams {
     pub fn of_completion(params: Object) -> Result<Self, InvalidParams> {
         check_argument(&params)?;
         let subject = reference(&params)?;
-        Self::read(subject, params, &["ref", "argument", "context"])
+        Self::read(subject, params, &["ref", "argument", "context"], Round::default())
     }
 
-    fn read(subject: Subject, mut params: Object, known: &[&str]) -> Result<Self, InvalidParams> {
+    fn read(
+        subject: Subject,
+        mut params: Object,
+        known: &[&str],
+        round: Round,
+    ) -> Result<Self, InvalidParams> {
         object(&mut params, "_meta")?;
         only(&params, known)?;
-        Ok(Self { subject, params })
+        Ok(Self { subject, params, round })
     }
 }
 
@@ -174,11 +183,11 @@ mod tests {
             (RESOURCE, "{}"),
             (RESOURCE, r#"{"uri":7}"#),
             (RESOURCE, r#"{"uri":"a:b","Uri":"a:c"}"#),
-            (RESOURCE, r#"{"uri":"a:b","requestState":"x"}"#),
+            (RESOURCE, r#"{"uri":"a:b","requestState":7}"#),
             (RESOURCE, r#"{"uri":"a:b","_meta":7}"#),
             (PROMPT, r#"{"name":"p","arguments":{"a":1}}"#),
             (PROMPT, r#"{"name":"p","arguments":[]}"#),
-            (PROMPT, r#"{"name":"p","inputResponses":{}}"#),
+            (PROMPT, r#"{"name":"p","inputResponses":[]}"#),
             (PROMPT, r#"{"arguments":{}}"#),
             (COMPLETION, r#"{"argument":{"name":"a","value":""}}"#),
             (COMPLETION, r#"{"ref":{"type":"ref/prompt","name":"p"}}"#),

@@ -154,7 +154,7 @@ fn parameters_of_a_call_are_read_by_name() {
     .unwrap();
     assert_eq!(Json::from(read.arguments).to_text(), r#"{"b":1e2}"#);
     assert_eq!((read.name.as_str(), read.meta.len()), ("a", 1));
-    assert_eq!((read.input_responses, read.request_state), (None, Some("s".into())));
+    assert_eq!((read.round.responses, read.round.state), (None, Some("s".into())));
     assert!(params(r#"{"name":"a"}"#).unwrap().arguments.is_empty());
 }
 

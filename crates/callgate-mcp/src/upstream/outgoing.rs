@@ -9,7 +9,7 @@ use super::session::Session;
 use crate::era::MODERN;
 use crate::headers;
 use crate::log_level::LogLevel;
-use crate::message::{Notification, Request, RequestId};
+use crate::message::{Notification, Request, RequestId, Round};
 use crate::trace::TraceContext;
 
 const AGENT: &str = concat!("callgate/", env!("CARGO_PKG_VERSION"));
@@ -35,6 +35,10 @@ pub(super) struct Ask<'a> {
     pub(super) trace: Option<&'a TraceContext>,
     pub(super) progress: bool,
     pub(super) log_level: Option<LogLevel>,
+    /// What the server may ask for; only in the modern era.
+    pub(super) capabilities: Object,
+    /// What answers a server that asked; only in the modern era.
+    pub(super) round: Round,
 }
 
 /// A request ready to be sent.
@@ -60,12 +64,17 @@ impl<'a> Ask<'a> {
             trace: None,
             progress: false,
             log_level: None,
+            capabilities: Object::default(),
+            round: Round::default(),
         }
     }
 
     pub(super) fn outgoing(&self, id: RequestId, route: &Route) -> Outgoing {
         let meta = self.meta(&id, route);
         let mut params = self.params.clone();
+        if matches!(route, Route::Modern) {
+            self.round.write(&mut params);
+        }
         if !meta.is_empty() {
             params.set("_meta", meta);
         }
@@ -99,7 +108,7 @@ impl<'a> Ask<'a> {
         let mut meta = Object::default();
         if matches!(route, Route::Modern) {
             meta.set("io.modelcontextprotocol/protocolVersion", MODERN);
-            meta.set("io.modelcontextprotocol/clientCapabilities", Object::default());
+            meta.set("io.modelcontextprotocol/clientCapabilities", self.capabilities.clone());
             meta.set("io.modelcontextprotocol/clientInfo", client_info());
             if let Some(level) = self.log_level {
                 meta.set("io.modelcontextprotocol/logLevel", level.as_str());

@@ -53,6 +53,8 @@ async fn call_as(upstream: &Upstream, key: &str) -> Result<Answer, CallError> {
         progress: false,
         log_level: None,
         input_schema: Some(&schema),
+        capabilities: Object::default(),
+        round: Round::default(),
     };
     upstream.call(call, |_| {}).await
 }
@@ -167,6 +169,8 @@ async fn progress_is_reported_without_the_token_and_nothing_else_is() {
         progress: true,
         log_level: None,
         input_schema: None,
+        capabilities: Object::default(),
+        round: Round::default(),
     };
     let on_told = |meanwhile| match meanwhile {
         Meanwhile::Progress(params) => told.push(Json::from(params).to_text()),

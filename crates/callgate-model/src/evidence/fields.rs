@@ -54,6 +54,11 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     ("event.caller.workflow.run", "text?", "The workflow run."),
     ("event.caller.workflow.assurance", "text?", "How it is known."),
     ("event.client_says", "text?", "What the client says of itself: asserted."),
+    (
+        "event.continues",
+        "UUID?",
+        "The first call of several rounds, if this is a later one: the server had asked for more.",
+    ),
     ("event.method", "text", "The MCP method; empty if the request could not be read."),
     ("event.server", "text", "The server's configured name."),
     (

@@ -29,6 +29,61 @@ pub fn read_resource() -> &'static Arc<Operation> {
     &OPERATION
 }
 
+/// What a server may ask a client for while it works on a call; each is decided on the whole server, before anything is
+/// declared to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asking {
+    /// The person, through a form or a page.
+    Elicitation,
+    /// The client's model.
+    Sampling,
+    /// The folders that the client works in.
+    Roots,
+}
+
+impl Asking {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Elicitation, Self::Sampling, Self::Roots];
+
+    /// The capability by which a client offers it.
+    #[must_use]
+    pub const fn capability(self) -> &'static str {
+        match self {
+            Self::Elicitation => "elicitation",
+            Self::Sampling => "sampling",
+            Self::Roots => "roots",
+        }
+    }
+
+    /// The operation. Using somebody's model is nothing that a permit to read or write gives.
+    pub fn operation(self) -> &'static Arc<Operation> {
+        static ALL: LazyLock<[Arc<Operation>; 3]> = LazyLock::new(|| {
+            [
+                on_server("mcp.elicitation.create", "Ask the person for input", Effect::Read),
+                on_server("mcp.sampling.create", "Use the client's model", Effect::Admin),
+                on_server("mcp.roots.list", "See which folders the client works in", Effect::Read),
+            ]
+        });
+        let [elicitation, sampling, roots] = &*ALL;
+        match self {
+            Self::Elicitation => elicitation,
+            Self::Sampling => sampling,
+            Self::Roots => roots,
+        }
+    }
+}
+
+fn on_server(name: &str, title: &str, effect: Effect) -> Arc<Operation> {
+    let risk = if effect == Effect::Read { Risk::Low } else { Risk::High };
+    let reversibility = Reversibility::Reversible;
+    Arc::new(Operation {
+        effect,
+        risk,
+        reversibility,
+        ..Operation::clone(&read(name, title, SERVER))
+    })
+}
+
 /// The operation of getting a prompt, or completing its arguments.
 pub fn get_prompt() -> &'static Arc<Operation> {
     static OPERATION: LazyLock<Arc<Operation>> =
@@ -51,10 +106,11 @@ fn read(name: &str, title: &str, target: &str) -> Arc<Operation> {
 /// What policies can name without any catalog.
 #[must_use]
 pub fn vocabulary() -> Vocabulary {
-    let operations = [read_resource(), get_prompt()];
+    let asking = Asking::ALL.map(Asking::operation);
+    let operations = [read_resource(), get_prompt()].into_iter().chain(asking);
     let inside = Some(SERVER.to_owned());
     Vocabulary {
-        operations: operations.map(|one| (one.name.clone(), Arc::clone(one))).into(),
+        operations: operations.map(|one| (one.name.clone(), Arc::clone(one))).collect(),
         target_kinds: [(SERVER, None), (RESOURCE, inside.clone()), (PROMPT, inside)]
             .map(|(kind, container)| (kind.to_owned(), container))
             .into(),
@@ -170,13 +226,14 @@ mod tests {
     }
 
     #[test]
-    fn the_operations_are_harmless_reads_of_their_own_product() {
+    fn the_operations_are_of_their_own_product_and_reads_but_for_sampling() {
         let vocabulary = vocabulary();
-        assert_eq!(vocabulary.operations.len(), 2);
+        assert_eq!(vocabulary.operations.len(), 5);
         for (name, operation) in &vocabulary.operations {
             let groups = operation.groups(operation.risk);
             assert!(groups.iter().any(|group| group == "mcp"), "{name}");
-            assert!(groups.iter().any(|group| group == "read"), "{name}");
+            let is_read = groups.iter().any(|group| group == "read");
+            assert_eq!(is_read, name != "mcp.sampling.create", "{name}");
             assert!(has_operation(name) && operation.targets.iter().all(|kind| has_kind(kind)));
             assert!(operation.targets.iter().all(|k| vocabulary.target_kinds.contains_key(k)));
         }

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::log_level::LogLevel;
+use crate::message::Round;
 use crate::trace::TraceContext;
 use crate::upstream::{Answer, Meanwhile, OutgoingCall, SessionKey, Transport, Upstream};
 
@@ -87,6 +88,8 @@ impl World {
             progress: true,
             log_level: Some(LogLevel::Debug),
             input_schema: None,
+            capabilities: Object::default(),
+            round: Round::default(),
         };
         let on_told = |told| match told {
             Meanwhile::Progress(params) => on_progress(params),

@@ -25,6 +25,8 @@ async fn logs(upstream: &Upstream, level: Option<LogLevel>) -> Vec<String> {
         progress: false,
         log_level: level,
         input_schema: None,
+        capabilities: Object::default(),
+        round: Round::default(),
     };
     let on_told = |told| {
         let Meanwhile::Log(log) = told else { panic!("{told:?}") };
