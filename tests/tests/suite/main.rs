@@ -11,6 +11,8 @@ mod direct;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
+mod families;
+#[cfg(test)]
 mod stdio;
 #[cfg(test)]
 mod wire;
