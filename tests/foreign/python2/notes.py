@@ -8,6 +8,8 @@ import os
 import sys
 from pathlib import Path
 
+from starlette.responses import PlainTextResponse
+
 library, folder, *port = sys.argv[1:]
 # A banner that asks the network for news.
 os.environ["FASTMCP_SHOW_SERVER_BANNER"] = "false"
@@ -66,6 +68,11 @@ def burn_everything() -> str:
 
 
 if port:
+    # Whoever starts it looks there until it serves.
+    @server.custom_route("/healthz", methods=["GET"])
+    async def health(request):
+        return PlainTextResponse("well")
+
     server.run(transport="streamable-http", host="127.0.0.1", port=int(port[0]))
 else:
     server.run()

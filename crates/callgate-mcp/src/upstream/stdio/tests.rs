@@ -162,6 +162,16 @@ async fn a_child_that_dies_leaves_its_call_open_and_comes_back_later() {
 }
 
 #[tokio::test]
+async fn a_child_that_ended_a_while_ago_is_started_at_once() {
+    let called = "called() { done_; case $line in *last*) exit 0 ;; esac }";
+    let world = World::new(EraSetting::Modern, &[MODERN, called]);
+    assert!(world.call("last").await.is_ok());
+    tokio::time::sleep(RESTART_FIRST + Duration::from_millis(300)).await;
+    let again = world.call("t").await;
+    assert!(again.is_ok(), "nobody asked meanwhile: {again:?}");
+}
+
+#[tokio::test]
 async fn what_cannot_be_started_is_an_error_and_is_left_alone_for_a_while() {
     let mut world = World::new(EraSetting::Modern, &[MODERN]);
     let Transport::Stdio(stdio) = &mut world.upstream.transport else { panic!() };
