@@ -36,6 +36,13 @@ def read_note(name: str) -> str:
 
 
 @server.tool()
+def stat_note(name: str) -> dict[str, int]:
+    """Size and time of a note; the nanoseconds are more than a double can hold."""
+    stat = note(name).stat()
+    return {"bytes": stat.st_size, "modified_ns": stat.st_mtime_ns | 1}
+
+
+@server.tool()
 def write_note(name: str, text: str) -> str:
     """Write a note, or write over it."""
     note(name).write_text(text)

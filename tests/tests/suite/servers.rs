@@ -284,6 +284,7 @@ fn notes_calls() -> Calls {
         ("read_note", mine(), Comes::ToolError("there is no note mine")),
         ("write_note", write("mine"), Comes::Back("wrote mine")),
         ("read_note", mine(), Comes::Back("written")),
+        ("stat_note", mine(), Comes::Back("modified_ns")),
         ("write_note", write("yours"), Comes::Refused("agent_not_permitted")),
         ("write_note", write("../mine"), Comes::Refused("target_unresolved")),
         ("write_note", json!({ "name": "mine" }), Comes::Refused("arguments_invalid")),
@@ -294,7 +295,8 @@ fn notes_calls() -> Calls {
     ]
 }
 
-const NOTES_LISTED: &[&str] = &["delete_note", "read_note", "write_note", "write_slowly"];
+const NOTES_LISTED: &[&str] =
+    &["delete_note", "read_note", "stat_note", "write_note", "write_slowly"];
 
 fn check_notes(server: &Server) {
     assert_eq!(server.file("mine.txt").as_deref(), Some("written slowly"));

@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout};
 use super::{CallError, CallErrorKind, Outgoing, Program, Reply, UpstreamLimits};
 use crate::code;
 use crate::lines::{Line, Lines};
-use crate::message::{Message, Notification, Request, RequestId, Response};
+use crate::message::{Message, Notification, Request, RequestId, Response, id_of_unreadable};
 use crate::reply;
 
 /// Messages that may wait for a child that does not read.
@@ -236,7 +236,7 @@ async fn read(
                 continue;
             }
         };
-        match Message::read(&bytes, &limits.json()) {
+        match Message::read_from_server(&bytes, &limits.json()) {
             Ok(Message::Response(response)) => answer(&pending, response, bytes.len(), &name),
             Ok(Message::Notification(told)) if told.method == "notifications/progress" => {
                 pending.progress(told);
@@ -247,6 +247,12 @@ async fn read(
             Ok(Message::Request(request)) => decline(&writes, &request),
             Err(malformed) => {
                 tracing::warn!(server = name, why = malformed.detail, "a line that is no message");
+                let unreadable = malformed.id.is_none();
+                let id = if unreadable { id_of_unreadable(&bytes) } else { None };
+                // Whoever waits for an answer that is no JSON would wait for nothing.
+                if let Some(waiting) = id.and_then(|id| pending.remove(&id)) {
+                    waiting.answer.send(Err(CallErrorKind::NotMcp(malformed.detail))).ok();
+                }
             }
         }
     }

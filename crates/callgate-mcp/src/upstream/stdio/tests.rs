@@ -259,6 +259,27 @@ async fn i13_r06_an_answer_beyond_the_limit_is_an_error_and_the_child_goes_on() 
 }
 
 #[tokio::test]
+async fn an_answer_that_cannot_be_read_is_an_error_at_once() {
+    let called = r#"called() { case $line in
+      *odd*) printf '{"result":{"content":[],"x":"\ud83d"},"jsonrpc":"2.0","id":%s}\n' "$id" ;;
+      *) echo '{"a":'; done_ ;; esac }"#;
+    let world = World::new(EraSetting::Modern, &[MODERN, called]);
+    let answered = timeout(Duration::from_secs(5), world.call("odd")).await.unwrap();
+    let error = answered.unwrap_err();
+    assert!(error.sent && matches!(error.kind, CallErrorKind::NotMcp(_)), "{error:?}");
+    assert!(world.call("t").await.is_ok(), "noise answers nobody");
+}
+
+#[tokio::test]
+async fn numbers_of_an_answer_are_relayed_as_they_are() {
+    let called =
+        r#"called() { reply '{"content":[],"structuredContent":{"id":9007199254740993}}'; }"#;
+    let world = World::new(EraSetting::Modern, &[MODERN, called]);
+    let Ok(Answer::Result { result, .. }) = world.call("t").await else { panic!() };
+    assert!(result.to_text().contains("9007199254740993"));
+}
+
+#[tokio::test]
 async fn i7_a_child_has_its_own_environment_and_nothing_of_ours() {
     let called = r#"called() { env > "$PWD/env"; done_; }"#;
     let world = World::new(EraSetting::Modern, &[MODERN, called]);
