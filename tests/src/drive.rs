@@ -147,7 +147,7 @@ impl Plan {
         self.step(json!({ "op": "list" }))
     }
 
-    /// Call a tool.
+    /// Call a tool; without arguments, if they are `null`.
     #[must_use]
     #[expect(clippy::needless_pass_by_value, reason = "plans are written with `json!` in place")]
     pub fn call(self, tool: &str, arguments: Value) -> Self {

@@ -12,9 +12,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::backend::Backend;
-use crate::install::{Python, Python2};
+use crate::install::{Node, Python, Python2};
 
-/// How long one may take to answer `/healthz`.
+/// How long one may take to answer, whatever it is.
 const START_MAX: Duration = Duration::from_secs(60);
 
 /// It needs a token to start and never uses it: a request must bring its own, which goes on to the backend.
@@ -57,21 +57,37 @@ impl Upstream {
         Self::of(command, port).await
     }
 
+    /// Starts the reference server over Streamable HTTP and waits until it serves.
+    ///
+    /// # Errors
+    /// If it cannot be started or does not serve in time.
+    pub async fn everything(node: &Node) -> io::Result<Self> {
+        let port = free_port()?;
+        let mut command = Command::new("node");
+        command.arg(node.server("everything")).arg("streamableHttp");
+        // It listens on every address, and tells whoever asks what its environment is.
+        command
+            .env_clear()
+            .env("PORT", port.to_string())
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+        Self::of(command, port).await
+    }
+
     async fn of(mut command: Command, port: u16) -> io::Result<Self> {
         let silent = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = silent.process_group(0).spawn()?;
         let mut upstream = Self { url: format!("http://127.0.0.1:{port}/mcp"), child };
-        upstream.wait_until_healthy(port).await?;
+        upstream.wait_until_there(port).await?;
         Ok(upstream)
     }
 
-    async fn wait_until_healthy(&mut self, port: u16) -> io::Result<()> {
+    async fn wait_until_there(&mut self, port: u16) -> io::Result<()> {
         let deadline = Instant::now() + START_MAX;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait()? {
                 return Err(io::Error::other(format!("the server ended with {status}")));
             }
-            if is_healthy(port).await {
+            if is_there(port).await {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -85,16 +101,16 @@ fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-async fn is_healthy(port: u16) -> bool {
+async fn is_there(port: u16) -> bool {
     let ask = async {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        stream.write_all(b"GET /healthz HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n").await?;
+        stream.write_all(b"GET / HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n").await?;
         let mut answer = String::new();
         stream.take(4096).read_to_string(&mut answer).await?;
         io::Result::Ok(answer)
     };
     let answer = tokio::time::timeout(Duration::from_secs(2), ask).await;
-    answer.is_ok_and(|answer| answer.is_ok_and(|text| text.contains(" 200 ")))
+    answer.is_ok_and(|answer| answer.is_ok_and(|text| text.starts_with("HTTP/1.")))
 }
 
 impl Drop for Upstream {

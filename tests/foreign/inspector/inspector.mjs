@@ -52,7 +52,7 @@ export async function connect({ url, token, protocol }) {
     hello: { client: 'inspector', ...hello },
     tools: async () => read(await run([...common, 'tools/list'], home)).tools.map(tool => tool.name),
     call: async ({ name, arguments: values }, _limits, cancelMs) => {
-      const call = ['tools/call', '--tool-name', name, '--tool-args-json', JSON.stringify(values)];
+      const call = ['tools/call', '--tool-name', name, '--tool-args-json', JSON.stringify(values ?? {})];
       const ended = await run([...common, ...call], home, cancelMs);
       return ended.signal || ended.code === 130 ? undefined : read(ended);
     },

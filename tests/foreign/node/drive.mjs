@@ -2,9 +2,9 @@
 // module beside this one, which knows the client and nothing of plans.
 //
 // Standard input: {"url" | "command": [...], "token"?, "protocol"?: "auto" | "legacy" | "2026-07-28", "timeout_ms"?, "steps":
-// [{"op": "list"} | {"op": "call", "tool", "arguments", "progress"?, "cancel_ms"?} | {"op": "wait_ms", "ms"}]}. The first
-// line of the output is about the connection, then one line per step, whatever happens: a driver that hangs or stops early
-// would hide what a test wants to see.
+// [{"op": "list"} | {"op": "call", "tool", "arguments" | null, "progress"?, "cancel_ms"?} | {"op": "wait_ms", "ms"}]}. The
+// first line of the output is about the connection, then one line per step, whatever happens: a driver that hangs or stops
+// early would hide what a test wants to see.
 
 import { readFileSync } from 'node:fs';
 
@@ -41,7 +41,7 @@ const within = (ms, work) => {
 async function callTool(session, step) {
   const progress = [];
   const options = { timeout, ...(step.progress && { onprogress: heard => progress.push(heard.progress) }) };
-  const result = await session.call({ name: step.tool, arguments: step.arguments ?? {} }, options, step.cancel_ms);
+  const result = await session.call({ name: step.tool, arguments: step.arguments ?? undefined }, options, step.cancel_ms);
   if (result === undefined) {
     return { op: 'call', cancelled: true };
   }

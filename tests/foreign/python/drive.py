@@ -2,9 +2,9 @@
 module beside this one, which knows the client and nothing of plans.
 
 Standard input: {"url" | "command": [...], "token"?, "protocol"?: "auto" | "legacy" | "2026-07-28", "timeout_ms"?, "steps":
-[{"op": "list"} | {"op": "call", "tool", "arguments", "progress"?, "cancel_ms"?} | {"op": "wait_ms", "ms"}]}. The first line
-of the output is about the connection, then one line per step, whatever happens: a driver that hangs or stops early would
-hide what a test wants to see.
+[{"op": "list"} | {"op": "call", "tool", "arguments" | null, "progress"?, "cancel_ms"?} | {"op": "wait_ms", "ms"}]}. The
+first line of the output is about the connection, then one line per step, whatever happens: a driver that hangs or stops
+early would hide what a test wants to see.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ async def call_tool(session, step, timeout):
         heard.append(progress)
 
     asked = on_progress if step.get("progress") else None
-    result = await session.call(step["tool"], step.get("arguments", {}), timeout, asked)
+    result = await session.call(step["tool"], step["arguments"], timeout, asked)
     texts = [part.text for part in result.pop("content") if part.type == "text"]
     return {"op": "call", "text": "\n".join(texts), "progress": heard, **result}
 

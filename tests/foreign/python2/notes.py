@@ -8,8 +8,6 @@ import os
 import sys
 from pathlib import Path
 
-from starlette.responses import PlainTextResponse
-
 library, folder, *port = sys.argv[1:]
 # A banner that asks the network for news.
 os.environ["FASTMCP_SHOW_SERVER_BANNER"] = "false"
@@ -53,9 +51,13 @@ def write_note(name: str, text: str) -> str:
 async def write_slowly(name: str, text: str, seconds: float, ctx: Context) -> str:
     """Write a note and take a while over it, with word of how it goes."""
     note(name).write_text(text)
-    for step in range(1, 4):
-        await ctx.report_progress(step, 3)
-        await asyncio.sleep(seconds / 3)
+    try:
+        for step in range(1, 4):
+            await ctx.report_progress(step, 3)
+            await asyncio.sleep(seconds / 3)
+    except asyncio.CancelledError:
+        (Path(folder) / "given-up").write_text(name)
+        raise
     return f"wrote {name}"
 
 
@@ -75,11 +77,6 @@ def burn_everything() -> str:
 
 
 if port:
-    # Whoever starts it looks there until it serves.
-    @server.custom_route("/healthz", methods=["GET"])
-    async def health(request):
-        return PlainTextResponse("well")
-
     server.run(transport="streamable-http", host="127.0.0.1", port=int(port[0]))
 else:
     server.run()

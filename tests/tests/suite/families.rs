@@ -14,6 +14,9 @@ use super::world::{ALICE, SITE, edit, read, reconcile, site_and_gateway};
 /// How long a client waits for the call that hangs.
 const PATIENCE_MS: u64 = 700;
 
+/// What the issue is called afterwards.
+const SUMMARY: &str = "Geändert durch das Tor 🚪";
+
 /// A kind of client.
 struct Family {
     client: Client,
@@ -57,7 +60,7 @@ fn plan(start: Plan, family: &Family) -> Plan {
         .list()
         .call_and_cancel("getJiraIssue", read("ENG-41"), PATIENCE_MS)
         .call_with_progress("getJiraIssue", read("ENG-42"))
-        .call("editJiraIssue", edit("ENG-42", "Edited through the gate"));
+        .call("editJiraIssue", edit("ENG-42", SUMMARY));
     refused().into_iter().chain(hidden()).fold(plan, |plan, (tool, arguments)| {
         let plan = plan.call(tool, arguments);
         if family.step_by_step { plan } else { plan.call("getJiraIssue", read("ENG-42")) }
@@ -136,7 +139,7 @@ fn check_evidence(family: &Family, evidence: &Evidence) {
 fn check_site(sim: &Running) {
     assert_eq!(sim.ledger().count("editJiraIssue"), 1);
     sim.site(|site| {
-        assert_eq!(site.issue("ENG-42").unwrap().summary, "Edited through the gate");
+        assert_eq!(site.issue("ENG-42").unwrap().summary, SUMMARY);
         assert!(site.issue("ENG-45").is_some() && site.issue("HR-3").unwrap().summary != "x");
     });
 }
