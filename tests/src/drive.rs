@@ -102,7 +102,8 @@ impl Client {
 pub struct Told {
     /// `protocolVersion` and `serverInfo`, or `error`.
     pub connect: Value,
-    /// One for each step: `tools`; or `isError`, `text`, `structured`, `meta`, `progress`; or `cancelled`; or `error`.
+    /// One for each step: `tools`; or `resources`, `templates`, `prompts`; or `isError`, `text`, `structured`, `meta`,
+    /// `progress`; or `cancelled`; or `error`.
     pub steps: Vec<Value>,
 }
 
@@ -168,6 +169,25 @@ impl Plan {
     pub fn call_and_cancel(self, tool: &str, arguments: Value, milliseconds: u64) -> Self {
         let step = json!({ "op": "call", "tool": tool, "arguments": arguments, "cancel_ms": milliseconds });
         self.step(step)
+    }
+
+    /// List resources, templates and prompts.
+    #[must_use]
+    pub fn offers(self) -> Self {
+        self.step(json!({ "op": "offers" }))
+    }
+
+    /// Read a resource.
+    #[must_use]
+    pub fn read(self, uri: &str) -> Self {
+        self.step(json!({ "op": "read", "uri": uri }))
+    }
+
+    /// Get a prompt.
+    #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "plans are written with `json!` in place")]
+    pub fn prompt(self, name: &str, arguments: Value) -> Self {
+        self.step(json!({ "op": "prompt", "name": name, "arguments": arguments }))
     }
 
     /// Wait.

@@ -30,7 +30,7 @@ const PYTHON_2: Scripts = &[
 const DRIVE_MJS: (&str, &str) = ("drive.mjs", include_str!("../foreign/node/drive.mjs"));
 const NODE: Scripts = &[
     DRIVE_MJS,
-    ("abort.mjs", include_str!("../foreign/node/abort.mjs")),
+    ("alike.mjs", include_str!("../foreign/node/alike.mjs")),
     ("client.mjs", include_str!("../foreign/node/client.mjs")),
     ("sdk.mjs", include_str!("../foreign/node/sdk.mjs")),
 ];

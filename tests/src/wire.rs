@@ -48,7 +48,8 @@ impl Ask {
         if let Some(params) = params.as_object_mut() {
             params.insert("_meta".to_owned(), meta);
         }
-        let name = params.get("name").and_then(Value::as_str).map(str::to_owned);
+        let mirrored = if method == "resources/read" { "uri" } else { "name" };
+        let name = params.get(mirrored).and_then(Value::as_str).map(str::to_owned);
         let ask = Self::post(server, token, message(method, &params))
             .also("mcp-protocol-version", MODERN)
             .also("mcp-method", method);
@@ -219,7 +220,9 @@ impl Heard {
     #[must_use]
     pub fn reasons(&self) -> String {
         let message = self.message();
-        let reasons = message.pointer("/result/_meta/dev.callgate~1decision/reasons");
+        let reasons = message
+            .pointer("/result/_meta/dev.callgate~1decision/reasons")
+            .or_else(|| message.pointer("/error/data/dev.callgate~1decision/reasons"));
         let reasons = reasons.and_then(Value::as_array).into_iter().flatten();
         let codes = reasons.filter_map(|reason| reason.get("code").and_then(Value::as_str));
         codes.collect::<Vec<_>>().join("+")

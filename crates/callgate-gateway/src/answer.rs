@@ -1,12 +1,14 @@
 //! What a client is told. Refusals are tool results (`isError`) in an HTTP 200: clients and models understand these, and
 //! other forms were measured to break clients. The machine form stands in `_meta`, never in `structuredContent`, which a
-//! tool's output schema may bind.
+//! tool's output schema may bind. Prompts and resources have no result that says no: of these a refusal is a JSON-RPC
+//! error, also in an HTTP 200, and the machine form stands in its `data`.
 
 use bytes::Bytes;
 use callgate_mcp::code;
 use callgate_mcp::era::Era;
-use callgate_mcp::message::RequestId;
+use callgate_mcp::message::{RequestId, Subject};
 use callgate_mcp::reply;
+use callgate_model::call::Method;
 use callgate_model::decision::{Decision, Verdict};
 use callgate_model::evidence::{Decided, Outcome};
 use callgate_model::json::{Json, Object};
@@ -18,11 +20,29 @@ pub const DECISION_KEY: &str = "dev.callgate/decision";
 /// The JSON-RPC code for a request without a valid credential; outside the ranges that the protocol reserves.
 pub const UNAUTHENTICATED: i64 = 40_100;
 
-/// A refused call, as a tool result.
+/// The JSON-RPC code for a request for a prompt or resource that was not let through, or failed on its way.
+pub const REFUSED: i64 = 40_300;
+
+/// A refused call, as a tool result; of a prompt or resource, as an error.
 #[must_use]
-pub fn refused(era: Era, id: &RequestId, decided: &Decided, detail: Option<&str>) -> Bytes {
-    let decision = &decided.decision;
+pub fn refused(
+    era: Era,
+    id: &RequestId,
+    subject: Option<&Subject>,
+    decided: &Decided,
+    detail: Option<&str>,
+) -> Bytes {
     let machine = machine_form(decided, detail);
+    let text = explained(&decided.decision, detail);
+    if subject.is_some() {
+        return refusal(id, &text, machine);
+    }
+    let text = format!("{text}\n{}", Json::Object(machine.clone()).to_text());
+    finish(era, id, error_result(&text, machine))
+}
+
+/// A decision for the model and the people behind it.
+fn explained(decision: &Decision, detail: Option<&str>) -> String {
     let mut lines = vec![headline(decision)];
     for policy in &decision.policies {
         lines.push(format!("Policy {}: {} (owner: {})", policy.id, policy.reason, policy.owner));
@@ -42,8 +62,12 @@ pub fn refused(era: Era, id: &RequestId, decided: &Decided, detail: Option<&str>
     if decision.verdict == Verdict::Deny {
         lines.push("Do not retry the same call unchanged.".to_owned());
     }
-    lines.push(Json::Object(machine.clone()).to_text());
-    finish(era, id, error_result(&lines.join("\n"), machine))
+    lines.join("\n")
+}
+
+fn refusal(id: &RequestId, text: &str, machine: Object) -> Bytes {
+    let data = Object::default().with(DECISION_KEY, machine);
+    reply::error(Some(id), REFUSED, text, Some(data.into()))
 }
 
 fn headline(decision: &Decision) -> String {
@@ -81,36 +105,80 @@ fn machine_form(decided: &Decided, detail: Option<&str>) -> Object {
     machine
 }
 
-/// A tool that does not exist, or that this caller could never use: the same bytes for both.
+/// A tool that does not exist, or that this caller could never use: the same bytes for both. The same of a prompt or
+/// resource, as far as it is known what exists.
 #[must_use]
-pub fn unknown_tool(id: &RequestId, tool: &str) -> Bytes {
-    let shown: String = tool.chars().take(128).collect();
-    reply::error(Some(id), code::INVALID_PARAMS, &format!("Unknown tool: {shown}"), None)
+pub fn unknown(era: Era, id: &RequestId, subject: Option<&Subject>, name: &str) -> Bytes {
+    let shown: String = name.chars().take(128).collect();
+    let (code, text) = match (subject, era) {
+        (None, _) => (code::INVALID_PARAMS, format!("Unknown tool: {shown}")),
+        (Some(Subject::Prompt(_)), _) => (code::INVALID_PARAMS, format!("Unknown prompt: {shown}")),
+        (Some(Subject::Resource(_)), Era::Modern) => {
+            (code::INVALID_PARAMS, "Resource not found".to_owned())
+        }
+        (Some(Subject::Resource(_)), Era::Legacy(_)) => {
+            (code::RESOURCE_NOT_FOUND, "Resource not found".to_owned())
+        }
+    };
+    reply::error(Some(id), code, &text, None)
 }
 
 /// A call that was let through, and failed on its way or at the server.
 #[must_use]
-pub fn failed(era: Era, id: &RequestId, call: &str, outcome: Outcome, what: &str) -> Bytes {
+pub fn failed(
+    era: Era,
+    id: &RequestId,
+    subject: Option<&Subject>,
+    call: &str,
+    outcome: Outcome,
+    what: &str,
+) -> Bytes {
     let effect = match outcome {
         Outcome::NotDispatched => "Nothing was sent to the server.",
         Outcome::Cancelled | Outcome::Indeterminate | Outcome::TimedOut => {
             "It is not known whether the call took effect: look before you repeat it."
         }
-        Outcome::Succeeded | Outcome::ToolError | Outcome::UpstreamError => {
-            "The server did not answer the call."
-        }
+        Outcome::InputRequired
+        | Outcome::Succeeded
+        | Outcome::ToolError
+        | Outcome::UpstreamError => "The server did not answer the call.",
     };
     let machine = Object::default()
         .with("decision", "allow")
         .with("call", call)
         .with("outcome", outcome.as_str());
-    finish(era, id, error_result(&format!("The call failed: {what}. {effect}"), machine))
+    let text = format!("The call failed: {what}. {effect}");
+    match subject {
+        None => finish(era, id, error_result(&text, machine)),
+        Some(_) => refusal(id, &text, machine),
+    }
 }
 
-/// The server's result, exact but for what the client's era requires or does not know.
+/// The server's result, exact but for what the client's era requires or does not know. How long it may be kept is not
+/// for the server to say: what is read again is decided again, and recorded.
 #[must_use]
-pub fn relayed(era: Era, id: &RequestId, result: Object) -> Bytes {
+pub fn relayed(era: Era, id: &RequestId, method: Method, mut result: Object) -> Bytes {
+    if method == Method::ResourcesRead {
+        result.set("ttlMs", 0);
+        result.set("cacheScope", "private");
+    }
     finish(era, id, result)
+}
+
+/// The server's error. A resource that it does not have has another code in each era.
+#[must_use]
+pub fn relayed_error(
+    era: Era,
+    id: &RequestId,
+    code: i64,
+    message: &str,
+    data: Option<Json>,
+) -> Bytes {
+    let code = match (code, era) {
+        (code::RESOURCE_NOT_FOUND, Era::Modern) => code::INVALID_PARAMS,
+        (code, Era::Modern | Era::Legacy(_)) => code,
+    };
+    reply::error(Some(id), code, message, data)
 }
 
 /// A call whose outcome could not be recorded must not look like a success.

@@ -1,9 +1,12 @@
-//! Sending a permitted call, and what came of it. Consumes the permit; there is no other way to a server's tools.
+//! Sending a permitted call, and what came of it. Consumes the permit; there is no other way to a server's tools,
+//! resources and prompts.
 
 use std::sync::Arc;
 
 use callgate_mcp::inbound::TraceContext;
+use callgate_mcp::message::Round;
 use callgate_mcp::upstream::{Answer, CallError, CallErrorKind, OutgoingCall, SessionKey};
+use callgate_model::call::{Method, ToolCall};
 use callgate_model::evidence::Outcome;
 use callgate_model::json::Object;
 use callgate_model::vocabulary::Effect;
@@ -21,8 +24,12 @@ pub struct Way {
     pub trace: TraceContext,
     /// Whether the client wants to hear of progress.
     pub progress: bool,
-    /// The tool, whose schema says which headers mirror arguments.
-    pub tool: Arc<Tool>,
+    /// The tool, if it is one: its schema says which headers mirror arguments.
+    pub tool: Option<Arc<Tool>>,
+    /// What the server may ask the client for.
+    pub capabilities: Object,
+    /// What answers it, if it asked before.
+    pub round: Round,
 }
 
 /// Sends the call.
@@ -36,23 +43,27 @@ pub async fn forward(
     way: &Way,
     on_progress: impl FnMut(Object) + Send,
 ) -> Result<Answer, CallError> {
-    let (_, call) = permit.spend();
+    let (_, ToolCall { method, tool: name, arguments, .. }) = permit.spend();
+    let params = match method {
+        Method::ToolsCall => {
+            Object::default().with("name", name.as_str()).with("arguments", arguments)
+        }
+        Method::CompletionComplete | Method::PromptsGet | Method::ResourcesRead => arguments,
+    };
+    let call = OutgoingCall {
+        key: &way.key,
+        credential: server.credential(),
+        method: method.as_str(),
+        params,
+        name: (method != Method::CompletionComplete).then_some(&name),
+        trace: &way.trace,
+        progress: way.progress,
+        input_schema: way.tool.as_deref().map(|tool| &tool.definition.input_schema),
+        capabilities: way.capabilities.clone(),
+        round: way.round.clone(),
+    };
     evidence.dispatched();
-    server
-        .upstream
-        .call_tool(
-            OutgoingCall {
-                key: &way.key,
-                credential: server.credential(),
-                name: &call.tool,
-                arguments: &call.arguments,
-                trace: &way.trace,
-                progress: way.progress,
-                input_schema: Some(&way.tool.definition.input_schema),
-            },
-            on_progress,
-        )
-        .await
+    server.upstream.call(call, on_progress).await
 }
 
 /// What the answer says of the effect.
@@ -61,6 +72,7 @@ pub fn outcome_of(answer: &Result<Answer, CallError>, effect: Effect) -> Outcome
     match answer {
         Ok(Answer::Result { is_error: false, .. }) => Outcome::Succeeded,
         Ok(Answer::Result { is_error: true, .. }) => Outcome::ToolError,
+        Ok(Answer::InputRequired(_)) => Outcome::InputRequired,
         Ok(Answer::RpcError { .. }) => Outcome::UpstreamError,
         Err(error) if !error.sent => Outcome::NotDispatched,
         Err(error) => match error.kind {

@@ -4,16 +4,20 @@
 //! configuration files, sockets or the command line: the binary hands it values.
 
 pub mod answer;
+pub mod cancel;
 pub mod catalog;
 pub mod credential;
 pub mod evidence;
 pub mod forward;
 pub mod identity;
+pub mod kept;
 pub mod locate;
 pub mod method;
 pub mod name;
+pub mod offers;
 pub mod pipeline;
 pub mod rehearse;
+pub mod round;
 pub mod schema;
 pub mod server;
 pub mod session;

@@ -1,16 +1,21 @@
 //! The one table of MCP methods: what the gateway does with each. A method that is not here is refused.
 
+use callgate_mcp::upstream::List;
+use callgate_model::call::Method;
+
 /// What the gateway does with a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Treatment {
     /// Takes note of a notification that needs no action here; it is not forwarded.
     Accept,
     /// Decides and, if allowed, forwards: the way of a call.
-    Decide,
+    Decide(Method),
     /// Answers with the gateway's own versions and capabilities.
     Discover,
+    /// Answers with the resources, templates or prompts that this caller may have.
+    FilterEntries(List),
     /// Answers with the tools this caller could use.
-    Filter,
+    FilterTools,
     /// Opens a session for a client of the legacy era.
     Initialize,
     /// Answers at once.
@@ -32,7 +37,7 @@ pub enum In {
 
 /// The table, sorted by method.
 pub const TABLE: &[(&str, In, Treatment)] = &[
-    ("completion/complete", In::Both, Treatment::Refuse),
+    ("completion/complete", In::Both, Treatment::Decide(Method::CompletionComplete)),
     ("initialize", In::Legacy, Treatment::Initialize),
     ("logging/setLevel", In::Legacy, Treatment::Refuse),
     ("notifications/cancelled", In::Both, Treatment::Accept),
@@ -40,12 +45,12 @@ pub const TABLE: &[(&str, In, Treatment)] = &[
     ("notifications/progress", In::Both, Treatment::Accept),
     ("notifications/roots/list_changed", In::Legacy, Treatment::Accept),
     ("ping", In::Legacy, Treatment::Pong),
-    ("prompts/get", In::Both, Treatment::Refuse),
-    ("prompts/list", In::Both, Treatment::Refuse),
-    ("resources/list", In::Both, Treatment::Refuse),
-    ("resources/read", In::Both, Treatment::Refuse),
+    ("prompts/get", In::Both, Treatment::Decide(Method::PromptsGet)),
+    ("prompts/list", In::Both, Treatment::FilterEntries(List::Prompts)),
+    ("resources/list", In::Both, Treatment::FilterEntries(List::Resources)),
+    ("resources/read", In::Both, Treatment::Decide(Method::ResourcesRead)),
     ("resources/subscribe", In::Legacy, Treatment::Refuse),
-    ("resources/templates/list", In::Both, Treatment::Refuse),
+    ("resources/templates/list", In::Both, Treatment::FilterEntries(List::Templates)),
     ("resources/unsubscribe", In::Legacy, Treatment::Refuse),
     ("server/discover", In::Modern, Treatment::Discover),
     ("subscriptions/listen", In::Modern, Treatment::Refuse),
@@ -54,8 +59,8 @@ pub const TABLE: &[(&str, In, Treatment)] = &[
     ("tasks/list", In::Legacy, Treatment::Refuse),
     ("tasks/result", In::Legacy, Treatment::Refuse),
     ("tasks/update", In::Modern, Treatment::Refuse),
-    ("tools/call", In::Both, Treatment::Decide),
-    ("tools/list", In::Both, Treatment::Filter),
+    ("tools/call", In::Both, Treatment::Decide(Method::ToolsCall)),
+    ("tools/list", In::Both, Treatment::FilterTools),
 ];
 
 /// What to do with `method` from a client of the modern era, or of the legacy one.
@@ -79,6 +84,18 @@ mod tests {
     #[test]
     fn the_table_is_sorted() {
         assert!(TABLE.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    }
+
+    #[test]
+    fn rows_are_about_the_method_they_name() {
+        for (name, _, treatment) in TABLE {
+            if let Treatment::Decide(method) = treatment {
+                assert_eq!(method.as_str(), *name);
+            }
+            if let Treatment::FilterEntries(list) = treatment {
+                assert_eq!(list.method(), *name);
+            }
+        }
     }
 
     #[test]

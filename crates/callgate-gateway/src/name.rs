@@ -1,13 +1,16 @@
-//! From a tool and its arguments to a call whose meaning and targets are known.
+//! From a tool and its arguments, or a prompt or resource, to a call whose meaning and targets are known.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use callgate_model::call::ToolCall;
+use callgate_mcp::message::{Subject, SubjectParams};
+use callgate_model::call::{Method, ToolCall};
 use callgate_model::digest::Digest;
 use callgate_model::json::Object;
+use callgate_model::products::mcp::{self, Asking};
 use callgate_model::reason::Reason;
 use callgate_model::target::Target;
-use callgate_model::vocabulary::Effect;
+use callgate_model::vocabulary::{Effect, Operation};
 
 use crate::catalog::{self, Named, ServerCatalog};
 use crate::server::Server;
@@ -64,7 +67,69 @@ pub fn name(
         catalog::raise(&named.operation, named.risk, hints.destructive, hints.read_only)
     };
     let named = Named { risk, ..named };
-    understand(&server.name, &server.catalog, named, &definition.name, definition.digest, arguments)
+    let digest = Some(definition.digest);
+    understand(&server.name, &server.catalog, named, &definition.name, digest, arguments)
+}
+
+/// What asking for `subject` means.
+#[must_use]
+pub fn operation_of(subject: &Subject) -> &'static Arc<Operation> {
+    match subject {
+        Subject::Prompt(_) => mcp::get_prompt(),
+        Subject::Resource(_) => mcp::read_resource(),
+    }
+}
+
+/// Names a request of `method` for a prompt or a resource of `server`.
+///
+/// # Errors
+/// [`Unnameable`] if its name or URI cannot be one.
+pub fn name_subject(
+    server: &Arc<str>,
+    method: Method,
+    asked: SubjectParams,
+) -> Result<NamedCall, Unnameable> {
+    let operation = operation_of(&asked.subject);
+    let target = match &asked.subject {
+        Subject::Prompt(name) => mcp::prompt(server, name),
+        Subject::Resource(uri) => mcp::resource(server, uri),
+    };
+    let target = target.map_err(|detail| Unnameable {
+        reason: Reason::ArgumentsInvalid,
+        detail: Some(detail.to_owned()),
+    })?;
+    let call = ToolCall {
+        server: Arc::clone(server),
+        method,
+        tool: asked.subject.name().to_owned(),
+        operation: Arc::clone(operation),
+        risk: operation.risk,
+        definition: None,
+        arguments_digest: Digest::of_object(&asked.params),
+        unwrapped: None,
+        arguments: asked.params,
+        fields: BTreeMap::new(),
+    };
+    Ok(NamedCall { call, targets: vec![target] })
+}
+
+/// That `server`, which is `target`, asks the caller for something.
+#[must_use]
+pub fn name_asking(server: &Arc<str>, asking: Asking, target: Target) -> NamedCall {
+    let operation = asking.operation();
+    let call = ToolCall {
+        server: Arc::clone(server),
+        method: Method::ToolsCall,
+        tool: String::new(),
+        operation: Arc::clone(operation),
+        risk: operation.risk,
+        definition: None,
+        arguments_digest: Digest::default(),
+        unwrapped: None,
+        arguments: Object::default(),
+        fields: BTreeMap::new(),
+    };
+    NamedCall { call, targets: vec![target] }
 }
 
 /// The call that `named` and `arguments` make, with what it touches.
@@ -76,7 +141,7 @@ pub fn understand(
     catalog: &ServerCatalog,
     named: Named,
     tool: &str,
-    definition: Digest,
+    definition: Option<Digest>,
     arguments: Object,
 ) -> Result<NamedCall, Unnameable> {
     let effective = named.unwrapped.as_ref().unwrap_or(&arguments);
@@ -84,6 +149,7 @@ pub fn understand(
     let fields = catalog.fields(&named, effective);
     let call = ToolCall {
         server: Arc::clone(server),
+        method: Method::ToolsCall,
         tool: tool.to_owned(),
         operation: Arc::clone(&named.operation),
         risk: named.risk,

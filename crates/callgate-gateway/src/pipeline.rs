@@ -3,9 +3,12 @@
 //! It must not know sockets: the binary hands it headers and a body and gets an answer.
 
 mod admit;
+mod ask;
+mod batch;
 mod carry;
 mod list;
 mod pipe;
+mod rounds;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,11 +19,12 @@ use bytes::Bytes;
 use callgate_mcp::http::request::Parts;
 use callgate_mcp::http::{HeaderMap, StatusCode};
 use callgate_mcp::inbound::{self, HostRules, Refused, TraceContext};
-use callgate_mcp::message::ToolsCallParams;
+use callgate_mcp::message::{SubjectParams, ToolsCallParams};
 use callgate_model::ambient::Ambient;
+use callgate_model::call::Method;
 use callgate_model::digest::Digest;
 use callgate_model::evidence::{Decided, Event, Understood};
-use callgate_model::json::{Json, JsonLimits};
+use callgate_model::json::{Json, JsonLimits, Object};
 use callgate_model::reason::Reason;
 use callgate_model::{decision::Decision, redact};
 use callgate_policy::{Bundle, Question, could_allow, decide};
@@ -28,10 +32,12 @@ use callgate_store::EvidenceLog;
 use tokio::sync::Semaphore;
 
 use crate::answer;
+use crate::cancel::Cancels;
 use crate::evidence::enqueue;
 use crate::identity::Identities;
 use crate::method::{Treatment, treatment};
 use crate::name::{NamedCall, Unnameable, name};
+use crate::round::Sealer;
 use crate::server::Server;
 use crate::session::Sessions;
 use crate::telemetry::Metrics;
@@ -64,6 +70,8 @@ pub struct Gateway {
     pub(crate) bundle: ArcSwap<Bundle>,
     pub(crate) evidence: Arc<EvidenceLog>,
     pub(crate) sessions: Sessions,
+    pub(crate) cancels: Arc<Cancels>,
+    pub(crate) sealer: Sealer,
     pub(crate) ambient: Arc<dyn Ambient>,
     pub(crate) metrics: Metrics,
     pub(crate) in_flight: Arc<Semaphore>,
@@ -102,6 +110,8 @@ impl Gateway {
             bundle: ArcSwap::new(bundle.into()),
             evidence: Arc::new(evidence),
             sessions: Sessions::default(),
+            cancels: Arc::default(),
+            sealer: Sealer::new(&*ambient),
             ambient,
             metrics: Metrics::default(),
         }
@@ -109,6 +119,9 @@ impl Gateway {
 
     /// Answers one HTTP request to `/mcp/{server}`.
     pub async fn handle(self: &Arc<Self>, http: &Parts, server: &str, body: Bytes) -> Reply {
+        if batch::is_batch(&body) {
+            return self.batch(http, server, body).await;
+        }
         let request = match self.admit(http, server, &body) {
             Ok(request) => request,
             Err(reply) => return *reply,
@@ -120,12 +133,29 @@ impl Gateway {
     async fn serve(self: &Arc<Self>, request: Request, headers: Option<&HeaderMap>) -> Reply {
         match treatment(&request.method, request.is_modern()) {
             Treatment::Accept => Reply::empty(StatusCode::ACCEPTED),
-            Treatment::Decide => self.call(request, headers).await,
+            Treatment::Decide(method) => self.by_method(request, method, headers).await,
             Treatment::Discover => self.discover(&request),
-            Treatment::Filter => self.list(&request).await,
+            Treatment::FilterEntries(list) => self.list_entries(&request, list).await,
+            Treatment::FilterTools => self.list_tools(&request).await,
             Treatment::Initialize => self.initialize(&request),
             Treatment::Pong => self.pong(&request),
             Treatment::Refuse => self.refuse_method(&request),
+        }
+    }
+
+    async fn by_method(
+        self: &Arc<Self>,
+        request: Request,
+        method: Method,
+        headers: Option<&HeaderMap>,
+    ) -> Reply {
+        match method {
+            Method::CompletionComplete => {
+                self.ask(request, method, SubjectParams::of_completion).await
+            }
+            Method::PromptsGet => self.ask(request, method, SubjectParams::of_prompt).await,
+            Method::ResourcesRead => self.ask(request, method, SubjectParams::of_resource).await,
+            Method::ToolsCall => self.call(request, headers).await,
         }
     }
 
@@ -136,16 +166,20 @@ impl Gateway {
             Ok(params) => params,
             Err(refused) => return self.refuse_params(&request, refused.to_string()),
         };
-        if params.input_responses.is_some() || params.request_state.is_some() {
-            let text = "`inputResponses` and `requestState` are not served here";
-            return self.refuse_params(&request, text.to_owned());
-        }
-        let bundle = self.bundle.load_full();
-        let mut record = self.begin_record(&request, &params, &bundle);
+        let (round, bundle) = (params.round.clone(), self.bundle.load_full());
+        let mut record =
+            self.begin_record(&request, &params.name, &params.arguments, bundle.digest());
+        let round = match self.open_round(&request, &mut record, round) {
+            Ok(round) => round,
+            Err(text) => return self.refuse_params(&request, text.to_owned()),
+        };
         let considered = self.consider(&request, headers, params, &bundle, &mut record).await;
         record.decided_in_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         match considered {
-            Ok((named, tool)) => self.carry_out(request, named, tool, record).await,
+            Ok((named, tool)) => {
+                let asked = self.asked(&request, &bundle, round);
+                self.carry_out(request, named, Some(tool), asked, record).await
+            }
             Err(Stop::Refused { detail, hidden }) => {
                 self.refuse(&request, record, detail.as_deref(), hidden)
             }
@@ -187,20 +221,23 @@ impl Gateway {
             Stop::Refused { detail: unnameable.detail, hidden: hidden() }
         })?;
         record.understood = Some(understood(&named));
-        record.decision = decide(
-            bundle,
-            &Question {
-                caller: &request.caller.caller,
-                call: &named.call,
-                targets: &named.targets,
-                now: self.ambient.now(),
-                lifted: &[],
-            },
-        );
+        record.decision = self.decide(request, &named, bundle);
         if !record.decision.is_allow() {
             return Err(refused(hidden()));
         }
         Ok((named, Arc::clone(tool)))
+    }
+
+    /// The decision about a named call, which a list asks for as well (I3).
+    pub(crate) fn decide(&self, request: &Request, named: &NamedCall, bundle: &Bundle) -> Decision {
+        let question = Question {
+            caller: &request.caller.caller,
+            call: &named.call,
+            targets: &named.targets,
+            now: self.ambient.now(),
+            lifted: &[],
+        };
+        decide(bundle, &question)
     }
 
     /// Whether any arguments could be allowed, perhaps after approval: the same question that filters the list (I3).
@@ -213,12 +250,13 @@ impl Gateway {
     fn begin_record(
         &self,
         request: &Request,
-        params: &ToolsCallParams,
-        bundle: &Bundle,
+        name: &str,
+        arguments: &Object,
+        bundle: Digest,
     ) -> Decided {
-        let mut record = self.blank_record(request, &params.name, bundle.digest());
-        record.arguments_digest = Some(Digest::of_object(&params.arguments));
-        record.arguments = redact::arguments(&params.arguments);
+        let mut record = self.blank_record(request, name, bundle);
+        record.arguments_digest = Some(Digest::of_object(arguments));
+        record.arguments = redact::arguments(arguments);
         record
     }
 
@@ -226,6 +264,7 @@ impl Gateway {
         Decided {
             call: self.ambient.id(),
             caller: Some(Arc::clone(&request.caller.record)),
+            continues: None,
             client_says: request.client_says.clone(),
             method: shorten(&request.method),
             server: request.server.name.to_string(),
@@ -254,10 +293,11 @@ impl Gateway {
         detail: Option<&str>,
         hidden: bool,
     ) -> Reply {
+        let (era, id, subject) = (request.era, &request.id, request.subject.as_ref());
         let answer = if hidden {
-            answer::unknown_tool(&request.id, &record.tool)
+            answer::unknown(era, id, subject, &record.tool)
         } else {
-            answer::refused(request.era, &request.id, &record, detail)
+            answer::refused(era, id, subject, &record, detail)
         };
         self.record_refusal(record);
         Reply::json(StatusCode::OK, answer)

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use callgate_mcp::message::{Round, Subject, SubjectParams};
 use callgate_model::ambient::Timestamp;
+use callgate_model::call::Method;
 use callgate_model::decision::Decision;
 use callgate_model::digest::Digest;
 use callgate_model::json::{Json, Object};
@@ -14,7 +16,7 @@ use serde::Deserialize;
 
 use crate::catalog::ServerCatalog;
 use crate::identity::ChainSpec;
-use crate::name::{NamedCall, Unnameable, understand};
+use crate::name::{NamedCall, Unnameable, name_subject, understand};
 
 /// A call that nobody makes.
 #[derive(Clone, Debug)]
@@ -23,10 +25,51 @@ pub struct Rehearsal {
     pub caller: ChainSpec,
     /// The server's configured name.
     pub server: String,
-    /// The tool.
-    pub tool: String,
-    /// The arguments.
-    pub arguments: Object,
+    /// What would be asked for.
+    pub asked: Asked,
+}
+
+/// What a call that nobody makes would ask for.
+#[derive(Clone, Debug)]
+pub enum Asked {
+    /// A prompt or a resource.
+    Subject(Subject),
+    /// A call of this tool with these arguments.
+    Tool(String, Object),
+}
+
+impl Asked {
+    /// What is named: one of the three.
+    ///
+    /// # Errors
+    /// If it is not one of them, or a prompt or resource is given arguments, which nothing is decided by.
+    pub fn one_of(
+        tool: Option<String>,
+        resource: Option<String>,
+        prompt: Option<String>,
+        arguments: Object,
+    ) -> Result<Self, String> {
+        match (tool, resource, prompt) {
+            (Some(tool), None, None) => Ok(Self::Tool(tool, arguments)),
+            (None, Some(_), None) | (None, None, Some(_)) if !arguments.is_empty() => {
+                Err("`arguments` are those of a `tool`".to_owned())
+            }
+            (None, Some(uri), None) => Ok(Self::Subject(Subject::Resource(uri))),
+            (None, None, Some(name)) => Ok(Self::Subject(Subject::Prompt(name))),
+            (None | Some(_), None | Some(_), None | Some(_)) => {
+                Err("write one of `tool`, `resource` and `prompt`".to_owned())
+            }
+        }
+    }
+
+    /// The tool, the URI or the prompt's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Subject(subject) => subject.name(),
+            Self::Tool(name, _) => name,
+        }
+    }
 }
 
 /// Why a rehearsal could not be held.
@@ -87,10 +130,25 @@ pub fn rehearse(
 }
 
 fn named(catalog: &ServerCatalog, rehearsal: &Rehearsal) -> Result<NamedCall, Unnameable> {
-    let named = catalog.name(&rehearsal.tool, &rehearsal.arguments)?;
     let server: Arc<str> = rehearsal.server.as_str().into();
-    let arguments = rehearsal.arguments.clone();
-    understand(&server, catalog, named, &rehearsal.tool, Digest::default(), arguments)
+    match &rehearsal.asked {
+        Asked::Tool(tool, arguments) => {
+            let named = catalog.name(tool, arguments)?;
+            understand(&server, catalog, named, tool, None, arguments.clone())
+        }
+        Asked::Subject(subject) => {
+            let method = match subject {
+                Subject::Prompt(_) => Method::PromptsGet,
+                Subject::Resource(_) => Method::ResourcesRead,
+            };
+            let params = Object::default();
+            name_subject(
+                &server,
+                method,
+                SubjectParams { subject: subject.clone(), params, round: Round::default() },
+            )
+        }
+    }
 }
 
 /// A file of decision cases, as users write it.
@@ -116,8 +174,12 @@ pub struct Case {
     /// The server's configured name.
     pub server: String,
     /// The tool.
-    pub tool: String,
-    /// The arguments.
+    pub tool: Option<String>,
+    /// Or the URI of a resource.
+    pub resource: Option<String>,
+    /// Or the name of a prompt.
+    pub prompt: Option<String>,
+    /// The arguments of the tool.
     #[serde(default)]
     pub arguments: toml::Table,
     /// `allow`, `deny` or `approval_required`.
@@ -146,8 +208,12 @@ pub fn run_case(
     let rehearsal = Rehearsal {
         caller: caller.clone(),
         server: case.server.clone(),
-        tool: case.tool.clone(),
-        arguments: arguments_of(&case.arguments)?,
+        asked: Asked::one_of(
+            case.tool.clone(),
+            case.resource.clone(),
+            case.prompt.clone(),
+            arguments_of(&case.arguments)?,
+        )?,
     };
     let rehearsed =
         rehearse(catalogs, bundle, &rehearsal, now).map_err(|error| error.to_string())?;

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use callgate_mcp::http::HeaderValue;
-use callgate_mcp::upstream::{SessionKey, Upstream, UpstreamError};
+use callgate_mcp::upstream::{List, SessionKey, Upstream, UpstreamError};
 use callgate_model::digest::Digest;
 
 use crate::catalog::ServerCatalog;
 use crate::credential::Credential;
 use crate::identity::Identified;
-use crate::tools::{Source, ToolSet, Tools, ToolsLimits};
+use crate::kept::{Kept, ListLimits};
+use crate::offers::{self, Offer, Offers};
+use crate::tools::{self, ToolSet};
 
 /// An upstream server with everything that is known of it.
 #[derive(Debug)]
@@ -20,7 +22,8 @@ pub struct Server {
     pub catalog: ServerCatalog,
     pub(crate) upstream: Upstream,
     credential: Option<HeaderValue>,
-    tools: Tools,
+    tools: Kept<ToolSet>,
+    offers: Offers,
     own_key: SessionKey,
 }
 
@@ -32,30 +35,46 @@ impl Server {
         upstream: Upstream,
         catalog: ServerCatalog,
         credential: Option<&Credential>,
-        limits: ToolsLimits,
+        limits: ListLimits,
     ) -> Self {
         Self {
             name: name.into(),
             catalog,
             upstream,
             credential: credential.and_then(Credential::header),
-            tools: Tools::new(limits),
+            tools: Kept::new(limits),
+            offers: Offers::new(limits),
             own_key: SessionKey::new(format!("{name} gateway")),
         }
     }
 
-    /// The tools it has.
+    /// The tools it has. With `wanted`, a list without that tool is fetched again before the tool is said not to exist.
     ///
     /// # Errors
-    /// See [`Tools::get`].
+    /// See [`Kept::get`].
     pub async fn tools(&self, wanted: Option<&str>) -> Result<Arc<ToolSet>, UpstreamError> {
-        let source = Source {
+        let source = tools::Source {
             upstream: &self.upstream,
             catalog: &self.catalog,
             key: &self.own_key,
             credential: self.credential.as_ref(),
         };
-        self.tools.get(&source, wanted).await
+        let has = |set: &ToolSet| wanted.is_none_or(|name| set.has(name));
+        self.tools.get(has, tools::fetch(&source)).await
+    }
+
+    /// The entries of `list` that it has.
+    ///
+    /// # Errors
+    /// See [`Kept::get`].
+    pub async fn offers(&self, list: List) -> Result<Arc<Vec<Offer>>, UpstreamError> {
+        let source = offers::Source {
+            server: &self.name,
+            upstream: &self.upstream,
+            key: &self.own_key,
+            credential: self.credential.as_ref(),
+        };
+        self.offers.get(list, &source).await
     }
 
     pub(crate) fn credential(&self) -> Option<&HeaderValue> {

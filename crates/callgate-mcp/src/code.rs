@@ -10,6 +10,8 @@ pub const METHOD_NOT_FOUND: i64 = -32601;
 pub const INVALID_PARAMS: i64 = -32602;
 /// The fault is ours.
 pub const INTERNAL_ERROR: i64 = -32603;
+/// A resource that does not exist, in the legacy era; the modern one has [`INVALID_PARAMS`] for it.
+pub const RESOURCE_NOT_FOUND: i64 = -32002;
 /// Headers that do not say what the body says.
 pub const HEADER_MISMATCH: i64 = -32020;
 /// The client did not declare a capability that the answer needs.

@@ -5,9 +5,13 @@ use std::fmt;
 /// The version of the modern era.
 pub const MODERN: &str = "2026-07-28";
 
-/// Every version that is served, newest first. Earlier ones allow batches, or another transport.
-pub const SUPPORTED: [&str; 3] =
-    [MODERN, LegacyVersion::V2025_11_25.as_str(), LegacyVersion::V2025_06_18.as_str()];
+/// Every version that is served, newest first. Earlier ones have another transport.
+pub const SUPPORTED: [&str; 4] = [
+    MODERN,
+    LegacyVersion::V2025_11_25.as_str(),
+    LegacyVersion::V2025_06_18.as_str(),
+    LegacyVersion::V2025_03_26.as_str(),
+];
 
 /// How a peer speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,6 +25,8 @@ pub enum Era {
 /// A version of the legacy era.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LegacyVersion {
+    /// 2025-03-26, the only one with batches.
+    V2025_03_26,
     /// 2025-06-18
     V2025_06_18,
     /// 2025-11-25
@@ -42,12 +48,13 @@ impl LegacyVersion {
     /// The newest: what is offered, and answered to a client that asks for a version we do not know.
     pub const LATEST: Self = Self::V2025_11_25;
     /// The oldest: what is assumed of a peer that does not say.
-    pub const OLDEST: Self = Self::V2025_06_18;
+    pub const OLDEST: Self = Self::V2025_03_26;
 
     /// As the wire writes it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::V2025_03_26 => "2025-03-26",
             Self::V2025_06_18 => "2025-06-18",
             Self::V2025_11_25 => "2025-11-25",
         }
@@ -56,7 +63,8 @@ impl LegacyVersion {
     /// Reads a version of this era.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::V2025_06_18, Self::V2025_11_25].into_iter().find(|version| version.as_str() == text)
+        let all = [Self::V2025_03_26, Self::V2025_06_18, Self::V2025_11_25];
+        all.into_iter().find(|version| version.as_str() == text)
     }
 
     /// The answer to an `initialize` that asks for `requested`.
@@ -79,7 +87,8 @@ mod tests {
     #[test]
     fn initialize_gets_what_it_asks_for_or_the_newest() {
         assert_eq!(LegacyVersion::negotiate("2025-06-18"), LegacyVersion::V2025_06_18);
-        for other in ["2025-03-26", MODERN, "", "2025-06-18 "] {
+        assert_eq!(LegacyVersion::negotiate("2025-03-26"), LegacyVersion::V2025_03_26);
+        for other in ["2024-11-05", MODERN, "", "2025-06-18 "] {
             assert_eq!(LegacyVersion::negotiate(other), LegacyVersion::V2025_11_25);
         }
     }

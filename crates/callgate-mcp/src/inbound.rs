@@ -27,8 +27,8 @@ const META_CLIENT: &str = "io.modelcontextprotocol/clientInfo";
 /// What a message claims about its sender and itself, beside what it asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inbound {
-    /// How the client speaks. For a legacy request of a session without a version header, the oldest version: the
-    /// session knows better.
+    /// How the client speaks. For a legacy request without a version header, the oldest version: its session, if it has
+    /// one, knows better.
     pub era: Era,
     /// The client's software, `name/version`, as it says itself: for people to read, never for a decision.
     pub client_info: Option<String>,
@@ -200,8 +200,8 @@ impl Claims<'_> {
         let version = match self.header {
             Some(version) => LegacyVersion::parse(version)
                 .ok_or_else(|| Refused::unsupported_version(version))?,
-            None if self.headers.contains_key(headers::SESSION_ID) => LegacyVersion::OLDEST,
-            None => return Err(Refused::missing(&headers::PROTOCOL_VERSION)),
+            // The oldest version has no such header.
+            None => LegacyVersion::OLDEST,
         };
         Ok(Era::Legacy(version))
     }

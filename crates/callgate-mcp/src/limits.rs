@@ -10,6 +10,10 @@ pub const METHOD_BYTES_MAX: usize = 128;
 pub const TOOL_NAME_BYTES_MAX: usize = 128;
 /// Longest request id, progress token or cursor, in bytes: each is sent back, some of them often.
 pub const TOKEN_BYTES_MAX: usize = 1024;
+/// Longest `requestState` of a server, in bytes; a client's may be twice as long, for it is sealed.
+pub const REQUEST_STATE_BYTES_MAX: usize = 32 << 10;
+/// Most things that a server asks a client for in one result.
+pub const INPUT_REQUESTS_MAX: usize = 32;
 /// Longest description of the client's software that is kept, in characters.
 pub const CLIENT_INFO_CHARS_MAX: usize = 100;
 /// Longest `tracestate` or `baggage` that is carried on, in bytes.
@@ -64,7 +68,7 @@ pub struct UpstreamLimits {
     pub header_bytes_max: usize,
     /// Pages of one list.
     pub pages_max: usize,
-    /// Tools of one server.
+    /// Tools of one server; also prompts, resources or templates.
     pub tools_max: usize,
     /// Requests that a legacy server may put to us while it answers one call.
     pub server_requests_max: usize,

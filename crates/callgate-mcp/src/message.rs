@@ -1,9 +1,12 @@
 //! One JSON-RPC message: read strictly, written compactly.
 //!
 //! A message is what its members say by their exact names; whatever another reader might understand differently is
-//! refused. It must not know HTTP, and of methods only what [`ToolsCallParams`] needs.
+//! refused. It must not know HTTP, and of methods only what [`ToolsCallParams`] and
+//! [`SubjectParams`] need.
 
+mod round;
 mod salvage;
+mod subject;
 mod tools_call;
 
 use std::fmt;
@@ -15,7 +18,9 @@ use thiserror::Error;
 use crate::code;
 use crate::limits::{METHOD_BYTES_MAX, TOKEN_BYTES_MAX};
 
+pub use round::{InputRequired, Round};
 pub(crate) use salvage::id_of_unreadable;
+pub use subject::{Subject, SubjectParams};
 pub use tools_call::{InvalidParams, ToolsCallParams};
 
 /// One message.
@@ -119,6 +124,31 @@ impl Message {
         }
     }
 
+    /// Reads a batch, if `bytes` are an array. Only 2025-03-26 has batches; each message in it stands for itself, and is read
+    /// or refused for itself.
+    ///
+    /// # Errors
+    /// [`Malformed`] if the whole cannot be read, is empty, or has more than `messages_max` messages.
+    pub fn read_batch(
+        bytes: &[u8],
+        limits: &JsonLimits,
+        messages_max: usize,
+    ) -> Result<Vec<Result<Self, Malformed>>, Malformed> {
+        let Json::Array(messages) = json::read(bytes, limits)? else {
+            return Err(Malformed::request("not a batch"));
+        };
+        if messages.is_empty() || messages.len() > messages_max {
+            return Err(Malformed::request(&format!("a batch has 1 to {messages_max} messages")));
+        }
+        let read = |message| match message {
+            Json::Object(envelope) => Self::from_envelope(envelope),
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) => {
+                Err(Malformed::request("a message is an object"))
+            }
+        };
+        Ok(messages.into_iter().map(read).collect())
+    }
+
     fn from_envelope(mut envelope: Object) -> Result<Self, Malformed> {
         let id = match envelope.remove("id") {
             None => IdMember::Absent,
@@ -212,6 +242,13 @@ impl Request {
 }
 
 impl Notification {
+    /// The request it cancels, if that is what it says.
+    #[must_use]
+    pub fn cancels(&self) -> Option<RequestId> {
+        let is_it = self.method == "notifications/cancelled";
+        self.params.get("requestId").filter(|_| is_it).and_then(RequestId::from_json)
+    }
+
     /// The bytes of this notification.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {

@@ -5,6 +5,7 @@
 
 mod connection;
 mod detect;
+mod entries;
 mod exchange;
 mod failure;
 mod outgoing;
@@ -18,7 +19,7 @@ use callgate_model::json::{Json, Object};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use tokio::time::{Instant, timeout_at};
 
-use crate::message::{Notification, RequestId, RpcError};
+use crate::message::{InputRequired, Notification, RequestId, Round, RpcError};
 use crate::mirror;
 use crate::tool::{ToolsPage, read_tools_page};
 use crate::trace::TraceContext;
@@ -31,6 +32,7 @@ use session::Sessions;
 use stdio::Stdio;
 
 pub use crate::limits::UpstreamLimits;
+pub use entries::List;
 pub use failure::{CallError, CallErrorKind, UnusableUpstream, UpstreamError};
 pub use stdio::Program;
 
@@ -79,22 +81,28 @@ pub enum EraSetting {
 pub struct SessionKey(String);
 
 /// One call to send.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct OutgoingCall<'a> {
     /// The session to use, if the server has sessions.
     pub key: &'a SessionKey,
     /// The value of `Authorization`; must be marked sensitive.
     pub credential: Option<&'a HeaderValue>,
-    /// The tool.
-    pub name: &'a str,
-    /// Its arguments, sent as they are.
-    pub arguments: &'a Object,
+    /// `tools/call`, or another method that asks for one thing.
+    pub method: &'static str,
+    /// Its parameters, sent as they are.
+    pub params: Object,
+    /// What `Mcp-Name` mirrors, if the method has it.
+    pub name: Option<&'a str>,
     /// The trace to go on with.
     pub trace: &'a TraceContext,
     /// Whether to ask for progress.
     pub progress: bool,
-    /// The tool's schema, for the headers that mirror arguments.
+    /// The schema of a tool, for the headers that mirror arguments.
     pub input_schema: Option<&'a Json>,
+    /// What the server may ask the client for. A server of the legacy era is told of nothing.
+    pub capabilities: Object,
+    /// What answers a server that asked before.
+    pub round: Round,
 }
 
 /// What a server answers to a call.
@@ -104,11 +112,13 @@ pub enum Answer {
     Result {
         /// As it was given.
         result: Object,
-        /// Whether the tool says that it failed.
+        /// Whether a tool says that it failed.
         is_error: bool,
         /// Its size on the wire.
         bytes: usize,
     },
+    /// It needs more before it can answer.
+    InputRequired(InputRequired),
     /// A JSON-RPC error.
     RpcError {
         /// What kind of error.
@@ -167,7 +177,8 @@ impl Upstream {
         let (mut all, mut bytes) = (ToolsPage::default(), 0);
         for _ in 0..self.limits.pages_max {
             let cursor = all.next_cursor.take();
-            let (route, reply) = self.ask_for_page(key, credential, cursor, deadline).await?;
+            let ask = page_of("tools/list", credential, cursor);
+            let (route, reply) = self.ask_for_page(key, &ask, deadline).await?;
             bytes += reply.bytes;
             let result = reply.outcome.map_err(UpstreamError::Refused)?;
             refuse_incomplete(&result)?;
@@ -190,15 +201,10 @@ impl Upstream {
     async fn ask_for_page(
         &self,
         key: &SessionKey,
-        credential: Option<&HeaderValue>,
-        cursor: Option<String>,
+        ask: &Ask<'_>,
         deadline: Instant,
     ) -> Result<(Route, Reply), CallErrorKind> {
-        let mut ask = Ask::new("tools/list", credential);
-        if let Some(cursor) = cursor {
-            ask.params.set("cursor", cursor);
-        }
-        self.ask(key, &ask, deadline, &mut |_, _| {}).await.map_err(|error| error.kind)
+        self.ask(key, ask, deadline, &mut |_, _| {}).await.map_err(|error| error.kind)
     }
 
     /// Sends one call and waits for its answer. Progress is reported as its parameters, without the token. Dropping
@@ -206,20 +212,22 @@ impl Upstream {
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn call_tool(
+    pub async fn call(
         &self,
         call: OutgoingCall<'_>,
         mut on_progress: impl FnMut(Object) + Send,
     ) -> Result<Answer, CallError> {
         let deadline = Instant::now() + self.limits.total;
-        let mut ask = Ask::new("tools/call", call.credential);
-        ask.params.set("name", call.name);
-        ask.params.set("arguments", call.arguments.clone());
-        ask.name = Some(call.name);
+        let mut ask = Ask::new(call.method, call.credential);
+        ask.params = call.params;
+        ask.name = call.name;
         ask.trace = Some(call.trace);
         ask.progress = call.progress;
-        if let Some(schema) = call.input_schema {
-            ask.mirrored = mirror::param_headers(schema, call.arguments);
+        ask.capabilities = call.capabilities;
+        ask.round = call.round;
+        let arguments = ask.params.get("arguments").and_then(Json::as_object);
+        if let Some((schema, arguments)) = call.input_schema.zip(arguments) {
+            ask.mirrored = mirror::param_headers(schema, arguments);
         }
         let mut on_notification = |id: &RequestId, mut notification: Notification| {
             let ours = notification.method == "notifications/progress"
@@ -228,8 +236,9 @@ impl Upstream {
                 on_progress(notification.params);
             }
         };
-        let (_, reply) = self.ask(call.key, &ask, deadline, &mut on_notification).await?;
-        read_answer(reply).map_err(CallError::after_sending)
+        let (route, reply) = self.ask(call.key, &ask, deadline, &mut on_notification).await?;
+        let declared = matches!(route, Route::Modern).then_some(&ask.capabilities);
+        read_answer(reply, declared).map_err(CallError::after_sending)
     }
 
     /// Finds the way to the server, then asks. Only the second part may have sent the request.
@@ -327,6 +336,18 @@ impl Upstream {
     }
 }
 
+fn page_of<'a>(
+    method: &'static str,
+    credential: Option<&'a HeaderValue>,
+    cursor: Option<String>,
+) -> Ask<'a> {
+    let mut ask = Ask::new(method, credential);
+    if let Some(cursor) = cursor {
+        ask.params.set("cursor", cursor);
+    }
+    ask
+}
+
 type OnNotification<'a> = &'a mut (dyn FnMut(&RequestId, Notification) + Send);
 
 /// The status, if the server refused the request itself: what we believe about its era or session may be wrong.
@@ -342,13 +363,19 @@ fn refused_with(reply: &Result<Reply, CallError>) -> Option<StatusCode> {
     (status.is_client_error() && believed).then_some(status)
 }
 
-fn read_answer(reply: Reply) -> Result<Answer, CallErrorKind> {
+fn read_answer(reply: Reply, declared: Option<&Object>) -> Result<Answer, CallErrorKind> {
     let result = match reply.outcome {
         Ok(result) => result,
         Err(RpcError { code, message, data }) => {
             return Ok(Answer::RpcError { code, message, data });
         }
     };
+    if let Some(declared) = declared
+        && result.get("resultType").and_then(Json::as_str) == Some("input_required")
+    {
+        let required = InputRequired::read(result, declared);
+        return required.map(Answer::InputRequired).map_err(CallErrorKind::NotMcp);
+    }
     refuse_incomplete(&result)?;
     let is_error = match result.get("isError") {
         None => false,
@@ -358,8 +385,8 @@ fn read_answer(reply: Reply) -> Result<Answer, CallErrorKind> {
     Ok(Answer::Result { result, is_error, bytes: reply.bytes })
 }
 
-/// We declare no capability, so anything but a complete result is out of turn; relayed, older clients would take it
-/// for an empty success.
+/// A list is complete, and of calls nothing else was asked for; relayed, older clients would take it for an empty
+/// success.
 fn refuse_incomplete(result: &Object) -> Result<(), CallErrorKind> {
     match result.get("resultType") {
         None => Ok(()),

@@ -1,4 +1,4 @@
-//! One `tools/call` after strict parsing, with its meaning.
+//! One call after strict parsing, with its meaning: a `tools/call`, or a request for a prompt or a resource.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,21 +7,49 @@ use crate::digest::Digest;
 use crate::json::Object;
 use crate::vocabulary::{FieldValue, Operation, Risk};
 
+/// A method whose requests are decided one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Possible values of an argument.
+    CompletionComplete,
+    /// One prompt.
+    PromptsGet,
+    /// One resource.
+    ResourcesRead,
+    /// One call of a tool.
+    ToolsCall,
+}
+
+impl Method {
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CompletionComplete => "completion/complete",
+            Self::PromptsGet => "prompts/get",
+            Self::ResourcesRead => "resources/read",
+            Self::ToolsCall => "tools/call",
+        }
+    }
+}
+
 /// A call whose operation is known. What is sent upstream is `arguments`, as they are; what is decided is `effective`,
 /// which is the same, or what a dispatcher tool wraps.
 #[derive(Clone, Debug)]
 pub struct ToolCall {
     /// The configured name of the server.
     pub server: Arc<str>,
-    /// The tool as the client called it.
+    /// What kind of request it is.
+    pub method: Method,
+    /// The tool as the client called it; or the name of the prompt, or the URI of the resource.
     pub tool: String,
     /// What it means.
     pub operation: Arc<Operation>,
     /// The operation's risk, or more if the tool, or its annotations, raise it.
     pub risk: Risk,
-    /// The digest of the tool's whole definition, as the server gave it.
-    pub definition: Digest,
-    /// The arguments as called.
+    /// The digest of the tool's whole definition, as the server gave it. Prompts and resources have none.
+    pub definition: Option<Digest>,
+    /// The arguments as called. Of any other method than `tools/call`, all its parameters: what is sent.
     pub arguments: Object,
     /// The arguments of the operation, if a dispatcher wrapped them.
     pub unwrapped: Option<Object>,

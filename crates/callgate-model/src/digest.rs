@@ -12,6 +12,12 @@ use crate::json::{Json, Object};
 pub struct Digest([u8; 32]);
 
 impl Digest {
+    /// A digest that was made elsewhere.
+    #[must_use]
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The digest of `bytes`.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
@@ -47,13 +53,6 @@ impl fmt::Display for Digest {
             *pair = [digit(byte >> 4), digit(byte & 15)];
         }
         f.write_str(std::str::from_utf8(&hex).unwrap_or_default())
-    }
-}
-
-/// A digest that was made elsewhere.
-impl From<[u8; 32]> for Digest {
-    fn from(bytes: [u8; 32]) -> Self {
-        Self(bytes)
     }
 }
 

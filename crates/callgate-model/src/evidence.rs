@@ -30,6 +30,8 @@ pub enum Outcome {
     Cancelled,
     /// It may or may not have taken effect; a person has to settle it.
     Indeterminate,
+    /// The server needs more from the client before it answers; the client asks again, which is another call.
+    InputRequired,
     /// Nothing was sent to the server.
     NotDispatched,
     /// The server answered with a result.
@@ -49,6 +51,7 @@ impl Outcome {
         match self {
             Self::Cancelled => "cancelled",
             Self::Indeterminate => "indeterminate",
+            Self::InputRequired => "input_required",
             Self::NotDispatched => "not_dispatched",
             Self::Succeeded => "succeeded",
             Self::TimedOut => "timed_out",
@@ -69,8 +72,8 @@ pub struct Understood {
     pub risk: Risk,
     /// Its reversibility.
     pub reversibility: Reversibility,
-    /// The digest of the tool's definition.
-    pub definition: Digest,
+    /// The digest of the tool's definition, if it is a tool.
+    pub definition: Option<Digest>,
     /// The targets located.
     pub targets: Vec<Target>,
 }
@@ -82,13 +85,16 @@ pub struct Decided {
     pub call: Id,
     /// The chain; `None` if no credential was accepted.
     pub caller: Option<Arc<CallerRecord>>,
+    /// The call that this one goes on with, after the server asked for more.
+    pub continues: Option<Id>,
     /// What the client says of itself (`clientInfo`): asserted, for the record only.
     pub client_says: Option<String>,
     /// The MCP method.
     pub method: String,
     /// The server's configured name.
     pub server: String,
-    /// The tool as called; empty if the request never got so far.
+    /// The tool as called, the name of the prompt or the URI of the resource, shortened; empty if the request never got
+    /// so far.
     pub tool: String,
     /// The operation, if it got so far.
     pub understood: Option<Understood>,

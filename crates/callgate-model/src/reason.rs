@@ -67,7 +67,7 @@ reasons! {
         "A person has to approve exactly this call first.",
         "Ask an approver. After approval, repeat the same call with the same arguments; it is let through once.";
     ArgumentsInvalid = "arguments_invalid", Caller,
-        "The arguments do not fit the tool's schema.",
+        "The arguments do not fit what was called.",
         "Correct the arguments named and call again.";
     DispatchConflict = "dispatch_conflict", Caller,
         "The dispatcher's own arguments and those of the operation it wraps disagree.",
@@ -133,7 +133,7 @@ reasons! {
         "No valid credential was presented.",
         "Send a valid bearer token.";
     UpstreamUnavailable = "upstream_unavailable", Upstream,
-        "The server could not be asked for its tools.",
+        "The server could not be asked for what it offers.",
         "Call again later; the operator has to look at the server.";
 }
 

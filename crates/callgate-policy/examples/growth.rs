@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use callgate_model::ambient::Timestamp;
-use callgate_model::call::ToolCall;
+use callgate_model::call::{Method, ToolCall};
 use callgate_model::caller::{
     Accountable, AccountableKind, Agent, Assurance, Caller, Client, Credential, CredentialKind,
     Identity,
@@ -147,7 +147,8 @@ fn call(vocabulary: &Vocabulary) -> ToolCall {
         tool: "getJiraIssue".into(),
         risk: operation.risk,
         operation,
-        definition: Digest::default(),
+        definition: None,
+        method: Method::ToolsCall,
         arguments: Object::default(),
         unwrapped: None,
         arguments_digest: Digest::default(),

@@ -24,7 +24,7 @@ pub use caller::PreparedCaller;
 pub use check::{MAX_POLICY_BYTES, MAX_POLICY_NESTING, MAX_POLICY_STEPS};
 pub use decide::{Question, decide};
 pub use explain::{Asked, Explanation, MAX_NEAR_MISSES, explain};
-pub use reach::could_allow;
+pub use reach::{could_allow, could_allow_in};
 pub use source::{Problem, Source, Tier};
 
 #[cfg(test)]

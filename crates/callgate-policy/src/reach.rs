@@ -5,13 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use callgate_model::target::Resource;
 use callgate_model::vocabulary::{Effect, Operation, Risk};
 use cedar_policy::{EntityTypeName, EntityUid};
 
 use crate::bundle::{Bundle, Policy};
 use crate::caller::{Link, PreparedCaller, Role};
 use crate::known::Kind;
-use crate::names::Closure;
+use crate::names::{Closure, uid};
 use crate::scope::Party;
 
 /// Whether some call of `operation` at `risk` could be allowed to `caller`, perhaps after approval.
@@ -22,27 +23,54 @@ pub fn could_allow(
     operation: &Operation,
     risk: Risk,
 ) -> bool {
-    let Some(level) = bundle.known.level(operation, risk) else { return false };
+    let Some(permits) = permits(bundle, caller, operation, risk) else { return false };
+    let known = operation.targets.iter().filter_map(|kind| bundle.known.kind(kind));
+    let known = known.map(Some);
+    // What is not known can only be read.
+    let unknown = (operation.effect == Effect::Read).then_some(None);
+    known.chain(unknown).any(|kind| have_common_target(&permits, kind, None))
+}
+
+/// The same of calls whose targets are located, and certainly in `container`.
+#[must_use]
+pub fn could_allow_in(
+    bundle: &Bundle,
+    caller: &PreparedCaller,
+    operation: &Operation,
+    risk: Risk,
+    container: &Resource,
+) -> bool {
+    let Some(permits) = permits(bundle, caller, operation, risk) else { return false };
+    let Some(kind) = bundle.known.kind(&container.kind) else { return false };
+    let container = uid(&kind.type_name, &container.id);
+    let mut known = operation.targets.iter().filter_map(|kind| bundle.known.kind(kind));
+    known.any(|kind| have_common_target(&permits, Some(kind), Some(&container)))
+}
+
+/// Of each link that has to be permitted, the permits for `operation`. Nothing, if some link cannot be allowed anything.
+fn permits<'a>(
+    bundle: &'a Bundle,
+    caller: &PreparedCaller,
+    operation: &Operation,
+    risk: Risk,
+) -> Option<Vec<Vec<&'a Policy>>> {
+    let level = bundle.known.level(operation, risk)?;
     let action = bundle.names.closure(&level.uid, &level.groups);
     let mut permits = Vec::new();
     for link in caller.links() {
         let closure = bundle.names.closure(&link.uid, &link.parents);
         if bundle.walls().any(|wall| covers(wall, link, &closure, &action)) {
-            return false;
+            return None;
         }
         match link.role {
             Role::Actor => {}
             Role::Human | Role::ServiceAccount | Role::Agent if link.assured => {
                 permits.push(bundle.permits((&link.uid, &closure), &action));
             }
-            Role::Human | Role::ServiceAccount | Role::Agent => return false,
+            Role::Human | Role::ServiceAccount | Role::Agent => return None,
         }
     }
-    let known = operation.targets.iter().filter_map(|kind| bundle.known.kind(kind));
-    let known = known.map(Some);
-    // What is not known can only be read.
-    let unknown = (operation.effect == Effect::Read).then_some(None);
-    known.chain(unknown).any(|kind| have_common_target(&permits, kind))
+    Some(permits)
 }
 
 fn covers(policy: &Policy, link: &Link, closure: &Closure, action: &Closure) -> bool {
@@ -50,9 +78,15 @@ fn covers(policy: &Policy, link: &Link, closure: &Closure, action: &Closure) -> 
         && policy.scope.action.covers(action)
 }
 
-/// Whether there could be one target of `kind` (`None`: unresolved) that each of these sets of permits covers.
-fn have_common_target(permits: &[Vec<&Policy>], kind: Option<&Kind>) -> bool {
-    let reaches: Vec<Reach<'_>> = permits.iter().map(|permits| Reach::of(permits, kind)).collect();
+/// Whether there could be one target of `kind` (`None`: unresolved), and in `container`, that each of these sets of
+/// permits covers.
+fn have_common_target(
+    permits: &[Vec<&Policy>],
+    kind: Option<&Kind>,
+    container: Option<&EntityUid>,
+) -> bool {
+    let reaches: Vec<Reach<'_>> =
+        permits.iter().map(|permits| Reach::of(permits, kind, container)).collect();
     let pairs = reaches
         .iter()
         .enumerate()
@@ -71,10 +105,16 @@ struct Reach<'a> {
 }
 
 impl<'a> Reach<'a> {
-    fn of(permits: &[&'a Policy], kind: Option<&Kind>) -> Self {
+    fn of(permits: &[&'a Policy], kind: Option<&Kind>, container: Option<&EntityUid>) -> Self {
         let mut reach = Self::default();
         let resources = permits.iter().map(|permit| &permit.scope.resource);
-        for resource in resources.filter(|resource| reaches(resource, kind)) {
+        let elsewhere = |resource: &Party| {
+            resource.anchor.as_ref().zip(container).is_some_and(|(anchor, container)| {
+                anchor.uid.type_name() == container.type_name() && anchor.uid != *container
+            })
+        };
+        for resource in resources.filter(|resource| reaches(resource, kind) && !elsewhere(resource))
+        {
             match &resource.anchor {
                 None => reach.open = true,
                 Some(anchor) => {

@@ -9,8 +9,8 @@ use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::fault::Fault;
-use crate::modern;
 use crate::rpc::{self, Exchange, Message, Reply, RpcError, set};
+use crate::{modern, offers};
 
 /// The era whose form an answer has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ fn envelope(id: &Value, answer: Reply) -> Value {
     }
 }
 
-/// Answers a `tools/call`, with the fault that waits for it.
+/// Answers a `tools/call`, or a request for another thing, with the fault that waits for it.
 pub(crate) async fn answer_call(exchange: Exchange, message: Message, era: Era) -> Response<Body> {
     let fault = exchange.shared.faults.take_for_call();
     match &fault {
@@ -132,12 +132,13 @@ async fn execute(
     if let Some(latency) = exchange.shared.options.latency {
         tokio::time::sleep(latency).await;
     }
-    let mut result = rpc::call(exchange, message);
+    let mut result =
+        offers::ask(exchange, message, era).unwrap_or_else(|| rpc::call(exchange, message));
     if let Some(Fault::OversizedBody(bytes)) = fault {
         result = result.map(|result| padded(result, bytes));
     }
     if era == Era::Modern {
-        result = result.map(modern::complete);
+        result = result.map(|result| modern::finish(&message.method, result));
     }
     let mut answer = envelope(&message.id.clone().unwrap_or(Value::Null), result);
     match fault {

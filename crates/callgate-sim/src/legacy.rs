@@ -8,6 +8,7 @@ use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::answer::{Era, answer_call, empty, failure, reply};
+use crate::offers;
 use crate::rpc::{self, Exchange, Message, RpcError, VERSION_HEADER};
 
 /// The newest first.
@@ -65,7 +66,11 @@ pub(crate) async fn serve(exchange: Exchange, message: Message) -> Response<Body
         "ping" => reply(&id, Ok(json!({}))),
         "tools/list" => reply(&id, rpc::list(&exchange, &message)),
         "tools/call" => answer_call(exchange, message, Era::Legacy).await,
-        method => reply(&id, Err(RpcError::method_not_found(method))),
+        _ if offers::asks(&exchange, &message) => answer_call(exchange, message, Era::Legacy).await,
+        method => {
+            let answer = offers::list(&exchange, &message);
+            reply(&id, answer.unwrap_or_else(|| Err(RpcError::method_not_found(method))))
+        }
     }
 }
 
@@ -79,7 +84,7 @@ fn initialize(exchange: &Exchange, message: &Message, id: &Value) -> Response<Bo
     };
     let result = json!({
         "protocolVersion": version,
-        "capabilities": { "tools": {} },
+        "capabilities": offers::capabilities(exchange),
         "serverInfo": rpc::server_info(),
     });
     let mut response = reply(id, Ok(result));

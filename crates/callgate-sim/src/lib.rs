@@ -12,6 +12,7 @@ mod fault;
 mod ledger;
 mod legacy;
 mod modern;
+mod offers;
 mod rpc;
 mod server;
 mod site;

@@ -5,6 +5,7 @@ use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::answer::{Era, answer_call, empty, failure, reply};
+use crate::offers;
 use crate::rpc::{self, Exchange, Message, RpcError, VERSION_HEADER, set};
 
 pub(crate) const VERSION: &str = "2026-07-28";
@@ -26,16 +27,27 @@ pub(crate) async fn serve(exchange: Exchange, message: Message) -> Response<Body
         "server/discover" => Ok(discover(&exchange)),
         "tools/list" => rpc::list(&exchange, &message),
         "tools/call" => return answer_call(exchange, message, Era::Modern).await,
-        method => {
-            let refusal = RpcError::method_not_found(method);
-            return failure(StatusCode::NOT_FOUND, &id, refusal);
+        _ if offers::asks(&exchange, &message) => {
+            return answer_call(exchange, message, Era::Modern).await;
         }
+        method => match offers::list(&exchange, &message) {
+            Some(answer) => answer,
+            None => {
+                let refusal = RpcError::method_not_found(method);
+                return failure(StatusCode::NOT_FOUND, &id, refusal);
+            }
+        },
     };
     reply(&id, answer.map(cacheable).map(complete))
 }
 
+/// The result of a request for one thing, in the form of this era.
+pub(crate) fn finish(method: &str, result: Value) -> Value {
+    complete(if method == "resources/read" { cacheable(result) } else { result })
+}
+
 /// What every complete result of this era has.
-pub(crate) fn complete(mut result: Value) -> Value {
+fn complete(mut result: Value) -> Value {
     set(&mut result, "resultType", json!("complete"));
     set(&mut result, "_meta", json!({ SERVER_INFO_KEY: rpc::server_info() }));
     result
@@ -53,7 +65,7 @@ fn discover(exchange: &Exchange) -> Value {
     if exchange.shared.options.eras == crate::Eras::Both {
         versions.extend(crate::legacy::VERSIONS);
     }
-    json!({ "supportedVersions": versions, "capabilities": { "tools": {} } })
+    json!({ "supportedVersions": versions, "capabilities": offers::capabilities(exchange) })
 }
 
 fn check(exchange: &Exchange, message: &Message) -> Result<(), RpcError> {

@@ -1,4 +1,4 @@
-//! What both eras share: the message as it was read, `tools/list` and `tools/call`.
+//! What both eras share: the message as it was read, pages of lists, `tools/list` and `tools/call`.
 
 use std::sync::Arc;
 
@@ -128,13 +128,19 @@ pub(crate) fn list(exchange: &Exchange, message: &Message) -> Reply {
     for fault in exchange.shared.faults.of_list() {
         falsify(&mut tools, &fault);
     }
+    page("tools", tools, PAGE_SIZE, message)
+}
+
+/// The page of a list that `message` asks for.
+#[expect(clippy::needless_pass_by_value, reason = "lists are made to be paged")]
+pub(crate) fn page(member: &str, all: Vec<Value>, size: usize, message: &Message) -> Reply {
     let start = match message.params.get("cursor") {
         None => 0,
-        Some(cursor) => read_cursor(cursor, tools.len())?,
+        Some(cursor) => read_cursor(cursor, all.len())?,
     };
-    let end = tools.len().min(start + PAGE_SIZE);
-    let mut result = json!({ "tools": tools.get(start..end).unwrap_or_default() });
-    if end < tools.len()
+    let end = all.len().min(start + size);
+    let mut result = json!({ member: all.get(start..end).unwrap_or_default() });
+    if end < all.len()
         && let Some(members) = result.as_object_mut()
     {
         members.insert("nextCursor".to_owned(), format!("from-{end}").into());

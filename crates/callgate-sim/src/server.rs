@@ -43,6 +43,8 @@ pub struct SimOptions {
     pub eras: Eras,
     /// Whether every tool is listed even without `?tools=all`.
     pub flat_tools: bool,
+    /// Whether the site has nothing but tools.
+    pub only_tools: bool,
     /// The bearer token that every request must carry.
     pub token: Option<String>,
     /// How long each call takes before it is executed.
@@ -59,6 +61,7 @@ impl Default for SimOptions {
             bind: SocketAddr::from(([127, 0, 0, 1], 0)),
             eras: Eras::Both,
             flat_tools: false,
+            only_tools: false,
             token: None,
             latency: None,
             sse: false,

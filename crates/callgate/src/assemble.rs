@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use callgate_gateway::catalog::{self, Catalogs, ServerCatalog};
 use callgate_gateway::identity::Identities;
+use callgate_gateway::kept::ListLimits;
 use callgate_gateway::pipeline::{Gateway, Settings};
 use callgate_gateway::server::Server;
-use callgate_gateway::tools::ToolsLimits;
 use callgate_mcp::inbound::HostRules;
 use callgate_mcp::upstream::{Upstream, UpstreamConfig, UpstreamLimits};
 use callgate_model::ambient::Ambient;
@@ -176,7 +176,7 @@ pub(crate) async fn gateway(
         };
         let Some(catalog) = catalogs.remove(name) else { continue };
         let credential = server.credential.as_ref();
-        servers.push(Server::new(name, upstream, catalog, credential, ToolsLimits::default()));
+        servers.push(Server::new(name, upstream, catalog, credential, ListLimits::default()));
     }
     let store = SqliteStore::open(&config.store).await.map_err(|error| error.to_string())?;
     let limits = EvidenceLimits {

@@ -47,14 +47,25 @@ export async function connect({ url, token, protocol }) {
   const era = ['auto', 'legacy'].includes(protocol) ? protocol : 'modern';
   const common = [LAUNCHER, '--cli', url, '--transport', 'http', '--protocol-era', era, '--format', 'json', '-q'];
   common.push('--stored-auth-only', '--header', `Authorization: Bearer ${token}`, '--method');
-  const hello = read(await run([...common, 'initialize'], home));
+  const ask = async (...asked) => read(await run([...common, ...asked], home));
+  const hello = await ask('initialize');
   return {
     hello: { client: 'inspector', ...hello },
-    tools: async () => read(await run([...common, 'tools/list'], home)).tools.map(tool => tool.name),
+    tools: async () => (await ask('tools/list')).tools.map(tool => tool.name),
     call: async ({ name, arguments: values }, _limits, cancelMs) => {
       const call = ['tools/call', '--tool-name', name, '--tool-args-json', JSON.stringify(values ?? {})];
       const ended = await run([...common, ...call], home, cancelMs);
       return ended.signal || ended.code === 130 ? undefined : read(ended);
+    },
+    offers: async () => ({
+      resources: (await ask('resources/list')).resources.map(one => one.uri),
+      templates: (await ask('resources/templates/list')).resourceTemplates.map(one => one.uriTemplate),
+      prompts: (await ask('prompts/list')).prompts.map(one => one.name),
+    }),
+    read: async uri => (await ask('resources/read', '--uri', uri)).contents.map(part => part.text),
+    prompt: async ({ name, arguments: values }) => {
+      const pairs = Object.entries(values).flatMap(([key, value]) => ['--prompt-args', `${key}=${value}`]);
+      return (await ask('prompts/get', '--prompt-name', name, ...pairs)).messages.map(said => said.content.text);
     },
     close: async () => rmSync(home, { recursive: true, force: true }),
   };

@@ -2,7 +2,7 @@
 
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
-import { unlessAborted } from './abort.mjs';
+import { offersOf, prompt, read, unlessAborted } from './alike.mjs';
 
 const transportTo = ({ command, url, token }) => {
   if (command) {
@@ -30,6 +30,9 @@ export async function connect(plan, options) {
     },
     call: (call, limits, cancelMs) =>
       unlessAborted(signal => client.callTool(call, { ...limits, ...(signal && { signal }) }), cancelMs),
+    offers: limits => offersOf(client, { ...limits, cacheMode: 'refresh' }),
+    read: (uri, limits) => read(client, uri, limits),
+    prompt: (wanted, limits) => prompt(client, wanted, limits),
     close: () => client.close(),
   };
 }

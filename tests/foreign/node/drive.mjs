@@ -2,9 +2,10 @@
 // module beside this one, which knows the client and nothing of plans.
 //
 // Standard input: {"url" | "command": [...], "token"?, "protocol"?: "auto" | "legacy" | "2026-07-28", "timeout_ms"?, "steps":
-// [{"op": "list"} | {"op": "call", "tool", "arguments" | null, "progress"?, "cancel_ms"?} | {"op": "wait_ms", "ms"}]}. The
-// first line of the output is about the connection, then one line per step, whatever happens: a driver that hangs or stops
-// early would hide what a test wants to see.
+// [{"op": "list"} | {"op": "call", "tool", "arguments" | null, "progress"?, "cancel_ms"?} | {"op": "offers"} |
+// {"op": "read", "uri"} | {"op": "prompt", "name", "arguments"} | {"op": "wait_ms", "ms"}]}. The first line of the output
+// is about the connection, then one line per step, whatever happens: a driver that hangs or stops early would hide what a
+// test wants to see.
 
 import { readFileSync } from 'node:fs';
 
@@ -55,12 +56,23 @@ async function callTool(session, step) {
   };
 }
 
+const said = (op, texts) => ({ op, text: texts.join('\n') });
+
 function runStep(session, step) {
   switch (step.op) {
     case 'list':
       return within(timeout + 1000, session.tools({ timeout })).then(tools => ({ op: 'list', tools }));
     case 'call':
       return within(timeout + 1000, callTool(session, step));
+    case 'offers':
+      return within(timeout + 1000, session.offers({ timeout })).then(offers => ({ op: 'offers', ...offers }));
+    case 'read':
+      return within(timeout + 1000, session.read(step.uri, { timeout })).then(texts => said('read', texts));
+    case 'prompt':
+      return within(
+        timeout + 1000,
+        session.prompt({ name: step.name, arguments: step.arguments ?? {} }, { timeout }),
+      ).then(texts => said('prompt', texts));
     case 'wait_ms':
       return sleep(step.ms).then(() => ({ op: 'wait_ms' }));
     default:

@@ -3,7 +3,7 @@
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import { unlessAborted } from './abort.mjs';
+import { offersOf, prompt, read, unlessAborted } from './alike.mjs';
 
 const transportTo = ({ command, url, token }) => {
   if (command) {
@@ -44,6 +44,9 @@ export async function connect(plan, options) {
     tools: limits => tools(client, limits),
     call: (call, limits, cancelMs) =>
       unlessAborted(signal => client.callTool(call, undefined, { ...limits, ...(signal && { signal }) }), cancelMs),
+    offers: limits => offersOf(client, limits),
+    read: (uri, limits) => read(client, uri, limits),
+    prompt: (wanted, limits) => prompt(client, wanted, limits),
     close: () => client.close(),
   };
 }

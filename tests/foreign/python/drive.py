@@ -2,9 +2,10 @@
 module beside this one, which knows the client and nothing of plans.
 
 Standard input: {"url" | "command": [...], "token"?, "protocol"?: "auto" | "legacy" | "2026-07-28", "timeout_ms"?, "steps":
-[{"op": "list"} | {"op": "call", "tool", "arguments" | null, "progress"?, "cancel_ms"?} | {"op": "wait_ms", "ms"}]}. The
-first line of the output is about the connection, then one line per step, whatever happens: a driver that hangs or stops
-early would hide what a test wants to see.
+[{"op": "list"} | {"op": "call", "tool", "arguments" | null, "progress"?, "cancel_ms"?} | {"op": "offers"} |
+{"op": "read", "uri"} | {"op": "prompt", "name", "arguments"} | {"op": "wait_ms", "ms"}]}. The first line of the output is
+about the connection, then one line per step, whatever happens: a driver that hangs or stops early would hide what a test
+wants to see.
 """
 
 import asyncio
@@ -71,6 +72,13 @@ async def run_step(session, step, timeout):
         return await list_tools(session)
     if step["op"] == "call":
         return await (call_and_cancel if "cancel_ms" in step else call_tool)(session, step, timeout)
+    if step["op"] == "offers":
+        return {"op": "offers", **await session.offers()}
+    if step["op"] == "read":
+        return {"op": "read", "text": "\n".join(await session.read(step["uri"]))}
+    if step["op"] == "prompt":
+        texts = await session.prompt(step["name"], step.get("arguments", {}))
+        return {"op": "prompt", "text": "\n".join(texts)}
     if step["op"] == "wait_ms":
         await asyncio.sleep(step["ms"] / 1000)
         return {"op": "wait_ms"}

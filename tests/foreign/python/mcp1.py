@@ -9,6 +9,7 @@ import httpx
 from mcp import ClientSession, McpError
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
+from pydantic import AnyUrl
 
 
 def describe(error):
@@ -44,6 +45,23 @@ class Session:
             "structured": result.structuredContent,
             "meta": result.meta,
         }
+
+    async def offers(self):
+        resources = await self.session.list_resources()
+        templates = await self.session.list_resource_templates()
+        prompts = await self.session.list_prompts()
+        return {
+            "resources": [str(one.uri) for one in resources.resources],
+            "templates": [one.uriTemplate for one in templates.resourceTemplates],
+            "prompts": [one.name for one in prompts.prompts],
+        }
+
+    async def read(self, uri):
+        return [part.text for part in (await self.session.read_resource(AnyUrl(uri))).contents]
+
+    async def prompt(self, name, arguments):
+        result = await self.session.get_prompt(name, arguments)
+        return [said.content.text for said in result.messages]
 
 
 @asynccontextmanager

@@ -40,6 +40,20 @@ class Session:
             "meta": result.meta,
         }
 
+    async def offers(self):
+        return {
+            "resources": [str(one.uri) for one in await self.client.list_resources()],
+            "templates": [one.uri_template for one in await self.client.list_resource_templates()],
+            "prompts": [one.name for one in await self.client.list_prompts()],
+        }
+
+    async def read(self, uri):
+        return [part.text for part in await self.client.read_resource(uri)]
+
+    async def prompt(self, name, arguments):
+        result = await self.client.get_prompt(name, arguments)
+        return [said.content.text for said in result.messages]
+
 
 def transport_to(plan):
     if "command" in plan:

@@ -41,6 +41,23 @@ class Session:
             "meta": result.meta,
         }
 
+    async def offers(self):
+        resources = await self.client.list_resources(cache_mode="refresh")
+        templates = await self.client.list_resource_templates(cache_mode="refresh")
+        prompts = await self.client.list_prompts(cache_mode="refresh")
+        return {
+            "resources": [str(one.uri) for one in resources.resources],
+            "templates": [one.uri_template for one in templates.resource_templates],
+            "prompts": [one.name for one in prompts.prompts],
+        }
+
+    async def read(self, uri):
+        return [part.text for part in (await self.client.read_resource(uri)).contents]
+
+    async def prompt(self, name, arguments):
+        result = await self.client.get_prompt(name, arguments)
+        return [said.content.text for said in result.messages]
+
 
 @asynccontextmanager
 async def server_of(plan, timeout):

@@ -18,9 +18,9 @@ pub(crate) const LEGACY: &str = "2025-11-25";
 pub(crate) const MODERN: &str = "2026-07-28";
 
 /// A client, what it is told to speak, and what it must end up speaking.
-type Speaker = (Client, &'static str, &'static str);
+pub(crate) type Speaker = (Client, &'static str, &'static str);
 
-fn speakers() -> Vec<Speaker> {
+pub(crate) fn speakers() -> Vec<Speaker> {
     let directory = install::default_directory();
     let python = install::python(&directory).unwrap();
     let node = install::node(&directory).unwrap();

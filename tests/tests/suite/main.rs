@@ -13,6 +13,8 @@ mod evidence;
 #[cfg(test)]
 mod families;
 #[cfg(test)]
+mod offers;
+#[cfg(test)]
 mod servers;
 #[cfg(test)]
 mod stdio;

@@ -98,10 +98,11 @@ async fn wrapped(client: &Client, protocol: &str, server: &Server, listed: &[&st
 
 #[tokio::test]
 async fn the_reference_server() {
-    let client = Client::python2(&python2());
-    served(&client, MODERN, &everything(), EVERYTHING_LISTED, &everything_calls()).await;
     let client = Client::node1(&node());
-    wrapped(&client, "legacy", &everything(), EVERYTHING_LISTED, &everything_calls()).await;
+    served(&client, "legacy", &everything(), EVERYTHING_LISTED, &everything_calls()).await;
+    // Through pipes the TypeScript SDKs forget progress that is told just before the answer, gate or no gate.
+    let client = Client::python2(&python2());
+    wrapped(&client, MODERN, &everything(), EVERYTHING_LISTED, &everything_calls()).await;
 }
 
 /// It has sessions and streams of the legacy era.

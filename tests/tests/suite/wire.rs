@@ -339,7 +339,7 @@ async fn s01_i6_a_session_is_its_callers_alone() {
     assert_eq!((stolen.status, &stolen.body), (404, &unknown.body), "they look the same");
     assert_eq!(send(ask(BOB, &session, "", json!({})).by("DELETE")).await.status, 404);
     let without = ask(ALICE, "", "tools/list", json!({})).without("mcp-session-id");
-    assert_eq!(send(without).await.status, 400);
+    assert!(send(without).await.is_success(), "without a session a request stands for itself");
 
     let own = json!({ "name": "getJiraIssue", "arguments": read("ENG-42") });
     let own = ask(ALICE, &session, "tools/call", own);
@@ -348,18 +348,12 @@ async fn s01_i6_a_session_is_its_callers_alone() {
     assert_eq!(send(ask(ALICE, &session, "", json!({})).by("DELETE")).await.status, 204);
     assert_eq!(send(own).await.status, 404);
 
-    let evidence = gateway.evidence_when(|e| e.0.len() >= 6 && e.is_settled()).await.unwrap();
+    let evidence = gateway.evidence_when(|e| e.0.len() >= 5 && e.is_settled()).await.unwrap();
     let refused: Vec<_> = evidence.refusals().iter().map(|r| (r.human(), r.reasons())).collect();
     let unknown = || "session_unknown".to_owned();
     assert_eq!(
         refused,
-        [
-            ("bob", unknown()),
-            ("bob", unknown()),
-            ("bob", unknown()),
-            ("alice", unknown()),
-            ("alice", unknown()),
-        ]
+        [("bob", unknown()), ("bob", unknown()), ("bob", unknown()), ("alice", unknown()),]
     );
     reconcile(&sim, &evidence);
 }
@@ -368,7 +362,8 @@ async fn s01_i6_a_session_is_its_callers_alone() {
 async fn methods_that_are_not_served_are_refused_in_the_way_of_each_era() {
     let (sim, gateway) = site_and_gateway(SimOptions::default()).await;
     let session = open_session(gateway.address, "atlassian", ALICE).await.unwrap();
-    let methods = ["resources/list", "prompts/list", "sampling/createMessage", "Tools/Call", "x"];
+    let methods =
+        ["resources/subscribe", "prompts/List", "sampling/createMessage", "Tools/Call", "x"];
     for method in methods {
         let modern = Ask::modern("atlassian", ALICE, method, json!({}));
         let heard = modern.send(gateway.address).await.unwrap();

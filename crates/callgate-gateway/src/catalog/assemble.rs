@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use callgate_model::products::atlassian;
+use callgate_model::products::{atlassian, mcp};
 use callgate_model::vocabulary::{FieldType, Operation, Vocabulary};
 
 use super::file::{CatalogFile, Meaning, ToolEntry};
@@ -16,7 +16,8 @@ const SITE: &str = "Atlassian::Site";
 
 /// The catalogs that `files` make, in their order. Meaningless if anything was reported.
 pub(super) fn assemble(files: Vec<CatalogFile>, report: &Report) -> Catalogs {
-    let mut build = Build { report, catalogs: Catalogs::default(), ignoring_case: BTreeSet::new() };
+    let catalogs = Catalogs { vocabulary: mcp::vocabulary(), ..Catalogs::default() };
+    let mut build = Build { report, catalogs, ignoring_case: BTreeSet::new() };
     for file in &files {
         build.declare(file);
     }
@@ -70,6 +71,11 @@ impl Build<'_> {
                     Some(container) if atlassian::knows(container) && !atlassian::knows(kind) => {
                         // Its container's id would be what the call says, not the canonical one.
                         let message = format!("`{container}` contains no kinds of other products");
+                        self.report.note(&file.file, at, message, None);
+                    }
+                    Some(container) if mcp::has_kind(container) => {
+                        // What is in a server is known by the request, never by what a call says.
+                        let message = format!("`{container}` contains no kinds of catalogs");
                         self.report.note(&file.file, at, message, None);
                     }
                     Some(_) if chain(&self.catalogs.vocabulary, kind).is_none() => {
@@ -192,6 +198,11 @@ impl Build<'_> {
         entry: &ToolEntry,
         name: &str,
     ) -> Option<Arc<Operation>> {
+        if mcp::has_operation(name) {
+            let message = "a tool means no operation of `mcp`".to_owned();
+            self.note(file, format!("{}.operation", entry.at), message, None);
+            return None;
+        }
         let known = &self.catalogs.vocabulary.operations;
         let found = known.get(name).cloned();
         if found.is_none() {
@@ -238,6 +249,11 @@ impl Build<'_> {
             self.note(file, format!("{at}.kind"), format!("unknown kind `{}`", rule.kind), hint);
             return None;
         };
+        if mcp::has_kind(&rule.kind) {
+            let message = "no target of a tool is of `MCP`".to_owned();
+            self.note(file, format!("{at}.kind"), message, None);
+            return None;
+        }
         let mut needed = vec![rule.kind.as_str()];
         needed.extend(rule.or_site.then_some(SITE));
         for kind in needed {

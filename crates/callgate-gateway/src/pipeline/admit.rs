@@ -8,7 +8,7 @@ use callgate_mcp::era::{Era, LegacyVersion, SUPPORTED};
 use callgate_mcp::http::request::Parts;
 use callgate_mcp::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use callgate_mcp::inbound::{self, Refused, TraceContext};
-use callgate_mcp::message::{Message, RequestId};
+use callgate_mcp::message::{Malformed, Message, Notification, RequestId, Subject};
 use callgate_mcp::reply;
 use callgate_model::decision::Decision;
 use callgate_model::evidence::Decided;
@@ -17,6 +17,7 @@ use callgate_model::reason::Reason;
 
 use super::{Gateway, Reply};
 use crate::answer;
+use crate::cancel::Cancellable;
 use crate::identity::Identified;
 use crate::method::{Treatment, treatment};
 use crate::server::Server;
@@ -34,11 +35,21 @@ pub(crate) struct Request {
     pub(crate) id: RequestId,
     pub(crate) method: String,
     pub(crate) params: Object,
+    /// The prompt or resource it is about, once its parameters are read. A call of a tool is about none.
+    pub(crate) subject: Option<Subject>,
     pub(crate) client_says: Option<String>,
     pub(crate) progress_token: Option<Json>,
     pub(crate) trace: TraceContext,
+    /// What the client declared with this request that it can be asked for.
+    pub(crate) capabilities: Object,
     /// Whether a client that goes away before the answer has cancelled the request.
     pub(crate) cancels_by_leaving: bool,
+}
+
+/// Who came to which server.
+pub(super) struct Entered {
+    pub(super) server: Arc<Server>,
+    pub(super) caller: Arc<Identified>,
 }
 
 impl Request {
@@ -55,6 +66,13 @@ impl Gateway {
         server: &str,
         body: &Bytes,
     ) -> Result<Request, Box<Reply>> {
+        let entered = self.enter(http, server)?;
+        let message = Message::read(body, &self.settings.json);
+        self.receive(&entered, &http.headers, message)
+    }
+
+    /// Who comes to which server, before the body is looked at.
+    pub(super) fn enter(&self, http: &Parts, server: &str) -> Result<Entered, Box<Reply>> {
         let headers = &http.headers;
         inbound::check_origin_host(headers, http.uri.authority(), &self.settings.hosts)
             .map_err(|refused| self.turn_away(None, server, &refused, Reason::RequestMalformed))?;
@@ -69,9 +87,6 @@ impl Gateway {
             reply.headers.push(("www-authenticate", HeaderValue::from_static("Bearer")));
             reply
         })?;
-        let malformed = |refused: &Refused| {
-            self.turn_away(Some(&caller), server, refused, Reason::RequestMalformed)
-        };
         let Some(found) = self.servers.get(server).cloned() else {
             let refused = invalid(StatusCode::NOT_FOUND, Reason::ServerUnknown.message());
             return Err(self.turn_away(Some(&caller), server, &refused, Reason::ServerUnknown));
@@ -79,68 +94,97 @@ impl Gateway {
         if http.method != Method::POST {
             return Err(self.close_session(&http.method, headers, &caller, &found));
         }
-        inbound::check_content_type(headers).map_err(|refused| malformed(&refused))?;
-        inbound::check_accept(headers).map_err(|refused| malformed(&refused))?;
-        let message = Message::read(body, &self.settings.json).map_err(|unread| {
-            let body = reply::error(unread.id.as_ref(), unread.code, &unread.detail, None);
-            let mut reply = malformed(&Refused {
-                status: StatusCode::BAD_REQUEST,
-                code: unread.code,
-                message: unread.detail,
-                data: None,
-            });
-            reply.body = super::ReplyBody::Whole(body);
-            reply
-        })?;
+        inbound::check_content_type(headers)
+            .and_then(|()| inbound::check_accept(headers))
+            .map_err(|refused| {
+                self.turn_away(Some(&caller), server, &refused, Reason::RequestMalformed)
+            })?;
+        Ok(Entered { server: found, caller })
+    }
+
+    /// One message of whoever entered: a request, or what is answered at once.
+    pub(super) fn receive(
+        &self,
+        entered: &Entered,
+        headers: &HeaderMap,
+        message: Result<Message, Malformed>,
+    ) -> Result<Request, Box<Reply>> {
+        let Entered { server, caller } = entered;
+        let message = message.map_err(|unread| self.refuse_malformed(entered, unread))?;
         let inbound = inbound::classify(headers, &message).map_err(|refused| {
-            let mut reply = malformed(&refused);
+            let reason = Reason::RequestMalformed;
+            let mut reply = self.turn_away(Some(caller), &server.name, &refused, reason);
             reply.body = super::ReplyBody::Whole(refusal_body(message_id(&message), &refused));
             reply
         })?;
         let (id, method, params) = match message {
             Message::Request(request) => (request.id, request.method, request.params),
             Message::Notification(notification) => {
-                return Err(self.take_note(&found, &caller, &notification.method, inbound.era));
+                return Err(self.take_note(server, caller, headers, &notification, inbound.era));
             }
             // Nothing was asked of this client, so there is nothing to answer.
             Message::Response(_) => return Err(Box::new(Reply::empty(StatusCode::ACCEPTED))),
         };
         let mut request = Request {
-            server: found,
-            caller,
+            server: Arc::clone(server),
+            caller: Arc::clone(caller),
             era: inbound.era,
             session: None,
             id,
             method,
             params,
+            subject: None,
             client_says: inbound.client_info,
             progress_token: inbound.progress_token,
             trace: inbound.trace,
+            capabilities: inbound.capabilities,
             cancels_by_leaving: matches!(inbound.era, Era::Modern),
         };
         self.resume_session(headers, &mut request)?;
         Ok(request)
     }
 
-    /// A request of the legacy era belongs to a session that its caller opened. What is said of one that does not exist
-    /// is the same as of another caller's (S01).
+    /// Refuses and records what is no message.
+    pub(super) fn refuse_malformed(&self, entered: &Entered, unread: Malformed) -> Box<Reply> {
+        let body = reply::error(unread.id.as_ref(), unread.code, &unread.detail, None);
+        let refused = Refused {
+            status: StatusCode::BAD_REQUEST,
+            code: unread.code,
+            message: unread.detail,
+            data: None,
+        };
+        let (caller, server) = (Some(&entered.caller), &entered.server.name);
+        let mut reply = self.turn_away(caller, server, &refused, Reason::RequestMalformed);
+        reply.body = super::ReplyBody::Whole(body);
+        reply
+    }
+
+    /// A request of the legacy era may belong to a session that its caller opened, or stand for itself: some clients never
+    /// send the id back. What is said of a session that does not exist is the same as of another caller's (S01).
     fn resume_session(&self, headers: &HeaderMap, request: &mut Request) -> Result<(), Box<Reply>> {
         if request.is_modern() || request.method == "initialize" {
             return Ok(());
         }
-        let Some(id) = headers.get(SESSION).and_then(|value| value.to_str().ok()) else {
-            let refused = invalid(StatusCode::BAD_REQUEST, "Mcp-Session-Id is missing");
-            return Err(Box::new(self.refuse_wire(request, "", &refused, Reason::SessionUnknown)));
-        };
-        let Some((version, says)) = self.sessions.find(id, request.caller.key, self.ambient.now())
-        else {
+        let Some(id) = headers.get(SESSION) else { return Ok(()) };
+        let found = id.to_str().ok().and_then(|id| {
+            let (version, says) = self.sessions.find(id, request.caller.key, self.ambient.now())?;
+            Some((id.to_owned(), version, says))
+        });
+        let Some((id, version, says)) = found else {
             let refused = invalid(StatusCode::NOT_FOUND, Reason::SessionUnknown.message());
             return Err(Box::new(self.refuse_wire(request, "", &refused, Reason::SessionUnknown)));
         };
         request.era = Era::Legacy(version);
-        request.session = Some(id.to_owned());
+        request.session = Some(id);
         request.client_says = request.client_says.take().or(says);
         Ok(())
+    }
+
+    /// The version that a request without a version of its own speaks: that of its session, or the oldest.
+    pub(super) fn legacy_version(&self, headers: &HeaderMap, caller: &Identified) -> LegacyVersion {
+        let session = headers.get(SESSION).and_then(|value| value.to_str().ok());
+        let found = session.and_then(|id| self.sessions.find(id, caller.key, self.ambient.now()));
+        found.map_or(LegacyVersion::OLDEST, |(version, _)| version)
     }
 
     fn close_session(
@@ -189,10 +233,16 @@ impl Gateway {
         &self,
         server: &Server,
         caller: &Arc<Identified>,
-        method: &str,
+        headers: &HeaderMap,
+        told: &Notification,
         era: Era,
     ) -> Box<Reply> {
-        if treatment(method, matches!(era, Era::Modern)) == Treatment::Accept {
+        let session = headers.get(SESSION).and_then(|value| value.to_str().ok());
+        if let (Some(session), Some(id)) = (session, told.cancels()) {
+            let session = session.to_owned();
+            self.cancels.cancel(&Cancellable { caller: caller.key, session, id });
+        }
+        if treatment(&told.method, matches!(era, Era::Modern)) == Treatment::Accept {
             return Box::new(Reply::empty(StatusCode::ACCEPTED));
         }
         let refused = Refused {
@@ -215,6 +265,7 @@ impl Gateway {
         self.record_refusal(Decided {
             call: self.ambient.id(),
             caller: caller.map(|caller| Arc::clone(&caller.record)),
+            continues: None,
             client_says: None,
             method: String::new(),
             server: server.chars().take(64).collect(),
@@ -245,7 +296,7 @@ impl Gateway {
         Reply::json(refused.status, body)
     }
 
-    /// Refuses and records parameters of `tools/call` that are not those of one call.
+    /// Refuses and records parameters that are not those of one call.
     pub(super) fn refuse_params(&self, request: &Request, message: String) -> Reply {
         let modern = request.is_modern();
         let status = if modern { StatusCode::BAD_REQUEST } else { StatusCode::OK };
@@ -307,7 +358,8 @@ impl Gateway {
 }
 
 fn capabilities() -> Object {
-    Object::default().with("tools", Object::default())
+    let names = ["completions", "prompts", "resources", "tools"];
+    names.into_iter().fold(Object::default(), |all, name| all.with(name, Object::default()))
 }
 
 fn invalid(status: StatusCode, message: &str) -> Refused {

@@ -8,7 +8,8 @@ use callgate_mcp::code;
 use callgate_mcp::http::{HeaderValue, StatusCode};
 use callgate_mcp::message::RequestId;
 use callgate_mcp::reply;
-use callgate_mcp::upstream::{Answer, CallError};
+use callgate_mcp::upstream::{Answer, CallError, CallErrorKind};
+use callgate_model::call::Method;
 use callgate_model::decision::Decision;
 use callgate_model::digest::Digest;
 use callgate_model::evidence::{Concluded, Decided, Outcome};
@@ -17,11 +18,14 @@ use callgate_model::reason::Reason;
 use callgate_model::vocabulary::Effect;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
+use super::rounds::Asked;
 use super::{Gateway, Request};
 use crate::answer;
+use crate::cancel::{Cancellable, Registered};
 use crate::evidence::{OpenError, OpenEvidence, Permit, open};
 use crate::forward::{Way, forward, outcome_of};
 use crate::name::NamedCall;
+use crate::round::Opened;
 use crate::tools::Tool;
 
 /// Messages that may wait for a slow client; more progress than that is dropped.
@@ -71,8 +75,13 @@ struct Running {
     request: Request,
     evidence: OpenEvidence,
     call: String,
+    decided: Arc<Decided>,
+    method: Method,
     effect: Effect,
     way: Way,
+    opened: Opened,
+    /// By which a client of the legacy era cancels it.
+    registered: Option<Registered>,
     /// Given back when the outcome is recorded: a client that does not read its answer holds no room.
     slot: OwnedSemaphorePermit,
 }
@@ -83,7 +92,8 @@ impl Gateway {
         self: &Arc<Self>,
         request: Request,
         named: NamedCall,
-        tool: Arc<Tool>,
+        tool: Option<Arc<Tool>>,
+        asked: Asked,
         mut record: Decided,
     ) -> Reply {
         let Ok(slot) = Arc::clone(&self.in_flight).try_acquire_owned() else {
@@ -91,7 +101,7 @@ impl Gateway {
             return self.refuse(&request, record, None, false);
         };
         let decided = Arc::new(record);
-        let effect = named.call.operation.effect;
+        let (method, effect) = (named.call.method, named.call.operation.effect);
         let (permit, evidence) = match open(&self.evidence, Arc::clone(&decided), named.call).await
         {
             Ok(opened) => opened,
@@ -105,13 +115,19 @@ impl Gateway {
         self.metrics.decided(&decided);
         let running = Running {
             call: decided.call.to_string(),
+            decided,
+            method,
             effect,
             way: Way {
                 key: request.server.session_key(&request.caller, request.session.as_deref()),
                 trace: request.trace.clone(),
                 progress: request.progress_token.is_some(),
                 tool,
+                capabilities: asked.capabilities,
+                round: asked.opened.round.clone(),
             },
+            opened: asked.opened,
+            registered: self.register(&request),
             request,
             evidence,
             slot,
@@ -126,9 +142,16 @@ impl Gateway {
         answer_with(told, &id, token).await
     }
 
+    /// Makes a call of a session cancellable by name, if it is the only one of that name on its way.
+    fn register(&self, request: &Request) -> Option<Registered> {
+        let session = request.session.clone().filter(|_| !request.cancels_by_leaving)?;
+        let (caller, id) = (request.caller.key, request.id.clone());
+        self.cancels.register(Cancellable { caller, session, id })
+    }
+
     async fn run(&self, mut running: Running, permit: Permit, tell: mpsc::Sender<Told>) {
         let begun = Instant::now();
-        let Some(answered) = running.exchange(permit, &tell).await else {
+        let Some(answered) = running.exchange(permit, &tell).await.map(|a| running.fit(a)) else {
             let call = running.call.clone();
             self.metrics.concluded(&running.request.server.name, &call, Outcome::Cancelled, 0);
             let concluded = concluded(&running, Outcome::Cancelled, None, None);
@@ -144,7 +167,7 @@ impl Gateway {
             result: result_of(&answered),
             ..concluded(&running, outcome, Some(upstream_us), None)
         };
-        let last = running.answer(answered, outcome);
+        let last = self.answer_of(&running, answered, outcome);
         let Running { request, evidence, call, slot, .. } = running;
         self.metrics.concluded(&request.server.name, &call, outcome, upstream_us);
         let last = match evidence.conclude(concluded).await {
@@ -160,6 +183,39 @@ impl Gateway {
     }
 }
 
+impl Gateway {
+    fn answer_of(
+        &self,
+        running: &Running,
+        answered: Result<Answer, CallError>,
+        outcome: Outcome,
+    ) -> Told {
+        let (era, id) = (running.request.era, &running.request.id);
+        let body = match answered {
+            Ok(Answer::Result { result, .. }) => answer::relayed(era, id, running.method, result),
+            Ok(Answer::InputRequired(required)) => {
+                let (request, decided) = (&running.request, &running.decided);
+                match self.seal_round(request, decided, &running.opened, required) {
+                    Some(required) => reply::result(id, required.into_result()),
+                    None => {
+                        let text = "what the server needs cannot be sealed";
+                        reply::error(Some(id), code::INTERNAL_ERROR, text, None)
+                    }
+                }
+            }
+            Ok(Answer::RpcError { code, message, data }) => {
+                let body = answer::relayed_error(era, id, code, &message, data);
+                return Told::Last(running.status_of_error(code), body);
+            }
+            Err(error) => {
+                let subject = running.request.subject.as_ref();
+                answer::failed(era, id, subject, &running.call, outcome, &error.to_string())
+            }
+        };
+        Told::Last(StatusCode::OK, body)
+    }
+}
+
 impl Running {
     /// The server's answer; `None` if the client cancelled by going away.
     async fn exchange(
@@ -168,6 +224,13 @@ impl Running {
         tell: &mpsc::Sender<Told>,
     ) -> Option<Result<Answer, CallError>> {
         let cancellable = self.request.cancels_by_leaving;
+        let registered = self.registered.as_ref();
+        let cancelled = async {
+            match registered {
+                Some(registered) => registered.cancelled().await,
+                None => std::future::pending().await,
+            }
+        };
         let on_progress = |params| {
             // Progress may be lost; the answer may not.
             tell.try_send(Told::Progress(params)).ok();
@@ -177,20 +240,19 @@ impl Running {
         tokio::select! {
             answer = answer => Some(answer),
             () = tell.closed(), if cancellable => None,
+            () = cancelled => None,
         }
     }
 
-    fn answer(&self, answered: Result<Answer, CallError>, outcome: Outcome) -> Told {
-        let (era, id) = (self.request.era, &self.request.id);
-        let body = match answered {
-            Ok(Answer::Result { result, .. }) => answer::relayed(era, id, result),
-            Ok(Answer::RpcError { code, message, data }) => {
-                let body = reply::error(Some(id), code, &message, data);
-                return Told::Last(self.status_of_error(code), body);
+    /// A client of the legacy era cannot be asked in this way, and would take the question for an empty success.
+    fn fit(&self, answered: Result<Answer, CallError>) -> Result<Answer, CallError> {
+        match answered {
+            Ok(Answer::InputRequired(_)) if !self.request.is_modern() => {
+                let text = "it needs input, which the client cannot give".to_owned();
+                Err(CallError { sent: true, kind: CallErrorKind::NotMcp(text) })
             }
-            Err(error) => answer::failed(era, id, &self.call, outcome, &error.to_string()),
-        };
-        Told::Last(StatusCode::OK, body)
+            answered => answered,
+        }
     }
 
     /// The one error that only the server can know of and that has a status of its own.
@@ -218,7 +280,7 @@ fn result_of(answered: &Result<Answer, CallError>) -> Option<(Digest, u64)> {
             let text = result.to_text();
             Some((Digest::of(text.as_bytes()), u64::try_from(text.len()).unwrap_or(u64::MAX)))
         }
-        Ok(Answer::RpcError { .. }) | Err(_) => None,
+        Ok(Answer::InputRequired(_) | Answer::RpcError { .. }) | Err(_) => None,
     }
 }
 

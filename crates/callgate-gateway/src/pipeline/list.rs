@@ -1,24 +1,27 @@
-//! `tools/list`: what this caller could use. The same question is asked of a call (I3).
+//! Lists: what this caller could use. The same question is asked of a call (I3).
 
 use callgate_mcp::code;
 use callgate_mcp::http::{HeaderValue, StatusCode};
 use callgate_mcp::reply;
+use callgate_mcp::upstream::{List, UpstreamError};
+use callgate_model::decision::Verdict;
 use callgate_model::json::{Json, Object};
+use callgate_model::products::mcp;
 use callgate_model::reason::Reason;
 
 use super::{Gateway, Reply, Request};
 use crate::answer;
+use crate::offers::Offer;
 
 /// How long a client may keep a list. Short: policies change.
 pub(super) const LIST_TTL_MS: i64 = 30_000;
 
+/// Most entries of a list that are decided before others get their turn.
+const DECISIONS_AT_ONCE: usize = 64;
+
 impl Gateway {
-    pub(super) async fn list(&self, request: &Request) -> Reply {
-        let Ok(set) = request.server.tools(None).await else {
-            let text = Reason::UpstreamUnavailable.message();
-            let body = reply::error(Some(&request.id), code::INTERNAL_ERROR, text, None);
-            return Reply::json(StatusCode::OK, body);
-        };
+    pub(super) async fn list_tools(&self, request: &Request) -> Reply {
+        let Ok(set) = request.server.tools(None).await else { return unavailable(request) };
         let bundle = self.bundle.load_full();
         let tools: Vec<Json> = set
             .tools
@@ -26,14 +29,55 @@ impl Gateway {
             .filter(|tool| self.visible(request, tool, &bundle))
             .map(|tool| tool.definition.definition.clone())
             .collect();
-        let mut result = Object::default().with("tools", Json::Array(tools));
-        if request.is_modern() {
-            result.set("ttlMs", LIST_TTL_MS);
-            result.set("cacheScope", "private");
-        }
-        let body = answer::finish(request.era, &request.id, result);
-        let mut reply = Reply::json(StatusCode::OK, body);
-        reply.headers.push(("cache-control", HeaderValue::from_static("no-store")));
-        reply
+        listed(request, "tools", tools)
     }
+
+    pub(super) async fn list_entries(&self, request: &Request, list: List) -> Reply {
+        match self.entries(request, list).await {
+            Ok(entries) => listed(request, list.member(), entries),
+            Err(_) => unavailable(request),
+        }
+    }
+
+    /// What this caller may have of `list`, perhaps after approval. What a template leads to is not known before it is
+    /// asked for; so templates are shown to whoever may have something of this server.
+    async fn entries(&self, request: &Request, list: List) -> Result<Vec<Json>, UpstreamError> {
+        let bundle = self.bundle.load_full();
+        let operation = match list {
+            List::Prompts => mcp::get_prompt(),
+            List::Resources | List::Templates => mcp::read_resource(),
+        };
+        if !self.could_have(request, operation, &bundle) {
+            return Ok(Vec::new());
+        }
+        let offers = request.server.offers(list).await?;
+        let mut shown = Vec::new();
+        for some in offers.chunks(DECISIONS_AT_ONCE) {
+            let may_have = |offer: &&Offer| {
+                list == List::Templates
+                    || self.decide(request, &offer.named, &bundle).verdict != Verdict::Deny
+            };
+            shown.extend(some.iter().filter(may_have).map(|offer| offer.definition.clone()));
+            tokio::task::yield_now().await;
+        }
+        Ok(shown)
+    }
+}
+
+fn listed(request: &Request, member: &str, entries: Vec<Json>) -> Reply {
+    let mut result = Object::default().with(member, Json::Array(entries));
+    if request.is_modern() {
+        result.set("ttlMs", LIST_TTL_MS);
+        result.set("cacheScope", "private");
+    }
+    let body = answer::finish(request.era, &request.id, result);
+    let mut reply = Reply::json(StatusCode::OK, body);
+    reply.headers.push(("cache-control", HeaderValue::from_static("no-store")));
+    reply
+}
+
+fn unavailable(request: &Request) -> Reply {
+    let text = Reason::UpstreamUnavailable.message();
+    let body = reply::error(Some(&request.id), code::INTERNAL_ERROR, text, None);
+    Reply::json(StatusCode::OK, body)
 }

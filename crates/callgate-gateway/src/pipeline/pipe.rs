@@ -86,7 +86,7 @@ impl Gateway {
                 self.refuse_line(pipe, Some(&request.id), &refused)
             }
             (Message::Notification(told), Ok(inbound)) => {
-                if let Some(id) = cancelled(&told) {
+                if let Some(id) = told.cancels() {
                     return Incoming::Cancel(id);
                 }
                 if treatment(&told.method, matches!(inbound.era, Era::Modern)) != Treatment::Accept
@@ -131,12 +131,14 @@ impl Gateway {
             caller: Arc::clone(&pipe.caller),
             era: inbound.era,
             session: Some(pipe.session.clone()),
+            subject: None,
             id: id.clone(),
             method,
             params,
             client_says: inbound.client_info.or_else(|| agreed?.client_says),
             progress_token: inbound.progress_token,
             trace: inbound.trace,
+            capabilities: inbound.capabilities,
             cancels_by_leaving: true,
         };
         Incoming::Request(id, Piped(Box::new(request)))
@@ -170,10 +172,4 @@ impl Incoming {
 
 fn refused(code: i64, message: String) -> Refused {
     Refused { status: StatusCode::BAD_REQUEST, code, message, data: None }
-}
-
-/// The request that a notification cancels.
-fn cancelled(told: &message::Notification) -> Option<RequestId> {
-    let is_it = told.method == "notifications/cancelled";
-    told.params.get("requestId").filter(|_| is_it).and_then(RequestId::from_json)
 }

@@ -87,3 +87,32 @@ async fn s07_a_legacy_client_that_leaves_its_stream_has_not_cancelled() {
     assert_eq!(world.executed(), 1);
     assert_eq!(world.outcomes().await, ["succeeded"]);
 }
+
+/// A notification of `token` in `session` that the request with the id of [`Ask`] is cancelled.
+async fn cancel(world: &World, token: &str, session: &str) {
+    let ask = Ask::new(token, "notifications/cancelled", "{}").in_session(session);
+    let told = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}"#;
+    assert_eq!(world.raw(&ask, told.into()).await.status, 202);
+}
+
+#[tokio::test]
+async fn s07_i6_a_legacy_client_cancels_by_name_what_is_its_own() {
+    let world = slow_world(false).await;
+    let session = world.session("alice-release").await;
+    let others = world.session("bob-release").await;
+    let ask = Ask::call("alice-release", "editJiraIssue", &edit("ENG-42", "x"));
+    let (ask, gateway) = (ask.in_session(&session), Arc::clone(&world.gateway));
+    let waiting = tokio::spawn(async move { ask.reply(&gateway).await });
+    soon("the call", || world.calls_sent() == 1).await;
+    cancel(&world, "bob-release", &others).await;
+    cancel(&world, "bob-release", &session).await;
+    cancel(&world, "alice-release", &others).await;
+    tokio::time::sleep(LATENCY / 4).await;
+    assert_eq!(outcome(&world), None, "what is another's cancels nothing");
+    cancel(&world, "alice-release", &session).await;
+    soon("the outcome", || outcome(&world).is_some()).await;
+    assert_eq!(world.outcomes().await, ["cancelled"]);
+    waiting.await.unwrap();
+    tokio::time::sleep(LATENCY * 2).await;
+    assert_eq!((world.calls_sent(), world.executed()), (1, 0));
+}

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use callgate_gateway::answer;
 use callgate_gateway::pipeline::{Gateway, Reply, ReplyBody};
 use callgate_model::json::{Json, Object};
 use http::request::Parts;
@@ -41,6 +42,17 @@ impl Ask {
         let name = Json::from(tool).to_text();
         let params = format!(r#"{{"name":{name},"arguments":{arguments}}}"#);
         Self::new(token, "tools/call", &params)
+    }
+
+    /// A `resources/read`.
+    pub(crate) fn read(token: &str, uri: &str) -> Self {
+        Self::new(token, "resources/read", &format!(r#"{{"uri":{}}}"#, Json::from(uri).to_text()))
+    }
+
+    /// A `prompts/get`.
+    pub(crate) fn get(token: &str, name: &str, arguments: &str) -> Self {
+        let name = Json::from(name).to_text();
+        Self::new(token, "prompts/get", &format!(r#"{{"name":{name},"arguments":{arguments}}}"#))
     }
 
     pub(crate) fn at(self, server: &'static str) -> Self {
@@ -91,9 +103,12 @@ impl Ask {
             request = request
                 .header("mcp-protocol-version", "2026-07-28")
                 .header("mcp-method", &self.method);
-            if self.method == "tools/call"
-                && let Some(name) = json(&self.params).get("name").and_then(Json::as_str)
-            {
+            let member = match self.method.as_str() {
+                "tools/call" | "prompts/get" => "name",
+                "resources/read" => "uri",
+                _ => "",
+            };
+            if let Some(name) = json(&self.params).get(member).and_then(Json::as_str) {
                 request = request.header("mcp-name", name);
             }
         }
@@ -143,27 +158,30 @@ impl Said {
         json(self.text())
     }
 
-    /// `ok`, `tool_error`, `error CODE`, or the decision with its reasons or its outcome.
+    /// `ok`, `tool_error`, `error CODE`, or the decision with its reasons or its outcome; of what is no tool, `refused`
+    /// before it.
     pub(crate) fn brief(&self) -> String {
         if self.messages.is_empty() {
             return format!("http {}", self.status.as_u16());
         }
-        let answer = self.answer();
-        if let Some(error) = answer.get("error") {
+        let said = self.answer();
+        if let Some(error) = said.get("error") {
+            let data = error.get("data");
+            if let Some(decision) = data.and_then(|data| data.get(answer::DECISION_KEY)) {
+                assert_eq!(error.get("code"), Some(&answer::REFUSED.into()), "{said:?}");
+                assert_eq!(self.status, StatusCode::OK);
+                return format!("refused {}", brief_decision(decision));
+            }
             return format!("error {}", error.get("code").unwrap().to_text());
         }
-        let result = answer.get("result").unwrap();
-        let decision =
-            result.get("_meta").and_then(|meta| meta.get(callgate_gateway::answer::DECISION_KEY));
+        let result = said.get("result").unwrap();
+        let decision = result.get("_meta").and_then(|meta| meta.get(answer::DECISION_KEY));
         let failed = result.get("isError") == Some(&Json::Bool(true));
         match decision {
             None if failed => "tool_error".to_owned(),
             None => "ok".to_owned(),
             Some(decision) => {
-                assert!(
-                    failed,
-                    "a decision is only told of calls that did not succeed: {answer:?}"
-                );
+                assert!(failed, "a decision is only told of calls that did not succeed: {said:?}");
                 brief_decision(decision)
             }
         }

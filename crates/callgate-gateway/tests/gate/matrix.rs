@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use callgate_gateway::catalog::{Catalogs, ServerCatalog};
 use callgate_gateway::identity::ChainSpec;
-use callgate_gateway::rehearse::{Rehearsal, rehearse};
+use callgate_gateway::rehearse::{Asked, Rehearsal, rehearse};
 use callgate_model::ambient::Timestamp;
 use callgate_model::decision::{Decision, Verdict};
 use callgate_model::json::Object;
@@ -141,7 +141,7 @@ fn the_authority_under_the_starter_pack_is_what_the_table_says() {
     assert_eq!(table, expected);
 }
 
-fn starter_pack(catalogs: &Catalogs) -> Bundle {
+pub(crate) fn starter_pack(catalogs: &Catalogs) -> Bundle {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/atlassian");
     let sources: Vec<Source> = Tier::ALL
         .iter()
@@ -197,8 +197,7 @@ fn cell(
     let rehearsal = Rehearsal {
         caller: caller.clone(),
         server: "atlassian".to_owned(),
-        tool: tool.to_owned(),
-        arguments: with_site(tool, arguments),
+        asked: Asked::Tool(tool.to_owned(), with_site(tool, arguments)),
     };
     let now = Timestamp::from_unix_ms(1_795_600_000_000);
     brief(&rehearse(servers, bundle, &rehearsal, now).unwrap().decision(bundle))

@@ -8,9 +8,9 @@ use std::time::Duration;
 use callgate_gateway::catalog::Catalogs;
 use callgate_gateway::credential::{Credential, Scheme};
 use callgate_gateway::identity::Identities;
+use callgate_gateway::kept::ListLimits;
 use callgate_gateway::pipeline::{Gateway, Settings};
 use callgate_gateway::server::Server;
-use callgate_gateway::tools::ToolsLimits;
 use callgate_mcp::inbound::HostRules;
 use callgate_mcp::upstream::{EraSetting, Upstream, UpstreamConfig, UpstreamLimits};
 use callgate_model::ambient::Ambient;
@@ -59,7 +59,7 @@ pub(crate) struct Setup {
     pub(crate) sim: SimOptions,
     pub(crate) upstream: UpstreamLimits,
     pub(crate) era: EraSetting,
-    pub(crate) tools: ToolsLimits,
+    pub(crate) tools: ListLimits,
     pub(crate) evidence: EvidenceLimits,
     pub(crate) json: JsonLimits,
     pub(crate) calls_in_flight_max: usize,
@@ -77,7 +77,7 @@ impl Default for Setup {
             sim: SimOptions { token: Some(UPSTREAM_SECRET.to_owned()), ..SimOptions::default() },
             upstream: UpstreamLimits::default(),
             era: EraSetting::Auto,
-            tools: ToolsLimits::default(),
+            tools: ListLimits::default(),
             evidence: EvidenceLimits {
                 append_timeout: Duration::from_secs(10),
                 probe_interval: Duration::from_millis(20),

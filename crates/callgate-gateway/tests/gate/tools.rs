@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use callgate_gateway::tools::ToolsLimits;
+use callgate_gateway::kept::ListLimits;
 use callgate_model::json::Json;
 use callgate_sim::Fault;
 
@@ -11,7 +11,7 @@ use crate::store::{event, reasons};
 use crate::support::{Setup, World};
 
 /// Every question fetches the list anew.
-const ALWAYS: ToolsLimits = ToolsLimits {
+const ALWAYS: ListLimits = ListLimits {
     fresh: Duration::ZERO,
     stale_max: Duration::from_secs(3600),
     refetch_min: Duration::ZERO,
@@ -77,7 +77,7 @@ async fn a_list_that_cannot_be_had_denies_unless_a_younger_one_is_known() {
         (Duration::from_secs(3600), "allow not_dispatched", Some("getJiraIssue")),
         (Duration::ZERO, "deny upstream_unavailable", None),
     ] {
-        let tools = ToolsLimits { stale_max, ..ALWAYS };
+        let tools = ListLimits { stale_max, ..ALWAYS };
         let world = World::start(Setup { tools, ..Setup::default() }).await;
         assert_eq!(world.call("alice", "getJiraIssue", &issue("ENG-42")).await.brief(), "ok");
         let world = world.without_site().await;
@@ -94,7 +94,7 @@ async fn a_list_that_cannot_be_had_denies_unless_a_younger_one_is_known() {
 /// A tool the server has only just got is found at once, not when the list has grown old.
 #[tokio::test]
 async fn a_new_tool_is_found_when_it_is_called() {
-    let limits = ToolsLimits { fresh: Duration::from_secs(3600), ..ALWAYS };
+    let limits = ListLimits { fresh: Duration::from_secs(3600), ..ALWAYS };
     let world = World::start(Setup { tools: limits, ..Setup::default() }).await;
     world.sim.fault(Fault::DuplicateToolName("getJiraIssue".to_owned()));
     assert_eq!(world.call("alice", "getJiraIssue", &issue("ENG-42")).await.brief(), "error -32602");

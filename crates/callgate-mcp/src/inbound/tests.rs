@@ -116,8 +116,8 @@ fn a_modern_request_without_its_meta_is_refused() {
 #[test]
 fn a_version_that_is_not_served_is_answered_with_those_that_are() {
     for (version, supported) in [
-        ("2027-01-01", r#"["2026-07-28","2025-11-25","2025-06-18"]"#),
-        ("2025-11-25", r#"["2026-07-28","2025-06-18"]"#),
+        ("2027-01-01", r#"["2026-07-28","2025-11-25","2025-06-18","2025-03-26"]"#),
+        ("2025-11-25", r#"["2026-07-28","2025-06-18","2025-03-26"]"#),
     ] {
         let given = [("mcp-protocol-version", version), METHOD, NAME];
         let body = modern("tools/call", r#""name":"a","#, version, "");
@@ -129,7 +129,7 @@ fn a_version_that_is_not_served_is_answered_with_those_that_are() {
 }
 
 #[test]
-fn the_legacy_era_is_known_by_initialize_header_or_session() {
+fn the_legacy_era_is_known_by_initialize_or_header_or_by_neither() {
     let era = |given: Headers<'_>, body: &str| classified(given, body).map(|inbound| inbound.era);
     let initialize = |version: &str| {
         legacy(
@@ -145,9 +145,12 @@ fn the_legacy_era_is_known_by_initialize_header_or_session() {
 
     let list = legacy("tools/list", "");
     assert_eq!(era(&[("mcp-protocol-version", "2025-11-25")], &list), Ok(Era::Legacy(newer)));
-    assert_eq!(era(&[("mcp-session-id", "s")], &list), Ok(Era::Legacy(older)));
-    assert_eq!(era(&[], &list).unwrap_err().code, code::HEADER_MISMATCH);
-    for unserved in ["2025-03-26", "x", ""] {
+    // The oldest version has no such header.
+    let oldest = Ok(Era::Legacy(LegacyVersion::V2025_03_26));
+    assert_eq!(era(&[("mcp-session-id", "s")], &list), oldest);
+    assert_eq!(era(&[], &list), oldest);
+    assert_eq!(era(&[("mcp-protocol-version", "2025-03-26")], &list), oldest);
+    for unserved in ["2024-11-05", "x", ""] {
         let refused = era(&[("mcp-protocol-version", unserved)], &list).unwrap_err();
         assert_eq!((refused.status.as_u16(), refused.code), (400, code::UNSUPPORTED_VERSION));
     }

@@ -154,7 +154,7 @@ fn parameters_of_a_call_are_read_by_name() {
     .unwrap();
     assert_eq!(Json::from(read.arguments).to_text(), r#"{"b":1e2}"#);
     assert_eq!((read.name.as_str(), read.meta.len()), ("a", 1));
-    assert_eq!((read.input_responses, read.request_state), (None, Some("s".into())));
+    assert_eq!((read.round.responses, read.round.state), (None, Some("s".into())));
     assert!(params(r#"{"name":"a"}"#).unwrap().arguments.is_empty());
 }
 
@@ -205,5 +205,16 @@ proptest! {
             };
             prop_assert_eq!(Message::read(&written, &JsonLimits::default()), Ok(message));
         }
+    }
+}
+
+#[test]
+fn p03_a_batch_is_read_one_by_one_and_bounded() {
+    let read = |text: &str| Message::read_batch(text.as_bytes(), &JsonLimits::default(), 3);
+    let one = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    let batch = read(&format!("[{one},7,[{one}]]")).unwrap();
+    assert!(matches!(&batch[..], [Ok(Message::Request(_)), Err(_), Err(_)]), "{batch:?}");
+    for refused in ["[]", one, &format!("[{one},{one},{one},{one}]"), "[{\"a\":1,\"a\":2}]"] {
+        assert!(read(refused).is_err(), "{refused}");
     }
 }

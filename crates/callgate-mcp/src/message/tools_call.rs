@@ -3,7 +3,7 @@
 use callgate_model::json::{Json, Object};
 use thiserror::Error;
 
-use super::shown;
+use super::{Round, shown};
 use crate::limits::TOOL_NAME_BYTES_MAX;
 
 /// The parameters of `tools/call`.
@@ -15,10 +15,8 @@ pub struct ToolsCallParams {
     pub arguments: Object,
     /// `_meta`; empty if there was none.
     pub meta: Object,
-    /// Answers to what an earlier result asked for.
-    pub input_responses: Option<Json>,
-    /// The state of an earlier result, untrusted.
-    pub request_state: Option<Json>,
+    /// What is added when it is not the first time.
+    pub round: Round,
 }
 
 /// Why parameters are refused; the text for [`INVALID_PARAMS`](crate::code::INVALID_PARAMS).
@@ -43,8 +41,7 @@ impl ToolsCallParams {
             name,
             arguments: object(&mut params, "arguments")?,
             meta: object(&mut params, "_meta")?,
-            input_responses: params.remove("inputResponses"),
-            request_state: params.remove("requestState"),
+            round: Round::take(&mut params)?,
         };
         match params.iter().next() {
             Some((name, _)) => {
@@ -55,7 +52,7 @@ impl ToolsCallParams {
     }
 }
 
-fn object(params: &mut Object, name: &str) -> Result<Object, InvalidParams> {
+pub(super) fn object(params: &mut Object, name: &str) -> Result<Object, InvalidParams> {
     match params.remove(name) {
         None => Ok(Object::default()),
         Some(Json::Object(object)) => Ok(object),
@@ -63,6 +60,6 @@ fn object(params: &mut Object, name: &str) -> Result<Object, InvalidParams> {
     }
 }
 
-fn refused(detail: String) -> InvalidParams {
+pub(super) const fn refused(detail: String) -> InvalidParams {
     InvalidParams(detail)
 }

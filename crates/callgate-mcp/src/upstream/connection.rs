@@ -22,7 +22,8 @@ use super::{CallError, CallErrorKind, UnusableUpstream, UpstreamLimits};
 const POOL_IDLE: Duration = Duration::from_secs(30);
 const POOL_CONNECTIONS_MAX: usize = 32;
 
-/// The connections to one server.
+/// The connections to one server. Clones share them.
+#[derive(Clone)]
 pub(super) struct Connection {
     client: Client<BoundedConnector, Full<Bytes>>,
     url: Uri,

@@ -2,6 +2,8 @@
 //!
 //! An answer is what carries the id of the request; status and media type only decide how to look for it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use callgate_model::json::Object;
 use http::header::CONTENT_ENCODING;
@@ -9,15 +11,20 @@ use http::response::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 use super::connection::{Connection, with_causes};
-use super::outgoing::Outgoing;
+use super::outgoing::{Outgoing, cancelled};
 use super::{CallError, CallErrorKind, OnNotification};
 use crate::code;
 use crate::headers::{self, MediaType};
-use crate::message::{Message, Request, Response, RpcError};
+use crate::message::{Message, Request, RequestId, Response, RpcError};
 use crate::reply;
 use crate::sse::{SseError, SseEvent, SseLimits, SseParser};
+
+/// For a cancellation to be sent.
+const CANCEL_WITHIN: Duration = Duration::from_secs(5);
 
 /// The answer to one request.
 #[derive(Debug)]
@@ -37,6 +44,7 @@ impl Connection {
         outgoing: Outgoing,
         on_notification: OnNotification<'_>,
     ) -> Result<Reply, CallError> {
+        let abandoned = outgoing.cancel.then(|| Abandoned::new(self, &outgoing));
         let response = self.post(outgoing.headers.clone(), outgoing.body.clone()).await?;
         let (parts, body) = response.into_parts();
         let read = async {
@@ -44,7 +52,11 @@ impl Connection {
             let session_id = parts.headers.get(headers::SESSION_ID).cloned();
             Ok(Reply { status: parts.status, session_id, bytes, outcome })
         };
-        read.await.map_err(CallError::after_sending)
+        let read = read.await;
+        if let Some(abandoned) = abandoned {
+            abandoned.answered();
+        }
+        read.map_err(CallError::after_sending)
     }
 
     async fn read(
@@ -171,6 +183,42 @@ impl Connection {
             reply::error(Some(&request.id), code::METHOD_NOT_FOUND, refusal, None)
         };
         drop(self.post(headers.clone(), body).await);
+    }
+}
+
+/// A request that a legacy server is told is cancelled if this is dropped before there is an answer.
+struct Abandoned {
+    connection: Connection,
+    headers: HeaderMap,
+    id: RequestId,
+    is_answered: bool,
+}
+
+impl Abandoned {
+    fn new(connection: &Connection, outgoing: &Outgoing) -> Self {
+        let (headers, id) = (outgoing.headers.clone(), outgoing.id.clone());
+        Self { connection: connection.clone(), headers, id, is_answered: false }
+    }
+
+    fn answered(mut self) {
+        self.is_answered = true;
+    }
+}
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        if self.is_answered {
+            return;
+        }
+        let (connection, headers) = (self.connection.clone(), std::mem::take(&mut self.headers));
+        let body = cancelled(&self.id).into_bytes();
+        runtime.spawn(async move {
+            let told = timeout(CANCEL_WITHIN, connection.post(headers, body)).await;
+            if !matches!(told, Ok(Ok(_))) {
+                tracing::debug!("a cancellation did not reach the server");
+            }
+        });
     }
 }
 

@@ -37,14 +37,14 @@ pub enum CallErrorKind {
     Unauthorized,
 }
 
-/// Why a server's tools are not known.
+/// Why what a server offers is not known.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum UpstreamError {
     /// There was no answer.
     #[error(transparent)]
     Failed(#[from] CallErrorKind),
     /// The answer was an error.
-    #[error("the server answers `tools/list` with {0}")]
+    #[error("the server answers a list with {0}")]
     Refused(RpcError),
 }
 

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::session::Session;
 use crate::era::MODERN;
 use crate::headers;
-use crate::message::{Request, RequestId};
+use crate::message::{Notification, Request, RequestId, Round};
 use crate::trace::TraceContext;
 
 const AGENT: &str = concat!("callgate/", env!("CARGO_PKG_VERSION"));
@@ -33,6 +33,10 @@ pub(super) struct Ask<'a> {
     pub(super) mirrored: Vec<(HeaderName, HeaderValue)>,
     pub(super) trace: Option<&'a TraceContext>,
     pub(super) progress: bool,
+    /// What the server may ask for; only in the modern era.
+    pub(super) capabilities: Object,
+    /// What answers a server that asked; only in the modern era.
+    pub(super) round: Round,
 }
 
 /// A request ready to be sent.
@@ -43,6 +47,8 @@ pub(super) struct Outgoing {
     pub(super) body: Bytes,
     /// A legacy server may put requests to us meanwhile.
     pub(super) legacy: bool,
+    /// A legacy server over HTTP has to be told that nobody waits any more; closing the connection does not say it.
+    pub(super) cancel: bool,
 }
 
 impl<'a> Ask<'a> {
@@ -55,12 +61,17 @@ impl<'a> Ask<'a> {
             mirrored: Vec::new(),
             trace: None,
             progress: false,
+            capabilities: Object::default(),
+            round: Round::default(),
         }
     }
 
     pub(super) fn outgoing(&self, id: RequestId, route: &Route) -> Outgoing {
         let meta = self.meta(&id, route);
         let mut params = self.params.clone();
+        if matches!(route, Route::Modern) {
+            self.round.write(&mut params);
+        }
         if !meta.is_empty() {
             params.set("_meta", meta);
         }
@@ -70,6 +81,7 @@ impl<'a> Ask<'a> {
             headers: self.headers(route),
             body: request.into_bytes(),
             legacy: matches!(route, Route::Legacy(_)),
+            cancel: matches!(route, Route::Legacy(_)),
         }
     }
 
@@ -93,7 +105,7 @@ impl<'a> Ask<'a> {
         let mut meta = Object::default();
         if matches!(route, Route::Modern) {
             meta.set("io.modelcontextprotocol/protocolVersion", MODERN);
-            meta.set("io.modelcontextprotocol/clientCapabilities", Object::default());
+            meta.set("io.modelcontextprotocol/clientCapabilities", self.capabilities.clone());
             meta.set("io.modelcontextprotocol/clientInfo", client_info());
         }
         if self.progress {
@@ -104,6 +116,12 @@ impl<'a> Ask<'a> {
         }
         meta
     }
+}
+
+/// Says that nobody waits for the answer to request `id` any more.
+pub(super) fn cancelled(id: &RequestId) -> Notification {
+    let params = Object::default().with("requestId", id.to_json());
+    Notification { method: "notifications/cancelled".to_owned(), params }
 }
 
 /// What every request has, in both eras.

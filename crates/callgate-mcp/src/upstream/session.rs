@@ -128,7 +128,9 @@ pub(super) fn opening(id: RequestId, credential: Option<&HeaderValue>) -> Outgoi
         .with("capabilities", Object::default())
         .with("clientInfo", client_info());
     let request = Request { id: id.clone(), method: "initialize".to_owned(), params };
-    Outgoing { id, headers: base_headers(credential), body: request.into_bytes(), legacy: true }
+    let (headers, body) = (base_headers(credential), request.into_bytes());
+    // The protocol forbids to cancel it.
+    Outgoing { id, headers, body, legacy: true, cancel: false }
 }
 
 /// The session that was opened.

@@ -36,7 +36,6 @@ fn modern(fake: &Fake) -> Upstream {
 }
 
 async fn call_as(upstream: &Upstream, key: &str) -> Result<Answer, CallError> {
-    let arguments = object(r#"{"region":"é","n":1e2}"#);
     let schema = read(
         br#"{"type":"object","properties":{"region":{"type":"string","x-mcp-header":"Region"}}}"#,
         &JsonLimits::default(),
@@ -46,13 +45,16 @@ async fn call_as(upstream: &Upstream, key: &str) -> Result<Answer, CallError> {
     let call = OutgoingCall {
         key: &SessionKey::new(key),
         credential: Some(&HeaderValue::from_static("Bearer canary-credential")),
-        name: "getIssue",
-        arguments: &arguments,
+        method: "tools/call",
+        params: object(r#"{"name":"getIssue","arguments":{"region":"é","n":1e2}}"#),
+        name: Some("getIssue"),
         trace: &TraceContext { traceparent, ..TraceContext::default() },
         progress: false,
         input_schema: Some(&schema),
+        capabilities: Object::default(),
+        round: Round::default(),
     };
-    upstream.call_tool(call, |_| {}).await
+    upstream.call(call, |_| {}).await
 }
 
 async fn call(upstream: &Upstream) -> Result<Answer, CallError> {
@@ -158,16 +160,21 @@ async fn progress_is_reported_without_the_token_and_nothing_else_is() {
     let outgoing = OutgoingCall {
         key: &SessionKey::new("alice"),
         credential: None,
-        name: "a",
-        arguments: &Object::default(),
+        method: "resources/read",
+        params: object(r#"{"uri":"a:é"}"#),
+        name: Some("a:é"),
         trace: &TraceContext::default(),
         progress: true,
         input_schema: None,
+        capabilities: Object::default(),
+        round: Round::default(),
     };
-    let answer =
-        upstream.call_tool(outgoing, |params| told.push(Json::from(params).to_text())).await;
+    let answer = upstream.call(outgoing, |params| told.push(Json::from(params).to_text())).await;
     succeeded(answer);
     assert_eq!(told, [r#"{"progress":1}"#, r#"{"progress":3}"#]);
+    let seen = &fake.seen()[1];
+    assert_eq!((seen.method(), seen.header("mcp-name")), ("resources/read", "=?base64?YTrDqQ==?="));
+    assert_eq!(seen.params().get("uri"), Some(&"a:é".into()));
 }
 
 #[test]

@@ -54,9 +54,18 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     ("event.caller.workflow.run", "text?", "The workflow run."),
     ("event.caller.workflow.assurance", "text?", "How it is known."),
     ("event.client_says", "text?", "What the client says of itself: asserted."),
+    (
+        "event.continues",
+        "UUID?",
+        "The first call of several rounds, if this is a later one: the server had asked for more.",
+    ),
     ("event.method", "text", "The MCP method; empty if the request could not be read."),
     ("event.server", "text", "The server's configured name."),
-    ("event.tool", "text", "The tool as it was called."),
+    (
+        "event.tool",
+        "text",
+        "The tool as it was called; by `method`, the name of a prompt or the URI of a resource. Shortened: `targets` and `arguments_digest` have all of it.",
+    ),
     ("event.understood.operation", "text?", "What it means. No `understood`: it never got so far."),
     ("event.understood.effect", "text?", "`read`, `write`, `delete` or `admin`."),
     (
@@ -68,7 +77,7 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     (
         "event.understood.definition",
         "SHA-256?",
-        "The digest of the tool's definition, as the server gave it.",
+        "The digest of the tool's definition, as the server gave it; `null` if it is no tool.",
     ),
     ("event.understood.targets[].kind", "text", "The kind of target."),
     ("event.understood.targets[].id", "text", "Its canonical id, if it was located."),
@@ -79,7 +88,7 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     (
         "event.arguments_digest",
         "SHA-256?",
-        "Over the canonical JSON of the arguments as they were called and sent.",
+        "Over the canonical JSON of the arguments as they were called and sent; of other methods than `tools/call`, of all parameters.",
     ),
     (
         "event.arguments",

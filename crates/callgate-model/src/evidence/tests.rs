@@ -65,6 +65,7 @@ fn a_refusal_is_not_an_intent() {
     let decided = Decided {
         call: Id::new(Timestamp::default(), [0; 16]),
         caller: None,
+        continues: None,
         client_says: None,
         method: "tools/call".into(),
         server: "s".into(),
@@ -126,6 +127,7 @@ fn full_events() -> Vec<Event> {
     let decided = Decided {
         call,
         caller: Some(Arc::new(CallerRecord::new(&full_caller()))),
+        continues: Some(call),
         client_says: Some("cli/1".into()),
         method: "tools/call".into(),
         server: "s".into(),
@@ -135,7 +137,7 @@ fn full_events() -> Vec<Event> {
             effect: Effect::Write,
             risk: Risk::Medium,
             reversibility: Reversibility::Reversible,
-            definition: Digest::default(),
+            definition: Some(Digest::default()),
             targets: vec![
                 Target::located(Resource::new("Jira::Issue", "acme/ENG-1"), vec![project]),
                 Target::Unresolved(unresolved),

@@ -50,6 +50,7 @@ impl Event {
 impl Decided {
     fn write(&self, out: &mut String) {
         let digest = self.arguments_digest.map(|digest| digest.to_string());
+        let continues = self.continues.map(|call| call.to_string());
         let caller = self.caller.as_deref().map_or("null", |caller| &caller.canonical);
         CanonicalObject::new(out)
             .json("arguments", &self.arguments)
@@ -57,6 +58,7 @@ impl Decided {
             .plain("call", self.call)
             .member("caller", |out| out.push_str(caller))
             .optional_text("client_says", self.client_says.as_deref())
+            .optional_text("continues", continues.as_deref())
             .integer("decided_in_us", self.decided_in_us)
             .json("decision", &self.decision.to_json().into())
             .text("method", &self.method)
@@ -71,8 +73,9 @@ impl Decided {
 impl Understood {
     fn write(&self, out: &mut String) {
         let targets: Vec<Json> = self.targets.iter().map(target_to_json).collect();
+        let definition = self.definition.map(|digest| digest.to_string());
         CanonicalObject::new(out)
-            .plain("definition", self.definition)
+            .optional_text("definition", definition.as_deref())
             .text("effect", self.effect.as_str())
             .text("operation", &self.operation)
             .text("reversibility", self.reversibility.as_str())

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use callgate_model::caller::Caller;
+use callgate_model::products::mcp;
 use callgate_model::target::{Obstacle, Resource, Target};
 use callgate_model::vocabulary::{Effect, FieldType, Operation, Reversibility, Risk, Vocabulary};
 
@@ -44,7 +45,10 @@ fn vocabulary() -> Vocabulary {
         };
         (name.clone(), Arc::new(operation))
     });
-    Vocabulary { operations: operations.collect(), target_kinds: kinds.collect() }
+    let mut vocabulary = mcp::vocabulary();
+    vocabulary.operations.extend(operations);
+    vocabulary.target_kinds.extend(kinds);
+    vocabulary
 }
 
 fn load(vocabulary: &Vocabulary, sources: &[Source]) -> Bundle {
@@ -129,15 +133,22 @@ fn the_starter_pack_decides_as_its_comments_say() {
 
 #[test]
 fn every_policy_in_the_guide_loads() {
+    assert!(policies_of("policies.md") >= 8);
+    assert_eq!(policies_of("resources-and-prompts.md"), 3);
+}
+
+/// Loads every block of policies of a page, and says how many there are.
+fn policies_of(page: &str) -> usize {
     let vocabulary = vocabulary();
-    let guide = read(&repository("docs/policies.md"));
+    let guide = read(&repository("docs").join(page));
     let blocks: Vec<&str> = guide.split("\n```cedar ").skip(1).collect();
-    assert!(blocks.len() >= 8 && guide.matches("```cedar").count() == blocks.len());
-    for block in blocks {
+    assert_eq!(guide.matches("```cedar").count(), blocks.len());
+    for block in &blocks {
         let (folder, rest) = block.split_once('\n').expect("a line");
         let (text, _) = rest.split_once("\n```").expect("an end");
         let tier = Tier::ALL.iter().find(|tier| tier.folder() == folder).expect("a folder");
-        let source = Source { tier: *tier, name: "policies.md".into(), text: text.into() };
+        let source = Source { tier: *tier, name: page.into(), text: text.into() };
         assert!(!load(&vocabulary, &[source]).is_empty(), "{text}");
     }
+    blocks.len()
 }

@@ -3,13 +3,13 @@
 use callgate_model::call::ToolCall;
 use callgate_model::caller::{Assurance, Caller};
 use callgate_model::decision::Verdict;
-use callgate_model::target::{Obstacle, Target};
+use callgate_model::target::{Obstacle, Resource, Target};
 use callgate_model::vocabulary::{FieldValue, Risk, Vocabulary};
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::world::*;
-use crate::{Bundle, PreparedCaller, Question, Source, Tier, could_allow, decide};
+use crate::{Bundle, PreparedCaller, Question, Source, Tier, could_allow, could_allow_in, decide};
 
 const OPERATIONS: [&str; 4] =
     ["jira.issue.read", "jira.issue.edit", "jira.issue.delete", "jira.comment.write"];
@@ -187,6 +187,14 @@ fn strength(verdict: &Verdict) -> u8 {
     }
 }
 
+/// What a target is known to be in.
+fn places(target: &Target) -> &[Resource] {
+    match target {
+        Target::Located(located) => &located.containers,
+        Target::Unresolved(_) => &[],
+    }
+}
+
 proptest! {
     #![proptest_config(config())]
 
@@ -201,8 +209,12 @@ proptest! {
                 prop_assert!(bundle.verify_slice(question));
                 let decision = decide(&bundle, question);
                 if strength(&decision.verdict) > 0 {
-                    let (_, call, _) = asked;
-                    prop_assert!(could_allow(&bundle, question.caller, &call.operation, call.risk));
+                    let (_, call, targets) = asked;
+                    let (caller, operation) = (question.caller, &call.operation);
+                    prop_assert!(could_allow(&bundle, caller, operation, call.risk));
+                    for place in targets.iter().flat_map(places) {
+                        prop_assert!(could_allow_in(&bundle, caller, operation, call.risk, place));
+                    }
                 }
                 Ok(())
             })?;

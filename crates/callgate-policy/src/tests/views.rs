@@ -2,11 +2,12 @@
 
 use callgate_model::caller::{Assurance, Caller};
 use callgate_model::decision::Verdict;
+use callgate_model::target::Resource;
 
 use super::decisions::{BOTS, DELETE_GATE, ENG_ALL};
 use super::world::*;
 use crate::Tier::{Guardrail, Permit};
-use crate::{Bundle, MAX_NEAR_MISSES, PreparedCaller, could_allow};
+use crate::{Bundle, MAX_NEAR_MISSES, PreparedCaller, could_allow, could_allow_in};
 
 #[test]
 fn an_explanation_names_the_near_misses() {
@@ -150,4 +151,29 @@ fn i3_a_tool_is_listed_if_some_call_could_be_allowed() {
     let mut says = alice();
     says.accountable.assurance = Assurance::Asserted;
     assert!(listed(says).is_empty());
+}
+
+#[test]
+fn i3_what_could_be_allowed_in_a_place_is_read_off_the_permits_for_it() {
+    let rules = listing();
+    let vocabulary = vocabulary();
+    let could = |caller: Caller, operation: &str, project: &str| {
+        let caller = PreparedCaller::new(caller);
+        let operation = &vocabulary.operations[operation];
+        let place = Resource::new("Jira::Project", project);
+        could_allow_in(&rules, &caller, operation, operation.risk, &place)
+    };
+    assert!(could(alice(), "jira.issue.edit", "acme/ENG"));
+    assert!(could(alice(), "jira.issue.delete", "acme/ENG"), "after approval");
+    assert!(!could(alice(), "jira.issue.edit", "acme/OPS"));
+    assert!(!could(alice(), "jira.comment.write", "acme/ENG"), "a wall stands before it");
+    assert!(could(alice_via("chatty", "assistant"), "jira.issue.edit", "acme/ENG"));
+    assert!(!could(alice_via("release-bot", "automation"), "jira.issue.edit", "acme/ENG"));
+    assert!(!could(alice_via("release-bot", "automation"), "jira.issue.edit", "acme/OPS"));
+    assert!(!could(person("bob", "support"), "jira.issue.edit", "acme/ENG"));
+    // What is in a place is located: a permit for what is not says nothing about it.
+    assert!(!could(alice(), "confluence.page.read", "acme/ENG"));
+    let unknown = Resource::new("No::Kind", "acme/ENG");
+    let read = &vocabulary.operations["jira.issue.read"];
+    assert!(!could_allow_in(&rules, &PreparedCaller::new(alice()), read, read.risk, &unknown));
 }

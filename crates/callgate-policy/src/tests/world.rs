@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use callgate_model::ambient::Timestamp;
-use callgate_model::call::ToolCall;
+use callgate_model::call::{Method, ToolCall};
 use callgate_model::caller::{
     Accountable, AccountableKind, Agent, Assurance, Caller, Client, Credential, CredentialKind,
     Identity, Workflow,
@@ -155,7 +155,8 @@ pub(super) fn call_of(operation: &Arc<Operation>) -> ToolCall {
         tool: "someTool".into(),
         operation: Arc::clone(operation),
         risk: operation.risk,
-        definition: Digest::default(),
+        definition: None,
+        method: Method::ToolsCall,
         arguments: Object::default(),
         unwrapped: None,
         arguments_digest: Digest::default(),

@@ -102,5 +102,5 @@ pub(super) fn sequence(row: &SqliteRow) -> Result<u64, StoreError> {
 pub(super) fn hash(row: &SqliteRow) -> Result<Digest, StoreError> {
     let malformed = |_length| StoreError::Malformed { column: "hash" };
     let bytes: &[u8] = row.try_get("hash")?;
-    <[u8; 32]>::try_from(bytes).map(Digest::from).map_err(malformed)
+    <[u8; 32]>::try_from(bytes).map(Digest::new).map_err(malformed)
 }

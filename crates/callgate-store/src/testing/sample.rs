@@ -76,6 +76,7 @@ pub fn intent(call: Id, human: &str, agent: &str) -> Decided {
     Decided {
         call,
         caller: Some(Arc::new(CallerRecord::new(&caller))),
+        continues: None,
         client_says: Some("ide 1.2.3".to_owned()),
         method: "tools/call".to_owned(),
         server: "atlassian".to_owned(),
@@ -85,7 +86,7 @@ pub fn intent(call: Id, human: &str, agent: &str) -> Decided {
             effect: Effect::Write,
             risk: Risk::Medium,
             reversibility: Reversibility::Reversible,
-            definition: Digest::of(b"definition"),
+            definition: Some(Digest::of(b"definition")),
             targets: Vec::new(),
         }),
         arguments_digest: Some(Digest::of(b"arguments")),

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use callgate_gateway::identity::ChainSpec;
-use callgate_gateway::rehearse::{Rehearsal, Rehearsed, rehearse};
+use callgate_gateway::rehearse::{Asked as Wanted, Rehearsal, Rehearsed, rehearse};
 use callgate_model::ambient::Ambient;
 use callgate_model::decision::{Decision, Verdict};
 use callgate_model::evidence::target_to_json;
@@ -50,10 +50,7 @@ fn read_call(path: &Path, config: &Config) -> Result<Rehearsal, Failure> {
     };
     got.map_err(|error| format!("{place}: {error}"))?;
     let call = read(&bytes, &JsonLimits::default()).map_err(|error| format!("{place}: {error}"))?;
-    let text = |name: &str| {
-        let found = call.get(name).and_then(Json::as_str).map(str::to_owned);
-        found.ok_or_else(|| format!("{place}: the call needs a string `{name}`"))
-    };
+    let text = |name: &str| call.get(name).and_then(Json::as_str).map(str::to_owned);
     let arguments = match call.get("arguments") {
         None => Object::default(),
         Some(Json::Object(arguments)) => arguments.clone(),
@@ -62,9 +59,10 @@ fn read_call(path: &Path, config: &Config) -> Result<Rehearsal, Failure> {
     let caller = call.get("caller").ok_or_else(|| format!("{place}: the call needs a `caller`"))?;
     Ok(Rehearsal {
         caller: chain(caller, config).map_err(|error| format!("{place}: caller: {error}"))?,
-        server: text("server")?,
-        tool: text("tool")?,
-        arguments,
+        server: text("server")
+            .ok_or_else(|| format!("{place}: the call needs a string `server`"))?,
+        asked: Wanted::one_of(text("tool"), text("resource"), text("prompt"), arguments)
+            .map_err(|error| format!("{place}: {error}"))?,
     })
 }
 
@@ -118,7 +116,7 @@ fn asked_to_json(asked: &Asked) -> Json {
 }
 
 fn as_text(rehearsal: &Rehearsal, rehearsed: &Rehearsed, decision: &Decision) -> String {
-    let mut lines = vec![format!("{} on {}", rehearsal.tool, rehearsal.server)];
+    let mut lines = vec![format!("{} on {}", rehearsal.asked.name(), rehearsal.server)];
     if let Rehearsed::Explained(named, _) = rehearsed {
         let operation = &named.call.operation;
         let (effect, risk) = (operation.effect.as_str(), named.call.risk.as_str());

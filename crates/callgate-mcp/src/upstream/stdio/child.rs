@@ -20,6 +20,7 @@ use crate::code;
 use crate::lines::{Line, Lines};
 use crate::message::{Message, Notification, Request, RequestId, Response, id_of_unreadable};
 use crate::reply;
+use crate::upstream::outgoing::cancelled;
 
 /// Messages that may wait for a child that does not read.
 const WRITES_WAITING_MAX: usize = 1024;
@@ -159,9 +160,7 @@ impl Drop for Asked<'_> {
         if self.is_settled || self.child.pending.remove(&self.id).is_none() {
             return;
         }
-        let params = Object::default().with("requestId", self.id.to_json());
-        let cancelled = Notification { method: "notifications/cancelled".to_owned(), params };
-        if self.child.tell(cancelled).is_err() {
+        if self.child.tell(cancelled(&self.id)).is_err() {
             tracing::debug!("a cancellation could not be sent");
         }
     }

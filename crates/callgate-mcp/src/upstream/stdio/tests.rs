@@ -6,6 +6,7 @@ use callgate_model::json::{Json, JsonLimits, Object, read};
 use tempfile::TempDir;
 
 use super::*;
+use crate::message::Round;
 use crate::trace::TraceContext;
 use crate::upstream::{Answer, OutgoingCall, SessionKey, Transport, Upstream};
 
@@ -79,13 +80,16 @@ impl World {
         let call = OutgoingCall {
             key: &SessionKey::new("alice"),
             credential: None,
-            name: tool,
-            arguments: &Object::default(),
+            method: "tools/call",
+            params: Object::default().with("name", tool).with("arguments", Object::default()),
+            name: Some(tool),
             trace: &TraceContext::default(),
             progress: true,
             input_schema: None,
+            capabilities: Object::default(),
+            round: Round::default(),
         };
-        self.upstream.call_tool(call, on_progress).await
+        self.upstream.call(call, on_progress).await
     }
 
     fn input(&self) -> Vec<String> {

@@ -75,7 +75,7 @@ async fn a_lost_session_is_renewed_once() {
 #[tokio::test]
 async fn what_is_no_usable_session_is_not_used() {
     for (version, session) in
-        [("2025-03-26", "s"), ("2025-06-18", "a b"), ("2025-06-18", "é"), ("2025-06-18", "")]
+        [("2024-11-05", "s"), ("2025-06-18", "a b"), ("2025-06-18", "é"), ("2025-06-18", "")]
     {
         let fake = Fake::start(move |seen, _| {
             let mut response =
@@ -128,4 +128,31 @@ async fn a_legacy_server_is_told_that_it_cannot_ask() {
     })
     .await;
     assert_eq!(call(&upstream(&fake)).await.unwrap_err().kind, CallErrorKind::TooLarge);
+}
+
+#[tokio::test]
+async fn a_legacy_server_is_told_that_a_call_is_cancelled() {
+    let fake = Fake::start(|seen, _| {
+        seen.legacy("s").unwrap_or_else(|| match seen.method() {
+            "tools/call" => {
+                let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+                Response::builder().header("content-type", "application/json").body(never).unwrap()
+            }
+            _ => json(202, ""),
+        })
+    })
+    .await;
+    let upstream = upstream_with(&fake.url, EraSetting::Legacy, UpstreamLimits::default());
+    let waited = tokio::time::timeout(Duration::from_millis(300), call(&upstream)).await;
+    assert!(waited.is_err());
+    for _ in 0..100 {
+        if fake.methods().len() == 4 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let seen = fake.seen();
+    assert_eq!(seen[3].method(), "notifications/cancelled");
+    assert_eq!(seen[3].header("mcp-session-id"), "s");
+    assert_eq!(seen[3].params().get("requestId"), seen[2].body.get("id"));
 }

@@ -41,7 +41,7 @@ async fn every_page_is_read_or_there_is_no_list() {
 
     let fake = Fake::start(|seen, _| json(200, seen.error(-32603, "null"))).await;
     let error = list(&modern(&fake)).await.unwrap_err();
-    assert_eq!(error.to_string(), "the server answers `tools/list` with error -32603: \"m\"");
+    assert_eq!(error.to_string(), "the server answers a list with error -32603: \"m\"");
 }
 
 #[tokio::test]
@@ -54,5 +54,40 @@ async fn tools_with_bad_header_marks_are_refused_where_marks_mean_something() {
         .await;
         let page = list(&upstream_with(&fake.url, era, UpstreamLimits::default())).await.unwrap();
         assert_eq!((page.tools.len(), page.refused.len()), (offered, 1 - offered));
+    }
+}
+
+async fn prompts(upstream: &Upstream) -> Result<Vec<Json>, UpstreamError> {
+    upstream.list_entries(List::Prompts, &SessionKey::new("own"), None).await
+}
+
+#[tokio::test]
+async fn the_other_lists_are_read_whole_and_as_they_are_or_not_at_all() {
+    let fake = Fake::start(|seen, _| {
+        let cursor = seen.params().get("cursor").and_then(Json::as_str);
+        let text = match cursor {
+            None => r#"{"prompts":[{"name":"a","vendor":1e2},7],"nextCursor":""}"#,
+            Some("") => r#"{"prompts":[],"nextCursor":"last"}"#,
+            Some(_) => r#"{"prompts":[{"name":"b"}]}"#,
+        };
+        seen.discover().unwrap_or_else(|| json(200, seen.result(text)))
+    })
+    .await;
+    let all = prompts(&upstream(&fake)).await.unwrap();
+    assert_eq!(Json::Array(all).to_text(), r#"[{"name":"a","vendor":1e2},7,{"name":"b"}]"#);
+    assert_eq!(fake.seen()[3].header("mcp-method"), "prompts/list");
+
+    for limits in [
+        UpstreamLimits { pages_max: 2, ..UpstreamLimits::default() },
+        UpstreamLimits { tools_max: 2, ..UpstreamLimits::default() },
+    ] {
+        let error = prompts(&upstream_with(&fake.url, EraSetting::Modern, limits)).await;
+        assert_eq!(error.unwrap_err(), CallErrorKind::TooLarge.into());
+    }
+    for no_list in [r#"{"resources":[]}"#, r#"{"prompts":{}}"#, r#"{"prompts":[],"nextCursor":7}"#]
+    {
+        let fake = Fake::start(move |seen, _| json(200, seen.result(no_list))).await;
+        let error = prompts(&modern(&fake)).await.unwrap_err();
+        assert!(matches!(error, UpstreamError::Failed(CallErrorKind::NotMcp(_))), "{error}");
     }
 }

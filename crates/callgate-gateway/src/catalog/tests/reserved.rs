@@ -1,0 +1,48 @@
+//! Resources and prompts are no catalog's business.
+
+use callgate_model::products::mcp;
+
+use super::*;
+
+#[test]
+fn i5_what_policies_say_of_resources_and_prompts_no_catalog_can_change() {
+    for (rest, expected) in [
+        (
+            "[target.\"MCP::Server\"]",
+            "target.\"MCP::Server\": `MCP` is the product of resources and prompts",
+        ),
+        ("[target.\"MCP::Thing\"]", "target.\"MCP::Thing\": `MCP` is the product"),
+        (
+            "[target.\"Own::Thing\"]\nin = \"MCP::Server\"",
+            "target.\"Own::Thing\".in: `MCP::Server` contains no kinds of catalogs",
+        ),
+        (
+            "[operation.\"mcp.resource.write\"]\ntitle = \"x\"\neffect = \"write\"\nrisk = \"low\"\nreversibility = \"reversible\"\ntargets = [\"MCP::Resource\"]",
+            "operation.\"mcp.resource.write\": `mcp` is the product of resources and prompts",
+        ),
+        (
+            "[tool.read]\noperation = \"mcp.resource.read\"\ntargets = [{ kind = \"Jira::Issue\", at = \"/a\" }]",
+            "tool.read.operation: a tool means no operation of `mcp`",
+        ),
+        (
+            "[tool.read]\ntitle = \"x\"\neffect = \"read\"\nrisk = \"low\"\nreversibility = \"reversible\"\ntargets = [{ kind = \"MCP::Resource\", at = [\"/server\", \"/uri\"] }]",
+            "tool.read.targets[0].kind: no target of a tool is of `MCP`",
+        ),
+    ] {
+        let found = problems(&own(rest));
+        assert!(
+            found.iter().any(|problem| problem.contains(expected)),
+            "{expected}\nin {found:#?}"
+        );
+    }
+}
+
+#[test]
+fn without_any_catalog_policies_can_name_resources_and_prompts() {
+    let none = Catalogs::load(&[]).unwrap();
+    assert_eq!(*none.vocabulary(), mcp::vocabulary());
+    let shipped = Catalogs::shipped(&[]).unwrap();
+    for (name, operation) in &none.vocabulary().operations {
+        assert_eq!(shipped.vocabulary().operations.get(name), Some(operation));
+    }
+}

@@ -1,0 +1,85 @@
+//! Requests for one prompt or one resource: the way of a call, without a catalog. What they mean is known by the method.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use callgate_mcp::message::{InvalidParams, SubjectParams};
+use callgate_model::call::Method;
+use callgate_model::decision::Decision;
+use callgate_model::evidence::Decided;
+use callgate_model::json::Object;
+use callgate_model::products::mcp;
+use callgate_model::vocabulary::Operation;
+use callgate_policy::{Bundle, could_allow_in};
+
+use super::{Gateway, Reply, Request, understood};
+use crate::name::{NamedCall, Unnameable, name_subject, operation_of};
+
+impl Gateway {
+    /// One request for a prompt or a resource, from its parameters to its answer.
+    pub(super) async fn ask(
+        self: &Arc<Self>,
+        mut request: Request,
+        method: Method,
+        read: fn(Object) -> Result<SubjectParams, InvalidParams>,
+    ) -> Reply {
+        let begun = Instant::now();
+        let asked = match read(std::mem::take(&mut request.params)) {
+            Ok(asked) => asked,
+            Err(refused) => return self.refuse_params(&request, refused.to_string()),
+        };
+        let operation = operation_of(&asked.subject);
+        request.subject = Some(asked.subject.clone());
+        let bundle = self.bundle.load_full();
+        let name = asked.subject.name();
+        let mut record = self.begin_record(&request, name, &asked.params, bundle.digest());
+        let round = match self.open_round(&request, &mut record, asked.round.clone()) {
+            Ok(round) => round,
+            Err(text) => return self.refuse_params(&request, text.to_owned()),
+        };
+        let considered = self.consider_subject(&request, method, asked, &bundle, &mut record);
+        record.decided_in_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        match considered {
+            Ok(named) => {
+                let asked = self.asked(&request, &bundle, round);
+                self.carry_out(request, named, None, asked, record).await
+            }
+            Err(detail) => {
+                // It is not known what exists; but to whoever may have nothing here, nothing does.
+                let hidden = !self.settings.reveal_denied_tools
+                    && !self.could_have(&request, operation, &bundle);
+                self.refuse(&request, record, detail.as_deref(), hidden)
+            }
+        }
+    }
+
+    /// Name and locate, decide. If it is not to be allowed, what was wrong, for the caller.
+    fn consider_subject(
+        &self,
+        request: &Request,
+        method: Method,
+        asked: SubjectParams,
+        bundle: &Bundle,
+        record: &mut Decided,
+    ) -> Result<NamedCall, Option<String>> {
+        let named = name_subject(&request.server.name, method, asked);
+        let named = named.map_err(|Unnameable { reason, detail }| {
+            record.decision = Decision::deny(reason, bundle.digest());
+            detail
+        })?;
+        record.understood = Some(understood(&named));
+        record.decision = self.decide(request, &named, bundle);
+        if record.decision.is_allow() { Ok(named) } else { Err(None) }
+    }
+
+    /// Whether this caller could be allowed `operation` on anything of the server, perhaps after approval.
+    pub(super) fn could_have(
+        &self,
+        request: &Request,
+        operation: &Operation,
+        bundle: &Bundle,
+    ) -> bool {
+        let server = mcp::server(&request.server.name);
+        could_allow_in(bundle, &request.caller.caller, operation, operation.risk, &server)
+    }
+}

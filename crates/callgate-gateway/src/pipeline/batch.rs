@@ -1,0 +1,78 @@
+//! Batches, which only 2025-03-26 has. Each message in one is admitted, decided and recorded as if it had come alone (P03).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use callgate_mcp::code;
+use callgate_mcp::era::LegacyVersion;
+use callgate_mcp::http::StatusCode;
+use callgate_mcp::http::request::Parts;
+use callgate_mcp::message::{Malformed, Message};
+
+use super::admit::{Entered, Request};
+use super::{Gateway, Reply, ReplyBody};
+
+/// Messages in one batch.
+const MESSAGES_MAX: usize = 50;
+/// The header of every version but the one that has batches.
+const VERSION: &str = "mcp-protocol-version";
+
+/// Whether a body is an array, whatever is in it.
+pub(super) fn is_batch(body: &[u8]) -> bool {
+    body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[')
+}
+
+impl Gateway {
+    /// Answers a batch with the answers to its requests, in their order.
+    pub(super) async fn batch(self: &Arc<Self>, http: &Parts, server: &str, body: Bytes) -> Reply {
+        let messages = self.enter(http, server).and_then(|entered| {
+            let messages = self.messages_of(http, &entered, &body);
+            let messages = messages.map_err(|unread| self.refuse_malformed(&entered, unread))?;
+            Ok((entered, messages))
+        });
+        let (entered, messages) = match messages {
+            Ok(read) => read,
+            Err(reply) => return *reply,
+        };
+        let mut answers = Vec::new();
+        for message in messages {
+            let reply = match self.receive(&entered, &http.headers, message) {
+                Ok(request) => self.one_of_batch(request).await,
+                Err(reply) => *reply,
+            };
+            if let ReplyBody::Whole(answer) = reply.body {
+                answers.push(answer);
+            }
+        }
+        if answers.is_empty() {
+            return Reply::empty(StatusCode::ACCEPTED);
+        }
+        Reply::json(StatusCode::OK, [&b"["[..], &answers.join(&b','), b"]"].concat().into())
+    }
+
+    fn messages_of(
+        &self,
+        http: &Parts,
+        entered: &Entered,
+        body: &[u8],
+    ) -> Result<Vec<Result<Message, Malformed>>, Malformed> {
+        let says = http.headers.get(VERSION).map(|version| version.as_bytes());
+        let version = self.legacy_version(&http.headers, &entered.caller);
+        let has_batches = version == LegacyVersion::V2025_03_26
+            && says.is_none_or(|says| says == version.as_str().as_bytes());
+        if !has_batches {
+            let detail = "batches are only in 2025-03-26".to_owned();
+            return Err(Malformed { code: code::INVALID_REQUEST, id: None, detail });
+        }
+        Message::read_batch(body, &self.settings.json, MESSAGES_MAX)
+    }
+
+    /// A batch has one answer, so nothing is streamed; and no session begins in it.
+    async fn one_of_batch(self: &Arc<Self>, mut request: Request) -> Reply {
+        request.progress_token = None;
+        if request.method == "initialize" {
+            return self.refuse_params(&request, "`initialize` is sent alone".to_owned());
+        }
+        self.serve(request, None).await
+    }
+}

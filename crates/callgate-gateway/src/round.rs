@@ -1,0 +1,242 @@
+//! Calls in several rounds: a server that needs more gives a state, and the client brings it back with what was asked for.
+//!
+//! The server cannot tell whose state it is, for every caller's calls come with the same credential. So the client is
+//! given it sealed, for this caller and this very call, for a while; and every round is decided anew.
+
+use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use callgate_mcp::message::{InputRequired, Round};
+use callgate_model::ambient::{Ambient, Id, Timestamp};
+use callgate_model::digest::Digest;
+use callgate_model::json::{Json, JsonLimits, Object, read};
+
+/// How long a client may take for what it was asked, in milliseconds.
+const ROUND_MS_MAX: u64 = 15 * 60 * 1000;
+/// Rounds of one call; clients give up before.
+const ROUNDS_MAX: i64 = 16;
+
+/// Seals states with a key of this process: after a restart a call begins anew.
+pub struct Sealer(Option<LessSafeKey>);
+
+/// Whose call it is, and which. A state is good for no other.
+#[derive(Clone, Copy, Debug)]
+pub struct Binding<'a> {
+    /// The caller.
+    pub caller: Digest,
+    /// The server.
+    pub server: &'a str,
+    /// The method.
+    pub method: &'a str,
+    /// The tool, prompt or resource.
+    pub name: &'a str,
+    /// The arguments.
+    pub arguments: Digest,
+}
+
+/// A round that goes on from another one, or the first.
+#[derive(Clone, Debug, Default)]
+pub struct Opened {
+    /// What the server is sent.
+    pub round: Round,
+    /// The call of the first round.
+    pub first: Option<Id>,
+    count: i64,
+}
+
+impl Sealer {
+    /// A sealer with a new key.
+    pub fn new(ambient: &dyn Ambient) -> Self {
+        let key = [ambient.random(), ambient.random()].concat();
+        // A key of the wrong length cannot be; without a key nothing is sealed or opened.
+        Self(UnboundKey::new(&AES_256_GCM_SIV, &key).map(LessSafeKey::new).ok())
+    }
+
+    /// Opens the state that a client brings back.
+    ///
+    /// # Errors
+    /// For the caller, if it is not one of ours, not theirs, for another call, too old, or of one round too many.
+    pub fn open(
+        &self,
+        binding: &Binding<'_>,
+        now: Timestamp,
+        round: Round,
+    ) -> Result<Opened, &'static str> {
+        let Some(sealed) = &round.state else { return Ok(Opened { round, ..Opened::default() }) };
+        let opened = self.unseal(sealed, binding).and_then(|inside| Inside::read(&inside));
+        let inside = opened.ok_or("`requestState` was not given to this caller for this call")?;
+        if now.ms_since(inside.at) > ROUND_MS_MAX {
+            return Err("`requestState` is too old: call again without it");
+        }
+        if inside.count >= ROUNDS_MAX {
+            return Err("the call has taken too many rounds");
+        }
+        let round = Round { state: inside.state, responses: round.responses };
+        Ok(Opened { round, first: Some(inside.first), count: inside.count })
+    }
+
+    /// What the client is asked for, with a sealed state whether or not the server gave one: so that every later round is
+    /// bound.
+    pub fn seal(
+        &self,
+        binding: &Binding<'_>,
+        ambient: &dyn Ambient,
+        opened: &Opened,
+        call: Id,
+        required: InputRequired,
+    ) -> Option<InputRequired> {
+        let first = opened.first.unwrap_or(call);
+        let inside =
+            Inside { state: required.state, first, count: opened.count + 1, at: ambient.now() };
+        let [a, b, c, d, e, f, g, h, i, j, k, l, ..] = ambient.random();
+        let nonce: [u8; NONCE_LEN] = [a, b, c, d, e, f, g, h, i, j, k, l];
+        let mut sealed = inside.to_text().into_bytes();
+        let key = self.0.as_ref()?;
+        let aad = Aad::from(binding.to_text());
+        let nonce_of = Nonce::assume_unique_for_key;
+        key.seal_in_place_append_tag(nonce_of(nonce), aad, &mut sealed).ok()?;
+        let state = Some(URL_SAFE_NO_PAD.encode([&nonce[..], &sealed].concat()));
+        Some(InputRequired { state, requests: required.requests })
+    }
+
+    fn unseal(&self, sealed: &str, binding: &Binding<'_>) -> Option<Vec<u8>> {
+        let bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
+        let (nonce, sealed) = bytes.split_at_checked(NONCE_LEN)?;
+        let (nonce, mut sealed) = (Nonce::try_assume_unique_for_key(nonce).ok()?, sealed.to_vec());
+        let aad = Aad::from(binding.to_text());
+        let inside = self.0.as_ref()?.open_in_place(nonce, aad, &mut sealed).ok()?;
+        Some(inside.to_vec())
+    }
+}
+
+impl std::fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sealer(…)")
+    }
+}
+
+impl Binding<'_> {
+    fn to_text(self) -> String {
+        Object::default()
+            .with("caller", self.caller.to_string())
+            .with("server", self.server)
+            .with("method", self.method)
+            .with("name", self.name)
+            .with("arguments", self.arguments.to_string())
+            .to_text()
+    }
+}
+
+/// What a sealed state holds.
+struct Inside {
+    state: Option<String>,
+    first: Id,
+    count: i64,
+    at: Timestamp,
+}
+
+impl Inside {
+    fn to_text(&self) -> String {
+        Object::default()
+            .with("state", self.state.clone())
+            .with("first", self.first.to_string())
+            .with("count", self.count)
+            .with("at", self.at.unix_ms())
+            .to_text()
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let inside = read(bytes, &JsonLimits::default()).ok()?;
+        let number = |name| inside.get(name).and_then(Json::as_number).and_then(|n| n.as_i64());
+        Some(Self {
+            state: inside.get("state")?.as_str().map(str::to_owned),
+            first: Id::parse(inside.get("first")?.as_str()?)?,
+            count: number("count")?,
+            at: Timestamp::from_unix_ms(number("at")?),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use callgate_store::testing::Ticking;
+
+    const BINDING: Binding<'static> = Binding {
+        caller: Digest::new([1; 32]),
+        server: "s",
+        method: "tools/call",
+        name: "t",
+        arguments: Digest::new([2; 32]),
+    };
+
+    fn round(state: &str) -> Round {
+        Round { state: Some(state.to_owned()), responses: None }
+    }
+
+    fn sealed(sealer: &Sealer, ambient: &Ticking, opened: &Opened) -> String {
+        let required = InputRequired { requests: None, state: Some("upstream's".into()) };
+        let required = sealer.seal(&BINDING, ambient, opened, ambient.id(), required);
+        required.unwrap().state.unwrap()
+    }
+
+    #[test]
+    fn i6_a_state_is_good_for_its_caller_and_its_call_only() {
+        let ambient = Ticking::new(1);
+        let sealer = Sealer::new(&ambient);
+        let state = sealed(&sealer, &ambient, &Opened::default());
+        assert!(!state.contains("upstream"));
+        let opened = sealer.open(&BINDING, ambient.now(), round(&state)).unwrap();
+        assert_eq!(opened.round.state.as_deref(), Some("upstream's"));
+        assert!(opened.first.is_some());
+        for other in [
+            Binding { caller: Digest::default(), ..BINDING },
+            Binding { server: "other", ..BINDING },
+            Binding { method: "prompts/get", ..BINDING },
+            Binding { name: "other", ..BINDING },
+            Binding { arguments: Digest::default(), ..BINDING },
+        ] {
+            assert!(sealer.open(&other, ambient.now(), round(&state)).is_err(), "{other:?}");
+        }
+        let another = Sealer::new(&Ticking::new(2));
+        assert!(another.open(&BINDING, ambient.now(), round(&state)).is_err());
+    }
+
+    #[test]
+    fn a_state_that_was_changed_is_none() {
+        let ambient = Ticking::new(1);
+        let sealer = Sealer::new(&ambient);
+        let state = sealed(&sealer, &ambient, &Opened::default());
+        for index in 0..state.len() {
+            let mut changed = state.clone().into_bytes();
+            changed[index] = if changed[index] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(changed).unwrap();
+            assert!(sealer.open(&BINDING, ambient.now(), round(&changed)).is_err(), "{index}");
+        }
+        for none in ["", "x", "upstream's", "AAAAAAAAAAAAAAAAAAAAAAAA"] {
+            assert!(sealer.open(&BINDING, ambient.now(), round(none)).is_err(), "{none}");
+        }
+    }
+
+    #[test]
+    fn i13_a_state_ends_and_so_do_rounds() {
+        let ambient = Ticking::new(1);
+        let sealer = Sealer::new(&ambient);
+        let state = sealed(&sealer, &ambient, &Opened::default());
+        let later =
+            |ms: u64| Timestamp::from_unix_ms(ambient.now().unix_ms() + i64::try_from(ms).unwrap());
+        assert!(sealer.open(&BINDING, later(ROUND_MS_MAX - 60_000), round(&state)).is_ok());
+        let late = sealer.open(&BINDING, later(ROUND_MS_MAX + 60_000), round(&state));
+        assert!(late.unwrap_err().contains("too old"));
+        let mut opened = Opened::default();
+        let first = loop {
+            let state = sealed(&sealer, &ambient, &opened);
+            match sealer.open(&BINDING, ambient.now(), round(&state)) {
+                Ok(next) => opened = next,
+                Err(text) => break text,
+            }
+        };
+        assert!(first.contains("too many rounds"));
+        assert_eq!(opened.count, ROUNDS_MAX - 1);
+    }
+}

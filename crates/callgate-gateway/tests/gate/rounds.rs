@@ -1,0 +1,162 @@
+//! A server that needs more before it answers: what it may ask for, and whose its state is.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use axum::routing::post;
+use callgate_model::json::{Json, Object};
+use callgate_policy::Tier;
+
+use crate::client::{Ask, Said, edit};
+use crate::support::{POLICIES, Rule, Setup, World, json};
+
+const STATE: &str = "state-of-the-server";
+
+const MORE: &[Rule] = &[
+    (
+        Tier::Permit,
+        "may-be-asked",
+        r#"permit(principal, action in [Action::"mcp.elicitation.create", Action::"mcp.roots.list"], resource == MCP::Server::"asking");"#,
+    ),
+    (
+        Tier::Guardrail,
+        "no-roots-of-alice",
+        r#"forbid(principal == User::"alice", action == Action::"mcp.roots.list", resource) when { context.server == "asking" };"#,
+    ),
+];
+
+/// The calls that the server saw.
+type Calls = Arc<Mutex<Vec<Json>>>;
+
+/// Asks the person once, and is done when its state comes back.
+async fn asking(State(calls): State<Calls>, body: Bytes) -> impl IntoResponse {
+    let message = json(std::str::from_utf8(&body).unwrap());
+    let id = message.get("id").unwrap().to_text();
+    let params = message.get("params").unwrap().clone();
+    let result = match message.get("method").and_then(Json::as_str).unwrap() {
+        "server/discover" => r#"{"supportedVersions":["2026-07-28"],"resultType":"complete"}"#.to_owned(),
+        "tools/list" => r#"{"tools":[{"name":"editJiraIssue","inputSchema":{"type":"object","properties":{"cloudId":{},"issueIdOrKey":{},"fields":{}}}}],"resultType":"complete","ttlMs":0,"cacheScope":"private"}"#.to_owned(),
+        _ => {
+            let again = params.get("requestState").is_some();
+            calls.lock().unwrap().push(params);
+            if again {
+                r#"{"content":[{"type":"text","text":"done"}],"resultType":"complete"}"#.to_owned()
+            } else {
+                format!(r#"{{"resultType":"input_required","inputRequests":{{"who":{{"method":"elicitation/create","params":{{"message":"Who?","requestedSchema":{{"type":"object","properties":{{}}}}}}}}}},"requestState":"{STATE}"}}"#)
+            }
+        }
+    };
+    let answer = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#);
+    ([("content-type", "application/json")], answer)
+}
+
+async fn world() -> (World, Calls) {
+    let calls = Calls::default();
+    let router = Router::new().route("/mcp", post(asking)).with_state(Arc::clone(&calls));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let world = World::start(Setup {
+        policies: [POLICIES, MORE].concat(),
+        servers: vec![("asking", "atlassian-rovo", Some(url))],
+        ..Setup::default()
+    })
+    .await;
+    (world, calls)
+}
+
+/// An edit by a client that declares everything, in a later round if there is more.
+async fn ask(world: &World, token: &str, arguments: &str, more: &str) -> Said {
+    let params = format!(r#"{{"name":"editJiraIssue","arguments":{arguments}{more}}}"#);
+    let ask = Ask::new(token, "tools/call", &params).at("asking");
+    let body = String::from_utf8(ask.body().into()).unwrap();
+    let declared = r#""io.modelcontextprotocol/clientCapabilities":{"elicitation":{"form":{}},"sampling":{},"roots":{},"extensions":{"x":{}}}"#;
+    let body = body.replace(r#""io.modelcontextprotocol/clientCapabilities":{}"#, declared);
+    world.raw(&ask, body.into()).await
+}
+
+fn declared_to_the_server(calls: &Calls) -> Vec<String> {
+    let calls = calls.lock().unwrap();
+    let declared = |params: &Json| {
+        let meta = params.get("_meta").unwrap();
+        meta.get("io.modelcontextprotocol/clientCapabilities").unwrap().to_text()
+    };
+    calls.iter().map(declared).collect()
+}
+
+fn result(said: &Said) -> Object {
+    said.answer().get("result").and_then(Json::as_object).cloned().unwrap_or_default()
+}
+
+fn state(said: &Said) -> String {
+    result(said).get("requestState").and_then(Json::as_str).unwrap().to_owned()
+}
+
+fn later(state: &str) -> String {
+    format!(
+        r#","inputResponses":{{"who":{{"action":"accept","content":{{}}}}}},"requestState":"{state}""#
+    )
+}
+
+#[tokio::test]
+async fn a_server_asks_what_client_and_policy_allow_and_each_round_is_decided_and_recorded() {
+    let (world, calls) = world().await;
+    let first = ask(&world, "alice", &edit("ENG-42", "x"), "").await;
+    assert_eq!(result(&first).get("resultType").and_then(Json::as_str), Some("input_required"));
+    assert!(result(&first).get("inputRequests").is_some(), "{first:?}");
+    assert!(!first.text().contains(STATE), "the server's own state went out");
+    let second = ask(&world, "alice", &edit("ENG-42", "x"), &later(&state(&first))).await;
+    assert_eq!(second.brief(), "ok", "{second:?}");
+    let seen = calls.lock().unwrap().clone();
+    assert_eq!(seen[1].get("requestState").and_then(Json::as_str), Some(STATE));
+    assert!(seen[1].get("inputResponses").is_some());
+    // Neither sampling, which nothing permits, nor roots, which are forbidden, nor what is not relayed.
+    assert_eq!(declared_to_the_server(&calls), [r#"{"elicitation":{"form":{}}}"#; 2]);
+
+    assert_eq!(world.outcomes().await, ["input_required", "succeeded"]);
+    let rows = world.record().await;
+    let intents: Vec<_> = rows.iter().filter(|row| row.kind == "intent").collect();
+    let continues = |at: usize| {
+        let event = crate::store::event(intents[at]);
+        event.get("continues").and_then(Json::as_str).map(str::to_owned)
+    };
+    assert_eq!((continues(0), continues(1)), (None, intents[0].call.map(|call| call.to_string())));
+}
+
+#[tokio::test]
+async fn i6_i4_a_state_is_good_for_its_caller_and_its_arguments_only() {
+    let (world, calls) = world().await;
+    let given = state(&ask(&world, "alice", &edit("ENG-42", "x"), "").await);
+    for (token, arguments, state) in [
+        ("alice-release", edit("ENG-42", "x"), given.as_str()),
+        ("alice", edit("ENG-42", "y"), &given),
+        ("alice", edit("ENG-41", "x"), &given),
+        ("alice", edit("ENG-42", "x"), STATE),
+        ("alice", edit("ENG-42", "x"), ""),
+    ] {
+        let said = ask(&world, token, &arguments, &later(state)).await;
+        assert_eq!(said.status.as_u16(), 400, "{token} {arguments} {state}");
+        assert!(said.text().contains("requestState"), "{said:?}");
+    }
+    assert_eq!(calls.lock().unwrap().len(), 1, "nothing of it reached the server");
+    // Every round is decided: what is forbidden meanwhile is not let through by a good state.
+    let denied = ask(&world, "alice", &edit("HR-3", "x"), &later(&given)).await;
+    assert_eq!(denied.status.as_u16(), 400);
+}
+
+#[tokio::test]
+async fn a_client_that_declares_nothing_or_is_of_the_legacy_era_is_asked_nothing() {
+    let (world, calls) = world().await;
+    let arguments = edit("ENG-42", "x");
+    let silent = Ask::call("alice", "editJiraIssue", &arguments).at("asking");
+    // The server asks all the same; that is its fault, and nothing of it is passed on.
+    let said = world.ask(&silent).await;
+    assert_eq!(said.brief(), "allow indeterminate", "{said:?}");
+    let session = world.session("alice").await;
+    let said = world.ask(&silent.in_session(&session)).await;
+    assert_eq!(said.brief(), "allow indeterminate", "{said:?}");
+    assert_eq!(declared_to_the_server(&calls), ["{}"; 2]);
+}
