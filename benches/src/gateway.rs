@@ -47,6 +47,17 @@ pub(crate) async fn start(upstream: &Child, count: usize) -> Result<Gateway, Fai
     Ok(Gateway { child, _folder: folder })
 }
 
+/// The command that puts the gate around this program as a server on standard input and output, and the folder it needs.
+pub(crate) fn wrapped() -> Result<(Command, TempDir), Failure> {
+    let folder = tempfile::tempdir()?;
+    write(folder.path(), "127.0.0.1:0", "127.0.0.1:1", 10)?;
+    let mut command = Command::new(binary()?);
+    command.args(["wrap", "--server", "bench", "--caller", "bench", "--config"]);
+    command.arg(folder.path().join("callgate.toml")).arg("--");
+    command.arg(std::env::current_exe()?).arg("upstream-stdio");
+    Ok((command, folder))
+}
+
 fn binary() -> Result<PathBuf, Failure> {
     let this = std::env::current_exe()?;
     let folder = this.parent().ok_or("no folder")?;
@@ -77,6 +88,13 @@ url = "http://{upstream}/98"
 catalog = "mcp-atlassian"
 era = "modern"
 [servers.listing.sites.acme]
+url = "https://acme.atlassian.net"
+[servers.streaming]
+url = "http://{upstream}/sse"
+catalog = "atlassian-rovo"
+era = "modern"
+[servers.streaming.sites.acme]
+cloud_id = "5f2c9a1e-7b34-4d08-9c61-2ad0e8f3b7c4"
 url = "https://acme.atlassian.net"
 [servers.bench.sites.acme]
 cloud_id = "5f2c9a1e-7b34-4d08-9c61-2ad0e8f3b7c4"

@@ -25,6 +25,8 @@ pub(crate) struct Load {
     pub(crate) tool: &'static str,
     pub(crate) path: &'static str,
     pub(crate) concurrency: usize,
+    /// Whether to ask for progress, which makes the answer a stream.
+    pub(crate) progress: bool,
 }
 
 /// What it took.
@@ -37,6 +39,12 @@ pub(crate) struct Measured {
 }
 
 impl Load {
+    /// Reads through the gateway.
+    pub(crate) const fn of_gateway(concurrency: usize) -> Self {
+        let token = Some(crate::gateway::TOKEN);
+        Self { token, tool: "getJiraIssue", path: "/mcp/bench", concurrency, progress: false }
+    }
+
     /// Runs against `server`, watching the CPU time of `middle`.
     pub(crate) async fn run(
         self,
@@ -123,10 +131,13 @@ impl Load {
     }
 
     /// About 450 bytes, as in the published comparison.
-    fn body(self) -> Bytes {
-        let meta = Object::default()
+    pub(crate) fn body(self) -> Bytes {
+        let mut meta = Object::default()
             .with("io.modelcontextprotocol/protocolVersion", VERSION)
             .with("io.modelcontextprotocol/clientCapabilities", Object::default());
+        if self.progress {
+            meta.set("progressToken", 1);
+        }
         let mut params = Object::default().with("_meta", meta);
         let mut method = "tools/list";
         if !self.tool.is_empty() {

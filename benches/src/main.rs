@@ -8,6 +8,7 @@ mod child;
 mod gateway;
 mod load;
 mod servers;
+mod stdio;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
     let done = runtime.block_on(async {
         match words.as_slice() {
             ["upstream"] => servers::upstream().await,
+            ["upstream-stdio"] => servers::upstream_stdio(),
             ["forward", to] => servers::forward(to).await,
             _ => measure(&words).await,
         }
@@ -54,7 +56,8 @@ async fn measure(arguments: &[&str]) -> Result<(), Failure> {
     );
     let mut floor = Vec::new();
     for concurrency in CONCURRENCY {
-        let read = Load { token: None, tool: "getJiraIssue", path: "/mcp", concurrency };
+        let read =
+            Load { token: None, tool: "getJiraIssue", path: "/mcp", concurrency, progress: false };
         report("nothing (direct)", concurrency, &read.run(&upstream, None, RUN).await?, None);
         let bare = read.run(&forward, Some(&forward), RUN).await?;
         report("bare forwarder", concurrency, &bare, None);
@@ -66,19 +69,30 @@ async fn measure(arguments: &[&str]) -> Result<(), Failure> {
         for (kind, tool) in [("reads", "getJiraIssue"), ("writes", "editJiraIssue")] {
             for (concurrency, floor) in CONCURRENCY.into_iter().zip(&floor) {
                 let token = Some(gateway::TOKEN);
-                let load = Load { token, tool, path: "/mcp/bench", concurrency };
+                let load = Load { token, tool, path: "/mcp/bench", concurrency, progress: false };
                 let measured = load.run(&gateway.child, Some(&gateway.child), RUN).await?;
                 let name = format!("gateway, {kind}, {count} policies");
                 report(&name, concurrency, &measured, Some(*floor));
             }
         }
-        let list =
-            Load { token: Some(gateway::TOKEN), tool: "", path: "/mcp/listing", concurrency: 1 };
+        let list = Load { tool: "", path: "/mcp/listing", ..Load::of_gateway(1) };
         let measured = list.run(&gateway.child, Some(&gateway.child), RUN).await?;
         report(&format!("gateway, list of 98, {count} policies"), 1, &measured, None);
+        streams(&forward, &gateway.child).await?;
         say(&format!("gateway, resident memory under load: {} MB", gateway.child.resident_mb()));
     }
+    stdio::measure().await?;
     say(&format!("one fsync of 4 kB here: {:.0} us (median)", gateway::fsync_us()?));
+    Ok(())
+}
+
+/// Answers that come as streams, with progress before them: messages a second are eleven times the calls.
+async fn streams(forward: &Child, gateway: &Child) -> Result<(), Failure> {
+    let load = Load { path: "/mcp/streaming", progress: true, ..Load::of_gateway(16) };
+    let bare = Load { path: "/sse", ..load }.run(forward, Some(forward), RUN).await?;
+    report("bare forwarder, streams", 16, &bare, None);
+    let measured = load.run(gateway, Some(gateway), RUN).await?;
+    report("gateway, streams", 16, &measured, Some(bare.cpu_us_per_call));
     Ok(())
 }
 

@@ -18,6 +18,11 @@ use crate::{Failure, say};
 /// The 98 tools of a real server, listed at `/98`.
 const REAL: &str = include_str!("../../crates/callgate-gateway/tests/data/mcp-atlassian-0.23.json");
 
+/// The result of a call.
+const CALLED: &str = r#"{"content":[{"type":"text","text":"{\"key\":\"ENG-42\",\"summary\":\"The basket is lost\"}"}],"isError":false,"resultType":"complete"}"#;
+/// Reports of progress before an answer that comes as a stream.
+const REPORTS: usize = 10;
+
 /// The two tools that are called.
 fn tools() -> String {
     let tool = |name: &str| {
@@ -34,6 +39,7 @@ pub(crate) async fn upstream() -> Result<(), Failure> {
     let (called, real) = (Bytes::from(tools()), Bytes::from(REAL));
     serve(move |request| {
         let list = if request.uri().path() == "/98" { real.clone() } else { called.clone() };
+        let streams = request.uri().path() == "/sse";
         async move {
             let listing = request.headers().get("mcp-method").is_some_and(|m| m == "tools/list");
             let body = request.into_body().collect().await.map(|body| body.to_bytes());
@@ -44,13 +50,34 @@ pub(crate) async fn upstream() -> Result<(), Failure> {
                     String::from_utf8_lossy(&list)
                 )
             } else {
-                r#"{"content":[{"type":"text","text":"{\"key\":\"ENG-42\",\"summary\":\"The basket is lost\"}"}],"isError":false,"resultType":"complete"}"#.to_owned()
+                CALLED.to_owned()
             };
             let answer = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#);
-            json(Bytes::from(answer))
+            if streams && !listing { events(&id, &answer) } else { json(Bytes::from(answer)) }
         }
     })
     .await
+}
+
+/// The same server on standard input and output.
+pub(crate) fn upstream_stdio() -> Result<(), Failure> {
+    let tools = tools();
+    for line in std::io::stdin().lines() {
+        let line = line?;
+        let Some(id) = id_of(line.as_bytes()) else { continue };
+        let result = if line.contains("tools/list") {
+            format!(
+                r#"{{"tools":{tools},"resultType":"complete","ttlMs":0,"cacheScope":"private"}}"#
+            )
+        } else if line.contains("server/discover") {
+            r#"{"supportedVersions":["2026-07-28"],"capabilities":{},"resultType":"complete"}"#
+                .to_owned()
+        } else {
+            CALLED.to_owned()
+        };
+        say(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#));
+    }
+    Ok(())
 }
 
 fn id_of(body: &[u8]) -> Option<String> {
@@ -103,6 +130,21 @@ where
             http1::Builder::new().serve_connection(TokioIo::new(socket), service).await.ok();
         });
     }
+}
+
+/// The answer after some progress, as a stream.
+fn events(id: &str, answer: &str) -> Response<Full<Bytes>> {
+    let report = |n: usize| {
+        format!(
+            "event: message\ndata: {{\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{{\"progressToken\":{id},\"progress\":{n}}}}}\n\n"
+        )
+    };
+    let mut body: String = (1..=REPORTS).map(report).collect();
+    body.push_str(&format!("event: message\ndata: {answer}\n\n"));
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    let kind = http::HeaderValue::from_static("text/event-stream");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+    response
 }
 
 fn json(body: Bytes) -> Response<Full<Bytes>> {

@@ -50,6 +50,12 @@ impl Gateway {
         Ok(Self { address, folder, child, output })
     }
 
+    /// Its process, while it runs.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// `http://ADDRESS/mcp/SERVER`
     #[must_use]
     pub fn url(&self, server: &str) -> String {

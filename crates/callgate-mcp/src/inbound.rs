@@ -229,7 +229,7 @@ impl Claims<'_> {
 }
 
 /// The parameter that `Mcp-Name` mirrors.
-fn mirrored_member(method: &str) -> Option<&'static str> {
+pub(crate) fn mirrored_member(method: &str) -> Option<&'static str> {
     match method {
         "prompts/get" | "tools/call" => Some("name"),
         "resources/read" => Some("uri"),

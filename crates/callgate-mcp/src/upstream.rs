@@ -9,6 +9,7 @@ mod entries;
 mod exchange;
 mod failure;
 mod outgoing;
+mod relay;
 mod session;
 mod stdio;
 
@@ -34,6 +35,7 @@ use stdio::Stdio;
 pub use crate::limits::UpstreamLimits;
 pub use entries::List;
 pub use failure::{CallError, CallErrorKind, UnusableUpstream, UpstreamError};
+pub use relay::Relay;
 pub use stdio::Program;
 
 /// One upstream server.

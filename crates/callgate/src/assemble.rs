@@ -17,7 +17,7 @@ use callgate_model::vocabulary::Vocabulary;
 use callgate_policy::{Bundle, Source, Tier};
 use callgate_store::{EvidenceLimits, EvidenceLog, SqliteStore};
 
-use crate::config::{At, Config, Problem, Problems};
+use crate::config::{At, Config, Places, Problem, Problems};
 
 /// Everything that is checked before anything is opened.
 pub(crate) struct Parts {
@@ -62,6 +62,16 @@ pub(crate) fn parts(config: &Config) -> Result<Parts, Problems> {
             Err(Problems(problems))
         }
     }
+}
+
+/// Every problem of catalogs and policies, when the configuration that names them has its own.
+pub(crate) fn problems_beside(places: &Places) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if let Some(loaded) = load_catalogs(&places.catalogs, &mut problems) {
+        let found = load_bundle(&places.policies, loaded.vocabulary()).err();
+        problems.extend(found.into_iter().flat_map(|found| found.0));
+    }
+    problems
 }
 
 fn load_catalogs(files: &[PathBuf], problems: &mut Vec<Problem>) -> Option<Catalogs> {

@@ -26,6 +26,8 @@ enum Command {
     Serve(WithConfig),
     /// Stand between a client that starts its server itself and that server, on standard input and output.
     Wrap(Wrap),
+    /// Stand between a client that only knows standard input and output, and a running gateway.
+    Bridge(Bridge),
     /// Check configuration, catalogs and policies; tell every problem.
     Check(Check),
     /// Say why a call would be decided so.
@@ -74,6 +76,20 @@ pub(crate) struct Wrap {
     /// The command that starts the server, with the environment of this one; else the configured one.
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
+}
+
+/// Options of `bridge`.
+#[derive(Debug, Args)]
+pub(crate) struct Bridge {
+    /// The address of a server at the gateway: `https://gate.example.com/mcp/jira`.
+    #[arg(value_name = "URL")]
+    pub(crate) url: String,
+    /// The file with the token; else the variable `CALLGATE_TOKEN` has it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Allow plain HTTP to another machine.
+    #[arg(long)]
+    pub(crate) danger_plain_http: bool,
 }
 
 /// Options of `check`.
@@ -217,6 +233,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
     match command {
         Command::Demo(options) => block_on(commands::demo::run(options)),
         Command::Serve(options) => block_on(commands::serve::run(options)),
+        Command::Bridge(options) => block_on(commands::bridge::run(options)),
         Command::Wrap(options) => block_on(commands::wrap::run(options)),
         Command::Check(options) => commands::check::run(&options),
         Command::Explain(options) => commands::explain::run(&options),

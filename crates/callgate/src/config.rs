@@ -18,6 +18,7 @@ use callgate_model::json::JsonLimits;
 use callgate_model::products::atlassian::SiteMap;
 
 pub(crate) use problems::{Problem, Problems};
+pub(crate) use server::{environment, is_protected};
 
 /// A configuration that makes sense.
 #[derive(Debug)]
@@ -46,6 +47,15 @@ pub(crate) struct Config {
     pub(crate) tokens: BTreeMap<String, Caller>,
     /// How to log.
     pub(crate) log: LogConfig,
+}
+
+/// Where the things are that have problems of their own.
+#[derive(Debug)]
+pub(crate) struct Places {
+    /// The catalog files of the operator's.
+    pub(crate) catalogs: Vec<PathBuf>,
+    /// The folder of policies.
+    pub(crate) policies: PathBuf,
 }
 
 /// A server to call.
@@ -104,6 +114,11 @@ impl Config {
     /// Reads the file at `path`.
     pub(crate) fn load(path: &Path) -> Result<Self, Problems> {
         Self::parse(&read(path)?, path)
+    }
+
+    /// Where catalogs and policies are, by the file at `path`, however wrong the rest of it is.
+    pub(crate) fn places(path: &Path) -> Option<Places> {
+        section::Reader::new(&read(path).ok()?, path).ok()?.places()
     }
 
     /// Reads the file at `path`, in which `command` takes the place of where `server` is: what a client would have started

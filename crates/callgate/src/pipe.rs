@@ -1,14 +1,14 @@
-//! A client at the other end of standard input and output: one message a line, nothing that decides.
+//! A client at the other end of standard input and output: one message a line, nothing that decides. Who answers is a
+//! gateway in this process, or one that is reached over HTTP.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use callgate_gateway::pipeline::{Gateway, Incoming, Pipe, Piped, ReplyBody};
 use callgate_mcp::code;
 use callgate_mcp::lines::{Line, Lines};
 use callgate_mcp::message::RequestId;
 use callgate_mcp::reply;
+use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
@@ -18,31 +18,47 @@ const WAITING_MAX: usize = 64;
 /// Requests of one client in progress.
 const REQUESTS_MAX: usize = 256;
 
-/// Serves the client until it closes its end and has all its answers, or until `stop`.
+/// What is to be done with a line.
+pub(crate) enum Next {
+    /// Say this.
+    Answer(Bytes),
+    /// Stop the work on this request.
+    Cancel(RequestId),
+    /// Nothing.
+    Nothing,
+    /// Work, which answers by itself; for this request, if it is one.
+    Work(Option<RequestId>, BoxFuture<'static, ()>),
+}
+
+/// Serves the client until it closes its end and has all its answers, or until `stop`. `take` says what is to be done with
+/// a line, given where answers go.
 pub(crate) async fn serve(
-    gateway: Arc<Gateway>,
-    pipe: Pipe,
     (input, output): (
         impl AsyncRead + Send + Unpin + 'static,
         impl AsyncWrite + Send + Unpin + 'static,
     ),
     line_bytes_max: usize,
+    take: impl Fn(Line, &mpsc::Sender<Bytes>) -> Next,
     stop: impl Future<Output = ()>,
 ) {
     let (read, mut lines) = mpsc::channel(WAITING_MAX);
     let (out, written) = mpsc::channel(WAITING_MAX);
     let reading = tokio::spawn(read_lines(input, line_bytes_max, read));
     let writing = tokio::spawn(write_lines(output, written));
-    let mut requests = Requests { gateway, out, tasks: JoinSet::new(), running: HashMap::new() };
+    let mut requests = Requests { out, tasks: JoinSet::new(), running: HashMap::new() };
     tokio::pin!(stop);
     let mut ended = false;
-    while !(ended && requests.running.is_empty()) {
+    while !(ended && requests.tasks.is_empty()) {
         tokio::select! {
-            line = lines.recv(), if !ended && requests.running.len() < REQUESTS_MAX => match line {
-                Some(line) => ended = !requests.take(&pipe, line).await,
+            line = lines.recv(), if !ended && requests.tasks.len() < REQUESTS_MAX => match line {
+                Some(Line::Whole(line)) if line.iter().all(u8::is_ascii_whitespace) => {}
+                Some(line) => {
+                    let next = take(line, &requests.out);
+                    ended = !requests.go_on(next).await;
+                }
                 None => ended = true,
             },
-            Some(done) = requests.tasks.join_next() => requests.forget(done.ok()),
+            Some(done) = requests.tasks.join_next() => requests.forget(done.ok().flatten()),
             () = &mut stop => break,
         }
     }
@@ -54,59 +70,38 @@ pub(crate) async fn serve(
 
 /// The requests in progress.
 struct Requests {
-    gateway: Arc<Gateway>,
     out: mpsc::Sender<Bytes>,
-    tasks: JoinSet<RequestId>,
+    tasks: JoinSet<Option<RequestId>>,
     running: HashMap<RequestId, AbortHandle>,
 }
 
 impl Requests {
-    /// Takes one line. `false` if nobody reads the answers any more.
-    async fn take(&mut self, pipe: &Pipe, line: Line) -> bool {
-        let incoming = match line {
-            Line::Whole(line) if line.iter().all(u8::is_ascii_whitespace) => return true,
-            Line::Whole(line) => self.gateway.read_line(pipe, &line),
-            Line::TooLong => self.gateway.refuse_long_line(pipe),
-        };
-        match incoming {
-            Incoming::Nothing => true,
-            Incoming::Answer(answer) => self.out.send(answer).await.is_ok(),
-            Incoming::Cancel(id) => {
+    /// `false` if nobody reads the answers any more.
+    async fn go_on(&mut self, next: Next) -> bool {
+        match next {
+            Next::Nothing => true,
+            Next::Answer(answer) => self.out.send(answer).await.is_ok(),
+            Next::Cancel(id) => {
                 if let Some(running) = self.running.remove(&id) {
                     running.abort();
                 }
                 true
             }
-            Incoming::Request(id, _) if self.running.contains_key(&id) => {
+            Next::Work(Some(id), _) if self.running.contains_key(&id) => {
                 let text = "a request with this id is in progress";
                 let refusal = reply::error(Some(&id), code::INVALID_REQUEST, text, None);
                 self.out.send(refusal).await.is_ok()
             }
-            Incoming::Request(id, request) => {
-                self.start(id, request);
+            Next::Work(id, work) => {
+                let done = id.clone();
+                let task = self.tasks.spawn(async move {
+                    work.await;
+                    done
+                });
+                self.running.extend(id.map(|id| (id, task)));
                 true
             }
         }
-    }
-
-    fn start(&mut self, id: RequestId, request: Piped) {
-        let (gateway, out, done) = (Arc::clone(&self.gateway), self.out.clone(), id.clone());
-        let task = self.tasks.spawn(async move {
-            // A client that reads no more needs no answer.
-            match gateway.answer(request).await.body {
-                ReplyBody::Empty => {}
-                ReplyBody::Whole(answer) => drop(out.send(answer).await),
-                ReplyBody::Stream(mut messages) => {
-                    while let Some(message) = messages.recv().await {
-                        if out.send(message).await.is_err() {
-                            break;
-                        }
-                    }
-                }
-            }
-            done
-        });
-        self.running.insert(id, task);
     }
 
     /// A task ended. One that was cancelled has been forgotten already.
@@ -114,7 +109,6 @@ impl Requests {
         if let Some(id) = done {
             self.running.remove(&id);
         }
-        self.running.retain(|_, task| !task.is_finished());
     }
 }
 

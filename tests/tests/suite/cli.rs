@@ -47,12 +47,23 @@ async fn check_sums_up_what_is_good() {
 #[tokio::test]
 async fn check_tells_every_problem_at_once() {
     let bad = setup().server("atlassian", "http://127.0.0.1:9/mcp", "atlassian-rovo", " ").section(
-        "[servers.other]\nurl = \"http://127.0.0.1:9/mcp\"\ncatalogue = \"x\"\n[polices]\n",
+        "[servers.other]\nurl = \"http://127.0.0.1:9/mcp\"\ncatalogue = \"x\"\n[polices]\n[catalogs]\nfiles = [\"none.toml\"]\n",
+    );
+    let bad = bad.file(
+        "policies/permits/typo.cedar",
+        &PERMITS.replace("@id(\"", "@id(\"typo-").replace("jira.issue.edit", "jira.issue.editt"),
     );
     let folder = bad.write().unwrap();
     let ran = cli(&folder, &["check"]).await;
     assert_eq!((ran.code, ran.stdout.as_str()), (CONFIG, ""), "{ran:?}");
-    let wanted = ["servers.atlassian.credential", "servers.other", "catalogue", "polices"];
+    let wanted = [
+        "servers.atlassian.credential",
+        "servers.other",
+        "catalogue",
+        "polices",
+        "none.toml",
+        "permits/typo.cedar:4",
+    ];
     contains_all(&ran.stderr, &wanted);
     let ran = cli(&folder, &["check", "--json"]).await;
     assert_eq!(ran.code, CONFIG, "{ran:?}");
@@ -60,7 +71,7 @@ async fn check_tells_every_problem_at_once() {
     let told: Value = told;
     assert_eq!(told["ok"], false);
     let problems = told["problems"].as_array().unwrap();
-    assert_eq!(problems.len(), 3, "{told}");
+    assert_eq!(problems.len(), 9, "{told}");
     assert!(problems.iter().all(|one| one["place"].is_string() && one["problem"].is_string()));
     let ran = cli(&folder, &["serve"]).await;
     assert_eq!(ran.code, CONFIG, "what is wrong is not served: {ran:?}");

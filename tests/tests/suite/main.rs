@@ -7,6 +7,8 @@ mod clients;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod crowd;
+#[cfg(test)]
 mod direct;
 #[cfg(test)]
 mod evidence;

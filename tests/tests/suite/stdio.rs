@@ -1,13 +1,14 @@
 //! Servers and clients that speak through pipes: a third-party server as a child of the gateway, and the gateway as a
 //! child of real clients. The log of the backend behind the server is the oracle.
 
+use callgate_sim::SimOptions;
 use callgate_tests::backend::Backend;
 use callgate_tests::drive::{Client, Plan, Told};
-use callgate_tests::gateway::{Setup, program};
+use callgate_tests::gateway::{Setup, callgate, program};
 use callgate_tests::install;
 use serde_json::{Value, json};
 
-use super::world::{ALICE, ALICE_CHAIN, setup};
+use super::world::{ALICE, ALICE_CHAIN, edit, read, reconcile, setup, site_and_gateway};
 
 /// It needs one to start.
 const TOKEN: &str = "token-of-the-operator";
@@ -91,6 +92,72 @@ async fn wrapped(client: &Client, protocol: &str) {
     }
     let verified = folder.cli(&["evidence", "verify"]).await.unwrap();
     assert_eq!(verified.code, Some(0), "{verified:?}");
+}
+
+/// A client that only knows pipes, and a gateway that runs elsewhere.
+async fn bridged(client: &Client, protocol: &str) {
+    let options = SimOptions { sse: true, ..SimOptions::default() };
+    let (sim, gateway) = site_and_gateway(options).await;
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, ALICE).unwrap();
+    let (program, token) = (program().unwrap(), token.display().to_string());
+    let (program, url) = (program.display().to_string(), gateway.url("atlassian"));
+    let command = [&*program, "bridge", &url, "--token-file", &token];
+    let plan = Plan::of_command(&command)
+        .protocol(protocol)
+        .list()
+        .call_with_progress("getJiraIssue", read("ENG-42"))
+        .call("editJiraIssue", edit("ENG-42", "Through the bridge"))
+        .call("editJiraIssue", edit("HR-3", "x"))
+        .call("dropEverything", json!({}));
+    let told = client.run(&plan).await.unwrap();
+    assert!(told.connect["error"].is_null(), "{}", told.connect);
+    let [list, read, edit, closed, unknown] = told.steps.as_slice() else { panic!("{told:?}") };
+    assert!(list["tools"].as_array().unwrap().contains(&json!("editJiraIssue")), "{list}");
+    assert_eq!(read["isError"], false, "{read}");
+    assert_eq!(read["progress"].as_array().unwrap().len(), 1, "{read}");
+    assert_eq!(edit["isError"], false, "{edit}");
+    assert_eq!(closed["meta"]["dev.callgate/decision"]["decision"], "deny", "{closed}");
+    assert_eq!(unknown["error"]["code"], -32602, "{unknown}");
+    let evidence = gateway.evidence_when(|e| e.0.len() >= 4 && e.is_settled()).await.unwrap();
+    reconcile(&sim, &evidence);
+}
+
+#[tokio::test]
+async fn a_bridge_carries_clients_of_both_eras_to_a_gateway_elsewhere() {
+    let node = install::node(&install::default_directory()).unwrap();
+    bridged(&Client::python(&python()), "legacy").await;
+    bridged(&Client::node(&node), "2026-07-28").await;
+    bridged(&Client::node(&node), "legacy").await;
+}
+
+#[tokio::test]
+async fn a_bridge_answers_everything_whatever_becomes_of_the_gateway() {
+    let (_sim, mut gateway) = site_and_gateway(SimOptions::default()).await;
+    let url = gateway.url("atlassian");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("token"), ALICE).unwrap();
+    let arguments = ["bridge", &*url, "--token-file", "token"];
+    let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    let input = format!(
+        "{ping}\nnot json\n{{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"prompts/execute\"}}\n"
+    );
+    let ran = callgate(folder.path(), &arguments, &input).await.unwrap();
+    let mut codes: Vec<_> =
+        ran.json().unwrap().iter().map(|m| (m["id"].clone(), m["error"]["code"].clone())).collect();
+    codes.sort_by_key(|(id, _)| id.to_string());
+    assert_eq!(
+        codes,
+        [(json!(1), Value::Null), (json!(2), json!(-32601)), (Value::Null, json!(-32700))]
+    );
+    gateway.kill_9().await.unwrap();
+    let ran = callgate(folder.path(), &arguments, &format!("{ping}\n")).await.unwrap();
+    assert_eq!(ran.json().unwrap()[0]["error"]["code"], -32603, "{ran:?}");
+    let remote = ["bridge", "http://gate.example.com/mcp/x", "--token-file", "token"];
+    let refused = callgate(folder.path(), &remote, "").await.unwrap();
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("--danger-plain-http"), "{refused:?}");
 }
 
 /// A client with two windows, or two clients: each has a gate of its own, and they share one record.

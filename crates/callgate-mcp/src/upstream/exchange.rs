@@ -4,17 +4,15 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use callgate_model::json::Object;
 use http::header::CONTENT_ENCODING;
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::connection::{Connection, with_causes};
+use super::connection::{Connection, next};
 use super::outgoing::{Outgoing, cancelled};
 use super::{CallError, CallErrorKind, OnNotification};
 use crate::code;
@@ -101,7 +99,7 @@ impl Connection {
             return Err(CallErrorKind::TooLarge);
         }
         let mut whole = Vec::new();
-        while let Some(data) = next_data(&mut body).await? {
+        while let Some(data) = next(&mut body).await? {
             if whole.len() + data.len() > max {
                 return Err(CallErrorKind::TooLarge);
             }
@@ -145,7 +143,7 @@ impl Connection {
             total_bytes_max: self.limits.response_bytes_max,
         });
         let (mut events, mut requests) = (Vec::new(), 0);
-        while let Some(data) = next_data(&mut body).await? {
+        while let Some(data) = next(&mut body).await? {
             let pushed = parser.push(&data, &mut events);
             for event in events.drain(..).filter(carries_message) {
                 match self.message(event.data.as_bytes())? {
@@ -236,16 +234,6 @@ fn answer(response: Response, outgoing: &Outgoing) -> Result<Outcome, CallErrorK
 /// An event without data primes a stream for resuming, which is not done.
 fn carries_message(event: &SseEvent) -> bool {
     event.kind == "message" && !event.data.is_empty()
-}
-
-async fn next_data(body: &mut Incoming) -> Result<Option<Bytes>, CallErrorKind> {
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| CallErrorKind::Connect(with_causes(&error)))?;
-        if let Ok(data) = frame.into_data() {
-            return Ok(Some(data));
-        }
-    }
-    Ok(None)
 }
 
 fn not_mcp(what: &str) -> CallErrorKind {

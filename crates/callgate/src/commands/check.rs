@@ -4,14 +4,20 @@ use callgate_model::json::{Json, Object};
 
 use crate::assemble;
 use crate::cli::{Check, Failure};
-use crate::config::Problems;
+use crate::config::{Config, Problems};
 use crate::print;
 
 pub(crate) fn run(options: &Check) -> Result<(), Failure> {
-    let checked = options.config.load().and_then(|config| {
-        let parts = assemble::parts(&config)?;
-        Ok((config, parts))
-    });
+    let checked = match options.config.load() {
+        Ok(config) => assemble::parts(&config).map(|parts| (config, parts)).map_err(Into::into),
+        // One thing that is wrong does not hide what else is.
+        Err(Failure::Config(mut problems)) => {
+            let places = Config::places(&options.config.config);
+            problems.0.extend(places.iter().flat_map(assemble::problems_beside));
+            Err(Failure::Config(problems))
+        }
+        Err(failure) => Err(failure),
+    };
     match checked {
         Ok((config, parts)) => {
             let summary = Object::default()

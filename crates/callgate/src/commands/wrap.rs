@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use callgate_gateway::pipeline::{Gateway, Incoming, Piped, ReplyBody};
+use callgate_mcp::lines::Line;
 use callgate_model::caller::{Credential, CredentialKind};
 use callgate_model::digest::Digest;
+use tokio::sync::mpsc;
 
 use super::serve::{start_logging, stop_signal};
 use crate::ambient::Machine;
 use crate::cli::{Failure, Wrap};
 use crate::config::Config;
+use crate::pipe::Next;
 use crate::{assemble, pipe, reload};
 
 pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
@@ -47,8 +52,39 @@ pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
     tracing::info!(server = options.server, caller = options.caller, "serving standard input");
     let following = tokio::spawn(reload::follow(Arc::clone(&gateway), policies, vocabulary));
     let ends = (tokio::io::stdin(), tokio::io::stdout());
-    pipe::serve(Arc::clone(&gateway), pipe, ends, line_bytes_max, stop).await;
+    let take = |line, out: &mpsc::Sender<Bytes>| match line {
+        Line::Whole(line) => next(&gateway, gateway.read_line(&pipe, &line), out),
+        Line::TooLong => next(&gateway, gateway.refuse_long_line(&pipe), out),
+    };
+    pipe::serve(ends, line_bytes_max, take, stop).await;
     following.abort();
     gateway.close().await;
     Ok(())
+}
+
+fn next(gateway: &Arc<Gateway>, incoming: Incoming, out: &mpsc::Sender<Bytes>) -> Next {
+    match incoming {
+        Incoming::Answer(answer) => Next::Answer(answer),
+        Incoming::Cancel(id) => Next::Cancel(id),
+        Incoming::Nothing => Next::Nothing,
+        Incoming::Request(id, request) => {
+            let work = answer(Arc::clone(gateway), request, out.clone());
+            Next::Work(Some(id), Box::pin(work))
+        }
+    }
+}
+
+async fn answer(gateway: Arc<Gateway>, request: Piped, out: mpsc::Sender<Bytes>) {
+    // A client that reads no more needs no answer.
+    match gateway.answer(request).await.body {
+        ReplyBody::Empty => {}
+        ReplyBody::Whole(answer) => drop(out.send(answer).await),
+        ReplyBody::Stream(mut messages) => {
+            while let Some(message) = messages.recv().await {
+                if out.send(message).await.is_err() {
+                    break;
+                }
+            }
+        }
+    }
 }

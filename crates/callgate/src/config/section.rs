@@ -12,7 +12,7 @@ use callgate_model::json::JsonLimits;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{Config, Limits, LogConfig, Problem, Problems};
+use super::{Config, Limits, LogConfig, Places, Problem, Problems};
 
 const SECTIONS: &[&str] = &[
     "answers",
@@ -157,6 +157,15 @@ impl Reader {
             servers,
             tokens,
             log: log?,
+        })
+    }
+
+    pub(super) fn places(&mut self) -> Option<Places> {
+        let catalogs: Catalogs = self.optional("catalogs")?;
+        let policies: Policies = self.required("policies", "")?;
+        Some(Places {
+            catalogs: catalogs.files.iter().map(|file| self.relative(file)).collect(),
+            policies: self.relative(&policies.folder),
         })
     }
 

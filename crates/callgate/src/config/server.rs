@@ -227,7 +227,7 @@ impl Reader {
 }
 
 #[expect(clippy::disallowed_methods, reason = "only this module reads the environment")]
-fn environment(name: &str) -> Result<String, String> {
+pub(crate) fn environment(name: &str) -> Result<String, String> {
     std::env::var(name).map_err(|error| format!("environment variable `{name}`: {error}"))
 }
 
@@ -244,7 +244,7 @@ fn inherited(names: Option<&[String]>) -> BTreeMap<String, String> {
 }
 
 /// Whether the way to the server is encrypted, or does not leave this machine.
-fn is_protected(url: &str) -> bool {
+pub(crate) fn is_protected(url: &str) -> bool {
     let Ok(url) = url.parse::<http::Uri>() else { return true };
     let host = url.host().unwrap_or_default();
     let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();

@@ -1,0 +1,259 @@
+//! Messages of a client that only knows pipes, passed to a server over HTTP as they are, with the headers that HTTP wants.
+//!
+//! Unlike the rest of the client half this asks nothing of its own, but to open a lost session again as the client had
+//! opened it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use callgate_model::json::{Json, Object};
+use http::header::AUTHORIZATION;
+use http::response::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use hyper::body::Incoming;
+use tokio::sync::mpsc;
+
+use super::connection::{Connection, next};
+use super::outgoing::base_headers;
+use super::{CallErrorKind, UnusableUpstream, UpstreamLimits};
+use crate::code;
+use crate::headers::{self, MediaType};
+use crate::inbound::mirrored_member;
+use crate::message::{Message, Notification, Request, RequestId};
+use crate::mirror::param_headers;
+use crate::reply;
+use crate::sse::{SseLimits, SseParser};
+
+const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+
+/// A server over HTTP, as one client sees it.
+#[derive(Debug)]
+pub struct Relay {
+    connection: Connection,
+    credential: Option<HeaderValue>,
+    limits: UpstreamLimits,
+    session: Mutex<Session>,
+    /// The input schemas of the tools that were listed: headers mirror arguments by them.
+    schemas: Mutex<HashMap<String, Json>>,
+}
+
+/// What `initialize` agreed on.
+#[derive(Clone, Debug, Default)]
+struct Session {
+    /// As the client sent it, to be sent again if the session is lost.
+    opening: Option<Request>,
+    id: Option<HeaderValue>,
+    version: Option<HeaderValue>,
+}
+
+impl Relay {
+    /// A relay to `url` with the value of `Authorization`.
+    ///
+    /// # Errors
+    /// [`UnusableUpstream`].
+    pub fn new(
+        url: Uri,
+        credential: Option<HeaderValue>,
+        limits: UpstreamLimits,
+    ) -> Result<Self, UnusableUpstream> {
+        Ok(Self {
+            connection: Connection::new(url, limits)?,
+            credential,
+            limits,
+            session: Mutex::default(),
+            schemas: Mutex::default(),
+        })
+    }
+
+    /// Whether the client opened a session: a call in it is cancelled by name.
+    #[must_use]
+    pub fn has_session(&self) -> bool {
+        self.session().id.is_some()
+    }
+
+    /// Passes a request on, and what comes back to `out`. There is always an answer, if only that there is none.
+    pub async fn request(&self, request: Request, out: &mpsc::Sender<Bytes>) {
+        let id = request.id.clone();
+        if request.method == "initialize" {
+            self.session().opening = Some(request.clone());
+        }
+        if let Err(error) = self.ask(&request, out).await {
+            let text = error.to_string();
+            // A client that reads no more needs no answer.
+            out.send(reply::error(Some(&id), code::INTERNAL_ERROR, &text, None)).await.ok();
+        }
+    }
+
+    /// Passes a notification on.
+    pub async fn notification(&self, notification: Notification) {
+        let headers = self.headers(&notification.method, &notification.params);
+        if let Err(error) = self.connection.post(headers, notification.into_bytes()).await {
+            tracing::debug!(%error, "a notification was not passed on");
+        }
+    }
+
+    async fn ask(&self, request: &Request, out: &mpsc::Sender<Bytes>) -> Result<(), CallErrorKind> {
+        let (mut parts, mut body) = self.post(request).await?;
+        if parts.status == StatusCode::NOT_FOUND && self.reopen(request).await? {
+            (parts, body) = self.post(request).await?;
+        }
+        match headers::media_type(&parts.headers) {
+            Some(MediaType::Json) => {
+                let bytes = self.whole(body).await?;
+                self.pass(request, &parts, &bytes, out).await
+            }
+            Some(MediaType::EventStream) => self.stream(request, &parts, body, out).await,
+            None => Err(CallErrorKind::Status(parts.status.as_u16())),
+        }
+    }
+
+    async fn post(&self, request: &Request) -> Result<(Parts, Incoming), CallErrorKind> {
+        let headers = self.headers(&request.method, &request.params);
+        let sent = self.connection.post(headers, request.clone().into_bytes()).await;
+        Ok(sent.map_err(|error| error.kind)?.into_parts())
+    }
+
+    /// Opens the session again if it was lost: the server answers 404 to one that it does not know.
+    async fn reopen(&self, request: &Request) -> Result<bool, CallErrorKind> {
+        let Session { opening, id, .. } = self.session().clone();
+        let Some(opening) = opening.filter(|_| id.is_some() && request.method != "initialize")
+        else {
+            return Ok(false);
+        };
+        self.session().id = None;
+        let (parts, body) = self.post(&opening).await?;
+        let bytes = self.whole(body).await?;
+        self.agree(&parts, &bytes);
+        let method = "notifications/initialized".to_owned();
+        self.notification(Notification { method, params: Object::default() }).await;
+        Ok(self.session().id.is_some())
+    }
+
+    async fn stream(
+        &self,
+        request: &Request,
+        parts: &Parts,
+        mut body: Incoming,
+        out: &mpsc::Sender<Bytes>,
+    ) -> Result<(), CallErrorKind> {
+        let mut parser = SseParser::new(SseLimits {
+            event_bytes_max: self.limits.event_bytes_max,
+            total_bytes_max: usize::MAX,
+        });
+        let mut events = Vec::new();
+        while let Some(data) = next(&mut body).await? {
+            let pushed = parser.push(&data, &mut events);
+            for event in events.drain(..).filter(|event| !event.data.is_empty()) {
+                self.pass(request, parts, event.data.as_bytes(), out).await?;
+                if answers(event.data.as_bytes(), &request.id, self.limits) {
+                    return Ok(());
+                }
+            }
+            pushed.map_err(|error| CallErrorKind::NotMcp(error.to_string()))?;
+        }
+        Err(CallErrorKind::NotMcp("the stream ended without an answer".to_owned()))
+    }
+
+    /// Passes one message on, on one line, and learns from it.
+    async fn pass(
+        &self,
+        request: &Request,
+        parts: &Parts,
+        bytes: &[u8],
+        out: &mpsc::Sender<Bytes>,
+    ) -> Result<(), CallErrorKind> {
+        let read = Message::read(bytes, &self.limits.json());
+        let message = read.map_err(|malformed| CallErrorKind::NotMcp(malformed.detail))?;
+        if request.method == "initialize" {
+            self.agree(parts, bytes);
+        }
+        let line = match message {
+            Message::Response(response) => {
+                if request.method == "tools/list" {
+                    self.learn(response.outcome.as_ref().ok());
+                }
+                response.into_bytes()
+            }
+            Message::Notification(notification) => notification.into_bytes(),
+            Message::Request(request) => request.into_bytes(),
+        };
+        out.send(line).await.map_err(|_gone| CallErrorKind::Connect("the client ended".to_owned()))
+    }
+
+    fn agree(&self, parts: &Parts, bytes: &[u8]) {
+        let Ok(Message::Response(response)) = Message::read(bytes, &self.limits.json()) else {
+            return;
+        };
+        let version = response.outcome.ok().and_then(|result| {
+            HeaderValue::from_str(result.get("protocolVersion")?.as_str()?).ok()
+        });
+        let mut session = self.session();
+        session.id = parts.headers.get(headers::SESSION_ID).cloned();
+        session.version = version;
+    }
+
+    fn learn(&self, result: Option<&Object>) {
+        let tools = result.and_then(|result| result.get("tools")?.as_array()).unwrap_or_default();
+        let mut schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
+        for tool in tools {
+            let name = tool.get("name").and_then(Json::as_str);
+            if let Some((name, schema)) = name.zip(tool.get("inputSchema"))
+                && schemas.len() < self.limits.tools_max
+            {
+                schemas.insert(name.to_owned(), schema.clone());
+            }
+        }
+    }
+
+    fn headers(&self, method: &str, params: &Object) -> HeaderMap {
+        let mut headers = base_headers(None);
+        if let Some(credential) = &self.credential {
+            headers.insert(AUTHORIZATION, credential.clone());
+        }
+        let meta = params.get("_meta").and_then(|meta| meta.get(META_VERSION));
+        match meta.and_then(Json::as_str) {
+            Some(version) => self.modern_headers(&mut headers, version, method, params),
+            None => {
+                let Session { id, version, .. } = self.session().clone();
+                headers.extend(version.map(|version| (headers::PROTOCOL_VERSION, version)));
+                headers.extend(id.map(|id| (headers::SESSION_ID, id)));
+            }
+        }
+        headers
+    }
+
+    fn modern_headers(&self, into: &mut HeaderMap, version: &str, method: &str, params: &Object) {
+        let text = |text: &str| HeaderValue::from_str(text).ok();
+        into.extend(text(version).map(|version| (headers::PROTOCOL_VERSION, version)));
+        into.extend(text(method).map(|method| (headers::METHOD, method)));
+        let named = mirrored_member(method).and_then(|member| params.get(member)?.as_str());
+        let Some(name) = named else { return };
+        into.extend(headers::encode(name).map(|name| (headers::NAME, name)));
+        let schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
+        let arguments = params.get("arguments").and_then(Json::as_object);
+        if let Some((schema, arguments)) = schemas.get(name).zip(arguments) {
+            into.extend(param_headers(schema, arguments));
+        }
+    }
+
+    async fn whole(&self, mut body: Incoming) -> Result<Vec<u8>, CallErrorKind> {
+        let mut whole = Vec::new();
+        while let Some(data) = next(&mut body).await? {
+            if whole.len() + data.len() > self.limits.response_bytes_max {
+                return Err(CallErrorKind::TooLarge);
+            }
+            whole.extend_from_slice(&data);
+        }
+        Ok(whole)
+    }
+
+    fn session(&self) -> MutexGuard<'_, Session> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn answers(bytes: &[u8], id: &RequestId, limits: UpstreamLimits) -> bool {
+    let read = Message::read(bytes, &limits.json());
+    matches!(read, Ok(Message::Response(response)) if response.id.as_ref() == Some(id))
+}

@@ -1,0 +1,79 @@
+//! `callgate bridge`: a client that only knows standard input and output, and a gateway that runs elsewhere.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use callgate_gateway::credential::{Credential, Scheme};
+use callgate_mcp::code;
+use callgate_mcp::lines::Line;
+use callgate_mcp::message::Message;
+use callgate_mcp::reply;
+use callgate_mcp::upstream::{Relay, UpstreamLimits};
+use callgate_model::json::JsonLimits;
+use secrecy::SecretString;
+use tokio::sync::mpsc;
+
+use super::serve::{start_logging, stop_signal};
+use crate::cli::{Bridge, Failure};
+use crate::config::{LogConfig, environment, is_protected};
+use crate::pipe::{self, Next};
+
+/// The variable that holds the token, unless a file does.
+const TOKEN: &str = "CALLGATE_TOKEN";
+
+pub(crate) async fn run(options: Bridge) -> Result<(), Failure> {
+    start_logging(&LogConfig { json: false, filter: "warn".to_owned() })?;
+    let url = options.url.parse().map_err(|error| format!("`{}`: {error}", options.url))?;
+    if !is_protected(&options.url) && !options.danger_plain_http {
+        let hint = "use https, or say --danger-plain-http";
+        return Err(format!("the token would cross the network unprotected: {hint}").into());
+    }
+    let token = token(options.token_file.as_deref())?;
+    let credential = Credential::new(Scheme::Bearer, &token).map_err(|error| error.to_string())?;
+    // The gateway's own limits count; a stream may stay open for long.
+    let limits = UpstreamLimits { total: Duration::MAX, ..UpstreamLimits::default() };
+    let relay = Relay::new(url, credential.header(), limits).map_err(|error| error.to_string())?;
+    let relay = Arc::new(relay);
+    let ends = (tokio::io::stdin(), tokio::io::stdout());
+    let take = |line, out: &mpsc::Sender<Bytes>| next(&relay, line, out);
+    pipe::serve(ends, JsonLimits::default().bytes_max, take, stop_signal()?).await;
+    Ok(())
+}
+
+fn token(file: Option<&Path>) -> Result<SecretString, Failure> {
+    let token = match file {
+        Some(file) => std::fs::read_to_string(file)
+            .map_err(|error| format!("`{}` cannot be read: {error}", file.display())),
+        None => environment(TOKEN),
+    };
+    Ok(token?.into())
+}
+
+fn next(relay: &Arc<Relay>, line: Line, out: &mpsc::Sender<Bytes>) -> Next {
+    let refuse = |text: &str| Next::Answer(reply::error(None, code::INVALID_REQUEST, text, None));
+    let Line::Whole(line) = line else { return refuse("a message longer than the limit") };
+    let (relay, out) = (Arc::clone(relay), out.clone());
+    match Message::read(&line, &JsonLimits::default()) {
+        Ok(Message::Request(request)) => {
+            let id = Some(request.id.clone());
+            Next::Work(id, Box::pin(async move { relay.request(request, &out).await }))
+        }
+        Ok(Message::Notification(told)) => match told.cancels() {
+            // The gateway learns of it from the connection, which closes, or from the notification.
+            Some(id) if !relay.has_session() => Next::Cancel(id),
+            Some(_) | None => {
+                Next::Work(None, Box::pin(async move { relay.notification(told).await }))
+            }
+        },
+        // Nothing was asked of the client.
+        Ok(Message::Response(_)) => Next::Nothing,
+        Err(malformed) => Next::Answer(reply::error(
+            malformed.id.as_ref(),
+            malformed.code,
+            &malformed.detail,
+            None,
+        )),
+    }
+}
