@@ -56,6 +56,12 @@ impl Client {
         Self { module: "sdk", ..Self::node(node) }
     }
 
+    /// An early TypeScript SDK: speaks 2024-11-05.
+    #[must_use]
+    pub fn node2024(node: &Node) -> Self {
+        Self { module: "sdk2024", ..Self::node(node) }
+    }
+
     /// The command line of the Inspector: speaks what the plan's `protocol` says, in a session for each step.
     #[must_use]
     pub fn inspector(inspector: &Inspector) -> Self {

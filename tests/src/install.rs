@@ -32,7 +32,9 @@ const NODE: Scripts = &[
     DRIVE_MJS,
     ("alike.mjs", include_str!("../foreign/node/alike.mjs")),
     ("client.mjs", include_str!("../foreign/node/client.mjs")),
+    ("legacy.mjs", include_str!("../foreign/node/legacy.mjs")),
     ("sdk.mjs", include_str!("../foreign/node/sdk.mjs")),
+    ("sdk2024.mjs", include_str!("../foreign/node/sdk2024.mjs")),
 ];
 const INSPECTOR: Scripts =
     &[DRIVE_MJS, ("inspector.mjs", include_str!("../foreign/inspector/inspector.mjs"))];
@@ -79,6 +81,12 @@ impl Node {
     #[must_use]
     pub fn server(&self, name: &str) -> PathBuf {
         self.modules.join(format!("@modelcontextprotocol/server-{name}/dist/index.js"))
+    }
+
+    /// The script of the server of memories as it was when it spoke only 2024-11-05.
+    #[must_use]
+    pub fn memory_2024(&self) -> PathBuf {
+        self.modules.join("server-memory-2024/dist/index.js")
     }
 
     /// The script of `mcp-remote`.

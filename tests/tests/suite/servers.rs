@@ -137,6 +137,20 @@ async fn the_server_of_memories() {
     check_memory(&server);
 }
 
+/// A server, and in the wrap a client too, of the time before the protocol had a transport over HTTP that is served.
+#[tokio::test]
+async fn the_server_of_memories_as_it_was_in_2024() {
+    let server = memory_2024();
+    served(&Client::python2(&python2()), MODERN, &server, MEMORY_LISTED, &memory_calls()).await;
+    check_memory(&server);
+    let server = memory_2024();
+    wrapped(&Client::node2024(&node()), "legacy", &server, MEMORY_LISTED, &memory_calls()).await;
+    check_memory(&server);
+    let server = memory();
+    served(&Client::node2024(&node()), "legacy", &server, MEMORY_LISTED, &memory_calls()).await;
+    check_memory(&server);
+}
+
 async fn notes_served(client: &Client, protocol: &str, library: &str) {
     let server = notes_as_child(library);
     served(client, protocol, &server, NOTES_LISTED, &notes_calls()).await;

@@ -206,7 +206,15 @@ pub(super) fn check_files(server: &Server) {
 }
 
 pub(super) fn memory() -> Server {
-    let (script, work) = (path(&node().server("memory")), work());
+    memory_of(&node().server("memory"))
+}
+
+pub(super) fn memory_2024() -> Server {
+    memory_of(&node().memory_2024())
+}
+
+fn memory_of(script: &Path) -> Server {
+    let (script, work) = (path(script), work());
     let file = path(&work.path().join("memory.jsonl"));
     Server {
         name: "memory",
