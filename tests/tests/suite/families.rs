@@ -4,15 +4,17 @@
 use callgate_sim::{Eras, Fault, Running, SimOptions};
 use callgate_tests::drive::{Client, Plan, Told};
 use callgate_tests::evidence::Evidence;
-use callgate_tests::gateway::Gateway;
+use callgate_tests::gateway::{Gateway, program};
 use callgate_tests::install;
 use serde_json::{Value, json};
 
 use super::clients::{LEGACY, MODERN, REFUSED, decision, names};
 use super::world::{ALICE, SITE, edit, read, reconcile, site_and_gateway};
 
-/// How long a client waits for the call that hangs.
-const PATIENCE_MS: u64 = 700;
+/// How long a client waits for the call that hangs: enough for it to arrive. One that starts anew for each step takes
+/// longer.
+const PATIENCE_MS: u64 = 1_500;
+const PATIENCE_OF_A_START_MS: u64 = 4_000;
 
 /// What the issue is called afterwards.
 const SUMMARY: &str = "Geändert durch das Tor 🚪";
@@ -60,10 +62,11 @@ fn hidden() -> [(&'static str, Value); 2] {
 }
 
 fn plan(start: Plan, family: &Family) -> Plan {
+    let patience = if family.step_by_step { PATIENCE_OF_A_START_MS } else { PATIENCE_MS };
     let plan = start
         .protocol(family.protocol)
         .list()
-        .call_and_cancel("getJiraIssue", read("ENG-41"), PATIENCE_MS)
+        .call_and_cancel("getJiraIssue", read("ENG-41"), patience)
         .call_with_progress("getJiraIssue", read("ENG-42"))
         .call("editJiraIssue", edit("ENG-42", SUMMARY));
     refused().into_iter().chain(hidden()).fold(plan, |plan, (tool, arguments)| {
@@ -225,7 +228,30 @@ async fn a_client_behind_mcp_remote() {
         let command = ["env", &keeps, "node", &remote, &url, "--header", &header];
         Plan::of_command(&[&command[..], &["--transport", "http-only"]].concat())
     };
-    gets_every_answer(&Family::new(Client::node1(&node()), "legacy"), start).await;
+    gets_every_answer(&Family::new(Client::python2(&python2()), "legacy"), start).await;
+}
+
+/// The same with our own bridge.
+async fn behind_the_bridge(client: Client, protocol: &'static str) {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, ALICE).unwrap();
+    let (program, token) = (program().unwrap().display().to_string(), token.display().to_string());
+    let start = |gateway: &Gateway| {
+        let url = gateway.url("atlassian");
+        Plan::of_command(&[&program, "bridge", &url, "--token-file", &token])
+    };
+    gets_every_answer(&Family::new(client, protocol), start).await;
+}
+
+#[tokio::test]
+async fn a_client_of_the_modern_era_behind_the_bridge() {
+    behind_the_bridge(Client::fastmcp(&python2()), MODERN).await;
+}
+
+#[tokio::test]
+async fn a_client_of_the_legacy_era_behind_the_bridge() {
+    behind_the_bridge(Client::python2(&python2()), "legacy").await;
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ fn given_up(start: Plan, protocol: &str) -> Plan {
     start
         .protocol(protocol)
         .list()
-        .call_and_cancel("write_slowly", slowly, 1_500)
+        .call_and_cancel("write_slowly", slowly, 2_000)
         .call("read_note", json!({ "name": "mine" }))
 }
 
