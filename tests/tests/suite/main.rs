@@ -13,7 +13,11 @@ mod direct;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
+mod families;
+#[cfg(test)]
 mod offers;
+#[cfg(test)]
+mod servers;
 #[cfg(test)]
 mod stdio;
 #[cfg(test)]

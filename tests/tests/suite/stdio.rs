@@ -192,7 +192,7 @@ async fn two_gates_around_two_servers_write_one_record() {
 }
 
 /// What the configuration calls Alice.
-fn setup_name(config: &std::path::Path) -> String {
+pub(crate) fn setup_name(config: &std::path::Path) -> String {
     let text = std::fs::read_to_string(config).unwrap();
     let names = text.lines().filter_map(|line| line.strip_prefix("name = \""));
     let mut alice = names.filter(|name| name.starts_with("alice via release-bot"));
