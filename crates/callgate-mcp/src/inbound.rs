@@ -206,8 +206,8 @@ impl Claims<'_> {
         let version = match self.header {
             Some(version) => LegacyVersion::parse(version)
                 .ok_or_else(|| Refused::unsupported_version(version))?,
-            // The oldest version has no such header.
-            None => LegacyVersion::OLDEST,
+            // 2025-03-26 has no such header.
+            None => LegacyVersion::ASSUMED,
         };
         Ok(Era::Legacy(version))
     }

@@ -5,6 +5,7 @@
 //! [`SubjectParams`] need.
 
 mod round;
+mod salvage;
 mod subject;
 mod tools_call;
 
@@ -18,6 +19,7 @@ use crate::code;
 use crate::limits::{METHOD_BYTES_MAX, TOKEN_BYTES_MAX};
 
 pub use round::{InputRequired, Round};
+pub(crate) use salvage::id_of_unreadable;
 pub use subject::{Subject, SubjectParams};
 pub use tools_call::{InvalidParams, ToolsCallParams};
 
@@ -100,7 +102,19 @@ impl Message {
     /// # Errors
     /// [`Malformed`] for anything else, in particular for batches, unknown members and names used twice.
     pub fn read(bytes: &[u8], limits: &JsonLimits) -> Result<Self, Malformed> {
-        match json::read(bytes, limits) {
+        Self::from_json(json::read(bytes, limits))
+    }
+
+    /// Reads one message of a server: its numbers are relayed, whatever they are.
+    ///
+    /// # Errors
+    /// [`Malformed`] as of [`Message::read`].
+    pub fn read_from_server(bytes: &[u8], limits: &JsonLimits) -> Result<Self, Malformed> {
+        Self::from_json(json::read_relayed(bytes, limits))
+    }
+
+    fn from_json(read: Result<Json, ReadError>) -> Result<Self, Malformed> {
+        match read {
             Ok(Json::Object(envelope)) => Self::from_envelope(envelope),
             Ok(Json::Array(_)) => Err(Malformed::request("batches are not served")),
             Ok(Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_)) => {

@@ -8,7 +8,7 @@ mod canonical;
 mod read;
 
 pub use canonical::CanonicalObject;
-pub use read::{JsonLimits, ReadError, read};
+pub use read::{JsonLimits, ReadError, read, read_relayed};
 
 use std::fmt;
 
@@ -33,7 +33,7 @@ pub enum Json {
 }
 
 /// A number literal whose value survives a round trip through an IEEE 754 double (RFC 7493 §2.2), so that
-/// every reader of it, and its canonical form (RFC 8785), see the same value.
+/// every reader of it, and its canonical form (RFC 8785), see the same value; or, from [`read_relayed`], any literal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Number(Box<str>);
 
@@ -128,13 +128,13 @@ impl Number {
     /// The value as an integer, if it is one within ±(2^53 − 1).
     #[must_use]
     pub fn as_i64(&self) -> Option<i64> {
-        self.0.parse().ok()
+        self.0.parse().ok().filter(|value: &i64| value.unsigned_abs() < 1 << 53)
     }
 
-    /// The value. Exact, because only literals that fit are accepted.
+    /// The value. Exact, because only literals that fit are accepted, but for what is only relayed.
     #[must_use]
     pub fn as_f64(&self) -> f64 {
-        // INVARIANT: `read` and `From` accept only literals that parse.
+        // INVARIANT: the readers and `From` accept only literals that parse.
         self.0.parse().unwrap_or(f64::NAN)
     }
 }

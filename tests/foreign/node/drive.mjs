@@ -1,27 +1,28 @@
-// Runs a plan over one session with the TypeScript MCP client and prints one JSON line per step.
+// Runs a plan over one session and prints one JSON line per step. The argument says with which client: the name of a
+// module beside this one, which knows the client and nothing of plans.
 //
 // Standard input: {"url" | "command": [...], "token"?, "protocol"?: "auto" | "legacy" | "2026-07-28", "timeout_ms"?, "steps":
-// [{"op": "list"} | {"op": "call", "tool", "arguments", "progress"?} | {"op": "offers"} | {"op": "read", "uri"} |
-// {"op": "prompt", "name", "arguments"} | {"op": "changed"} | {"op": "wait_ms", "ms"}], "listens"?}. The first line of the output is about the
-// connection, then one line per step, whatever happens: a driver that hangs or stops early would hide what a test
-// wants to see.
+// [{"op": "list"} | {"op": "call", "tool", "arguments" | null, "progress"?, "cancel_ms"?} | {"op": "offers"} |
+// {"op": "read", "uri"} | {"op": "prompt", "name", "arguments"} | {"op": "changed"} | {"op": "wait_ms", "ms"}], "listens"?}.
+// The first line of the output is about the connection, then one line per step, whatever happens: a driver that hangs or
+// stops early would hide what a test wants to see.
 
 import { readFileSync } from 'node:fs';
-import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
-import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 
+const { connect } = await import(`./${process.argv[2]}.mjs`);
 const plan = JSON.parse(readFileSync(0, 'utf8'));
 const timeout = plan.timeout_ms ?? 20_000;
-const protocol = plan.protocol ?? 'auto';
-const mode = protocol === 'auto' || protocol === 'legacy' ? protocol : { pin: protocol };
 
 const say = line => process.stdout.write(`${JSON.stringify(line)}\n`);
+
+// The status of an HTTP answer is in an error's data, or is its code.
+const statusOf = ({ code, data }) => data?.status ?? (code >= 400 && code < 600 ? code : undefined);
 
 const failure = (op, error) => ({
   op,
   error: {
     code: error.code ?? error.name,
-    ...(error.data?.status && { status: error.data.status }),
+    ...(statusOf(error) && { status: statusOf(error) }),
     message: String(error.message ?? error),
     data: error.data,
   },
@@ -38,16 +39,13 @@ const within = (ms, work) => {
   return Promise.race([work, late]).finally(() => clearTimeout(timer));
 };
 
-async function listTools(client) {
-  // Asked anew each time: the client may keep a list that is called public.
-  const { tools } = await client.listTools(undefined, { timeout, cacheMode: 'refresh' });
-  return { op: 'list', tools: tools.map(tool => tool.name) };
-}
-
-async function callTool(client, step) {
+async function callTool(session, step) {
   const progress = [];
   const options = { timeout, ...(step.progress && { onprogress: heard => progress.push(heard.progress) }) };
-  const result = await client.callTool({ name: step.tool, arguments: step.arguments ?? {} }, options);
+  const result = await session.call({ name: step.tool, arguments: step.arguments ?? undefined }, options, step.cancel_ms);
+  if (result === undefined) {
+    return { op: 'call', cancelled: true };
+  }
   return {
     op: 'call',
     isError: Boolean(result.isError),
@@ -58,53 +56,25 @@ async function callTool(client, step) {
   };
 }
 
-async function listOffers(client) {
-  const options = { timeout, cacheMode: 'refresh' };
-  const { resources } = await client.listResources(undefined, options);
-  const { resourceTemplates } = await client.listResourceTemplates(undefined, options);
-  const { prompts } = await client.listPrompts(undefined, options);
-  return {
-    op: 'offers',
-    resources: resources.map(one => one.uri),
-    templates: resourceTemplates.map(one => one.uriTemplate),
-    prompts: prompts.map(one => one.name),
-  };
-}
+const said = (op, texts) => ({ op, text: texts.join('\n') });
 
-async function readResource(client, step) {
-  const { contents } = await client.readResource({ uri: step.uri }, { timeout });
-  return { op: 'read', text: contents.map(part => part.text).join('\n') };
-}
-
-async function getPrompt(client, step) {
-  const { messages } = await client.getPrompt({ name: step.name, arguments: step.arguments ?? {} }, { timeout });
-  return { op: 'prompt', text: messages.map(said => said.content.text).join('\n') };
-}
-
-// The lists of tools that the client fetched because it was told that they changed.
-const changes = [];
-
-async function nextChange() {
-  while (changes.length === 0) {
-    await sleep(20);
-  }
-  return { op: 'changed', tools: changes.shift() };
-}
-
-function runStep(client, step) {
+function runStep(session, step) {
   switch (step.op) {
     case 'list':
-      return within(timeout + 1000, listTools(client));
+      return within(timeout + 1000, session.tools({ timeout })).then(tools => ({ op: 'list', tools }));
     case 'call':
-      return within(timeout + 1000, callTool(client, step));
+      return within(timeout + 1000, callTool(session, step));
     case 'offers':
-      return within(timeout + 1000, listOffers(client));
+      return within(timeout + 1000, session.offers({ timeout })).then(offers => ({ op: 'offers', ...offers }));
     case 'read':
-      return within(timeout + 1000, readResource(client, step));
+      return within(timeout + 1000, session.read(step.uri, { timeout })).then(texts => said('read', texts));
     case 'prompt':
-      return within(timeout + 1000, getPrompt(client, step));
+      return within(
+        timeout + 1000,
+        session.prompt({ name: step.name, arguments: step.arguments ?? {} }, { timeout }),
+      ).then(texts => said('prompt', texts));
     case 'changed':
-      return within(timeout, nextChange());
+      return within(timeout, session.change()).then(tools => ({ op: 'changed', tools }));
     case 'wait_ms':
       return sleep(step.ms).then(() => ({ op: 'wait_ms' }));
     default:
@@ -112,35 +82,17 @@ function runStep(client, step) {
   }
 }
 
-const onChanged = (error, tools) => changes.push(error ? String(error) : tools.map(tool => tool.name));
-const client = new Client(
-  { name: 'callgate-drive', version: '1.0.0' },
-  { versionNegotiation: { mode }, ...(plan.listens && { listChanged: { tools: { onChanged } } }) },
-);
-const transportTo = ({ command, url, token }) => {
-  if (command) {
-    return new StdioClientTransport({ command: command[0], args: command.slice(1), stderr: 'ignore' });
-  }
-  const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  return new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } });
-};
-const transport = transportTo(plan);
-
+let session;
 let lost;
 try {
-  await within(timeout, client.connect(transport, { timeout }));
-  say({
-    op: 'connect',
-    client: 'typescript client',
-    protocolVersion: client.getNegotiatedProtocolVersion() ?? null,
-    serverInfo: client.getServerVersion() ?? null,
-  });
+  session = await within(timeout, connect(plan, { timeout }));
+  say({ op: 'connect', ...session.hello });
 } catch (error) {
   lost = error;
   say(failure('connect', error));
 }
 for (const step of plan.steps) {
-  say(lost ? failure(step.op, lost) : await runStep(client, step).catch(error => failure(step.op, error)));
+  say(lost ? failure(step.op, lost) : await runStep(session, step).catch(error => failure(step.op, error)));
 }
-await within(1000, client.close()).catch(() => {});
+await within(1000, session?.close()).catch(() => {});
 process.exit(0);

@@ -1,24 +1,20 @@
-"""Runs a plan over one session with the Python MCP SDK and prints one JSON line per step.
+"""Runs a plan over one session and prints one JSON line per step. The argument says with which client: the name of a
+module beside this one, which knows the client and nothing of plans.
 
-Standard input: {"url" | "command": [...], "token"?, "timeout_ms"?, "steps": [{"op": "list"} | {"op": "call", "tool", "arguments",
-"progress"?} | {"op": "offers"} | {"op": "read", "uri"} | {"op": "prompt", "name", "arguments"} | {"op": "wait_ms",
-"ms"}]}. The first line of the output is about the connection, then one line per
-step, whatever happens: a driver that hangs or stops early would hide what a test wants to see.
+Standard input: {"url" | "command": [...], "token"?, "protocol"?: "auto" | "legacy" | "2026-07-28", "timeout_ms"?, "steps":
+[{"op": "list"} | {"op": "call", "tool", "arguments" | null, "progress"?, "cancel_ms"?} | {"op": "offers"} |
+{"op": "read", "uri"} | {"op": "prompt", "name", "arguments"} | {"op": "wait_ms", "ms"}]}. The first line of the output is
+about the connection, then one line per step, whatever happens: a driver that hangs or stops early would hide what a test
+wants to see.
 """
 
 import asyncio
+import importlib
 import json
 import os
 import sys
-from contextlib import asynccontextmanager
-from datetime import timedelta
-from importlib.metadata import version
 
-import httpx
-from mcp import ClientSession, McpError
-from mcp.client.stdio import StdioServerParameters, stdio_client
-from mcp.client.streamable_http import streamable_http_client
-from pydantic import AnyUrl
+client = importlib.import_module(sys.argv[1])
 
 
 def say(line):
@@ -34,22 +30,16 @@ def leaf(error):
 
 def failure(op, error):
     error = leaf(error)
-    if isinstance(error, McpError):
-        said = {"code": error.error.code, "message": error.error.message, "data": error.error.data}
-    elif isinstance(error, httpx.HTTPStatusError):
-        said = {"code": "http", "status": error.response.status_code, "message": str(error)}
-    else:
-        said = {"code": type(error).__name__, "message": str(error)}
+    said = client.describe(error) or {"code": type(error).__name__, "message": str(error)}
     return {"op": op, "error": said}
 
 
 async def list_tools(session):
     names, cursor, pages = [], None, 0
     while True:
-        page = await session.list_tools(cursor)
+        more, cursor = await session.tools(cursor)
         pages += 1
-        names += [tool.name for tool in page.tools]
-        cursor = page.nextCursor
+        names += more
         if cursor is None or pages == 64:
             return {"op": "list", "tools": names, "pages": pages}
 
@@ -60,87 +50,45 @@ async def call_tool(session, step, timeout):
     async def on_progress(progress, total, message):
         heard.append(progress)
 
-    result = await session.call_tool(
-        step["tool"],
-        step.get("arguments", {}),
-        read_timeout_seconds=timedelta(seconds=timeout),
-        progress_callback=on_progress if step.get("progress") else None,
-    )
-    return {
-        "op": "call",
-        "isError": bool(result.isError),
-        "text": "\n".join(part.text for part in result.content if part.type == "text"),
-        "structured": result.structuredContent,
-        "meta": result.meta,
-        "progress": heard,
-    }
+    asked = on_progress if step.get("progress") else None
+    result = await session.call(step["tool"], step["arguments"], timeout, asked)
+    texts = [part.text for part in result.pop("content") if part.type == "text"]
+    return {"op": "call", "text": "\n".join(texts), "progress": heard, **result}
 
 
-async def list_offers(session):
-    resources = await session.list_resources()
-    templates = await session.list_resource_templates()
-    prompts = await session.list_prompts()
-    return {
-        "op": "offers",
-        "resources": [str(one.uri) for one in resources.resources],
-        "templates": [one.uriTemplate for one in templates.resourceTemplates],
-        "prompts": [one.name for one in prompts.prompts],
-    }
-
-
-async def read_resource(session, step):
-    result = await session.read_resource(AnyUrl(step["uri"]))
-    return {"op": "read", "text": "\n".join(part.text for part in result.contents)}
-
-
-async def get_prompt(session, step):
-    result = await session.get_prompt(step["name"], step.get("arguments", {}))
-    return {"op": "prompt", "text": "\n".join(said.content.text for said in result.messages)}
+async def call_and_cancel(session, step, timeout):
+    """Calls, and has had enough after a while."""
+    call = asyncio.create_task(call_tool(session, step, timeout))
+    await asyncio.wait([call], timeout=step["cancel_ms"] / 1000)
+    if call.done():
+        return call.result()
+    call.cancel()
+    await asyncio.wait([call])
+    return {"op": "call", "cancelled": True}
 
 
 async def run_step(session, step, timeout):
     if step["op"] == "list":
         return await list_tools(session)
     if step["op"] == "call":
-        return await call_tool(session, step, timeout)
+        return await (call_and_cancel if "cancel_ms" in step else call_tool)(session, step, timeout)
     if step["op"] == "offers":
-        return await list_offers(session)
+        return {"op": "offers", **await session.offers()}
     if step["op"] == "read":
-        return await read_resource(session, step)
+        return {"op": "read", "text": "\n".join(await session.read(step["uri"]))}
     if step["op"] == "prompt":
-        return await get_prompt(session, step)
+        texts = await session.prompt(step["name"], step.get("arguments", {}))
+        return {"op": "prompt", "text": "\n".join(texts)}
     if step["op"] == "wait_ms":
         await asyncio.sleep(step["ms"] / 1000)
         return {"op": "wait_ms"}
     raise ValueError(f"unknown op {step['op']}")
 
 
-@asynccontextmanager
-async def streams_to(plan, timeout):
-    if "command" in plan:
-        command, *arguments = plan["command"]
-        async with stdio_client(StdioServerParameters(command=command, args=arguments)) as streams:
-            yield streams
-        return
-    token = plan.get("token")
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    async with httpx.AsyncClient(headers=headers, timeout=timeout) as client:
-        async with streamable_http_client(plan["url"], http_client=client) as (read, write, _):
-            yield read, write
-
-
 async def session_over(plan, timeout, lines):
     """Appends a line for the connection and one for each step that was finished."""
-    async with streams_to(plan, timeout) as (read, write), ClientSession(read, write) as session:
-        hello = await asyncio.wait_for(session.initialize(), timeout)
-        lines.append(
-            {
-                "op": "connect",
-                "client": f"python mcp {version('mcp')}",
-                "protocolVersion": hello.protocolVersion,
-                "serverInfo": hello.serverInfo.model_dump(exclude_none=True),
-            }
-        )
+    async with client.connect(plan, timeout) as session:
+        lines.append({"op": "connect", **session.hello})
         for step in plan["steps"]:
             try:
                 deadline = timeout + step.get("ms", 0) / 1000 + 1

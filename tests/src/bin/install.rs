@@ -2,14 +2,11 @@
 
 use std::process::ExitCode;
 
-use callgate_tests::install::{conformance, default_directory, node, python};
+use callgate_tests::install::{all, default_directory};
 
 fn main() -> ExitCode {
-    let directory = default_directory();
-    let installed =
-        python(&directory).and_then(|_| node(&directory)).and_then(|_| conformance(&directory));
-    match installed {
-        Ok(_) => ExitCode::SUCCESS,
+    match all(&default_directory()) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error.to_string()),
     }
 }

@@ -14,8 +14,8 @@ use super::world::{
     ALICE, READER, SECRET, SITE, edit, read, reconcile, setup, site, site_and_gateway,
 };
 
-const LEGACY: &str = "2025-11-25";
-const MODERN: &str = "2026-07-28";
+pub(crate) const LEGACY: &str = "2025-11-25";
+pub(crate) const MODERN: &str = "2026-07-28";
 
 /// A client, what it is told to speak, and what it must end up speaking.
 pub(crate) type Speaker = (Client, &'static str, &'static str);
@@ -52,7 +52,7 @@ fn every_answer(url: &str, protocol: &str) -> Plan {
 }
 
 /// What the evidence has of [`every_answer`], and the client is told.
-const REFUSED: [&str; 6] = [
+pub(crate) const REFUSED: [&str; 6] = [
     "editJiraIssue: guardrail",
     "editJiraIssue: agent_not_permitted",
     "editJiraIssue: human_not_permitted",
@@ -61,7 +61,7 @@ const REFUSED: [&str; 6] = [
     "getJiraIssue: arguments_invalid",
 ];
 
-fn names(list: &Value) -> Vec<&str> {
+pub(crate) fn names(list: &Value) -> Vec<&str> {
     let mut names: Vec<_> =
         list["tools"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     names.sort_unstable();
@@ -69,7 +69,7 @@ fn names(list: &Value) -> Vec<&str> {
 }
 
 /// The decision in the result of a refused call, as a client's program reads it.
-fn decision(step: &Value) -> (&str, &str) {
+pub(crate) fn decision(step: &Value) -> (&str, &str) {
     assert_eq!(step["isError"], true, "{step}");
     let decision = &step["meta"]["dev.callgate/decision"];
     let (Some(verdict), Some(reason)) =

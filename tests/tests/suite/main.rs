@@ -13,9 +13,13 @@ mod direct;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
+mod families;
+#[cfg(test)]
 mod listen;
 #[cfg(test)]
 mod offers;
+#[cfg(test)]
+mod servers;
 #[cfg(test)]
 mod stdio;
 #[cfg(test)]

@@ -7,7 +7,8 @@ use callgate_tests::gateway::Gateway;
 use callgate_tests::wire::{Ask, open_session};
 use serde_json::{Value, json};
 
-use super::clients::speakers;
+use super::clients::{MODERN, speakers};
+use super::families::{inspector, sdks};
 use super::world::{ALICE, READER, SECRET, reconcile, setup, site};
 
 const ENGINEERING: &str = "acme://handbook/engineering";
@@ -121,6 +122,39 @@ async fn clients_of_both_eras_read_resources_of_a_modern_site() {
 #[tokio::test]
 async fn clients_of_both_eras_read_resources_of_a_legacy_site() {
     through_to_the_site(Eras::Legacy).await;
+}
+
+#[tokio::test]
+async fn more_sdks_read_resources() {
+    let (sim, gateway) = world(SimOptions { sse: true, ..SimOptions::default() }).await;
+    let clients = sdks();
+    for (client, protocol) in &clients {
+        let plan = plan(&gateway.url("atlassian"), ALICE, protocol);
+        check_told(&client.run(&plan).await.unwrap());
+    }
+    let enough = |e: &Evidence| e.0.len() >= 6 * clients.len() && e.is_settled();
+    let evidence = gateway.evidence_when(enough).await.unwrap();
+    assert_eq!(evidence.refused(), REFUSED.repeat(clients.len()));
+    reconcile(&sim, &evidence);
+}
+
+/// It has a word of its own for each error, and tells ours in its text.
+#[tokio::test]
+async fn the_inspector_reads_resources() {
+    let (sim, gateway) = world(SimOptions::default()).await;
+    let plan = Plan::new(&gateway.url("atlassian")).token(ALICE).protocol(MODERN).offers();
+    let plan =
+        plan.read(ENGINEERING).read(PEOPLE).prompt("triage_issue", json!({ "key": "ENG-42" }));
+    let told = inspector().run(&plan).await.unwrap();
+    let [offers, page, people, prompt] = told.steps.as_slice() else { panic!("{told:?}") };
+    assert_eq!(offers["resources"], json!([ENGINEERING, SUPPORT]), "{offers}");
+    assert_eq!(offers["prompts"], json!(["triage_issue"]), "{offers}");
+    assert_eq!(page["text"], "Every change is reviewed.", "{page}");
+    assert!(people["error"]["message"].as_str().unwrap().contains("guardrail"), "{people}");
+    assert!(prompt["text"].as_str().unwrap().ends_with("ENG-42"), "{prompt}");
+    let evidence = gateway.evidence_when(|e| e.0.len() >= 3 && e.is_settled()).await.unwrap();
+    assert_eq!(evidence.refused(), ["acme://handbook/people: guardrail"]);
+    reconcile(&sim, &evidence);
 }
 
 /// I3: to an agent that may have nothing of them, there are none.

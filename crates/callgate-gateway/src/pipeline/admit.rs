@@ -215,11 +215,11 @@ impl Gateway {
         Ok(())
     }
 
-    /// The version that a request without a version of its own speaks: that of its session, or the oldest.
+    /// The version that a request without a version of its own speaks: that of its session, or 2025-03-26.
     pub(super) fn legacy_version(&self, headers: &HeaderMap, caller: &Identified) -> LegacyVersion {
         let session = headers.get(SESSION).and_then(|value| value.to_str().ok());
         let found = session.and_then(|id| self.sessions.find(id, caller.key, self.ambient.now()));
-        found.map_or(LegacyVersion::OLDEST, |found| found.version)
+        found.map_or(LegacyVersion::ASSUMED, |found| found.version)
     }
 
     fn close_session(

@@ -92,7 +92,7 @@ impl Gateway {
         inbound::check_accept_stream(headers).map_err(|refused| {
             self.turn_away(Some(&caller), &server.name, &refused, Reason::RequestMalformed)
         })?;
-        let mut request = Request::unasked(server, caller, Era::Legacy(LegacyVersion::OLDEST));
+        let mut request = Request::unasked(server, caller, Era::Legacy(LegacyVersion::ASSUMED));
         self.resume_session(headers, &mut request)?;
         let session = request.session.as_deref().unwrap_or_default();
         let Some(ended) = self.sessions.listen(session, request.caller.key) else {

@@ -139,18 +139,20 @@ fn the_legacy_era_is_known_by_initialize_or_header_or_by_neither() {
     };
     let (older, newer) = (LegacyVersion::V2025_06_18, LegacyVersion::V2025_11_25);
     assert_eq!(era(&[], &initialize("2025-06-18")), Ok(Era::Legacy(older)));
-    assert_eq!(era(&[], &initialize("2024-11-05")), Ok(Era::Legacy(newer)));
+    let oldest = Ok(Era::Legacy(LegacyVersion::V2024_11_05));
+    assert_eq!(era(&[], &initialize("2024-11-05")), oldest);
+    assert_eq!(era(&[], &initialize("2024-10-07")), Ok(Era::Legacy(newer)));
     assert_eq!(classified(&[], &initialize("x")).unwrap().capabilities.len(), 1);
     assert_eq!(era(&[], &legacy("initialize", "")).unwrap_err().code, code::INVALID_PARAMS);
 
     let list = legacy("tools/list", "");
     assert_eq!(era(&[("mcp-protocol-version", "2025-11-25")], &list), Ok(Era::Legacy(newer)));
-    // The oldest version has no such header.
-    let oldest = Ok(Era::Legacy(LegacyVersion::V2025_03_26));
-    assert_eq!(era(&[("mcp-session-id", "s")], &list), oldest);
-    assert_eq!(era(&[], &list), oldest);
-    assert_eq!(era(&[("mcp-protocol-version", "2025-03-26")], &list), oldest);
-    for unserved in ["2024-11-05", "x", ""] {
+    // This version has no such header.
+    let assumed = Ok(Era::Legacy(LegacyVersion::V2025_03_26));
+    assert_eq!(era(&[("mcp-session-id", "s")], &list), assumed);
+    assert_eq!(era(&[], &list), assumed);
+    assert_eq!(era(&[("mcp-protocol-version", "2025-03-26")], &list), assumed);
+    for unserved in ["2024-10-07", "x", ""] {
         let refused = era(&[("mcp-protocol-version", unserved)], &list).unwrap_err();
         assert_eq!((refused.status.as_u16(), refused.code), (400, code::UNSUPPORTED_VERSION));
     }

@@ -128,7 +128,7 @@ impl Connection {
     }
 
     fn message(&self, bytes: &[u8]) -> Result<Message, CallErrorKind> {
-        Message::read(bytes, &self.limits.json())
+        Message::read_from_server(bytes, &self.limits.json())
             .map_err(|malformed| CallErrorKind::NotMcp(malformed.detail))
     }
 

@@ -105,10 +105,12 @@ impl Stdio {
             if running.child.is_alive() {
                 return Ok(running.clone());
             }
-            let stayed = running.since.elapsed() >= STAYED;
+            // It may have ended long before anybody asked.
+            let ended = running.child.ended_at().unwrap_or_else(Instant::now);
+            let stayed = ended.saturating_duration_since(running.since) >= STAYED;
             state.failures = if stayed { 0 } else { state.failures };
             state.running = None;
-            state.put_off();
+            state.put_off(ended);
         }
         let now = Instant::now();
         if let Some(wait) = state.not_before.and_then(|at| at.checked_duration_since(now)) {
@@ -118,11 +120,11 @@ impl Stdio {
         match timeout(self.limits.start, self.start()).await {
             Ok(Ok(running)) => Ok(state.running.insert(running).clone()),
             Ok(Err(error)) => {
-                state.put_off();
+                state.put_off(Instant::now());
                 Err(error)
             }
             Err(_elapsed) => {
-                state.put_off();
+                state.put_off(Instant::now());
                 Err(CallErrorKind::Timeout)
             }
         }
@@ -220,11 +222,11 @@ impl Said {
 }
 
 impl State {
-    /// Leaves the server alone for a while.
-    fn put_off(&mut self) {
+    /// Leaves the server, which ended at `ended`, alone for a while.
+    fn put_off(&mut self, ended: Instant) {
         let wait = RESTART_FIRST.saturating_mul(1 << self.failures.min(10)).min(RESTART_MAX);
         self.failures = self.failures.saturating_add(1);
-        self.not_before = Some(Instant::now() + wait);
+        self.not_before = Some(ended + wait);
     }
 }
 

@@ -97,6 +97,23 @@ pub enum ReadError {
 /// # Errors
 /// [`ReadError`] for anything but one unambiguous JSON document within `limits`.
 pub fn read(bytes: &[u8], limits: &JsonLimits) -> Result<Json, ReadError> {
+    read_with(bytes, limits, is_exact)
+}
+
+/// Reads what is passed on as it was written and not decided by: what a server answers. Any number that a double can
+/// come near is accepted, since integers beyond 2^53 are common there and their literals are kept.
+///
+/// # Errors
+/// [`ReadError`] as of [`read`], but for those numbers.
+pub fn read_relayed(bytes: &[u8], limits: &JsonLimits) -> Result<Json, ReadError> {
+    read_with(bytes, limits, |literal| literal.parse().is_ok_and(f64::is_finite))
+}
+
+fn read_with(
+    bytes: &[u8],
+    limits: &JsonLimits,
+    accepts: fn(&str) -> bool,
+) -> Result<Json, ReadError> {
     if bytes.len() > limits.bytes_max {
         return Err(ReadError::TooLong { max: limits.bytes_max });
     }
@@ -104,7 +121,7 @@ pub fn read(bytes: &[u8], limits: &JsonLimits) -> Result<Json, ReadError> {
     if text.starts_with('\u{feff}') {
         return Err(ReadError::ByteOrderMark);
     }
-    let mut reader = Reader { text, at: 0, nodes: 0, limits };
+    let mut reader = Reader { text, at: 0, nodes: 0, limits, accepts };
     let value = reader.value(0)?;
     reader.blanks();
     if reader.at < text.len() {
@@ -118,6 +135,8 @@ struct Reader<'a> {
     at: usize,
     nodes: usize,
     limits: &'a JsonLimits,
+    /// Which number literals are.
+    accepts: fn(&str) -> bool,
 }
 
 impl<'a> Reader<'a> {
@@ -288,7 +307,7 @@ impl<'a> Reader<'a> {
             self.some_digits()?;
         }
         let literal = self.slice(start, self.at);
-        if !is_exact(literal) {
+        if !(self.accepts)(literal) {
             let literal = literal.chars().take(32).collect();
             return Err(ReadError::AmbiguousNumber { at: start, literal });
         }

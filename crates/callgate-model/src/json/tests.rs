@@ -62,6 +62,17 @@ fn p06_numbers_that_readers_see_differently_are_refused() {
 }
 
 #[test]
+fn what_is_only_relayed_keeps_any_number_as_it_was_written() {
+    let text = r#"{"id":9007199254740993,"ns":123456789012345678901234567890,"x":[-0.0,0.10000000000000001]}"#;
+    let value = read_relayed(text.as_bytes(), &JsonLimits::default()).unwrap();
+    assert_eq!(value.to_text(), text);
+    assert_eq!(value.get("id").and_then(Json::as_number).and_then(Number::as_i64), None);
+    for text in ["1e400", "01", "1.", "NaN", r#"{"a":1,"a":2}"#, r#""\ud83d""#] {
+        assert!(read_relayed(text.as_bytes(), &JsonLimits::default()).is_err(), "{text}");
+    }
+}
+
+#[test]
 fn p08_text_that_is_not_unicode_is_refused() {
     for bytes in [&b"\"\xff\""[..], b"\"\xc0\xaf\"", b"\"\xed\xa0\x80\"", b"\xff\xfe\"\0a\0\"\0"] {
         assert_eq!(read(bytes, &JsonLimits::default()), Err(ReadError::NotUtf8));

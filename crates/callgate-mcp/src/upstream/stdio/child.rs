@@ -13,12 +13,12 @@ use secrecy::ExposeSecret as _;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{CallError, CallErrorKind, Heard, Outgoing, Program, Reply, Said, UpstreamLimits};
 use crate::code;
 use crate::lines::{Line, Lines};
-use crate::message::{Message, Notification, Request, RequestId, Response};
+use crate::message::{Message, Notification, Request, RequestId, Response, id_of_unreadable};
 use crate::reply;
 use crate::upstream::outgoing::cancelled;
 
@@ -34,7 +34,8 @@ const ERROR_LINE_BYTES_MAX: u64 = 4096;
 pub(super) struct Child {
     writes: mpsc::Sender<Bytes>,
     pending: Arc<Pending>,
-    ended: watch::Receiver<bool>,
+    /// When it ended.
+    ended: watch::Receiver<Option<Instant>>,
     stop: watch::Sender<bool>,
 }
 
@@ -87,7 +88,7 @@ impl Child {
             return Err(CallErrorKind::Connect("the server has no pipes".to_owned()));
         };
         let (writes, queue) = mpsc::channel(WRITES_WAITING_MAX);
-        let (tell_ended, ended) = watch::channel(false);
+        let (tell_ended, ended) = watch::channel(None);
         let (stop, stopped) = watch::channel(false);
         let pending = Arc::new(Pending(Mutex::new(Some(HashMap::new()))));
         tokio::spawn(log(errors, program.clone()));
@@ -103,14 +104,20 @@ impl Child {
             }
             let why = end(process).await;
             tracing::info!(server = name, why, "the server ended");
+            // Whoever learns that it is not alive can learn since when.
+            tell_ended.send_replace(Some(Instant::now()));
             waiting.give_up(&why);
-            tell_ended.send_replace(true);
         });
         Ok(Self { writes, pending, ended, stop })
     }
 
     pub(super) fn is_alive(&self) -> bool {
         self.pending.is_open()
+    }
+
+    /// When it ended, if it did.
+    pub(super) fn ended_at(&self) -> Option<Instant> {
+        *self.ended.borrow()
     }
 
     /// Queues a request. What comes back to its id goes to `waiting`.
@@ -147,7 +154,7 @@ impl Child {
     pub(super) async fn ended(&self) {
         let mut ended = self.ended.clone();
         // An error means that the task is gone, and the process with it.
-        ended.wait_for(|ended| *ended).await.ok();
+        ended.wait_for(Option::is_some).await.ok();
     }
 }
 
@@ -240,7 +247,7 @@ async fn read(output: ChildStdout, limits: UpstreamLimits, told: Told, name: Str
                 continue;
             }
         };
-        match Message::read(&bytes, &limits.json()) {
+        match Message::read_from_server(&bytes, &limits.json()) {
             Ok(Message::Response(response)) => answer(&pending, response, bytes.len(), &name),
             Ok(Message::Notification(told)) if told.method == "notifications/progress" => {
                 pending.progress(told);
@@ -255,6 +262,12 @@ async fn read(output: ChildStdout, limits: UpstreamLimits, told: Told, name: Str
             Ok(Message::Request(request)) => decline(&writes, &request),
             Err(malformed) => {
                 tracing::warn!(server = name, why = malformed.detail, "a line that is no message");
+                let unreadable = malformed.id.is_none();
+                let id = if unreadable { id_of_unreadable(&bytes) } else { None };
+                // Whoever waits for an answer that is no JSON would wait for nothing.
+                if let Some(waiting) = id.and_then(|id| pending.remove(&id)) {
+                    waiting.answer.send(Err(CallErrorKind::NotMcp(malformed.detail))).ok();
+                }
             }
         }
     }

@@ -172,6 +172,16 @@ async fn a_child_that_dies_leaves_its_call_open_and_comes_back_later() {
 }
 
 #[tokio::test]
+async fn a_child_that_ended_a_while_ago_is_started_at_once() {
+    let called = "called() { done_; case $line in *last*) exit 0 ;; esac }";
+    let world = World::new(EraSetting::Modern, &[MODERN, called]);
+    assert!(world.call("last").await.is_ok());
+    tokio::time::sleep(RESTART_FIRST + Duration::from_millis(300)).await;
+    let again = world.call("t").await;
+    assert!(again.is_ok(), "nobody asked meanwhile: {again:?}");
+}
+
+#[tokio::test]
 async fn what_cannot_be_started_is_an_error_and_is_left_alone_for_a_while() {
     let mut world = World::new(EraSetting::Modern, &[MODERN]);
     let Transport::Stdio(stdio) = &mut world.upstream.transport else { panic!() };
@@ -256,6 +266,27 @@ async fn i13_r06_an_answer_beyond_the_limit_is_an_error_and_the_child_goes_on() 
     let world = World::with(EraSetting::Modern, limits, &[MODERN, called]);
     assert_eq!(world.call("large").await.unwrap_err().kind, CallErrorKind::TooLarge);
     assert!(world.call("t").await.is_ok());
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_is_an_error_at_once() {
+    let called = r#"called() { case $line in
+      *odd*) printf '{"result":{"content":[],"x":"\ud83d"},"jsonrpc":"2.0","id":%s}\n' "$id" ;;
+      *) echo '{"a":'; done_ ;; esac }"#;
+    let world = World::new(EraSetting::Modern, &[MODERN, called]);
+    let answered = timeout(Duration::from_secs(5), world.call("odd")).await.unwrap();
+    let error = answered.unwrap_err();
+    assert!(error.sent && matches!(error.kind, CallErrorKind::NotMcp(_)), "{error:?}");
+    assert!(world.call("t").await.is_ok(), "noise answers nobody");
+}
+
+#[tokio::test]
+async fn numbers_of_an_answer_are_relayed_as_they_are() {
+    let called =
+        r#"called() { reply '{"content":[],"structuredContent":{"id":9007199254740993}}'; }"#;
+    let world = World::new(EraSetting::Modern, &[MODERN, called]);
+    let Ok(Answer::Result { result, .. }) = world.call("t").await else { panic!() };
+    assert!(result.to_text().contains("9007199254740993"));
 }
 
 #[tokio::test]

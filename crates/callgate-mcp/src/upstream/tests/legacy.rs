@@ -75,7 +75,7 @@ async fn a_lost_session_is_renewed_once() {
 #[tokio::test]
 async fn what_is_no_usable_session_is_not_used() {
     for (version, session) in
-        [("2024-11-05", "s"), ("2025-06-18", "a b"), ("2025-06-18", "é"), ("2025-06-18", "")]
+        [("2024-10-07", "s"), ("2025-06-18", "a b"), ("2025-06-18", "é"), ("2025-06-18", "")]
     {
         let fake = Fake::start(move |seen, _| {
             let mut response =
