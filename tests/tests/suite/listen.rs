@@ -100,6 +100,25 @@ async fn a_legacy_client_hears_of_it_through_a_pipe() {
     through_a_pipe("legacy").await;
 }
 
+/// Through a bridge the stream is one over HTTP; the bridge ends it with its client.
+#[tokio::test]
+async fn a_modern_client_hears_of_it_through_a_bridge() {
+    let (sim, mut gateway) = site_and_gateway(SimOptions::default()).await;
+    fs::write(gateway.path().join("token"), ALICE).unwrap();
+    let token = gateway.path().join("token").display().to_string();
+    let (program, url) = (program().unwrap().display().to_string(), gateway.url("atlassian"));
+    let command = [&*program, "bridge", &url, "--token-file", &token];
+    let plan = plan(Plan::of_command(&command), "auto");
+    let client = node();
+    let (told, ()) = tokio::join!(client.run(&plan), change(gateway.path(), &sim));
+    let told = told.unwrap();
+    let [before, _, after] = told.steps.as_slice() else { panic!("{told:?}") };
+    check(before, after);
+    let asked = Instant::now();
+    assert_eq!(gateway.terminate().await.unwrap(), Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+}
+
 /// A client that listens for a long time does not keep the gateway from stopping.
 #[tokio::test]
 async fn a_gateway_stops_at_once_although_somebody_listens() {
