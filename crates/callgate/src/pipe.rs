@@ -1,7 +1,7 @@
 //! A client at the other end of standard input and output: one message a line, nothing that decides. Who answers is a
 //! gateway in this process, or one that is reached over HTTP.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
 use callgate_mcp::code;
@@ -26,8 +26,8 @@ pub(crate) enum Next {
     Cancel(RequestId),
     /// Nothing.
     Nothing,
-    /// Work, which answers by itself; for this request, if it is one.
-    Work(Option<RequestId>, BoxFuture<'static, ()>),
+    /// Work, which gives the last thing to be said; for this request, if it is one.
+    Work(Option<RequestId>, BoxFuture<'static, Option<Bytes>>),
 }
 
 /// Serves the client until it closes its end and has all its answers, or until `stop`. `take` says what is to be done with
@@ -45,20 +45,28 @@ pub(crate) async fn serve(
     let (out, written) = mpsc::channel(WAITING_MAX);
     let reading = tokio::spawn(read_lines(input, line_bytes_max, read));
     let writing = tokio::spawn(write_lines(output, written));
-    let mut requests = Requests { out, tasks: JoinSet::new(), running: HashMap::new() };
+    let mut requests =
+        Requests { out, tasks: JoinSet::new(), running: HashMap::new(), answers: VecDeque::new() };
     tokio::pin!(stop);
     let mut ended = false;
-    while !(ended && requests.tasks.is_empty()) {
+    while !(ended && requests.tasks.is_empty() && requests.answers.is_empty()) {
         tokio::select! {
-            line = lines.recv(), if !ended && requests.tasks.len() < REQUESTS_MAX => match line {
+            line = lines.recv(), if !ended && requests.tasks.len() + requests.answers.len() < REQUESTS_MAX => match line {
                 Some(Line::Whole(line)) if line.iter().all(u8::is_ascii_whitespace) => {}
                 Some(line) => {
                     let next = take(line, &requests.out);
-                    ended = !requests.go_on(next).await;
+                    requests.go_on(next);
                 }
                 None => ended = true,
             },
-            Some(done) = requests.tasks.join_next() => requests.forget(done.ok().flatten()),
+            Some(done) = requests.tasks.join_next() => requests.done(done.ok()),
+            room = requests.out.clone().reserve_owned(), if !requests.answers.is_empty() => {
+                match room.ok().zip(requests.answers.pop_front()) {
+                    Some((room, answer)) => drop(room.send(answer)),
+                    // Nobody reads any more.
+                    None => break,
+                }
+            }
             () = &mut stop => break,
         }
     }
@@ -71,44 +79,42 @@ pub(crate) async fn serve(
 /// The requests in progress.
 struct Requests {
     out: mpsc::Sender<Bytes>,
-    tasks: JoinSet<Option<RequestId>>,
+    tasks: JoinSet<(Option<RequestId>, Option<Bytes>)>,
     running: HashMap<RequestId, AbortHandle>,
+    /// What is to be said as soon as there is room.
+    answers: VecDeque<Bytes>,
 }
 
 impl Requests {
-    /// `false` if nobody reads the answers any more.
-    async fn go_on(&mut self, next: Next) -> bool {
+    fn go_on(&mut self, next: Next) {
         match next {
-            Next::Nothing => true,
-            Next::Answer(answer) => self.out.send(answer).await.is_ok(),
+            Next::Nothing => {}
+            Next::Answer(answer) => self.answers.push_back(answer),
             Next::Cancel(id) => {
                 if let Some(running) = self.running.remove(&id) {
                     running.abort();
                 }
-                true
             }
             Next::Work(Some(id), _) if self.running.contains_key(&id) => {
                 let text = "a request with this id is in progress";
                 let refusal = reply::error(Some(&id), code::INVALID_REQUEST, text, None);
-                self.out.send(refusal).await.is_ok()
+                self.answers.push_back(refusal);
             }
             Next::Work(id, work) => {
-                let done = id.clone();
-                let task = self.tasks.spawn(async move {
-                    work.await;
-                    done
-                });
+                let own = id.clone();
+                let task = self.tasks.spawn(async move { (own, work.await) });
                 self.running.extend(id.map(|id| (id, task)));
-                true
             }
         }
     }
 
-    /// A task ended. One that was cancelled has been forgotten already.
-    fn forget(&mut self, done: Option<RequestId>) {
-        if let Some(id) = done {
+    /// A task ended: its id is free before its answer is said. One that was cancelled has been forgotten already.
+    fn done(&mut self, done: Option<(Option<RequestId>, Option<Bytes>)>) {
+        let Some((id, answer)) = done else { return };
+        if let Some(id) = id {
             self.running.remove(&id);
         }
+        self.answers.extend(answer);
     }
 }
 
@@ -132,5 +138,64 @@ async fn write_lines(mut output: impl AsyncWrite + Unpin, mut messages: mpsc::Re
         if written.await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncBufReadExt, DuplexStream, ReadHalf, WriteHalf, duplex, split};
+
+    type Ends = (WriteHalf<DuplexStream>, tokio::io::Lines<BufReader<ReadHalf<DuplexStream>>>);
+
+    /// A served pipe: `now` is answered at once, `never` not before it is cancelled by `stop`.
+    fn served() -> (Ends, tokio::task::JoinHandle<()>) {
+        let (ours, theirs) = duplex(1 << 16);
+        let (input, output) = split(theirs);
+        let id = |number| Some(RequestId::Number(number));
+        let take = move |line: Line, _: &mpsc::Sender<Bytes>| match line {
+            Line::Whole(line) if line == b"now" => {
+                Next::Work(id(1), Box::pin(async { Some(Bytes::from_static(b"1")) }))
+            }
+            Line::Whole(line) if line == b"never" => {
+                Next::Work(id(2), Box::pin(std::future::pending()))
+            }
+            Line::Whole(line) if line == b"stop" => Next::Cancel(RequestId::Number(2)),
+            Line::Whole(line) => Next::Answer(line.into()),
+            Line::TooLong => Next::Answer(Bytes::from_static(b"too long")),
+        };
+        let serving = tokio::spawn(serve((input, output), 10, take, std::future::pending()));
+        let (read, write) = split(ours);
+        ((write, BufReader::new(read).lines()), serving)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn p10_an_id_is_free_as_soon_as_it_is_answered_and_not_before() {
+        let ((mut input, mut output), serving) = served();
+        for _ in 0..500 {
+            input.write_all(b"now\n").await.unwrap();
+            assert_eq!(output.next_line().await.unwrap().as_deref(), Some("1"));
+        }
+        input.write_all(b"never\nnever\n").await.unwrap();
+        let refused = output.next_line().await.unwrap().unwrap();
+        assert!(refused.contains("in progress"), "{refused}");
+        input.write_all(b"stop\nnever\nstop\nhello\nmuch too long\n").await.unwrap();
+        for said in ["hello", "too long"] {
+            assert_eq!(output.next_line().await.unwrap().as_deref(), Some(said));
+        }
+        input.shutdown().await.unwrap();
+        serving.await.unwrap();
+        assert_eq!(output.next_line().await.unwrap(), None);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn i13_a_client_that_does_not_read_is_not_read_from_either() {
+        let ((mut input, output), serving) = served();
+        let much =
+            async { while input.write_all(b"hello\n".repeat(1000).as_slice()).await.is_ok() {} };
+        let stuck = tokio::time::timeout(std::time::Duration::from_millis(500), much).await;
+        assert!(stuck.is_err(), "it took everything and kept it");
+        drop((input, output));
+        serving.await.unwrap();
     }
 }

@@ -116,7 +116,8 @@ async fn bridged(client: &Client, protocol: &str) {
     let [list, read, edit, closed, unknown] = told.steps.as_slice() else { panic!("{told:?}") };
     assert!(list["tools"].as_array().unwrap().contains(&json!("editJiraIssue")), "{list}");
     assert_eq!(read["isError"], false, "{read}");
-    assert_eq!(read["progress"].as_array().unwrap().len(), 1, "{read}");
+    // The TypeScript client forgets progress that comes in one piece with its answer; see the next test.
+    assert!(read["progress"].as_array().unwrap().len() <= 1, "{read}");
     assert_eq!(edit["isError"], false, "{edit}");
     assert_eq!(closed["meta"]["dev.callgate/decision"]["decision"], "deny", "{closed}");
     assert_eq!(unknown["error"]["code"], -32602, "{unknown}");
@@ -134,7 +135,8 @@ async fn a_bridge_carries_clients_of_both_eras_to_a_gateway_elsewhere() {
 
 #[tokio::test]
 async fn a_bridge_answers_everything_whatever_becomes_of_the_gateway() {
-    let (_sim, mut gateway) = site_and_gateway(SimOptions::default()).await;
+    let options = SimOptions { sse: true, ..SimOptions::default() };
+    let (_sim, mut gateway) = site_and_gateway(options).await;
     let url = gateway.url("atlassian");
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("token"), ALICE).unwrap();
@@ -151,6 +153,12 @@ async fn a_bridge_answers_everything_whatever_becomes_of_the_gateway() {
         codes,
         [(json!(1), Value::Null), (json!(2), json!(-32601)), (Value::Null, json!(-32700))]
     );
+    let params = json!({ "name": "getJiraIssue", "arguments": read("ENG-42"), "_meta": { "progressToken": "p" } });
+    let call = json!({ "jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": params });
+    let ran = callgate(folder.path(), &arguments, &format!("{call}\n")).await.unwrap();
+    let [progress, answer] = &ran.json().unwrap()[..] else { panic!("{ran:?}") };
+    assert_eq!(progress["params"]["progressToken"], "p");
+    assert_eq!(answer["id"], 9);
     gateway.kill_9().await.unwrap();
     let ran = callgate(folder.path(), &arguments, &format!("{ping}\n")).await.unwrap();
     assert_eq!(ran.json().unwrap()[0]["error"]["code"], -32603, "{ran:?}");

@@ -20,7 +20,7 @@ use super::{CallErrorKind, UnusableUpstream, UpstreamLimits};
 use crate::code;
 use crate::headers::{self, MediaType};
 use crate::inbound::mirrored_member;
-use crate::message::{Message, Notification, Request, RequestId};
+use crate::message::{Message, Notification, Request};
 use crate::mirror::param_headers;
 use crate::reply;
 use crate::sse::{SseLimits, SseParser};
@@ -72,17 +72,16 @@ impl Relay {
         self.session().id.is_some()
     }
 
-    /// Passes a request on, and what comes back to `out`. There is always an answer, if only that there is none.
-    pub async fn request(&self, request: Request, out: &mpsc::Sender<Bytes>) {
+    /// Passes a request on, and what comes back before the answer to `out`. There is always an answer, if only that there
+    /// is none.
+    pub async fn request(&self, request: Request, out: &mpsc::Sender<Bytes>) -> Bytes {
         let id = request.id.clone();
         if request.method == "initialize" {
             self.session().opening = Some(request.clone());
         }
-        if let Err(error) = self.ask(&request, out).await {
-            let text = error.to_string();
-            // A client that reads no more needs no answer.
-            out.send(reply::error(Some(&id), code::INTERNAL_ERROR, &text, None)).await.ok();
-        }
+        self.ask(&request, out).await.unwrap_or_else(|error| {
+            reply::error(Some(&id), code::INTERNAL_ERROR, &error.to_string(), None)
+        })
     }
 
     /// Passes a notification on.
@@ -93,7 +92,11 @@ impl Relay {
         }
     }
 
-    async fn ask(&self, request: &Request, out: &mpsc::Sender<Bytes>) -> Result<(), CallErrorKind> {
+    async fn ask(
+        &self,
+        request: &Request,
+        out: &mpsc::Sender<Bytes>,
+    ) -> Result<Bytes, CallErrorKind> {
         let (mut parts, mut body) = self.post(request).await?;
         if parts.status == StatusCode::NOT_FOUND && self.reopen(request).await? {
             (parts, body) = self.post(request).await?;
@@ -101,7 +104,12 @@ impl Relay {
         match headers::media_type(&parts.headers) {
             Some(MediaType::Json) => {
                 let bytes = self.whole(body).await?;
-                self.pass(request, &parts, &bytes, out).await
+                match self.learn(request, &parts, &bytes)? {
+                    Message::Response(response) => Ok(response.into_bytes()),
+                    Message::Notification(_) | Message::Request(_) => {
+                        Err(CallErrorKind::NotMcp("not a response".to_owned()))
+                    }
+                }
             }
             Some(MediaType::EventStream) => self.stream(request, &parts, body, out).await,
             None => Err(CallErrorKind::Status(parts.status.as_u16())),
@@ -136,7 +144,7 @@ impl Relay {
         parts: &Parts,
         mut body: Incoming,
         out: &mpsc::Sender<Bytes>,
-    ) -> Result<(), CallErrorKind> {
+    ) -> Result<Bytes, CallErrorKind> {
         let mut parser = SseParser::new(SseLimits {
             event_bytes_max: self.limits.event_bytes_max,
             total_bytes_max: usize::MAX,
@@ -145,40 +153,43 @@ impl Relay {
         while let Some(data) = next(&mut body).await? {
             let pushed = parser.push(&data, &mut events);
             for event in events.drain(..).filter(|event| !event.data.is_empty()) {
-                self.pass(request, parts, event.data.as_bytes(), out).await?;
-                if answers(event.data.as_bytes(), &request.id, self.limits) {
-                    return Ok(());
-                }
+                let before = match self.learn(request, parts, event.data.as_bytes())? {
+                    Message::Response(response) => return Ok(response.into_bytes()),
+                    Message::Notification(notification) => notification.into_bytes(),
+                    Message::Request(request) => request.into_bytes(),
+                };
+                let gone = |_closed| CallErrorKind::Connect("the client ended".to_owned());
+                out.send(before).await.map_err(gone)?;
             }
             pushed.map_err(|error| CallErrorKind::NotMcp(error.to_string()))?;
         }
         Err(CallErrorKind::NotMcp("the stream ended without an answer".to_owned()))
     }
 
-    /// Passes one message on, on one line, and learns from it.
-    async fn pass(
+    /// One message that came back, and what it says of the session and the tools.
+    fn learn(
         &self,
         request: &Request,
         parts: &Parts,
         bytes: &[u8],
-        out: &mpsc::Sender<Bytes>,
-    ) -> Result<(), CallErrorKind> {
+    ) -> Result<Message, CallErrorKind> {
         let read = Message::read(bytes, &self.limits.json());
-        let message = read.map_err(|malformed| CallErrorKind::NotMcp(malformed.detail))?;
-        if request.method == "initialize" {
-            self.agree(parts, bytes);
-        }
-        let line = match message {
-            Message::Response(response) => {
-                if request.method == "tools/list" {
-                    self.learn(response.outcome.as_ref().ok());
-                }
-                response.into_bytes()
+        let mut message = read.map_err(|malformed| CallErrorKind::NotMcp(malformed.detail))?;
+        if let Message::Response(response) = &mut message {
+            // R03: without an id it says that ours could not be read; another id is somebody else's.
+            if response.id.get_or_insert_with(|| request.id.clone()) != &request.id {
+                let what = "a response to another request".to_owned();
+                return Err(CallErrorKind::NotMcp(what));
             }
-            Message::Notification(notification) => notification.into_bytes(),
-            Message::Request(request) => request.into_bytes(),
-        };
-        out.send(line).await.map_err(|_gone| CallErrorKind::Connect("the client ended".to_owned()))
+        }
+        match (request.method.as_str(), &message) {
+            ("initialize", Message::Response(_)) => self.agree(parts, bytes),
+            ("tools/list", Message::Response(response)) => {
+                self.know(response.outcome.as_ref().ok());
+            }
+            _ => {}
+        }
+        Ok(message)
     }
 
     fn agree(&self, parts: &Parts, bytes: &[u8]) {
@@ -193,7 +204,7 @@ impl Relay {
         session.version = version;
     }
 
-    fn learn(&self, result: Option<&Object>) {
+    fn know(&self, result: Option<&Object>) {
         let tools = result.and_then(|result| result.get("tools")?.as_array()).unwrap_or_default();
         let mut schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
         for tool in tools {
@@ -251,9 +262,4 @@ impl Relay {
     fn session(&self) -> MutexGuard<'_, Session> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn answers(bytes: &[u8], id: &RequestId, limits: UpstreamLimits) -> bool {
-    let read = Message::read(bytes, &limits.json());
-    matches!(read, Ok(Message::Response(response)) if response.id.as_ref() == Some(id))
 }

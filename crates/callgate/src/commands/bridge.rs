@@ -58,14 +58,18 @@ fn next(relay: &Arc<Relay>, line: Line, out: &mpsc::Sender<Bytes>) -> Next {
     match Message::read(&line, &JsonLimits::default()) {
         Ok(Message::Request(request)) => {
             let id = Some(request.id.clone());
-            Next::Work(id, Box::pin(async move { relay.request(request, &out).await }))
+            Next::Work(id, Box::pin(async move { Some(relay.request(request, &out).await) }))
         }
         Ok(Message::Notification(told)) => match told.cancels() {
             // The gateway learns of it from the connection, which closes, or from the notification.
             Some(id) if !relay.has_session() => Next::Cancel(id),
-            Some(_) | None => {
-                Next::Work(None, Box::pin(async move { relay.notification(told).await }))
-            }
+            Some(_) | None => Next::Work(
+                None,
+                Box::pin(async move {
+                    relay.notification(told).await;
+                    None
+                }),
+            ),
         },
         // Nothing was asked of the client.
         Ok(Message::Response(_)) => Next::Nothing,

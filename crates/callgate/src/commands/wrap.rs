@@ -74,17 +74,18 @@ fn next(gateway: &Arc<Gateway>, incoming: Incoming, out: &mpsc::Sender<Bytes>) -
     }
 }
 
-async fn answer(gateway: Arc<Gateway>, request: Piped, out: mpsc::Sender<Bytes>) {
-    // A client that reads no more needs no answer.
+/// The last message of the answer; those before it go out as they come.
+async fn answer(gateway: Arc<Gateway>, request: Piped, out: mpsc::Sender<Bytes>) -> Option<Bytes> {
     match gateway.answer(request).await.body {
-        ReplyBody::Empty => {}
-        ReplyBody::Whole(answer) => drop(out.send(answer).await),
+        ReplyBody::Empty => None,
+        ReplyBody::Whole(answer) => Some(answer),
         ReplyBody::Stream(mut messages) => {
-            while let Some(message) = messages.recv().await {
-                if out.send(message).await.is_err() {
-                    break;
-                }
+            let mut last = messages.recv().await?;
+            while let Some(next) = messages.recv().await {
+                // A client that reads no more needs no answer.
+                out.send(std::mem::replace(&mut last, next)).await.ok()?;
             }
+            Some(last)
         }
     }
 }
