@@ -148,6 +148,18 @@ impl Plan {
         self.with("timeout_ms", milliseconds.into())
     }
 
+    /// Listen for changes of the list of tools; only the TypeScript client does.
+    #[must_use]
+    pub fn listens(self) -> Self {
+        self.with("listens", true.into())
+    }
+
+    /// Wait until the client was told that the list of tools has changed, and has fetched it.
+    #[must_use]
+    pub fn changed(self) -> Self {
+        self.step(json!({ "op": "changed" }))
+    }
+
     /// List the tools, every page.
     #[must_use]
     pub fn list(self) -> Self {

@@ -4,8 +4,11 @@
 use std::sync::Arc;
 
 use callgate_mcp::inbound::TraceContext;
+use callgate_mcp::log_level::LogLevel;
 use callgate_mcp::message::Round;
-use callgate_mcp::upstream::{Answer, CallError, CallErrorKind, OutgoingCall, SessionKey};
+use callgate_mcp::upstream::{
+    Answer, CallError, CallErrorKind, Meanwhile, OutgoingCall, SessionKey,
+};
 use callgate_model::call::{Method, ToolCall};
 use callgate_model::evidence::Outcome;
 use callgate_model::json::Object;
@@ -24,6 +27,8 @@ pub struct Way {
     pub trace: TraceContext,
     /// Whether the client wants to hear of progress.
     pub progress: bool,
+    /// From which level on the client wants to hear what the server logs.
+    pub log_level: Option<LogLevel>,
     /// The tool, if it is one: its schema says which headers mirror arguments.
     pub tool: Option<Arc<Tool>>,
     /// What the server may ask the client for.
@@ -41,7 +46,7 @@ pub async fn forward(
     evidence: &mut OpenEvidence,
     server: &Server,
     way: &Way,
-    on_progress: impl FnMut(Object) + Send,
+    on_told: impl FnMut(Meanwhile) + Send,
 ) -> Result<Answer, CallError> {
     let (_, ToolCall { method, tool: name, arguments, .. }) = permit.spend();
     let params = match method {
@@ -58,12 +63,13 @@ pub async fn forward(
         name: (method != Method::CompletionComplete).then_some(&name),
         trace: &way.trace,
         progress: way.progress,
+        log_level: way.log_level,
         input_schema: way.tool.as_deref().map(|tool| &tool.definition.input_schema),
         capabilities: way.capabilities.clone(),
         round: way.round.clone(),
     };
     evidence.dispatched();
-    server.upstream.call(call, on_progress).await
+    server.upstream.call(call, on_told).await
 }
 
 /// What the answer says of the effect.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use callgate_mcp::http::HeaderMap;
+use callgate_model::ambient::Timestamp;
 use callgate_model::caller::{
     Accountable, AccountableKind, Agent, Assurance, Caller, Client, Credential, CredentialKind,
     Identity, Workflow,
@@ -24,6 +25,8 @@ pub struct Identified {
     pub record: Arc<CallerRecord>,
     /// Tells callers apart: sessions and upstream sessions are bound to it.
     pub key: Digest,
+    /// When the credential ends, if that is known.
+    pub expires: Option<Timestamp>,
 }
 
 impl Identified {
@@ -31,8 +34,8 @@ impl Identified {
     #[must_use]
     pub fn new(caller: Caller) -> Self {
         let record = Arc::new(CallerRecord::new(&caller));
-        let key = caller.credential.digest;
-        Self { caller: PreparedCaller::new(caller), record, key }
+        let (key, expires) = (caller.credential.digest, caller.credential.expires);
+        Self { caller: PreparedCaller::new(caller), record, key, expires }
     }
 }
 

@@ -2,6 +2,7 @@
 //! nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -15,7 +16,7 @@ pub struct ListLimits {
     pub fresh: Duration,
     /// Older lists are not used, even if the server cannot be asked.
     pub stale_max: Duration,
-    /// A list is not fetched again sooner, whatever is asked for.
+    /// A list is not fetched again sooner, whatever is asked for; only if its server says that it has changed.
     pub refetch_min: Duration,
 }
 
@@ -34,6 +35,8 @@ impl Default for ListLimits {
 pub struct Kept<T> {
     limits: ListLimits,
     current: ArcSwapOption<Fetched<T>>,
+    /// How often the server said that it is another one by now.
+    changes: AtomicU64,
     /// Held while fetching: callers that wait for it find what the first one fetched.
     fetching: Mutex<Option<Instant>>,
 }
@@ -42,13 +45,25 @@ pub struct Kept<T> {
 struct Fetched<T> {
     list: Arc<T>,
     at: Instant,
+    /// What the server had said when it was asked.
+    changes: u64,
 }
 
 impl<T> Kept<T> {
     /// Nothing fetched yet.
     #[must_use]
     pub fn new(limits: ListLimits) -> Self {
-        Self { limits, current: ArcSwapOption::empty(), fetching: Mutex::new(None) }
+        Self {
+            limits,
+            current: ArcSwapOption::empty(),
+            changes: AtomicU64::new(0),
+            fetching: Mutex::new(None),
+        }
+    }
+
+    /// From now on nobody is given the list as it was, however young it is, if another can be had.
+    pub fn expire(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
     /// A list young enough to be used; if need be, the one that `fetch` gives. A list that does not satisfy `has` is
@@ -67,7 +82,8 @@ impl<T> Kept<T> {
         let mut last_tried = self.fetching.lock().await;
         let current = self.current.load_full();
         if let Some(current) = &current {
-            let recently = last_tried.is_some_and(|at| at.elapsed() < self.limits.refetch_min);
+            let recently = last_tried.is_some_and(|at| at.elapsed() < self.limits.refetch_min)
+                && self.is_current(current);
             if self.serves(current, &has)
                 || (recently && current.at.elapsed() < self.limits.stale_max)
             {
@@ -75,22 +91,30 @@ impl<T> Kept<T> {
             }
         }
         *last_tried = Some(Instant::now());
-        match fetch.await {
-            Ok(list) => {
-                let list = Arc::new(list);
-                let fetched = Fetched { list: Arc::clone(&list), at: Instant::now() };
-                self.current.store(Some(Arc::new(fetched)));
-                Ok(list)
-            }
+        // Before the server is asked: what it says meanwhile may not be in its answer.
+        let changes = self.changes.load(Ordering::Acquire);
+        let (list, at) = match fetch.await {
+            Ok(list) => (Arc::new(list), Instant::now()),
             Err(error) => {
                 let current = current.filter(|kept| kept.at.elapsed() < self.limits.stale_max);
-                current.map(|kept| Arc::clone(&kept.list)).ok_or(error)
+                let current = current.ok_or(error)?;
+                // As old as it is: a server that cannot be asked now is not asked by everybody.
+                (Arc::clone(&current.list), current.at)
             }
-        }
+        };
+        self.current.store(Some(Arc::new(Fetched { list: Arc::clone(&list), at, changes })));
+        Ok(list)
+    }
+
+    /// Whether the server has not said since that it is another one.
+    fn is_current(&self, kept: &Fetched<T>) -> bool {
+        kept.changes == self.changes.load(Ordering::Acquire)
     }
 
     fn serves(&self, kept: &Fetched<T>, has: impl Fn(&T) -> bool) -> bool {
         let age = kept.at.elapsed();
-        age < self.limits.fresh && (has(&kept.list) || age < self.limits.refetch_min)
+        self.is_current(kept)
+            && age < self.limits.fresh
+            && (has(&kept.list) || age < self.limits.refetch_min)
     }
 }

@@ -18,10 +18,14 @@ pub enum Treatment {
     FilterTools,
     /// Opens a session for a client of the legacy era.
     Initialize,
+    /// Tells of changes until the client leaves.
+    Listen,
     /// Answers at once.
     Pong,
     /// Says that it is not served.
     Refuse,
+    /// Remembers from which level on the client wants to hear what the server logs.
+    SetLogLevel,
 }
 
 /// The eras in which a method exists.
@@ -39,7 +43,7 @@ pub enum In {
 pub const TABLE: &[(&str, In, Treatment)] = &[
     ("completion/complete", In::Both, Treatment::Decide(Method::CompletionComplete)),
     ("initialize", In::Legacy, Treatment::Initialize),
-    ("logging/setLevel", In::Legacy, Treatment::Refuse),
+    ("logging/setLevel", In::Legacy, Treatment::SetLogLevel),
     ("notifications/cancelled", In::Both, Treatment::Accept),
     ("notifications/initialized", In::Legacy, Treatment::Accept),
     ("notifications/progress", In::Both, Treatment::Accept),
@@ -53,7 +57,7 @@ pub const TABLE: &[(&str, In, Treatment)] = &[
     ("resources/templates/list", In::Both, Treatment::FilterEntries(List::Templates)),
     ("resources/unsubscribe", In::Legacy, Treatment::Refuse),
     ("server/discover", In::Modern, Treatment::Discover),
-    ("subscriptions/listen", In::Modern, Treatment::Refuse),
+    ("subscriptions/listen", In::Modern, Treatment::Listen),
     ("tasks/cancel", In::Both, Treatment::Refuse),
     ("tasks/get", In::Both, Treatment::Refuse),
     ("tasks/list", In::Legacy, Treatment::Refuse),

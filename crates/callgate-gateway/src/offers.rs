@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use callgate_mcp::code;
 use callgate_mcp::http::HeaderValue;
+use callgate_mcp::lists::ListKind;
 use callgate_mcp::message::{Round, Subject, SubjectParams};
 use callgate_mcp::upstream::{List, SessionKey, Upstream, UpstreamError};
 use callgate_model::call::Method;
@@ -53,6 +54,18 @@ impl Offers {
             prompts: Kept::new(limits),
             resources: Kept::new(limits),
             templates: Kept::new(limits),
+        }
+    }
+
+    /// The next who needs a list of this kind fetches it again.
+    pub fn expire(&self, kind: ListKind) {
+        match kind {
+            ListKind::Prompts => self.prompts.expire(),
+            ListKind::Resources => {
+                self.resources.expire();
+                self.templates.expire();
+            }
+            ListKind::Tools => {}
         }
     }
 

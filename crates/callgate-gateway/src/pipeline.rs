@@ -7,6 +7,8 @@ mod ask;
 mod batch;
 mod carry;
 mod list;
+mod listen;
+mod log_level;
 mod pipe;
 mod rounds;
 
@@ -35,6 +37,7 @@ use crate::answer;
 use crate::cancel::Cancels;
 use crate::evidence::enqueue;
 use crate::identity::Identities;
+use crate::listeners::{Listeners, StreamLimits};
 use crate::method::{Treatment, treatment};
 use crate::name::{NamedCall, Unnameable, name};
 use crate::round::Sealer;
@@ -60,6 +63,8 @@ pub struct Settings {
     pub calls_in_flight_max: usize,
     /// Whether a caller may learn that a tool exists which it could never use.
     pub reveal_denied_tools: bool,
+    /// Open streams of those who listen for changes.
+    pub streams: StreamLimits,
 }
 
 /// The gateway.
@@ -71,6 +76,7 @@ pub struct Gateway {
     pub(crate) evidence: Arc<EvidenceLog>,
     pub(crate) sessions: Sessions,
     pub(crate) cancels: Arc<Cancels>,
+    pub(crate) listeners: Arc<Listeners>,
     pub(crate) sealer: Sealer,
     pub(crate) ambient: Arc<dyn Ambient>,
     pub(crate) metrics: Metrics,
@@ -104,6 +110,7 @@ impl Gateway {
     ) -> Self {
         Self {
             in_flight: Arc::new(Semaphore::new(settings.calls_in_flight_max)),
+            listeners: Arc::new(Listeners::new(settings.streams)),
             settings,
             servers: servers.into_iter().map(|s| (s.name.to_string(), Arc::new(s))).collect(),
             identities,
@@ -138,8 +145,10 @@ impl Gateway {
             Treatment::FilterEntries(list) => self.list_entries(&request, list).await,
             Treatment::FilterTools => self.list_tools(&request).await,
             Treatment::Initialize => self.initialize(&request),
+            Treatment::Listen => self.listen(request),
             Treatment::Pong => self.pong(&request),
             Treatment::Refuse => self.refuse_method(&request),
+            Treatment::SetLogLevel => self.set_log_level(&request),
         }
     }
 
@@ -309,9 +318,11 @@ impl Gateway {
         self.bundle.load_full()
     }
 
-    /// Puts another bundle in force, for every call that starts after this returns (I8).
+    /// Puts another bundle in force, for every call that starts after this returns (I8). Those who listen are told if
+    /// their lists are others now.
     pub fn activate(&self, bundle: Bundle) {
         self.bundle.store(Arc::new(bundle));
+        self.servers.values().for_each(|server| server.changes.look());
     }
 
     /// Waits for the calls that are on their way, ends servers that are children of ours, writes what is still queued, and
@@ -320,6 +331,7 @@ impl Gateway {
     /// A call may outlive its client's connection; one that outlives the wait is found without an outcome at the next
     /// start.
     pub async fn close(&self) {
+        self.end_listening();
         let every_slot = u32::try_from(self.settings.calls_in_flight_max).unwrap_or(u32::MAX);
         let all_ended = self.in_flight.acquire_many(every_slot);
         if tokio::time::timeout(CALLS_END_WITHIN, all_ended).await.is_err() {
@@ -343,7 +355,8 @@ impl Gateway {
     #[must_use]
     pub fn metrics(&self) -> String {
         let in_flight = self.settings.calls_in_flight_max - self.in_flight.available_permits();
-        self.metrics.render(self.evidence.is_healthy(), in_flight)
+        let streams = self.listeners.count();
+        self.metrics.render(self.evidence.is_healthy(), in_flight, streams)
     }
 }
 

@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use callgate_mcp::http::HeaderValue;
-use callgate_mcp::upstream::{List, SessionKey, Upstream, UpstreamError};
+use callgate_mcp::lists::ListKind;
+use callgate_mcp::upstream::{
+    CallErrorKind, Heard, List, SessionKey, Silence, Upstream, UpstreamError,
+};
 use callgate_model::digest::Digest;
 
 use crate::catalog::ServerCatalog;
 use crate::credential::Credential;
+use crate::follow::Changes;
 use crate::identity::Identified;
 use crate::kept::{Kept, ListLimits};
 use crate::offers::{self, Offer, Offers};
@@ -24,6 +28,9 @@ pub struct Server {
     credential: Option<HeaderValue>,
     tools: Kept<ToolSet>,
     offers: Offers,
+    pub(crate) limits: ListLimits,
+    /// For those who listen.
+    pub(crate) changes: Changes,
     own_key: SessionKey,
 }
 
@@ -44,6 +51,8 @@ impl Server {
             credential: credential.and_then(Credential::header),
             tools: Kept::new(limits),
             offers: Offers::new(limits),
+            limits,
+            changes: Changes::default(),
             own_key: SessionKey::new(format!("{name} gateway")),
         }
     }
@@ -77,6 +86,45 @@ impl Server {
         self.offers.get(list, &source).await
     }
 
+    /// The next who needs a list of this kind fetches it again.
+    pub(crate) fn expire(&self, kind: ListKind) {
+        match kind {
+            ListKind::Tools => self.tools.expire(),
+            ListKind::Prompts | ListKind::Resources => self.offers.expire(kind),
+        }
+    }
+
+    /// Tells one state of the lists of a kind from another.
+    pub(crate) async fn digest_of(&self, kind: ListKind) -> Result<Digest, UpstreamError> {
+        let mut bytes = Vec::new();
+        match kind {
+            ListKind::Tools => {
+                let set = self.tools(None).await?;
+                set.tools.iter().for_each(|tool| bytes.extend(tool.definition.digest.as_bytes()));
+            }
+            ListKind::Prompts | ListKind::Resources => {
+                for list in lists_of(kind) {
+                    let offers = self.offers(*list).await?;
+                    offers
+                        .iter()
+                        .for_each(|offer| bytes.extend(offer.definition.to_text().bytes()));
+                }
+            }
+        }
+        Ok(Digest::of(&bytes))
+    }
+
+    /// Hears what the server tells of its lists.
+    ///
+    /// # Errors
+    /// See [`Upstream::follow`].
+    pub(crate) async fn follow_upstream(
+        &self,
+        hear: impl FnMut(Heard) + Send,
+    ) -> Result<Silence, CallErrorKind> {
+        self.upstream.follow(&self.own_key, self.credential.as_ref(), hear).await
+    }
+
     pub(crate) fn credential(&self) -> Option<&HeaderValue> {
         self.credential.as_ref()
     }
@@ -85,5 +133,14 @@ impl Server {
     pub(crate) fn session_key(&self, caller: &Identified, session: Option<&str>) -> SessionKey {
         let bound = format!("{}\0{}\0{}", self.name, caller.key, session.unwrap_or_default());
         SessionKey::new(Digest::of(bound.as_bytes()).to_string())
+    }
+}
+
+/// The lists beside that of the tools whose changes are told as one.
+pub(crate) const fn lists_of(kind: ListKind) -> &'static [List] {
+    match kind {
+        ListKind::Prompts => &[List::Prompts],
+        ListKind::Resources => &[List::Resources, List::Templates],
+        ListKind::Tools => &[],
     }
 }

@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use callgate_mcp::era::LegacyVersion;
+use callgate_mcp::log_level::LogLevel;
 use callgate_model::ambient::Timestamp;
 use callgate_model::digest::Digest;
+use tokio::sync::oneshot;
 
 /// How many sessions may be open, in all and for one caller, and how long an idle one lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,12 +34,34 @@ pub struct Sessions {
     open: Mutex<HashMap<String, Session>>,
 }
 
+/// What is known of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// What was negotiated.
+    pub version: LegacyVersion,
+    /// What the client said that it is.
+    pub says: Option<String>,
+    /// From which level on it wants to hear what the server logs.
+    pub log_level: Option<LogLevel>,
+}
+
 #[derive(Debug)]
 struct Session {
     caller: Digest,
     version: LegacyVersion,
     says: Option<String>,
     used: Timestamp,
+    log_level: Option<LogLevel>,
+    /// The stream of the one who listens in this session. Dropping it ends the stream.
+    stream: Option<oneshot::Sender<()>>,
+}
+
+impl Session {
+    /// A session in which somebody listens is not idle.
+    fn is_idle(&self, now: Timestamp, idle_ms_max: u64) -> bool {
+        let listens = self.stream.as_ref().is_some_and(|stream| !stream.is_closed());
+        !listens && now.ms_since(self.used) >= idle_ms_max
+    }
 }
 
 impl Sessions {
@@ -58,7 +82,7 @@ impl Sessions {
     ) -> bool {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= self.limits.sessions_max {
-            open.retain(|_, session| now.ms_since(session.used) < self.limits.idle_ms_max);
+            open.retain(|_, session| !session.is_idle(now, self.limits.idle_ms_max));
         }
         let own = open.values().filter(|session| session.caller == caller).count();
         if own >= self.limits.sessions_per_caller_max {
@@ -72,25 +96,42 @@ impl Sessions {
         if open.len() >= self.limits.sessions_max {
             return false;
         }
-        open.insert(id, Session { caller, version, says, used: now });
+        open.insert(
+            id,
+            Session { caller, version, says, used: now, log_level: None, stream: None },
+        );
         true
     }
 
     /// What was negotiated in the session `id` of this caller. `None` if there is none: also for another caller's.
-    pub fn find(
-        &self,
-        id: &str,
-        caller: Digest,
-        now: Timestamp,
-    ) -> Option<(LegacyVersion, Option<String>)> {
+    pub fn find(&self, id: &str, caller: Digest, now: Timestamp) -> Option<Found> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let session = open.get_mut(id).filter(|session| session.caller == caller)?;
-        if now.ms_since(session.used) >= self.limits.idle_ms_max {
+        if session.is_idle(now, self.limits.idle_ms_max) {
             open.remove(id);
             return None;
         }
         session.used = now;
-        Some((session.version, session.says.clone()))
+        let Session { version, log_level, .. } = *session;
+        Some(Found { version, says: session.says.clone(), log_level })
+    }
+
+    /// Sets from which level on the session `id` of this caller hears what the server logs.
+    pub fn set_log_level(&self, id: &str, caller: Digest, level: LogLevel) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(session) = open.get_mut(id).filter(|session| session.caller == caller) {
+            session.log_level = Some(level);
+        }
+    }
+
+    /// Opens the stream of the session `id` of this caller, in place of an older one: a client that lost its connection
+    /// comes back before the loss is noticed. Ready when the stream is to end. `None` if there is no such session.
+    pub fn listen(&self, id: &str, caller: Digest) -> Option<oneshot::Receiver<()>> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = open.get_mut(id).filter(|session| session.caller == caller)?;
+        let (stream, ended) = oneshot::channel();
+        session.stream = Some(stream);
+        Some(ended)
     }
 
     /// Closes the session `id` of this caller; whether there was one.
@@ -105,6 +146,8 @@ impl Sessions {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::oneshot::error::TryRecvError;
+
     use super::*;
 
     const VERSION: LegacyVersion = LegacyVersion::V2025_11_25;
@@ -123,6 +166,25 @@ mod tests {
         assert!(sessions.find("s", alice, at(1)).is_some());
         assert!(sessions.close("s", alice));
         assert!(sessions.find("s", alice, at(2)).is_none());
+    }
+
+    #[test]
+    fn i6_a_session_has_one_stream_and_it_ends_with_the_session() {
+        let limits = SessionLimits { idle_ms_max: 1000, ..SessionLimits::default() };
+        let sessions = Sessions::new(limits);
+        let (alice, bob) = (Digest::of(b"alice"), Digest::of(b"bob"));
+        assert!(sessions.open("s".into(), alice, VERSION, None, at(0)));
+        assert!(sessions.listen("s", bob).is_none());
+        let mut first = sessions.listen("s", alice).unwrap();
+        assert_eq!(first.try_recv(), Err(TryRecvError::Empty));
+        let mut second = sessions.listen("s", alice).unwrap();
+        assert_eq!(first.try_recv(), Err(TryRecvError::Closed), "the second took its place");
+        assert!(sessions.find("s", alice, at(5000)).is_some(), "who listens is not idle");
+        assert!(sessions.close("s", alice));
+        assert_eq!(second.try_recv(), Err(TryRecvError::Closed));
+        assert!(sessions.open("t".into(), alice, VERSION, None, at(0)));
+        drop(sessions.listen("t", alice));
+        assert!(sessions.find("t", alice, at(5000)).is_none(), "nobody listens any more");
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub struct Metrics {
     decided_in: Histogram,
     upstream: Histogram,
     in_flight: Gauge,
+    streams: Gauge,
     evidence_healthy: Gauge<u64, AtomicU64>,
 }
 
@@ -47,6 +48,7 @@ impl Default for Metrics {
             decided_in: Histogram::new(exponential_buckets(0.000_02, 2.0, 16)),
             upstream: Histogram::new(exponential_buckets(0.001, 2.0, 17)),
             in_flight: Gauge::default(),
+            streams: Gauge::default(),
             evidence_healthy: Gauge::default(),
             registry: Registry::default(),
         };
@@ -65,6 +67,11 @@ impl Default for Metrics {
             metrics.upstream.clone(),
         );
         registry.register("calls_in_flight", "Calls in progress", metrics.in_flight.clone());
+        registry.register(
+            "streams_open",
+            "Open streams of those who listen for changes",
+            metrics.streams.clone(),
+        );
         registry.register(
             "evidence_healthy",
             "1 while evidence can be written",
@@ -125,8 +132,10 @@ impl Metrics {
 
     /// The metrics in the text form of `OpenMetrics`.
     #[must_use]
-    pub fn render(&self, evidence_healthy: bool, in_flight: usize) -> String {
-        self.in_flight.set(i64::try_from(in_flight).unwrap_or(i64::MAX));
+    pub fn render(&self, evidence_healthy: bool, in_flight: usize, streams: usize) -> String {
+        let gauge = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        self.in_flight.set(gauge(in_flight));
+        self.streams.set(gauge(streams));
         self.evidence_healthy.set(u64::from(evidence_healthy));
         let mut text = String::new();
         match encode(&mut text, &self.registry) {

@@ -14,14 +14,18 @@ use crate::code;
 use crate::era::{Era, LegacyVersion, MODERN, SUPPORTED};
 use crate::headers::{self, NoValue};
 use crate::limits::CLIENT_INFO_CHARS_MAX;
+use crate::log_level::LogLevel;
 use crate::message::{Message, RequestId, shown};
 
 pub use crate::mirror::{check_param_headers, invalid_param_headers, param_headers};
 pub use crate::trace::TraceContext;
-pub use transport::{HostRules, check_accept, check_content_type, check_origin_host};
+pub use transport::{
+    HostRules, check_accept, check_accept_stream, check_content_type, check_origin_host,
+};
 
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+const META_LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
 const META_CLIENT: &str = "io.modelcontextprotocol/clientInfo";
 
 /// What a message claims about its sender and itself, beside what it asks.
@@ -36,6 +40,8 @@ pub struct Inbound {
     pub capabilities: Object,
     /// Where the client wants to hear of progress: a string or an integer.
     pub progress_token: Option<Json>,
+    /// From which level on the client wants to hear what the server logs: in the modern era, for this request.
+    pub log_level: Option<LogLevel>,
     /// The trace this request belongs to.
     pub trace: TraceContext,
 }
@@ -218,11 +224,18 @@ impl Claims<'_> {
         if progress_token.is_some_and(|token| RequestId::from_json(token).is_none()) {
             return Err(invalid_params("`progressToken` must be a short string or an integer"));
         }
+        let log_level = match (era, self.meta.get(META_LOG_LEVEL)) {
+            (Era::Legacy(_), _) | (Era::Modern, None) => None,
+            (Era::Modern, Some(level)) => Some(LogLevel::from_json(level).ok_or_else(|| {
+                invalid_params(&format!("`{META_LOG_LEVEL}` must be a level of a log message"))
+            })?),
+        };
         Ok(Inbound {
             era,
             client_info: client.and_then(client_info),
             capabilities: capabilities.and_then(Json::as_object).cloned().unwrap_or_default(),
             progress_token: progress_token.cloned(),
+            log_level,
             trace: TraceContext::of(self.headers, self.meta),
         })
     }

@@ -9,6 +9,8 @@ mod headers;
 pub mod inbound;
 pub mod limits;
 pub mod lines;
+pub mod lists;
+pub mod log_level;
 pub mod message;
 mod mirror;
 pub mod reply;

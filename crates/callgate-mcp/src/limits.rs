@@ -30,10 +30,6 @@ pub struct InboundLimits {
     pub first_byte: Duration,
     /// From the first byte of a request to its last.
     pub whole_request: Duration,
-    /// Open event streams of one caller.
-    pub streams_per_caller_max: usize,
-    /// Open event streams in all.
-    pub streams_max: usize,
 }
 
 impl Default for InboundLimits {
@@ -43,8 +39,6 @@ impl Default for InboundLimits {
             header_bytes_max: 16 << 10,
             first_byte: Duration::from_secs(5),
             whole_request: Duration::from_secs(15),
-            streams_per_caller_max: 100,
-            streams_max: 10_000,
         }
     }
 }

@@ -29,6 +29,12 @@ pub fn progress(token: &Json, params: Object) -> Bytes {
     Notification { method: "notifications/progress".to_owned(), params }.into_bytes()
 }
 
+/// A log message of the server.
+#[must_use]
+pub fn log(params: Object) -> Bytes {
+    Notification { method: "notifications/message".to_owned(), params }.into_bytes()
+}
+
 /// A complete result as a client of `era` knows it. What only the modern era has is added or taken away; nothing
 /// else is touched.
 #[must_use]

@@ -8,6 +8,7 @@ mod detect;
 mod entries;
 mod exchange;
 mod failure;
+mod follow;
 mod outgoing;
 mod relay;
 mod session;
@@ -20,6 +21,7 @@ use callgate_model::json::{Json, Object};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use tokio::time::{Instant, timeout_at};
 
+use crate::log_level::LogLevel;
 use crate::message::{InputRequired, Notification, RequestId, Round, RpcError};
 use crate::mirror;
 use crate::tool::{ToolsPage, read_tools_page};
@@ -35,6 +37,7 @@ use stdio::Stdio;
 pub use crate::limits::UpstreamLimits;
 pub use entries::List;
 pub use failure::{CallError, CallErrorKind, UnusableUpstream, UpstreamError};
+pub use follow::{Heard, Silence};
 pub use relay::Relay;
 pub use stdio::Program;
 
@@ -99,12 +102,23 @@ pub struct OutgoingCall<'a> {
     pub trace: &'a TraceContext,
     /// Whether to ask for progress.
     pub progress: bool,
+    /// From which level on to ask for log messages.
+    pub log_level: Option<LogLevel>,
     /// The schema of a tool, for the headers that mirror arguments.
     pub input_schema: Option<&'a Json>,
     /// What the server may ask the client for. A server of the legacy era is told of nothing.
     pub capabilities: Object,
     /// What answers a server that asked before.
     pub round: Round,
+}
+
+/// What a server tells while it works on a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Meanwhile {
+    /// Parameters of a log message.
+    Log(Object),
+    /// Parameters of progress, without the token.
+    Progress(Object),
 }
 
 /// What a server answers to a call.
@@ -209,7 +223,7 @@ impl Upstream {
         self.ask(key, ask, deadline, &mut |_, _| {}).await.map_err(|error| error.kind)
     }
 
-    /// Sends one call and waits for its answer. Progress is reported as its parameters, without the token. Dropping
+    /// Sends one call and waits for its answer. What the server tells meanwhile is reported as it was asked for. Dropping
     /// the future closes the connection, which a modern server takes for a cancellation.
     ///
     /// # Errors
@@ -217,7 +231,7 @@ impl Upstream {
     pub async fn call(
         &self,
         call: OutgoingCall<'_>,
-        mut on_progress: impl FnMut(Object) + Send,
+        mut on_told: impl FnMut(Meanwhile) + Send,
     ) -> Result<Answer, CallError> {
         let deadline = Instant::now() + self.limits.total;
         let mut ask = Ask::new(call.method, call.credential);
@@ -225,6 +239,9 @@ impl Upstream {
         ask.name = call.name;
         ask.trace = Some(call.trace);
         ask.progress = call.progress;
+        // What a child of all callers logs is not known to be of one's call (I6): it is not asked for.
+        let one_call = matches!(self.transport, Transport::Http(_));
+        ask.log_level = call.log_level.filter(|_| one_call);
         ask.capabilities = call.capabilities;
         ask.round = call.round;
         let arguments = ask.params.get("arguments").and_then(Json::as_object);
@@ -235,7 +252,9 @@ impl Upstream {
             let ours = notification.method == "notifications/progress"
                 && notification.params.remove("progressToken") == Some(id.to_json());
             if ours && call.progress {
-                on_progress(notification.params);
+                on_told(Meanwhile::Progress(notification.params));
+            } else if let Some(log) = ask.log_level.and_then(|level| level.passes(notification)) {
+                on_told(Meanwhile::Log(log));
             }
         };
         let (route, reply) = self.ask(call.key, &ask, deadline, &mut on_notification).await?;
@@ -307,6 +326,9 @@ impl Upstream {
         route: &Route,
         on_notification: OnNotification<'_>,
     ) -> Result<Reply, CallError> {
+        if let (Route::Legacy(session), Some(level)) = (route, ask.log_level) {
+            self.set_log_level(session, level, ask.credential).await;
+        }
         self.exchange(ask.outgoing(self.next_id(), route), on_notification).await
     }
 

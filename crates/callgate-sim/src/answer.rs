@@ -38,7 +38,7 @@ pub(crate) fn reply(id: &Value, answer: Reply) -> Response<Body> {
     typed("application/json", Body::from(envelope(id, answer).to_string()))
 }
 
-fn typed(media_type: &'static str, body: Body) -> Response<Body> {
+pub(crate) fn typed(media_type: &'static str, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
@@ -69,13 +69,14 @@ pub(crate) async fn answer_call(exchange: Exchange, message: Message, era: Era) 
         Some(_) | None => {}
     }
     let as_stream = exchange.shared.options.sse || fault == Some(Fault::TwoMessagesInOneEvent);
-    let progress = progress_of(&message);
+    let meanwhile = progress_of(&message).into_iter().chain(log_of(&message));
+    let meanwhile: Vec<_> = meanwhile.map(|message| event(&[message])).collect();
     let work =
         uncancelled_if_legacy(era, async move { execute(&exchange, &message, era, fault).await });
     if !as_stream {
         return typed("application/json", Body::from(work.await.concat()));
     }
-    let events = stream::iter(progress.map(|message| event(&[message])))
+    let events = stream::iter(meanwhile)
         .chain(stream::once(async move { event(&work.await) }))
         .map(Ok::<_, std::convert::Infallible>);
     let mut response = typed("text/event-stream", Body::from_stream(events));
@@ -113,6 +114,16 @@ fn progress_of(message: &Message) -> Option<String> {
     let params = json!({ "progressToken": token, "progress": 1, "total": 2, "message": "Working" });
     let notification =
         json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": params });
+    Some(notification.to_string())
+}
+
+/// A warning about this call, for who wants to hear of any.
+fn log_of(message: &Message) -> Option<String> {
+    message.meta("io.modelcontextprotocol/logLevel")?;
+    let about = message.params.get("arguments").cloned().unwrap_or_default();
+    let params = json!({ "level": "warning", "logger": "site", "data": about });
+    let notification =
+        json!({ "jsonrpc": "2.0", "method": "notifications/message", "params": params });
     Some(notification.to_string())
 }
 

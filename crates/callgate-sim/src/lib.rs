@@ -20,7 +20,7 @@ mod tools;
 
 pub use fault::Fault;
 pub use ledger::{Ledger, LedgerEntry, RequestSeen};
-pub use server::{Eras, Running, Sim, SimOptions};
+pub use server::{Eras, Listening, Running, Sim, SimOptions};
 pub use site::{Comment, Issue, Link, Page, Project, PullRequest, Repository, Site, Space};
 
 #[cfg(test)]

@@ -1,17 +1,22 @@
 //! MCP 2026-07-28: no session, every request complete in itself, headers that must agree with the body.
 
+use std::convert::Infallible;
+
 use axum::body::Body;
+use futures_util::stream::{self, StreamExt};
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::answer::{Era, answer_call, empty, failure, reply};
+use crate::answer::{Era, answer_call, empty, failure, reply, typed};
 use crate::offers;
 use crate::rpc::{self, Exchange, Message, RpcError, VERSION_HEADER, set};
+use crate::server::Listening;
 
 pub(crate) const VERSION: &str = "2026-07-28";
 
 const CAPABILITIES_KEY: &str = "io.modelcontextprotocol/clientCapabilities";
 const SERVER_INFO_KEY: &str = "io.modelcontextprotocol/serverInfo";
+const SUBSCRIPTION_KEY: &str = "io.modelcontextprotocol/subscriptionId";
 const HEADER_MISMATCH: i64 = -32020;
 const UNSUPPORTED_VERSION: i64 = -32022;
 
@@ -25,6 +30,9 @@ pub(crate) async fn serve(exchange: Exchange, message: Message) -> Response<Body
     }
     let answer = match message.method.as_str() {
         "server/discover" => Ok(discover(&exchange)),
+        "subscriptions/listen" if exchange.shared.options.listening == Listening::Served => {
+            return listen(&exchange, &id);
+        }
         "tools/list" => rpc::list(&exchange, &message),
         "tools/call" => return answer_call(exchange, message, Era::Modern).await,
         _ if offers::asks(&exchange, &message) => {
@@ -44,6 +52,23 @@ pub(crate) async fn serve(exchange: Exchange, message: Message) -> Response<Body
 /// The result of a request for one thing, in the form of this era.
 pub(crate) fn finish(method: &str, result: Value) -> Value {
     complete(if method == "resources/read" { cacheable(result) } else { result })
+}
+
+/// Tells of changes until the caller goes away. Whatever it asked for, it is told everything.
+fn listen(exchange: &Exchange, id: &Value) -> Response<Body> {
+    let told = exchange.shared.told.subscribe();
+    let event = |method: &str, mut params: Value, id: &Value| {
+        set(&mut params, "_meta", json!({ SUBSCRIPTION_KEY: id }));
+        let message = json!({ "jsonrpc": "2.0", "method": method, "params": params });
+        Ok::<_, Infallible>(format!("data: {message}\n\n"))
+    };
+    let first =
+        event("notifications/subscriptions/acknowledged", json!({ "notifications": {} }), id);
+    let rest = stream::unfold((told, id.clone()), move |(mut told, id)| async move {
+        let method = told.recv().await.ok()?;
+        Some((event(&method, json!({}), &id), (told, id)))
+    });
+    typed("text/event-stream", Body::from_stream(stream::iter([first]).chain(rest)))
 }
 
 /// What every complete result of this era has.

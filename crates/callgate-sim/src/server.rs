@@ -10,7 +10,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::endpoint;
@@ -21,6 +21,8 @@ use crate::site::Site;
 
 /// How many connections are served at once.
 const CONNECTIONS_MAX: usize = 512;
+/// Notifications that wait for those who listen.
+const TOLD_MAX: usize = 16;
 
 /// Which protocol eras the site speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +34,16 @@ pub enum Eras {
     /// All of them.
     #[default]
     Both,
+}
+
+/// Whether a site tells that its lists have changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Listening {
+    /// It does not know the method.
+    #[default]
+    Refused,
+    /// It tells everybody who listens what [`Running::tell`] is given.
+    Served,
 }
 
 /// How the site behaves.
@@ -51,6 +63,8 @@ pub struct SimOptions {
     pub latency: Option<Duration>,
     /// Whether calls are answered as an event stream, with progress if the caller asks for it.
     pub sse: bool,
+    /// What it says to those who want to listen, in the modern era.
+    pub listening: Listening,
     /// Faults that wait from the start.
     pub faults: Vec<Fault>,
 }
@@ -65,6 +79,7 @@ impl Default for SimOptions {
             token: None,
             latency: None,
             sse: false,
+            listening: Listening::Refused,
             faults: Vec::new(),
         }
     }
@@ -110,6 +125,11 @@ impl Running {
         look(&mut self.shared.site())
     }
 
+    /// Tells those who listen, with a notification of this method; to how many.
+    pub fn tell(&self, method: &str) -> usize {
+        self.shared.told.send(method.to_owned()).unwrap_or_default()
+    }
+
     /// Makes something go wrong; see [`Fault`] for when.
     pub fn fault(&self, fault: Fault) {
         self.shared.faults.add(fault);
@@ -146,6 +166,8 @@ pub(crate) struct Shared {
     pub(crate) ledger: Ledger,
     pub(crate) faults: Faults,
     pub(crate) sessions: Sessions,
+    /// The methods of notifications for those who listen.
+    pub(crate) told: broadcast::Sender<String>,
     site: Mutex<Site>,
 }
 
@@ -160,6 +182,7 @@ impl Shared {
             ledger: Ledger::new(),
             faults,
             sessions: Sessions::default(),
+            told: broadcast::Sender::new(TOLD_MAX),
             site: Mutex::new(site),
         }
     }

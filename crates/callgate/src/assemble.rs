@@ -204,6 +204,7 @@ pub(crate) async fn gateway(
         hosts: hosts(&config, port),
         calls_in_flight_max: config.limits.calls_in_flight_max,
         reveal_denied_tools: config.reveal_denied_tools,
+        streams: config.limits.streams,
     };
     let identities = identities(config.danger_anonymous.as_deref(), config.tokens);
     Ok(Arc::new(Gateway::new(settings, servers, identities, bundle, evidence, ambient)))

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use callgate_gateway::credential::Credential;
+use callgate_gateway::listeners::StreamLimits;
 use callgate_mcp::upstream::{EraSetting, Program};
 use callgate_model::caller::Caller;
 use callgate_model::json::JsonLimits;
@@ -91,6 +92,8 @@ pub(crate) struct Limits {
     pub(crate) calls_in_flight_max: usize,
     /// Open connections.
     pub(crate) connections_max: usize,
+    /// Open streams of those who listen for changes.
+    pub(crate) streams: StreamLimits,
     /// For a whole request to arrive.
     pub(crate) request_time_max: Duration,
     /// For a server to answer a call.

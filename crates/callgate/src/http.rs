@@ -54,6 +54,7 @@ pub(crate) async fn serve(
     limits: ListenLimits,
     stop: impl Future<Output = ()>,
 ) {
+    let listening = Arc::clone(&gateway);
     let front = Front {
         gateway,
         body_bytes_max: limits.body_bytes_max,
@@ -96,6 +97,8 @@ pub(crate) async fn serve(
             drop(slot);
         });
     }
+    // These would stay open for as long as their clients like.
+    listening.end_listening();
     tokio::time::timeout(DRAIN_MAX, open.shutdown()).await.ok();
 }
 
@@ -117,7 +120,7 @@ fn respond(reply: Reply) -> Response {
     let (body, kind) = match reply.body {
         ReplyBody::Empty => (Body::empty(), None),
         ReplyBody::Whole(bytes) => (Body::from(bytes), Some("application/json")),
-        ReplyBody::Stream(messages) => {
+        ReplyBody::Listening(messages) | ReplyBody::Stream(messages) => {
             (Body::from_stream(events(messages)), Some("text/event-stream"))
         }
     };

@@ -24,6 +24,8 @@ pub(crate) enum Next {
     Answer(Bytes),
     /// Stop the work on this request.
     Cancel(RequestId),
+    /// Work that does not end by itself: it is ended when the client closes its end.
+    Listen(Option<RequestId>, BoxFuture<'static, Option<Bytes>>),
     /// Nothing.
     Nothing,
     /// Work, which gives the last thing to be said; for this request, if it is one.
@@ -45,8 +47,13 @@ pub(crate) async fn serve(
     let (out, written) = mpsc::channel(WAITING_MAX);
     let reading = tokio::spawn(read_lines(input, line_bytes_max, read));
     let writing = tokio::spawn(write_lines(output, written));
-    let mut requests =
-        Requests { out, tasks: JoinSet::new(), running: HashMap::new(), answers: VecDeque::new() };
+    let mut requests = Requests {
+        out,
+        tasks: JoinSet::new(),
+        running: HashMap::new(),
+        listening: Vec::new(),
+        answers: VecDeque::new(),
+    };
     tokio::pin!(stop);
     let mut ended = false;
     while !(ended && requests.tasks.is_empty() && requests.answers.is_empty()) {
@@ -57,7 +64,10 @@ pub(crate) async fn serve(
                     let next = take(line, &requests.out);
                     requests.go_on(next);
                 }
-                None => ended = true,
+                None => {
+                    ended = true;
+                    requests.listening.iter().for_each(AbortHandle::abort);
+                }
             },
             Some(done) = requests.tasks.join_next() => requests.done(done.ok()),
             room = requests.out.clone().reserve_owned(), if !requests.answers.is_empty() => {
@@ -81,6 +91,7 @@ struct Requests {
     out: mpsc::Sender<Bytes>,
     tasks: JoinSet<(Option<RequestId>, Option<Bytes>)>,
     running: HashMap<RequestId, AbortHandle>,
+    listening: Vec<AbortHandle>,
     /// What is to be said as soon as there is room.
     answers: VecDeque<Bytes>,
 }
@@ -95,17 +106,31 @@ impl Requests {
                     running.abort();
                 }
             }
-            Next::Work(Some(id), _) if self.running.contains_key(&id) => {
+            Next::Work(Some(id), _) | Next::Listen(Some(id), _)
+                if self.running.contains_key(&id) =>
+            {
                 let text = "a request with this id is in progress";
                 let refusal = reply::error(Some(&id), code::INVALID_REQUEST, text, None);
                 self.answers.push_back(refusal);
             }
-            Next::Work(id, work) => {
-                let own = id.clone();
-                let task = self.tasks.spawn(async move { (own, work.await) });
-                self.running.extend(id.map(|id| (id, task)));
+            Next::Work(id, work) => drop(self.start(id, work)),
+            Next::Listen(id, work) => {
+                let task = self.start(id, work);
+                self.listening.retain(|task| !task.is_finished());
+                self.listening.push(task);
             }
         }
+    }
+
+    fn start(
+        &mut self,
+        id: Option<RequestId>,
+        work: BoxFuture<'static, Option<Bytes>>,
+    ) -> AbortHandle {
+        let own = id.clone();
+        let task = self.tasks.spawn(async move { (own, work.await) });
+        self.running.extend(id.map(|id| (id, task.clone())));
+        task
     }
 
     /// A task ended: its id is free before its answer is said. One that was cancelled has been forgotten already.
@@ -160,6 +185,9 @@ mod tests {
             Line::Whole(line) if line == b"never" => {
                 Next::Work(id(2), Box::pin(std::future::pending()))
             }
+            Line::Whole(line) if line == b"listen" => {
+                Next::Listen(id(3), Box::pin(std::future::pending()))
+            }
             Line::Whole(line) if line == b"stop" => Next::Cancel(RequestId::Number(2)),
             Line::Whole(line) => Next::Answer(line.into()),
             Line::TooLong => Next::Answer(Bytes::from_static(b"too long")),
@@ -183,6 +211,17 @@ mod tests {
         for said in ["hello", "too long"] {
             assert_eq!(output.next_line().await.unwrap().as_deref(), Some(said));
         }
+        input.shutdown().await.unwrap();
+        serving.await.unwrap();
+        assert_eq!(output.next_line().await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn who_listens_does_not_keep_a_pipe_open_whose_client_has_closed_its_end() {
+        let ((mut input, mut output), serving) = served();
+        input.write_all(b"listen\nlisten\n").await.unwrap();
+        let refused = output.next_line().await.unwrap().unwrap();
+        assert!(refused.contains("in progress"), "{refused}");
         input.shutdown().await.unwrap();
         serving.await.unwrap();
         assert_eq!(output.next_line().await.unwrap(), None);

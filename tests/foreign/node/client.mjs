@@ -15,7 +15,13 @@ const transportTo = ({ command, url, token }) => {
 export async function connect(plan, options) {
   const protocol = plan.protocol ?? 'auto';
   const mode = protocol === 'auto' || protocol === 'legacy' ? protocol : { pin: protocol };
-  const client = new Client({ name: 'callgate-drive', version: '1.0.0' }, { versionNegotiation: { mode } });
+  // The lists of tools that the client fetched because it was told that they changed.
+  const changes = [];
+  const onChanged = (error, tools) => changes.push(error ? String(error) : tools.map(tool => tool.name));
+  const client = new Client(
+    { name: 'callgate-drive', version: '1.0.0' },
+    { versionNegotiation: { mode }, ...(plan.listens && { listChanged: { tools: { onChanged } } }) },
+  );
   await client.connect(transportTo(plan), options);
   return {
     hello: {
@@ -30,6 +36,12 @@ export async function connect(plan, options) {
     },
     call: (call, limits, cancelMs) =>
       unlessAborted(signal => client.callTool(call, { ...limits, ...(signal && { signal }) }), cancelMs),
+    change: async () => {
+      while (changes.length === 0) {
+        await new Promise(done => setTimeout(done, 20));
+      }
+      return changes.shift();
+    },
     offers: limits => offersOf(client, { ...limits, cacheMode: 'refresh' }),
     read: (uri, limits) => read(client, uri, limits),
     prompt: (wanted, limits) => prompt(client, wanted, limits),

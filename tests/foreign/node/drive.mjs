@@ -3,9 +3,9 @@
 //
 // Standard input: {"url" | "command": [...], "token"?, "protocol"?: "auto" | "legacy" | "2026-07-28", "timeout_ms"?, "steps":
 // [{"op": "list"} | {"op": "call", "tool", "arguments" | null, "progress"?, "cancel_ms"?} | {"op": "offers"} |
-// {"op": "read", "uri"} | {"op": "prompt", "name", "arguments"} | {"op": "wait_ms", "ms"}]}. The first line of the output
-// is about the connection, then one line per step, whatever happens: a driver that hangs or stops early would hide what a
-// test wants to see.
+// {"op": "read", "uri"} | {"op": "prompt", "name", "arguments"} | {"op": "changed"} | {"op": "wait_ms", "ms"}], "listens"?}.
+// The first line of the output is about the connection, then one line per step, whatever happens: a driver that hangs or
+// stops early would hide what a test wants to see.
 
 import { readFileSync } from 'node:fs';
 
@@ -73,6 +73,8 @@ function runStep(session, step) {
         timeout + 1000,
         session.prompt({ name: step.name, arguments: step.arguments ?? {} }, { timeout }),
       ).then(texts => said('prompt', texts));
+    case 'changed':
+      return within(timeout, session.change()).then(tools => ({ op: 'changed', tools }));
     case 'wait_ms':
       return sleep(step.ms).then(() => ({ op: 'wait_ms' }));
     default:

@@ -15,6 +15,8 @@ mod evidence;
 #[cfg(test)]
 mod families;
 #[cfg(test)]
+mod listen;
+#[cfg(test)]
 mod offers;
 #[cfg(test)]
 mod servers;

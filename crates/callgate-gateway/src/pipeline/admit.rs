@@ -8,6 +8,7 @@ use callgate_mcp::era::{Era, LegacyVersion, SUPPORTED};
 use callgate_mcp::http::request::Parts;
 use callgate_mcp::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use callgate_mcp::inbound::{self, Refused, TraceContext};
+use callgate_mcp::log_level::LogLevel;
 use callgate_mcp::message::{Malformed, Message, Notification, RequestId, Subject};
 use callgate_mcp::reply;
 use callgate_model::decision::Decision;
@@ -23,7 +24,7 @@ use crate::method::{Treatment, treatment};
 use crate::server::Server;
 
 /// The session header of the legacy era.
-const SESSION: &str = "mcp-session-id";
+pub(super) const SESSION: &str = "mcp-session-id";
 
 /// A request whose caller and era are known.
 pub(crate) struct Request {
@@ -39,6 +40,7 @@ pub(crate) struct Request {
     pub(crate) subject: Option<Subject>,
     pub(crate) client_says: Option<String>,
     pub(crate) progress_token: Option<Json>,
+    pub(crate) log_level: Option<LogLevel>,
     pub(crate) trace: TraceContext,
     /// What the client declared with this request that it can be asked for.
     pub(crate) capabilities: Object,
@@ -53,6 +55,26 @@ pub(super) struct Entered {
 }
 
 impl Request {
+    /// Nothing that was asked, and nothing is answered: who listens without a request.
+    pub(super) fn unasked(server: Arc<Server>, caller: Arc<Identified>, era: Era) -> Self {
+        Self {
+            server,
+            caller,
+            era,
+            session: None,
+            id: RequestId::Number(0),
+            method: String::new(),
+            params: Object::default(),
+            subject: None,
+            client_says: None,
+            progress_token: None,
+            log_level: None,
+            trace: TraceContext::default(),
+            capabilities: Object::default(),
+            cancels_by_leaving: true,
+        }
+    }
+
     pub(crate) fn is_modern(&self) -> bool {
         matches!(self.era, Era::Modern)
     }
@@ -61,7 +83,7 @@ impl Request {
 impl Gateway {
     /// Reads and identifies. Whatever fails is answered here, and recorded.
     pub(super) fn admit(
-        &self,
+        self: &Arc<Self>,
         http: &Parts,
         server: &str,
         body: &Bytes,
@@ -72,7 +94,11 @@ impl Gateway {
     }
 
     /// Who comes to which server, before the body is looked at.
-    pub(super) fn enter(&self, http: &Parts, server: &str) -> Result<Entered, Box<Reply>> {
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        http: &Parts,
+        server: &str,
+    ) -> Result<Entered, Box<Reply>> {
         let headers = &http.headers;
         inbound::check_origin_host(headers, http.uri.authority(), &self.settings.hosts)
             .map_err(|refused| self.turn_away(None, server, &refused, Reason::RequestMalformed))?;
@@ -91,6 +117,9 @@ impl Gateway {
             let refused = invalid(StatusCode::NOT_FOUND, Reason::ServerUnknown.message());
             return Err(self.turn_away(Some(&caller), server, &refused, Reason::ServerUnknown));
         };
+        if http.method == Method::GET && headers.contains_key(SESSION) {
+            return Err(Box::new(self.listen_in_session(headers, caller, found)?));
+        }
         if http.method != Method::POST {
             return Err(self.close_session(&http.method, headers, &caller, &found));
         }
@@ -136,6 +165,7 @@ impl Gateway {
             subject: None,
             client_says: inbound.client_info,
             progress_token: inbound.progress_token,
+            log_level: inbound.log_level,
             trace: inbound.trace,
             capabilities: inbound.capabilities,
             cancels_by_leaving: matches!(inbound.era, Era::Modern),
@@ -161,22 +191,27 @@ impl Gateway {
 
     /// A request of the legacy era may belong to a session that its caller opened, or stand for itself: some clients never
     /// send the id back. What is said of a session that does not exist is the same as of another caller's (S01).
-    fn resume_session(&self, headers: &HeaderMap, request: &mut Request) -> Result<(), Box<Reply>> {
+    pub(super) fn resume_session(
+        &self,
+        headers: &HeaderMap,
+        request: &mut Request,
+    ) -> Result<(), Box<Reply>> {
         if request.is_modern() || request.method == "initialize" {
             return Ok(());
         }
         let Some(id) = headers.get(SESSION) else { return Ok(()) };
         let found = id.to_str().ok().and_then(|id| {
-            let (version, says) = self.sessions.find(id, request.caller.key, self.ambient.now())?;
-            Some((id.to_owned(), version, says))
+            let found = self.sessions.find(id, request.caller.key, self.ambient.now())?;
+            Some((id.to_owned(), found))
         });
-        let Some((id, version, says)) = found else {
+        let Some((id, found)) = found else {
             let refused = invalid(StatusCode::NOT_FOUND, Reason::SessionUnknown.message());
             return Err(Box::new(self.refuse_wire(request, "", &refused, Reason::SessionUnknown)));
         };
-        request.era = Era::Legacy(version);
+        request.era = Era::Legacy(found.version);
+        request.log_level = found.log_level;
         request.session = Some(id);
-        request.client_says = request.client_says.take().or(says);
+        request.client_says = request.client_says.take().or(found.says);
         Ok(())
     }
 
@@ -184,7 +219,7 @@ impl Gateway {
     pub(super) fn legacy_version(&self, headers: &HeaderMap, caller: &Identified) -> LegacyVersion {
         let session = headers.get(SESSION).and_then(|value| value.to_str().ok());
         let found = session.and_then(|id| self.sessions.find(id, caller.key, self.ambient.now()));
-        found.map_or(LegacyVersion::ASSUMED, |(version, _)| version)
+        found.map_or(LegacyVersion::ASSUMED, |found| found.version)
     }
 
     fn close_session(
@@ -194,7 +229,7 @@ impl Gateway {
         caller: &Arc<Identified>,
         server: &Server,
     ) -> Box<Reply> {
-        let allow = ("allow", HeaderValue::from_static("POST, DELETE"));
+        let allow = ("allow", HeaderValue::from_static("GET, POST, DELETE"));
         let id = headers.get(SESSION).and_then(|value| value.to_str().ok());
         match (http, id) {
             (&Method::DELETE, Some(id)) if self.sessions.close(id, caller.key) => {
@@ -205,13 +240,13 @@ impl Gateway {
                 let refused = invalid(StatusCode::NOT_FOUND, reason.message());
                 self.turn_away(Some(caller), &server.name, &refused, reason)
             }
-            // How a client of the legacy era asks whether there is a stream to listen to. Nothing was attempted.
+            // Only a session has a stream to listen to. Nothing was attempted.
             (&Method::GET, _) => {
                 let headers = vec![allow];
                 Box::new(Reply { headers, ..Reply::empty(StatusCode::METHOD_NOT_ALLOWED) })
             }
             _ => {
-                let text = "only POST, and DELETE of a session, are served here";
+                let text = "only POST, and GET and DELETE of a session, are served here";
                 let refused = invalid(StatusCode::METHOD_NOT_ALLOWED, text);
                 let reason = Reason::MethodUnsupported;
                 let mut reply = self.turn_away(Some(caller), &server.name, &refused, reason);
@@ -358,8 +393,13 @@ impl Gateway {
 }
 
 fn capabilities() -> Object {
-    let names = ["completions", "prompts", "resources", "tools"];
-    names.into_iter().fold(Object::default(), |all, name| all.with(name, Object::default()))
+    let told = || Object::default().with("listChanged", true);
+    Object::default()
+        .with("completions", Object::default())
+        .with("logging", Object::default())
+        .with("prompts", told())
+        .with("resources", told())
+        .with("tools", told())
 }
 
 fn invalid(status: StatusCode, message: &str) -> Refused {

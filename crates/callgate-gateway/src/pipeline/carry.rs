@@ -8,7 +8,7 @@ use callgate_mcp::code;
 use callgate_mcp::http::{HeaderValue, StatusCode};
 use callgate_mcp::message::RequestId;
 use callgate_mcp::reply;
-use callgate_mcp::upstream::{Answer, CallError, CallErrorKind};
+use callgate_mcp::upstream::{Answer, CallError, CallErrorKind, Meanwhile};
 use callgate_model::call::Method;
 use callgate_model::decision::Decision;
 use callgate_model::digest::Digest;
@@ -47,6 +47,8 @@ pub struct Reply {
 pub enum ReplyBody {
     /// None.
     Empty,
+    /// Messages for as long as the client listens and the gateway serves. In the modern era the last one is the answer.
+    Listening(mpsc::Receiver<Bytes>),
     /// Messages, the last of which is the answer.
     Stream(mpsc::Receiver<Bytes>),
     /// One message.
@@ -65,7 +67,7 @@ impl Reply {
 
 /// What the running call tells the one who waits for it.
 enum Told {
-    Progress(Object),
+    Meanwhile(Meanwhile),
     /// The status is that of an answer which comes first: a stream has begun with another.
     Last(StatusCode, Bytes),
 }
@@ -122,6 +124,7 @@ impl Gateway {
                 key: request.server.session_key(&request.caller, request.session.as_deref()),
                 trace: request.trace.clone(),
                 progress: request.progress_token.is_some(),
+                log_level: request.log_level,
                 tool,
                 capabilities: asked.capabilities,
                 round: asked.opened.round.clone(),
@@ -231,12 +234,11 @@ impl Running {
                 None => std::future::pending().await,
             }
         };
-        let on_progress = |params| {
-            // Progress may be lost; the answer may not.
-            tell.try_send(Told::Progress(params)).ok();
+        let on_told = |told| {
+            // Progress and log messages may be lost; the answer may not.
+            tell.try_send(Told::Meanwhile(told)).ok();
         };
-        let answer =
-            forward(permit, &mut self.evidence, &self.request.server, &self.way, on_progress);
+        let answer = forward(permit, &mut self.evidence, &self.request.server, &self.way, on_told);
         tokio::select! {
             answer = answer => Some(answer),
             () = tell.closed(), if cancellable => None,
@@ -284,13 +286,13 @@ fn result_of(answered: &Result<Answer, CallError>) -> Option<(Digest, u64)> {
     }
 }
 
-/// One document if the answer comes first; a stream if progress does.
+/// One document if the answer comes first; a stream if anything else does.
 async fn answer_with(mut told: mpsc::Receiver<Told>, id: &RequestId, token: Option<Json>) -> Reply {
     match told.recv().await {
         Some(Told::Last(status, answer)) => Reply::json(status, answer),
-        Some(Told::Progress(params)) => {
+        Some(Told::Meanwhile(first)) => {
             let (events, body) = mpsc::channel(MESSAGES_WAITING_MAX);
-            tokio::spawn(stream(params, told, token, events));
+            tokio::spawn(stream(first, told, token, events));
             Reply { status: StatusCode::OK, headers: Vec::new(), body: ReplyBody::Stream(body) }
         }
         None => {
@@ -302,15 +304,18 @@ async fn answer_with(mut told: mpsc::Receiver<Told>, id: &RequestId, token: Opti
 }
 
 async fn stream(
-    first: Object,
+    first: Meanwhile,
     mut told: mpsc::Receiver<Told>,
     token: Option<Json>,
     events: mpsc::Sender<Bytes>,
 ) {
-    let mut next = Some(Told::Progress(first));
+    let mut next = Some(Told::Meanwhile(first));
     while let Some(message) = next {
         let (text, last) = match message {
-            Told::Progress(params) => (progress(params, token.as_ref()), false),
+            Told::Meanwhile(Meanwhile::Log(params)) => (reply::log(params), false),
+            Told::Meanwhile(Meanwhile::Progress(params)) => {
+                (progress(params, token.as_ref()), false)
+            }
             Told::Last(_, answer) => (answer, true),
         };
         if events.send(text).await.is_err() || last {

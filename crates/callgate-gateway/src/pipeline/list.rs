@@ -1,5 +1,7 @@
 //! Lists: what this caller could use. The same question is asked of a call (I3).
 
+use std::sync::Arc;
+
 use callgate_mcp::code;
 use callgate_mcp::http::{HeaderValue, StatusCode};
 use callgate_mcp::reply;
@@ -12,6 +14,7 @@ use callgate_model::reason::Reason;
 use super::{Gateway, Reply, Request};
 use crate::answer;
 use crate::offers::Offer;
+use crate::tools::Tool;
 
 /// How long a client may keep a list. Short: policies change.
 pub(super) const LIST_TTL_MS: i64 = 30_000;
@@ -21,15 +24,20 @@ const DECISIONS_AT_ONCE: usize = 64;
 
 impl Gateway {
     pub(super) async fn list_tools(&self, request: &Request) -> Reply {
-        let Ok(set) = request.server.tools(None).await else { return unavailable(request) };
-        let bundle = self.bundle.load_full();
-        let tools: Vec<Json> = set
-            .tools
-            .iter()
-            .filter(|tool| self.visible(request, tool, &bundle))
-            .map(|tool| tool.definition.definition.clone())
-            .collect();
+        let Ok(tools) = self.tools_shown(request).await else { return unavailable(request) };
+        let tools = tools.iter().map(|tool| tool.definition.definition.clone()).collect();
         listed(request, "tools", tools)
+    }
+
+    /// The tools that this caller could use.
+    pub(super) async fn tools_shown(
+        &self,
+        request: &Request,
+    ) -> Result<Vec<Arc<Tool>>, UpstreamError> {
+        let set = request.server.tools(None).await?;
+        let bundle = self.bundle.load_full();
+        let visible = set.tools.iter().filter(|tool| self.visible(request, tool, &bundle));
+        Ok(visible.cloned().collect())
     }
 
     pub(super) async fn list_entries(&self, request: &Request, list: List) -> Reply {
@@ -41,7 +49,11 @@ impl Gateway {
 
     /// What this caller may have of `list`, perhaps after approval. What a template leads to is not known before it is
     /// asked for; so templates are shown to whoever may have something of this server.
-    async fn entries(&self, request: &Request, list: List) -> Result<Vec<Json>, UpstreamError> {
+    pub(super) async fn entries(
+        &self,
+        request: &Request,
+        list: List,
+    ) -> Result<Vec<Json>, UpstreamError> {
         let bundle = self.bundle.load_full();
         let operation = match list {
             List::Prompts => mcp::get_prompt(),

@@ -1,6 +1,7 @@
 //! A client at the other end of a pipe: it started the gateway, so it is the caller that was named then, of one server,
 //! and in the legacy era in one session for as long as the pipe is open.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -8,12 +9,16 @@ use callgate_mcp::code;
 use callgate_mcp::era::{Era, LegacyVersion};
 use callgate_mcp::http::StatusCode;
 use callgate_mcp::inbound::{self, Inbound, Refused};
+use callgate_mcp::lists::PerList;
+use callgate_mcp::log_level::LogLevel;
 use callgate_mcp::message::{self, Message, RequestId};
 use callgate_mcp::reply;
 use callgate_model::caller::Caller;
 use callgate_model::reason::Reason;
+use tokio::sync::mpsc;
 
-use super::{Gateway, Reply, Request};
+use super::log_level::level_in;
+use super::{Gateway, Reply, ReplyBody, Request};
 use crate::identity::Identified;
 use crate::method::{Treatment, treatment};
 use crate::server::Server;
@@ -26,6 +31,8 @@ pub struct Pipe {
     /// Tells its upstream sessions from those of other pipes.
     session: String,
     agreed: Mutex<Option<Agreed>>,
+    /// Whether a client of the legacy era is told of changes already.
+    listens: AtomicBool,
 }
 
 /// What `initialize` agreed on.
@@ -33,6 +40,7 @@ pub struct Pipe {
 struct Agreed {
     version: LegacyVersion,
     client_says: Option<String>,
+    log_level: Option<LogLevel>,
 }
 
 /// What a line is.
@@ -42,6 +50,10 @@ pub enum Incoming {
     Answer(Bytes),
     /// A request that is not to be answered any more.
     Cancel(RequestId),
+    /// A request to be given to [`Gateway::answer`], which answers for as long as the client listens.
+    Listen(RequestId, Piped),
+    /// Nothing that needs an answer. From now on the client is told of changes: by these messages.
+    Listens(mpsc::Receiver<Bytes>),
     /// Nothing that needs an answer.
     Nothing,
     /// A request, to be given to [`Gateway::answer`].
@@ -66,11 +78,12 @@ impl Gateway {
             caller: Arc::new(Identified::new(caller)),
             session: self.ambient.id().to_string(),
             agreed: Mutex::default(),
+            listens: AtomicBool::default(),
         })
     }
 
     /// Reads one line. What is wrong with it is answered, and recorded.
-    pub fn read_line(&self, pipe: &Pipe, line: &[u8]) -> Incoming {
+    pub fn read_line(self: &Arc<Self>, pipe: &Pipe, line: &[u8]) -> Incoming {
         let message = match Message::read(line, &self.settings.json) {
             Ok(message) => message,
             Err(unread) => {
@@ -95,7 +108,12 @@ impl Gateway {
                     let unknown = refused(code::METHOD_NOT_FOUND, reason.message().to_owned());
                     self.turn_away(Some(&pipe.caller), &pipe.server.name, &unknown, reason);
                 }
-                Incoming::Nothing
+                match (inbound.era, told.method.as_str()) {
+                    (Era::Legacy(version), "notifications/initialized") => {
+                        self.listen_through(pipe, version)
+                    }
+                    _ => Incoming::Nothing,
+                }
             }
             (Message::Notification(_) | Message::Response(_), _) => Incoming::Nothing,
         }
@@ -123,9 +141,15 @@ impl Gateway {
         if let (Treatment::Initialize, Era::Legacy(version)) =
             (treatment(&method, false), inbound.era)
         {
-            pipe.agree(Agreed { version, client_says: inbound.client_info });
+            pipe.agree(Agreed { version, client_says: inbound.client_info, log_level: None });
             return Incoming::of(Self::agree(&id, version));
         }
+        if let Some(level) = level_in(&params)
+            && treatment(&method, matches!(inbound.era, Era::Modern)) == Treatment::SetLogLevel
+        {
+            pipe.set_log_level(level);
+        }
+        let (says, log_level) = agreed.map_or((None, None), |a| (a.client_says, a.log_level));
         let request = Request {
             server: Arc::clone(&pipe.server),
             caller: Arc::clone(&pipe.caller),
@@ -135,13 +159,32 @@ impl Gateway {
             id: id.clone(),
             method,
             params,
-            client_says: inbound.client_info.or_else(|| agreed?.client_says),
+            client_says: inbound.client_info.or(says),
             progress_token: inbound.progress_token,
+            log_level: match inbound.era {
+                Era::Modern => inbound.log_level,
+                Era::Legacy(_) => log_level,
+            },
             trace: inbound.trace,
             capabilities: inbound.capabilities,
             cancels_by_leaving: true,
         };
-        Incoming::Request(id, Piped(Box::new(request)))
+        let listens = treatment(&request.method, request.is_modern()) == Treatment::Listen;
+        let piped = Piped(Box::new(request));
+        if listens { Incoming::Listen(id, piped) } else { Incoming::Request(id, piped) }
+    }
+
+    /// A client of the legacy era at the other end of a pipe need not ask to be told of changes.
+    fn listen_through(self: &Arc<Self>, pipe: &Pipe, version: LegacyVersion) -> Incoming {
+        if pipe.listens.swap(true, Ordering::Relaxed) {
+            return Incoming::Nothing;
+        }
+        let (server, caller) = (Arc::clone(&pipe.server), Arc::clone(&pipe.caller));
+        let request = Request::unasked(server, caller, Era::Legacy(version));
+        match self.open_stream(request, PerList::all(true), None).body {
+            ReplyBody::Listening(messages) => Incoming::Listens(messages),
+            ReplyBody::Empty | ReplyBody::Stream(_) | ReplyBody::Whole(_) => Incoming::Nothing,
+        }
     }
 
     fn refuse_line(&self, pipe: &Pipe, id: Option<&RequestId>, refused: &Refused) -> Incoming {
@@ -159,13 +202,20 @@ impl Pipe {
     fn agree(&self, agreed: Agreed) {
         *self.agreed.lock().unwrap_or_else(PoisonError::into_inner) = Some(agreed);
     }
+
+    fn set_log_level(&self, level: LogLevel) {
+        let mut agreed = self.agreed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(agreed) = agreed.as_mut() {
+            agreed.log_level = Some(level);
+        }
+    }
 }
 
 impl Incoming {
     fn of(reply: Reply) -> Self {
         match reply.body {
-            super::ReplyBody::Whole(answer) => Self::Answer(answer),
-            super::ReplyBody::Empty | super::ReplyBody::Stream(_) => Self::Nothing,
+            ReplyBody::Whole(answer) => Self::Answer(answer),
+            ReplyBody::Empty | ReplyBody::Listening(_) | ReplyBody::Stream(_) => Self::Nothing,
         }
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Ask {
     pub(crate) session: Option<String>,
     /// Under which progress is wanted.
     pub(crate) progress: Option<&'static str>,
+    /// From which level on log messages are wanted, by a client of the modern era.
+    pub(crate) log_level: Option<&'static str>,
 }
 
 impl Ask {
@@ -34,6 +36,7 @@ impl Ask {
             params: params.to_owned(),
             session: None,
             progress: None,
+            log_level: None,
         }
     }
 
@@ -67,6 +70,10 @@ impl Ask {
         Self { progress: Some(token), ..self }
     }
 
+    pub(crate) fn wanting_logs(self, level: &'static str) -> Self {
+        Self { log_level: Some(level), ..self }
+    }
+
     fn is_modern(&self) -> bool {
         self.session.is_none() && self.method != "initialize"
     }
@@ -80,6 +87,9 @@ impl Ask {
         }
         if let Some(token) = self.progress {
             meta.set("progressToken", token);
+        }
+        if let Some(level) = self.log_level {
+            meta.set("io.modelcontextprotocol/logLevel", level);
         }
         let meta = meta.to_text();
         let open = self.params.strip_suffix('}').unwrap();
@@ -140,7 +150,7 @@ impl Said {
         match reply.body {
             ReplyBody::Empty => {}
             ReplyBody::Whole(body) => messages.push(String::from_utf8(body.into()).unwrap()),
-            ReplyBody::Stream(mut events) => {
+            ReplyBody::Listening(mut events) | ReplyBody::Stream(mut events) => {
                 while let Some(event) = events.recv().await {
                     messages.push(String::from_utf8(event.into()).unwrap());
                 }

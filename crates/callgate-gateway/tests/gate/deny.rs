@@ -93,7 +93,7 @@ fn requests() -> Vec<(Reason, Ask)> {
         call(Reason::DispatchTierMismatch, "alice", run, r#"{"name":"deleteJiraIssue"}"#),
         call(Reason::DispatchUnknown, "alice", run, r#"{"name":"dropEverything"}"#),
         call(Reason::Guardrail, "alice", write, &edit("ENG-44", "x")),
-        (Reason::MethodUnsupported, Ask::new("alice", "subscriptions/listen", "{}")),
+        (Reason::MethodUnsupported, Ask::new("alice", "tasks/list", "{}")),
         call(
             Reason::PolicyError,
             "alice",

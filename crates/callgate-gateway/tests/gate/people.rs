@@ -1,8 +1,14 @@
 //! The callers of the tests. Each one's credential is its name here.
 
 use callgate_gateway::identity::ChainSpec;
+use callgate_model::ambient::Timestamp;
 use callgate_model::caller::{Agent, Assurance, Caller, Identity};
 use callgate_model::digest::Digest;
+
+use crate::store::STARTED_MS;
+
+/// How long one credential is good.
+const BRIEFLY_MS: i64 = 1_000;
 
 /// Name, human or service account, its group, agent and the agent's class; what is empty is not there.
 const CALLERS: &[(&str, &str, &str, &str, &str)] = &[
@@ -36,7 +42,9 @@ pub(crate) fn everybody() -> Vec<Caller> {
         class: None,
         assurance: Assurance::Configured,
     });
-    all.extend([agent, human, forwarded]);
+    let mut brief = other("alice-briefly");
+    brief.credential.expires = Some(Timestamp::from_unix_ms(STARTED_MS + BRIEFLY_MS));
+    all.extend([agent, human, forwarded, brief]);
     all
 }
 

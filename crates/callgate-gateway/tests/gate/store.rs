@@ -103,6 +103,9 @@ pub(crate) fn arguments_digest(row: &Row) -> Option<String> {
     event(row).get("arguments_digest").and_then(Json::as_str).map(str::to_owned)
 }
 
+/// When the tests begin.
+pub(crate) const STARTED_MS: i64 = 1_795_600_000_000;
+
 /// Time that goes on by a millisecond whenever somebody looks, and randomness that counts.
 #[derive(Debug, Default)]
 pub(crate) struct ManualClock {
@@ -112,7 +115,7 @@ pub(crate) struct ManualClock {
 
 impl Ambient for ManualClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_unix_ms(1_795_600_000_000 + self.looked.fetch_add(1, Ordering::Relaxed))
+        Timestamp::from_unix_ms(STARTED_MS + self.looked.fetch_add(1, Ordering::Relaxed))
     }
 
     fn random(&self) -> [u8; 16] {

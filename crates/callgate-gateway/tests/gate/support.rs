@@ -9,6 +9,7 @@ use callgate_gateway::catalog::Catalogs;
 use callgate_gateway::credential::{Credential, Scheme};
 use callgate_gateway::identity::Identities;
 use callgate_gateway::kept::ListLimits;
+use callgate_gateway::listeners::StreamLimits;
 use callgate_gateway::pipeline::{Gateway, Settings};
 use callgate_gateway::server::Server;
 use callgate_mcp::inbound::HostRules;
@@ -64,6 +65,7 @@ pub(crate) struct Setup {
     pub(crate) json: JsonLimits,
     pub(crate) calls_in_flight_max: usize,
     pub(crate) reveal: bool,
+    pub(crate) streams: StreamLimits,
     /// Catalog files beside the shipped ones.
     pub(crate) catalogs: &'static [(&'static str, &'static str)],
     /// More servers: name, catalog and address; without an address, the simulated site.
@@ -87,6 +89,7 @@ impl Default for Setup {
             json: JsonLimits::default(),
             calls_in_flight_max: 64,
             reveal: true,
+            streams: StreamLimits::default(),
             catalogs: &[],
             servers: Vec::new(),
         }
@@ -134,6 +137,7 @@ impl World {
             hosts: HostRules::new(["gate.test"], []),
             calls_in_flight_max: setup.calls_in_flight_max,
             reveal_denied_tools: setup.reveal,
+            streams: setup.streams,
         };
         let bundle = bundle(&catalogs, &setup.policies, setup.catalogs.is_empty());
         let identities = Identities::new(everybody());

@@ -88,24 +88,40 @@ pub fn check_content_type(headers: &HeaderMap) -> Result<(), Refused> {
 /// # Errors
 /// [`Refused`] with 406.
 pub fn check_accept(headers: &HeaderMap) -> Result<(), Refused> {
-    let accepts = |kind: &str, full: &str| {
-        headers
-            .get_all(ACCEPT)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .filter_map(|range| range.split(';').next())
-            .map(|range| range.trim_matches([' ', '\t']))
-            .any(|range| ["*/*", kind, full].iter().any(|taken| range.eq_ignore_ascii_case(taken)))
-    };
-    if accepts("application/*", "application/json") && accepts("text/*", "text/event-stream") {
+    if accepts(headers, "application/*", "application/json") && accepts_stream(headers) {
         return Ok(());
     }
-    Err(Refused::new(
-        StatusCode::NOT_ACCEPTABLE,
-        code::INVALID_REQUEST,
-        "`Accept` must list application/json and text/event-stream".to_owned(),
-    ))
+    Err(not_acceptable("`Accept` must list application/json and text/event-stream"))
+}
+
+/// The client must take a stream, where there is nothing else.
+///
+/// # Errors
+/// [`Refused`] with 406.
+pub fn check_accept_stream(headers: &HeaderMap) -> Result<(), Refused> {
+    if accepts_stream(headers) {
+        return Ok(());
+    }
+    Err(not_acceptable("`Accept` must list text/event-stream"))
+}
+
+fn accepts_stream(headers: &HeaderMap) -> bool {
+    accepts(headers, "text/*", "text/event-stream")
+}
+
+fn accepts(headers: &HeaderMap, kind: &str, full: &str) -> bool {
+    headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|range| range.split(';').next())
+        .map(|range| range.trim_matches([' ', '\t']))
+        .any(|range| ["*/*", kind, full].iter().any(|taken| range.eq_ignore_ascii_case(taken)))
+}
+
+fn not_acceptable(message: &str) -> Refused {
+    Refused::new(StatusCode::NOT_ACCEPTABLE, code::INVALID_REQUEST, message.to_owned())
 }
 
 fn forbidden(message: &str) -> Refused {

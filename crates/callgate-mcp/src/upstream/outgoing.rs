@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::session::Session;
 use crate::era::MODERN;
 use crate::headers;
+use crate::log_level::LogLevel;
 use crate::message::{Notification, Request, RequestId, Round};
 use crate::trace::TraceContext;
 
@@ -33,6 +34,7 @@ pub(super) struct Ask<'a> {
     pub(super) mirrored: Vec<(HeaderName, HeaderValue)>,
     pub(super) trace: Option<&'a TraceContext>,
     pub(super) progress: bool,
+    pub(super) log_level: Option<LogLevel>,
     /// What the server may ask for; only in the modern era.
     pub(super) capabilities: Object,
     /// What answers a server that asked; only in the modern era.
@@ -61,6 +63,7 @@ impl<'a> Ask<'a> {
             mirrored: Vec::new(),
             trace: None,
             progress: false,
+            log_level: None,
             capabilities: Object::default(),
             round: Round::default(),
         }
@@ -107,6 +110,9 @@ impl<'a> Ask<'a> {
             meta.set("io.modelcontextprotocol/protocolVersion", MODERN);
             meta.set("io.modelcontextprotocol/clientCapabilities", self.capabilities.clone());
             meta.set("io.modelcontextprotocol/clientInfo", client_info());
+            if let Some(level) = self.log_level {
+                meta.set("io.modelcontextprotocol/logLevel", level.as_str());
+            }
         }
         if self.progress {
             meta.set("progressToken", id.to_json());

@@ -9,20 +9,31 @@ use http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
 use super::exchange::Reply;
-use super::outgoing::{Outgoing, base_headers, client_info};
+use super::outgoing::{Ask, Outgoing, Route, base_headers, client_info};
 use super::{CallErrorKind, SessionKey, Upstream};
 use crate::era::LegacyVersion;
 use crate::headers;
+use crate::log_level::LogLevel;
 use crate::message::{Notification, Request, RequestId};
 
 const SESSION_ID_BYTES_MAX: usize = 1024;
 
 /// A session that the server opened for one key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Session {
     /// `None` if the server keeps no sessions.
     id: Option<HeaderValue>,
     version: LegacyVersion,
+    /// Whether the server logs to its clients.
+    logs: bool,
+    /// From which level on it was told to, last.
+    level: Arc<Mutex<Option<LogLevel>>>,
+}
+
+impl PartialEq for Session {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.id, self.version) == (&other.id, other.version)
+    }
 }
 
 impl Session {
@@ -110,6 +121,27 @@ impl Upstream {
         }
     }
 
+    /// Tells the server from which level on to log in `session`, if it logs and was not told so last. A server that does
+    /// not take it logs as it likes.
+    pub(super) async fn set_log_level(
+        &self,
+        session: &Session,
+        level: LogLevel,
+        credential: Option<&HeaderValue>,
+    ) {
+        let told = || session.level.lock().unwrap_or_else(PoisonError::into_inner);
+        if !session.logs || *told() == Some(level) {
+            return;
+        }
+        let mut ask = Ask::new("logging/setLevel", credential);
+        ask.params.set("level", level.as_str());
+        let outgoing = ask.outgoing(self.next_id(), &Route::Legacy(session.clone()));
+        match self.exchange(outgoing, &mut |_, _| {}).await {
+            Ok(_) => *told() = Some(level),
+            Err(error) => tracing::debug!(%error, "the log level could not be set"),
+        }
+    }
+
     async fn initialize(&self, credential: Option<&HeaderValue>) -> Result<Session, CallErrorKind> {
         let opening = opening(self.next_id(), credential);
         let reply = self.exchange(opening, &mut |_, _| {}).await.map_err(|error| error.kind)?;
@@ -142,8 +174,9 @@ pub(super) fn opened(reply: Reply) -> Result<Session, CallErrorKind> {
     let version = version
         .and_then(LegacyVersion::parse)
         .ok_or_else(|| CallErrorKind::NotMcp("no protocol version in common".to_owned()))?;
+    let logs = result.get("capabilities").is_some_and(|declared| declared.get("logging").is_some());
     let id = reply.session_id.map(usable_id).transpose()?;
-    Ok(Session { id, version })
+    Ok(Session { id, version, logs, level: Arc::default() })
 }
 
 /// What confirms it.
@@ -164,10 +197,14 @@ fn usable_id(mut id: HeaderValue) -> Result<HeaderValue, CallErrorKind> {
 mod tests {
     use super::*;
 
+    fn unnamed() -> Session {
+        Session { id: None, version: LegacyVersion::LATEST, logs: false, level: Arc::default() }
+    }
+
     #[tokio::test]
     async fn i13_sessions_are_bounded_and_the_one_unused_longest_makes_room() {
         let sessions = Sessions::new(2, Duration::from_secs(600));
-        let session = Session { id: None, version: LegacyVersion::LATEST };
+        let session = unnamed();
         let [a, b, c] = ["a", "b", "c"].map(SessionKey::new);
         for key in [&a, &b, &a, &c] {
             *sessions.slot(key).lock().await = Some(session.clone());
@@ -182,7 +219,7 @@ mod tests {
     async fn an_idle_session_is_not_used_again() {
         let sessions = Sessions::new(2, Duration::ZERO);
         let key = SessionKey::new("a");
-        let session = Session { id: None, version: LegacyVersion::LATEST };
+        let session = unnamed();
         *sessions.slot(&key).lock().await = Some(session);
         assert!(sessions.slot(&key).lock().await.is_none());
     }

@@ -13,12 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
 use super::exchange::Reply;
+use super::follow::{Heard, Silence, silence};
 use super::outgoing::{Outgoing, Route};
 use super::{CallError, CallErrorKind, EraSetting, OnNotification, UpstreamLimits};
+use crate::lists::{ListKind, PerList};
 use child::{Child, Waiting};
 
 /// How soon a server that ended is started again: doubled with each time it does not stay.
@@ -60,6 +62,15 @@ pub(super) struct Stdio {
     era: EraSetting,
     /// Held while a child is started: who comes meanwhile finds it running.
     state: Mutex<State>,
+    /// What children tell by themselves. Counted: however much it is, it takes no room.
+    said: watch::Sender<Said>,
+}
+
+/// How often something was told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Said {
+    attentive: u64,
+    changed: PerList<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -80,7 +91,7 @@ struct Running {
 
 impl Stdio {
     pub(super) fn new(program: Program, limits: UpstreamLimits, era: EraSetting) -> Self {
-        Self { program, limits, era, state: Mutex::default() }
+        Self { program, limits, era, state: Mutex::default(), said: watch::Sender::default() }
     }
 
     /// The way to a running child, started if there is none.
@@ -120,11 +131,11 @@ impl Stdio {
     }
 
     async fn start(&self) -> Result<Running, CallErrorKind> {
-        let child = Child::start(&self.program, self.limits)?;
+        let child = Child::start(&self.program, self.limits, self.said.clone())?;
         let (child, route) = match handshake::shake(&child, self.era).await {
             // Some legacy servers end when the first message is not `initialize`.
             Err(_) if self.era == EraSetting::Auto && !child.is_alive() => {
-                let again = Child::start(&self.program, self.limits)?;
+                let again = Child::start(&self.program, self.limits, self.said.clone())?;
                 let route = handshake::shake(&again, EraSetting::Legacy).await?;
                 (again, route)
             }
@@ -144,11 +155,69 @@ impl Stdio {
         ask(&running.child, outgoing, on_notification).await
     }
 
+    /// Hears of changes for as long as the running child tells of them.
+    pub(super) async fn follow(
+        &self,
+        listen: Outgoing,
+        mut hear: impl FnMut(Heard) + Send,
+    ) -> Result<Silence, CallErrorKind> {
+        let running = self.running().await?;
+        let mut said = self.said.subscribe();
+        let mut before = *said.borrow_and_update();
+        let silent = async {
+            match running.route {
+                // It tells of changes unasked.
+                Route::Legacy(_) => {
+                    running.child.ended().await;
+                    Ok(Silence::Ended)
+                }
+                Route::Modern => {
+                    let ended = ask(&running.child, listen, &mut |_, _| {}).await;
+                    ended.map(|reply| silence(&reply.outcome)).map_err(|error| error.kind)
+                }
+            }
+        };
+        tokio::pin!(silent);
+        if matches!(running.route, Route::Legacy(_)) {
+            hear(Heard::Attentive);
+        }
+        loop {
+            tokio::select! {
+                silence = &mut silent => return silence,
+                // It cannot fail: the sender is ours.
+                _ = said.changed() => {
+                    let now = *said.borrow_and_update();
+                    now.since(&before).for_each(&mut hear);
+                    before = now;
+                }
+            }
+        }
+    }
+
     /// Ends the child, if there is one, and waits for it.
     pub(super) async fn stop(&self) {
         if let Some(running) = self.state.lock().await.running.take() {
             running.child.stop().await;
         }
+    }
+}
+
+impl Said {
+    fn note(&mut self, heard: Heard) {
+        let count = match heard {
+            Heard::Attentive => &mut self.attentive,
+            Heard::Changed(kind) => self.changed.of_mut(kind),
+        };
+        *count = count.wrapping_add(1);
+    }
+
+    /// What was told since `before`, each once.
+    fn since(self, before: &Self) -> impl Iterator<Item = Heard> {
+        let attentive = (self.attentive != before.attentive).then_some(Heard::Attentive);
+        let before = before.changed;
+        let changed = move |kind: &ListKind| self.changed.of(*kind) != before.of(*kind);
+        let changed = ListKind::ALL.into_iter().filter(changed);
+        attentive.into_iter().chain(changed.map(Heard::Changed))
     }
 }
 

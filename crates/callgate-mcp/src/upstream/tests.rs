@@ -5,6 +5,7 @@ mod detection;
 mod fake;
 mod legacy;
 mod lists;
+mod logs;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -50,6 +51,7 @@ async fn call_as(upstream: &Upstream, key: &str) -> Result<Answer, CallError> {
         name: Some("getIssue"),
         trace: &TraceContext { traceparent, ..TraceContext::default() },
         progress: false,
+        log_level: None,
         input_schema: Some(&schema),
         capabilities: Object::default(),
         round: Round::default(),
@@ -165,11 +167,16 @@ async fn progress_is_reported_without_the_token_and_nothing_else_is() {
         name: Some("a:é"),
         trace: &TraceContext::default(),
         progress: true,
+        log_level: None,
         input_schema: None,
         capabilities: Object::default(),
         round: Round::default(),
     };
-    let answer = upstream.call(outgoing, |params| told.push(Json::from(params).to_text())).await;
+    let on_told = |meanwhile| match meanwhile {
+        Meanwhile::Progress(params) => told.push(Json::from(params).to_text()),
+        Meanwhile::Log(log) => panic!("nobody asked for {log:?}"),
+    };
+    let answer = upstream.call(outgoing, on_told).await;
     succeeded(answer);
     assert_eq!(told, [r#"{"progress":1}"#, r#"{"progress":3}"#]);
     let seen = &fake.seen()[1];

@@ -20,6 +20,8 @@ use crate::cli::{Bridge, Failure};
 use crate::config::{LogConfig, environment, is_protected};
 use crate::pipe::{self, Next};
 
+/// The request that has no answer for as long as its client listens.
+const LISTEN: &str = "subscriptions/listen";
 /// The variable that holds the token, unless a file does.
 const TOKEN: &str = "CALLGATE_TOKEN";
 
@@ -57,8 +59,9 @@ fn next(relay: &Arc<Relay>, line: Line, out: &mpsc::Sender<Bytes>) -> Next {
     let (relay, out) = (Arc::clone(relay), out.clone());
     match Message::read(&line, &JsonLimits::default()) {
         Ok(Message::Request(request)) => {
-            let id = Some(request.id.clone());
-            Next::Work(id, Box::pin(async move { Some(relay.request(request, &out).await) }))
+            let (id, listens) = (Some(request.id.clone()), request.method == LISTEN);
+            let work = Box::pin(async move { Some(relay.request(request, &out).await) });
+            if listens { Next::Listen(id, work) } else { Next::Work(id, work) }
         }
         Ok(Message::Notification(told)) => match told.cancels() {
             // The gateway learns of it from the connection, which closes, or from the notification.

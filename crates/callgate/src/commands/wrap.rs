@@ -66,6 +66,11 @@ fn next(gateway: &Arc<Gateway>, incoming: Incoming, out: &mpsc::Sender<Bytes>) -
     match incoming {
         Incoming::Answer(answer) => Next::Answer(answer),
         Incoming::Cancel(id) => Next::Cancel(id),
+        Incoming::Listen(id, request) => {
+            let work = answer(Arc::clone(gateway), request, out.clone());
+            Next::Listen(Some(id), Box::pin(work))
+        }
+        Incoming::Listens(messages) => Next::Listen(None, Box::pin(pass_on(messages, out.clone()))),
         Incoming::Nothing => Next::Nothing,
         Incoming::Request(id, request) => {
             let work = answer(Arc::clone(gateway), request, out.clone());
@@ -79,6 +84,7 @@ async fn answer(gateway: Arc<Gateway>, request: Piped, out: mpsc::Sender<Bytes>)
     match gateway.answer(request).await.body {
         ReplyBody::Empty => None,
         ReplyBody::Whole(answer) => Some(answer),
+        ReplyBody::Listening(messages) => pass_on(messages, out).await,
         ReplyBody::Stream(mut messages) => {
             let mut last = messages.recv().await?;
             while let Some(next) = messages.recv().await {
@@ -88,4 +94,12 @@ async fn answer(gateway: Arc<Gateway>, request: Piped, out: mpsc::Sender<Bytes>)
             Some(last)
         }
     }
+}
+
+/// Every message as it comes: nothing may wait for the next one.
+async fn pass_on(mut messages: mpsc::Receiver<Bytes>, out: mpsc::Sender<Bytes>) -> Option<Bytes> {
+    while let Some(message) = messages.recv().await {
+        out.send(message).await.ok()?;
+    }
+    None
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use callgate_gateway::identity::ChainSpec;
+use callgate_gateway::listeners::StreamLimits;
 use callgate_model::caller::Caller;
 use callgate_model::digest::Digest;
 use callgate_model::json::JsonLimits;
@@ -83,6 +84,8 @@ struct RawLimits {
     upstream_ms_max: Option<u64>,
     upstream_bytes_max: Option<usize>,
     evidence_ms_max: Option<u64>,
+    streams_max: Option<usize>,
+    streams_per_caller_max: Option<usize>,
 }
 
 #[derive(Deserialize)]
@@ -299,7 +302,7 @@ impl Reader {
 }
 
 fn limits(raw: &RawLimits) -> Limits {
-    let json = JsonLimits::default();
+    let (json, streams) = (JsonLimits::default(), StreamLimits::default());
     let ms = |value: Option<u64>, default| Duration::from_millis(value.unwrap_or(default));
     Limits {
         json: JsonLimits {
@@ -310,6 +313,10 @@ fn limits(raw: &RawLimits) -> Limits {
         },
         calls_in_flight_max: raw.calls_in_flight_max.unwrap_or(1024),
         connections_max: raw.connections_max.unwrap_or(4096),
+        streams: StreamLimits {
+            per_caller_max: raw.streams_per_caller_max.unwrap_or(streams.per_caller_max),
+            streams_max: raw.streams_max.unwrap_or(streams.streams_max),
+        },
         request_time_max: ms(raw.request_ms_max, 15_000),
         upstream_time_max: ms(raw.upstream_ms_max, 60_000),
         upstream_bytes_max: raw.upstream_bytes_max.unwrap_or(8 << 20),

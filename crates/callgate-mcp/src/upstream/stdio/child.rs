@@ -15,7 +15,7 @@ use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
-use super::{CallError, CallErrorKind, Outgoing, Program, Reply, UpstreamLimits};
+use super::{CallError, CallErrorKind, Heard, Outgoing, Program, Reply, Said, UpstreamLimits};
 use crate::code;
 use crate::lines::{Line, Lines};
 use crate::message::{Message, Notification, Request, RequestId, Response, id_of_unreadable};
@@ -64,7 +64,12 @@ pub(super) struct Asked<'a> {
 
 impl Child {
     /// Starts `program` in a process group of its own, with no environment but its own.
-    pub(super) fn start(program: &Program, limits: UpstreamLimits) -> Result<Self, CallErrorKind> {
+    /// What it tells by itself is noted in `said`.
+    pub(super) fn start(
+        program: &Program,
+        limits: UpstreamLimits,
+        said: watch::Sender<Said>,
+    ) -> Result<Self, CallErrorKind> {
         let mut command = Command::new(&program.command);
         command.args(&program.arguments).env_clear();
         command.envs(&program.environment);
@@ -87,8 +92,8 @@ impl Child {
         let (stop, stopped) = watch::channel(false);
         let pending = Arc::new(Pending(Mutex::new(Some(HashMap::new()))));
         tokio::spawn(log(errors, program.clone()));
-        let reading =
-            read(output, limits, Arc::clone(&pending), writes.downgrade(), program.name.clone());
+        let told = Told { pending: Arc::clone(&pending), writes: writes.downgrade(), said };
+        let reading = read(output, limits, told, program.name.clone());
         let name = program.name.clone();
         let waiting = Arc::clone(&pending);
         tokio::spawn(async move {
@@ -142,6 +147,11 @@ impl Child {
     /// Ends the process and waits for that.
     pub(super) async fn stop(&self) {
         self.stop.send_replace(true);
+        self.ended().await;
+    }
+
+    /// Ready when the process has ended.
+    pub(super) async fn ended(&self) {
         let mut ended = self.ended.clone();
         // An error means that the task is gone, and the process with it.
         ended.wait_for(Option::is_some).await.ok();
@@ -213,14 +223,16 @@ impl Pending {
     }
 }
 
-/// Reads what the child writes, until it ends.
-async fn read(
-    output: ChildStdout,
-    limits: UpstreamLimits,
+/// Where what a child writes goes.
+struct Told {
     pending: Arc<Pending>,
     writes: mpsc::WeakSender<Bytes>,
-    name: String,
-) {
+    said: watch::Sender<Said>,
+}
+
+/// Reads what the child writes, until it ends.
+async fn read(output: ChildStdout, limits: UpstreamLimits, told: Told, name: String) {
+    let Told { pending, writes, said } = told;
     let mut lines = Lines::new(BufReader::new(output), limits.response_bytes_max);
     while let Ok(Some(line)) = lines.next().await {
         let bytes = match line {
@@ -241,6 +253,10 @@ async fn read(
                 pending.progress(told);
             }
             Ok(Message::Notification(told)) => {
+                if let Some(heard) = Heard::of(&told) {
+                    said.send_modify(|said| said.note(heard));
+                    continue;
+                }
                 tracing::debug!(server = name, method = told.method, "not passed on");
             }
             Ok(Message::Request(request)) => decline(&writes, &request),

@@ -6,9 +6,10 @@ use callgate_model::json::{Json, JsonLimits, Object, read};
 use tempfile::TempDir;
 
 use super::*;
+use crate::log_level::LogLevel;
 use crate::message::Round;
 use crate::trace::TraceContext;
-use crate::upstream::{Answer, OutgoingCall, SessionKey, Transport, Upstream};
+use crate::upstream::{Answer, Meanwhile, OutgoingCall, SessionKey, Transport, Upstream};
 
 /// Answers as `answer` says; `$line` is the message, `$id` the id of a request.
 const LOOP: &str = r#"
@@ -75,7 +76,7 @@ impl World {
     async fn call_with(
         &self,
         tool: &str,
-        on_progress: impl FnMut(Object) + Send,
+        mut on_progress: impl FnMut(Object) + Send,
     ) -> Result<Answer, CallError> {
         let call = OutgoingCall {
             key: &SessionKey::new("alice"),
@@ -85,11 +86,16 @@ impl World {
             name: Some(tool),
             trace: &TraceContext::default(),
             progress: true,
+            log_level: Some(LogLevel::Debug),
             input_schema: None,
             capabilities: Object::default(),
             round: Round::default(),
         };
-        self.upstream.call(call, on_progress).await
+        let on_told = |told| match told {
+            Meanwhile::Progress(params) => on_progress(params),
+            Meanwhile::Log(log) => panic!("nobody knows whose {log:?} is"),
+        };
+        self.upstream.call(call, on_told).await
     }
 
     fn input(&self) -> Vec<String> {
@@ -316,4 +322,81 @@ called() { sleep 600 & echo "$!" > "$PWD/pid"; done_; }"#;
 fn is_running(process: &str) -> bool {
     let stat = std::fs::read_to_string(format!("{process}/stat")).unwrap_or_default();
     !stat.is_empty() && !stat.contains(") Z ")
+}
+
+/// What is heard until `enough`.
+async fn heard(world: &World, enough: usize) -> Vec<Heard> {
+    let (key, mut heard) = (SessionKey::new("own"), Vec::new());
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let following = world.upstream.follow(&key, None, |heard| tell.send(heard).unwrap());
+    tokio::pin!(following);
+    while heard.len() < enough {
+        tokio::select! {
+            silence = &mut following => panic!("{silence:?} after {heard:?}"),
+            Some(next) = told.recv() => heard.push(next),
+            () = tokio::time::sleep(Duration::from_secs(5)) => panic!("only {heard:?}"),
+        }
+    }
+    heard
+}
+
+#[tokio::test]
+async fn i13_a_legacy_child_says_by_itself_that_its_lists_changed_and_what_it_repeats_is_counted() {
+    let called = r#"
+called() {
+  n=0; while [ $n -lt 200 ]; do
+    echo '{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}'
+    echo '{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"x"}}'
+    n=$((n+1))
+  done
+  done_
+}
+"#;
+    let world = World::new(EraSetting::Legacy, &[LEGACY, called]);
+    let (heard, _) = tokio::join!(heard(&world, 2), async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        world.call("t").await.unwrap()
+    });
+    assert_eq!(heard, [Heard::Attentive, Heard::Changed(ListKind::Tools)]);
+    assert!(!has(&world.input(), "subscriptions/listen"));
+    let Transport::Stdio(stdio) = &world.upstream.transport else { panic!() };
+    world.input_when(|_| *stdio.said.borrow().changed.of(ListKind::Tools) == 200).await;
+}
+
+#[tokio::test]
+async fn a_modern_child_is_asked_to_tell_and_told_when_nobody_listens_any_more() {
+    let listening = MODERN.replace(
+        "*tools/call*)",
+        r#"*subscriptions/listen*)
+    echo '{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{}}'
+    echo '{"jsonrpc":"2.0","method":"notifications/prompts/list_changed","params":{}}' ;;
+  *tools/call*)"#,
+    );
+    let world = World::new(EraSetting::Modern, &[&listening, "called() { done_; }"]);
+    let heard = heard(&world, 2).await;
+    assert_eq!(heard, [Heard::Attentive, Heard::Changed(ListKind::Prompts)]);
+    let input = world.input_when(|input| has(input, "notifications/cancelled")).await;
+    let asked = r#""notifications":{"promptsListChanged":true,"resourcesListChanged":true,"toolsListChanged":true}"#;
+    assert!(input[0].contains(asked), "{input:?}");
+}
+
+#[tokio::test]
+async fn a_child_that_tells_nothing_or_ends_is_not_waited_for() {
+    let refusing = MODERN.replace(
+        "*tools/call*)",
+        r#"*subscriptions/listen*) printf '{"jsonrpc":"2.0","id":%s,"error":{"code":-32601,"message":"no"}}\n' "$id" ;;
+  *tools/call*)"#,
+    );
+    let world = World::new(EraSetting::Modern, &[&refusing, "called() { done_; }"]);
+    let key = SessionKey::new("own");
+    let silence = world.upstream.follow(&key, None, |heard| panic!("{heard:?}")).await;
+    assert_eq!(silence, Ok(Silence::Never));
+
+    let world = World::new(EraSetting::Legacy, &[LEGACY, "called() { exit 0; }"]);
+    let follow = world.upstream.follow(&key, None, |_| {});
+    let (silence, _) = tokio::join!(follow, async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        world.call("t").await
+    });
+    assert_eq!(silence, Ok(Silence::Ended));
 }

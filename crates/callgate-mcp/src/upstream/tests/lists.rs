@@ -1,6 +1,7 @@
 //! Lists of tools.
 
 use super::*;
+use crate::lists::ListKind;
 
 fn page(names: impl IntoIterator<Item = String>, next: Option<&str>) -> String {
     let tools: Vec<_> = names
@@ -90,4 +91,32 @@ async fn the_other_lists_are_read_whole_and_as_they_are_or_not_at_all() {
         let error = prompts(&modern(&fake)).await.unwrap_err();
         assert!(matches!(error, UpstreamError::Failed(CallErrorKind::NotMcp(_))), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_modern_server_tells_of_its_lists_and_a_legacy_one_is_not_listened_to() {
+    let fake = Fake::start(|seen, _| {
+        let told = r#"data: {"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{}}
+
+data: {"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"a:b"}}
+
+data: {"jsonrpc":"2.0","method":"notifications/resources/list_changed","params":{}}
+
+"#;
+        let last = seen.result(r#"{"resultType":"complete"}"#);
+        seen.discover().unwrap_or_else(|| events(format!("{told}data: {last}\n\n")))
+    })
+    .await;
+    let (key, mut heard) = (SessionKey::new("own"), Vec::new());
+    let silence = modern(&fake).follow(&key, None, |one| heard.push(one)).await;
+    assert_eq!(silence, Ok(Silence::Ended));
+    assert_eq!(heard, [Heard::Attentive, Heard::Changed(ListKind::Resources)]);
+    let asked = &fake.seen()[0];
+    assert_eq!(asked.header("mcp-method"), "subscriptions/listen");
+
+    let fake = Fake::start(|seen, _| seen.legacy("s").unwrap()).await;
+    let silence = upstream_with(&fake.url, EraSetting::Legacy, UpstreamLimits::default())
+        .follow(&key, None, |one| panic!("{one:?}"))
+        .await;
+    assert_eq!(silence, Ok(Silence::Never));
 }

@@ -1,0 +1,86 @@
+//! Hearing from a server that its lists have changed. Nothing else that it says by itself is taken.
+
+use callgate_model::json::{Json, Object};
+use http::HeaderValue;
+use tokio::time::timeout;
+
+use super::outgoing::{Ask, Route};
+use super::{CallErrorKind, SessionKey, Transport, Upstream};
+use crate::code;
+use crate::lists::ListKind;
+use crate::message::{Notification, RequestId, RpcError};
+
+/// What a server tells by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// From now on it tells of changes.
+    Attentive,
+    /// This list is another one now.
+    Changed(ListKind),
+}
+
+/// Why nothing more is heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// It told of changes until now.
+    Ended,
+    /// It does not tell of changes, at least not in a way that is served here.
+    Never,
+}
+
+impl Heard {
+    pub(super) fn of(told: &Notification) -> Option<Self> {
+        match told.method.as_str() {
+            "notifications/subscriptions/acknowledged" => Some(Self::Attentive),
+            method => ListKind::of_notification(method).map(Self::Changed),
+        }
+    }
+}
+
+impl Upstream {
+    /// Hears what the server tells of its lists, for as long as it does; dropping the future ends that. A server that is
+    /// a child process is started for it. One of the legacy era over HTTP is not listened to.
+    ///
+    /// # Errors
+    /// What went wrong with the server or on the way to it.
+    pub async fn follow(
+        &self,
+        key: &SessionKey,
+        credential: Option<&HeaderValue>,
+        mut hear: impl FnMut(Heard) + Send,
+    ) -> Result<Silence, CallErrorKind> {
+        let route = timeout(self.limits.total, self.route(key, credential));
+        let route = route.await.unwrap_or(Err(CallErrorKind::Timeout))?;
+        let listen = listening(credential).outgoing(self.next_id(), &route);
+        let outcome = match (&self.transport, route) {
+            (Transport::Stdio(stdio), _) => return stdio.follow(listen, hear).await,
+            (Transport::Http(_), Route::Legacy(_)) => return Ok(Silence::Never),
+            (Transport::Http(connection), Route::Modern) => {
+                let mut on_notification = |_: &RequestId, told: Notification| {
+                    if let Some(heard) = Heard::of(&told) {
+                        hear(heard);
+                    }
+                };
+                connection.exchange(listen, &mut on_notification).await
+            }
+        };
+        outcome.map(|reply| silence(&reply.outcome)).map_err(|error| error.kind)
+    }
+}
+
+/// What the end of listening means.
+pub(super) fn silence(outcome: &Result<Object, RpcError>) -> Silence {
+    match outcome {
+        Err(error) if error.code == code::METHOD_NOT_FOUND => Silence::Never,
+        Ok(_) | Err(_) => Silence::Ended,
+    }
+}
+
+fn listening(credential: Option<&HeaderValue>) -> Ask<'_> {
+    let filter = ListKind::ALL
+        .into_iter()
+        .fold(Object::default(), |filter, kind| filter.with(kind.filter(), Json::Bool(true)));
+    let mut ask = Ask::new("subscriptions/listen", credential);
+    ask.params.set("notifications", filter);
+    ask
+}

@@ -1,0 +1,139 @@
+//! Real clients that listen: they hear of a policy that changes their list, in either era and through either transport,
+//! and the gateway ends although they would go on listening.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use callgate_sim::{Running, SimOptions};
+use callgate_tests::drive::{Client, Plan};
+use callgate_tests::gateway::program;
+use callgate_tests::install;
+use serde_json::Value;
+
+use super::world::{ALICE, ALICE_CHAIN, SECRET, read, setup, site, site_and_gateway};
+
+const READ_ONLY: &str = r#"
+@id("read-only") @reason("A freeze") @owner("platform")
+forbid(principal, action in Action::"write", resource);
+"#;
+
+fn node() -> Client {
+    Client::node(&install::node(&install::default_directory()).unwrap())
+}
+
+/// Calls once, so that it is known that the client listens by then, and waits for a change.
+fn plan(plan: Plan, protocol: &str) -> Plan {
+    plan.protocol(protocol).listens().list().call("getJiraIssue", read("ENG-42")).changed()
+}
+
+/// Changes the policies in `folder` when the client has made its call.
+async fn change(folder: &Path, sim: &Running) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while sim.ledger().entries().is_empty() {
+        assert!(Instant::now() < deadline, "the client made no call");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Its stream was opened before, or is just being opened.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    fs::write(folder.join("policies/guardrails/freeze.cedar"), READ_ONLY).unwrap();
+}
+
+fn check(before: &Value, after: &Value) {
+    let has = |list: &Value, tool: &str| {
+        list["tools"].as_array().unwrap_or_else(|| panic!("{list}")).iter().any(|one| *one == tool)
+    };
+    assert!(has(before, "editJiraIssue") && has(before, "getJiraIssue"), "{before}");
+    assert!(!has(after, "editJiraIssue") && has(after, "getJiraIssue"), "{after}");
+}
+
+async fn over_http(protocol: &str) {
+    let (sim, mut gateway) = site_and_gateway(SimOptions::default()).await;
+    let plan = plan(Plan::new(&gateway.url("atlassian")).token(ALICE), protocol);
+    let client = node();
+    let (told, ()) = tokio::join!(client.run(&plan), change(gateway.path(), &sim));
+    let told = told.unwrap();
+    let [before, _, after] = told.steps.as_slice() else { panic!("{told:?}") };
+    check(before, after);
+    assert_eq!(gateway.terminate().await.unwrap(), Some(0));
+}
+
+#[tokio::test]
+async fn a_modern_client_hears_of_a_policy_that_changes_its_list() {
+    over_http("auto").await;
+}
+
+#[tokio::test]
+async fn a_legacy_client_hears_of_a_policy_that_changes_its_list() {
+    over_http("legacy").await;
+}
+
+async fn through_a_pipe(protocol: &str) {
+    let sim = site(SimOptions::default()).await;
+    let setup =
+        setup().server("atlassian", &format!("{}?tools=all", sim.url), "atlassian-rovo", SECRET);
+    let folder = setup.write().unwrap();
+    let program = program().unwrap().display().to_string();
+    let config = folder.path().join("callgate.toml");
+    let caller = super::stdio::setup_name(&config);
+    let config = config.display().to_string();
+    let command =
+        [&program, "wrap", "--config", &config, "--server", "atlassian", "--caller", &caller];
+    let plan = plan(Plan::of_command(&command), protocol);
+    let client = node();
+    let (told, ()) = tokio::join!(client.run(&plan), change(folder.path(), &sim));
+    let told = told.unwrap();
+    let [before, _, after] = told.steps.as_slice() else { panic!("{told:?}") };
+    check(before, after);
+    // The gate ended with its client, and in good order: its record is closed and whole.
+    let evidence = folder.evidence_when(|e| e.0.len() == 1 && e.is_settled()).await.unwrap();
+    assert_eq!(evidence.0[0].human(), ALICE_CHAIN.human);
+}
+
+#[tokio::test]
+async fn a_modern_client_hears_of_it_through_a_pipe() {
+    through_a_pipe("auto").await;
+}
+
+#[tokio::test]
+async fn a_legacy_client_hears_of_it_through_a_pipe() {
+    through_a_pipe("legacy").await;
+}
+
+/// Through a bridge the stream is one over HTTP; the bridge ends it with its client.
+#[tokio::test]
+async fn a_modern_client_hears_of_it_through_a_bridge() {
+    let (sim, mut gateway) = site_and_gateway(SimOptions::default()).await;
+    fs::write(gateway.path().join("token"), ALICE).unwrap();
+    let token = gateway.path().join("token").display().to_string();
+    let (program, url) = (program().unwrap().display().to_string(), gateway.url("atlassian"));
+    let command = [&*program, "bridge", &url, "--token-file", &token];
+    let plan = plan(Plan::of_command(&command), "auto");
+    let client = node();
+    let (told, ()) = tokio::join!(client.run(&plan), change(gateway.path(), &sim));
+    let told = told.unwrap();
+    let [before, _, after] = told.steps.as_slice() else { panic!("{told:?}") };
+    check(before, after);
+    let asked = Instant::now();
+    assert_eq!(gateway.terminate().await.unwrap(), Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+}
+
+/// A client that listens for a long time does not keep the gateway from stopping.
+#[tokio::test]
+async fn a_gateway_stops_at_once_although_somebody_listens() {
+    for protocol in ["auto", "legacy"] {
+        let (sim, mut gateway) = site_and_gateway(SimOptions::default()).await;
+        let plan = plan(Plan::new(&gateway.url("atlassian")).token(ALICE), protocol);
+        let client = node();
+        let listening = tokio::spawn(async move { client.run(&plan).await });
+        while sim.ledger().entries().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let asked = Instant::now();
+        assert_eq!(gateway.terminate().await.unwrap(), Some(0));
+        assert!(asked.elapsed() < Duration::from_secs(5), "{protocol}: {:?}", asked.elapsed());
+        listening.abort();
+    }
+}
