@@ -44,6 +44,7 @@ function read({ code, out, err }) {
 
 export async function connect({ url, token, protocol }) {
   const home = mkdtempSync(join(tmpdir(), 'inspector-'));
+  process.on('exit', () => rmSync(home, { recursive: true, force: true }));
   const era = ['auto', 'legacy'].includes(protocol) ? protocol : 'modern';
   const common = [LAUNCHER, '--cli', url, '--transport', 'http', '--protocol-era', era, '--format', 'json', '-q'];
   common.push('--stored-auth-only', '--header', `Authorization: Bearer ${token}`, '--method');
@@ -67,6 +68,6 @@ export async function connect({ url, token, protocol }) {
       const pairs = Object.entries(values).flatMap(([key, value]) => ['--prompt-args', `${key}=${value}`]);
       return (await ask('prompts/get', '--prompt-name', name, ...pairs)).messages.map(said => said.content.text);
     },
-    close: async () => rmSync(home, { recursive: true, force: true }),
+    close: async () => {},
   };
 }

@@ -70,12 +70,19 @@ async fn settled(folder: &Folder, count: usize) -> Evidence {
 }
 
 /// Through `callgate serve`.
-async fn served(client: &Client, protocol: &str, server: &Server, listed: &[&str], calls: &Calls) {
+async fn served(
+    client: &Client,
+    protocol: &str,
+    server: &Server,
+    listed: &[&str],
+    calls: &Calls,
+) -> Told {
     let gateway = server.setup().start().await.unwrap();
     let start = Plan::new(&gateway.url(server.name)).token(ALICE);
     let told = client.run(&plan(start, protocol, calls)).await.unwrap();
     check_told(&told, listed, calls);
     check_evidence(&settled(&gateway, calls.len()).await, calls);
+    told
 }
 
 /// The command of a client that starts its server itself.
@@ -88,19 +95,26 @@ fn wrapping(folder: &Folder, server: &Server) -> Plan {
     Plan::of_command(&command)
 }
 
-/// Through `callgate wrap`.
-async fn wrapped(client: &Client, protocol: &str, server: &Server, listed: &[&str], calls: &Calls) {
+/// Through `callgate wrap`. Through pipes the TypeScript SDKs lose progress that is told just before the answer, gate or
+/// no gate: they are no clients for a call with progress.
+async fn wrapped(
+    client: &Client,
+    protocol: &str,
+    server: &Server,
+    listed: &[&str],
+    calls: &Calls,
+) -> Told {
     let folder = server.setup().write().unwrap();
     let told = client.run(&plan(wrapping(&folder, server), protocol, calls)).await.unwrap();
     check_told(&told, listed, calls);
     check_evidence(&settled(&folder, calls.len()).await, calls);
+    told
 }
 
 #[tokio::test]
 async fn the_reference_server() {
     let client = Client::node1(&node());
     served(&client, "legacy", &everything(), EVERYTHING_LISTED, &everything_calls()).await;
-    // Through pipes the TypeScript SDKs forget progress that is told just before the answer, gate or no gate.
     let client = Client::python2(&python2());
     wrapped(&client, MODERN, &everything(), EVERYTHING_LISTED, &everything_calls()).await;
 }
@@ -151,16 +165,18 @@ async fn the_server_of_memories_as_it_was_in_2024() {
     check_memory(&server);
 }
 
-async fn notes_served(client: &Client, protocol: &str, library: &str) {
+async fn notes_served(client: &Client, protocol: &str, library: &str) -> Told {
     let server = notes_as_child(library);
-    served(client, protocol, &server, NOTES_LISTED, &notes_calls()).await;
+    let told = served(client, protocol, &server, NOTES_LISTED, &notes_calls()).await;
     check_notes(&server);
+    told
 }
 
-async fn notes_wrapped(client: &Client, protocol: &str, library: &str) {
+async fn notes_wrapped(client: &Client, protocol: &str, library: &str) -> Told {
     let server = notes_as_child(library);
-    wrapped(client, protocol, &server, NOTES_LISTED, &notes_calls()).await;
+    let told = wrapped(client, protocol, &server, NOTES_LISTED, &notes_calls()).await;
     check_notes(&server);
+    told
 }
 
 async fn notes_over_http(client: &Client, protocol: &str, library: &str) {
@@ -171,6 +187,14 @@ async fn notes_over_http(client: &Client, protocol: &str, library: &str) {
     check_notes(&server);
 }
 
+/// A time in nanoseconds arrives as a number as it does as a text. Only clients that read integers can see it.
+fn has_every_digit(told: &Told) {
+    let stat = told.steps.iter().find(|step| !step["structured"]["modified_ns"].is_null());
+    let stat = stat.unwrap();
+    let time = stat["structured"]["modified_ns"].as_u64().unwrap();
+    assert!(time > 1 << 53 && stat["text"].as_str().unwrap().contains(&time.to_string()), "{stat}");
+}
+
 #[tokio::test]
 async fn a_server_made_with_fastmcp_as_a_child() {
     notes_served(&Client::node1(&node()), "legacy", "fastmcp").await;
@@ -178,7 +202,7 @@ async fn a_server_made_with_fastmcp_as_a_child() {
 
 #[tokio::test]
 async fn a_server_made_with_fastmcp_in_a_wrap() {
-    notes_wrapped(&Client::python2(&python2()), MODERN, "fastmcp").await;
+    has_every_digit(&notes_wrapped(&Client::python2(&python2()), MODERN, "fastmcp").await);
 }
 
 #[tokio::test]
@@ -188,12 +212,12 @@ async fn a_server_made_with_fastmcp_over_http() {
 
 #[tokio::test]
 async fn a_server_made_with_the_second_python_sdk_as_a_child() {
-    notes_served(&Client::fastmcp(&python2()), MODERN, "mcp").await;
+    has_every_digit(&notes_served(&Client::fastmcp(&python2()), MODERN, "mcp").await);
 }
 
 #[tokio::test]
 async fn a_server_made_with_the_second_python_sdk_in_a_wrap() {
-    notes_wrapped(&Client::node1(&node()), "legacy", "mcp").await;
+    notes_wrapped(&Client::python2(&python2()), "legacy", "mcp").await;
 }
 
 #[tokio::test]
