@@ -10,6 +10,7 @@ mod list;
 mod listen;
 mod log_level;
 mod pipe;
+mod roof;
 mod rounds;
 
 use std::collections::BTreeMap;
@@ -276,7 +277,7 @@ impl Gateway {
             continues: None,
             client_says: request.client_says.clone(),
             method: shorten(&request.method),
-            server: request.server.name.to_string(),
+            server: request.place().to_owned(),
             tool: shorten(tool),
             understood: None,
             arguments_digest: None,
@@ -304,7 +305,7 @@ impl Gateway {
     ) -> Reply {
         let (era, id, subject) = (request.era, &request.id, request.subject.as_ref());
         let answer = if hidden {
-            answer::unknown(era, id, subject, &record.tool)
+            answer::unknown(era, id, subject, &request.as_called(&record.tool))
         } else {
             answer::refused(era, id, subject, &record, detail)
         };

@@ -61,6 +61,7 @@ pub(crate) async fn serve(
         request_time_max: limits.request_time_max,
     };
     let router = Router::new()
+        .route("/mcp", any(roof))
         .route("/mcp/{server}", any(mcp))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
@@ -104,16 +105,32 @@ pub(crate) async fn serve(
 
 async fn mcp(State(front): State<Front>, Path(server): Path<String>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    let read = Limited::new(body, front.body_bytes_max).collect();
-    let unread = match tokio::time::timeout(front.request_time_max, read).await {
-        Ok(Ok(body)) => {
-            return respond(front.gateway.handle(&head, &server, body.to_bytes()).await);
+    respond(match front.read(body).await {
+        Ok(body) => front.gateway.handle(&head, &server, body).await,
+        Err(status) => front.gateway.refuse_unread(&head, &server, status),
+    })
+}
+
+/// All servers at once.
+async fn roof(State(front): State<Front>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    respond(match front.read(body).await {
+        Ok(body) => front.gateway.handle_roof(&head, body).await,
+        Err(status) => front.gateway.refuse_unread(&head, "", status),
+    })
+}
+
+impl Front {
+    /// The whole body, or why it was not read.
+    async fn read(&self, body: Body) -> Result<Bytes, StatusCode> {
+        let read = Limited::new(body, self.body_bytes_max).collect();
+        match tokio::time::timeout(self.request_time_max, read).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(StatusCode::PAYLOAD_TOO_LARGE),
+            Ok(Err(_broken_off)) => Err(StatusCode::BAD_REQUEST),
+            Err(_elapsed) => Err(StatusCode::REQUEST_TIMEOUT),
         }
-        Ok(Err(error)) if error.is::<LengthLimitError>() => StatusCode::PAYLOAD_TOO_LARGE,
-        Ok(Err(_broken_off)) => StatusCode::BAD_REQUEST,
-        Err(_elapsed) => StatusCode::REQUEST_TIMEOUT,
-    };
-    respond(front.gateway.refuse_unread(&head, &server, unread))
+    }
 }
 
 fn respond(reply: Reply) -> Response {

@@ -46,6 +46,9 @@ pub(crate) struct Request {
     pub(crate) capabilities: Object,
     /// Whether a client that goes away before the answer has cancelled the request.
     pub(crate) cancels_by_leaving: bool,
+    /// What the client puts before names of this server's, if it came to all servers at once; nothing, if it asks for no
+    /// one of them.
+    pub(crate) prefix: Option<String>,
 }
 
 /// Who came to which server.
@@ -72,7 +75,18 @@ impl Request {
             trace: TraceContext::default(),
             capabilities: Object::default(),
             cancels_by_leaving: true,
+            prefix: None,
         }
+    }
+
+    /// The name of the server that is asked, if it is one.
+    pub(crate) fn place(&self) -> &str {
+        if self.prefix.as_deref() == Some("") { "" } else { &self.server.name }
+    }
+
+    /// `name` as the client calls it.
+    pub(crate) fn as_called(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix.as_deref().unwrap_or_default())
     }
 
     pub(crate) fn is_modern(&self) -> bool {
@@ -93,16 +107,12 @@ impl Gateway {
         self.receive(&entered, &http.headers, message)
     }
 
-    /// Who comes to which server, before the body is looked at.
-    pub(super) fn enter(
-        self: &Arc<Self>,
-        http: &Parts,
-        server: &str,
-    ) -> Result<Entered, Box<Reply>> {
+    /// Who comes, to `server`.
+    pub(super) fn who(&self, http: &Parts, server: &str) -> Result<Arc<Identified>, Box<Reply>> {
         let headers = &http.headers;
         inbound::check_origin_host(headers, http.uri.authority(), &self.settings.hosts)
             .map_err(|refused| self.turn_away(None, server, &refused, Reason::RequestMalformed))?;
-        let caller = self.identities.identify(headers).map_err(|reason| {
+        self.identities.identify(headers).map_err(|reason| {
             let refused = Refused {
                 status: StatusCode::UNAUTHORIZED,
                 code: answer::UNAUTHENTICATED,
@@ -112,7 +122,17 @@ impl Gateway {
             let mut reply = self.turn_away(None, server, &refused, reason);
             reply.headers.push(("www-authenticate", HeaderValue::from_static("Bearer")));
             reply
-        })?;
+        })
+    }
+
+    /// Who comes to which server, before the body is looked at.
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        http: &Parts,
+        server: &str,
+    ) -> Result<Entered, Box<Reply>> {
+        let headers = &http.headers;
+        let caller = self.who(http, server)?;
         let Some(found) = self.servers.get(server).cloned() else {
             let refused = invalid(StatusCode::NOT_FOUND, Reason::ServerUnknown.message());
             return Err(self.turn_away(Some(&caller), server, &refused, Reason::ServerUnknown));
@@ -120,15 +140,24 @@ impl Gateway {
         if http.method == Method::GET && headers.contains_key(SESSION) {
             return Err(Box::new(self.listen_in_session(headers, caller, found)?));
         }
-        if http.method != Method::POST {
-            return Err(self.close_session(&http.method, headers, &caller, &found));
-        }
-        inbound::check_content_type(headers)
-            .and_then(|()| inbound::check_accept(headers))
-            .map_err(|refused| {
-                self.turn_away(Some(&caller), server, &refused, Reason::RequestMalformed)
-            })?;
+        self.check_post(http, &caller, server)?;
         Ok(Entered { server: found, caller })
+    }
+
+    /// Whether it is a POST of JSON. Nothing else is read.
+    pub(super) fn check_post(
+        &self,
+        http: &Parts,
+        caller: &Arc<Identified>,
+        server: &str,
+    ) -> Result<(), Box<Reply>> {
+        let headers = &http.headers;
+        if http.method != Method::POST {
+            return Err(self.close_session(&http.method, headers, caller, server));
+        }
+        inbound::check_content_type(headers).and_then(|()| inbound::check_accept(headers)).map_err(
+            |refused| self.turn_away(Some(caller), server, &refused, Reason::RequestMalformed),
+        )
     }
 
     /// One message of whoever entered: a request, or what is answered at once.
@@ -169,6 +198,7 @@ impl Gateway {
             trace: inbound.trace,
             capabilities: inbound.capabilities,
             cancels_by_leaving: matches!(inbound.era, Era::Modern),
+            prefix: None,
         };
         self.resume_session(headers, &mut request)?;
         Ok(request)
@@ -227,7 +257,7 @@ impl Gateway {
         http: &Method,
         headers: &HeaderMap,
         caller: &Arc<Identified>,
-        server: &Server,
+        server: &str,
     ) -> Box<Reply> {
         let allow = ("allow", HeaderValue::from_static("GET, POST, DELETE"));
         let id = headers.get(SESSION).and_then(|value| value.to_str().ok());
@@ -238,7 +268,7 @@ impl Gateway {
             (&Method::DELETE, Some(_)) => {
                 let reason = Reason::SessionUnknown;
                 let refused = invalid(StatusCode::NOT_FOUND, reason.message());
-                self.turn_away(Some(caller), &server.name, &refused, reason)
+                self.turn_away(Some(caller), server, &refused, reason)
             }
             // Only a session has a stream to listen to. Nothing was attempted.
             (&Method::GET, _) => {
@@ -249,7 +279,7 @@ impl Gateway {
                 let text = "only POST, and GET and DELETE of a session, are served here";
                 let refused = invalid(StatusCode::METHOD_NOT_ALLOWED, text);
                 let reason = Reason::MethodUnsupported;
-                let mut reply = self.turn_away(Some(caller), &server.name, &refused, reason);
+                let mut reply = self.turn_away(Some(caller), server, &refused, reason);
                 reply.headers.push(allow);
                 reply
             }
@@ -359,7 +389,7 @@ impl Gateway {
         if !self.sessions.open(id.clone(), request.caller.key, version, says, now) {
             return Reply::empty(StatusCode::SERVICE_UNAVAILABLE);
         }
-        let mut reply = Self::agree(&request.id, version);
+        let mut reply = Self::agree(&request.id, version, capabilities(request));
         if let Ok(value) = HeaderValue::from_str(&id) {
             reply.headers.push((SESSION, value));
         }
@@ -367,10 +397,10 @@ impl Gateway {
     }
 
     /// Answers `initialize` with what the gateway itself serves.
-    pub(super) fn agree(id: &RequestId, version: LegacyVersion) -> Reply {
+    pub(super) fn agree(id: &RequestId, version: LegacyVersion, capabilities: Object) -> Reply {
         let result = Object::default()
             .with("protocolVersion", version.as_str())
-            .with("capabilities", capabilities())
+            .with("capabilities", capabilities)
             .with("serverInfo", answer::server_info());
         Reply::json(StatusCode::OK, reply::result(id, result))
     }
@@ -380,7 +410,7 @@ impl Gateway {
         let versions = SUPPORTED.to_vec();
         let result = Object::default()
             .with("supportedVersions", versions)
-            .with("capabilities", capabilities())
+            .with("capabilities", capabilities(request))
             .with("ttlMs", super::list::LIST_TTL_MS)
             .with("cacheScope", "private");
         Reply::json(StatusCode::OK, answer::finish(request.era, &request.id, result))
@@ -392,7 +422,17 @@ impl Gateway {
     }
 }
 
-fn capabilities() -> Object {
+/// What is served: of all servers at once only what has names.
+fn capabilities(request: &Request) -> Object {
+    if request.prefix.is_some() {
+        let none = Object::default;
+        return none().with("prompts", none()).with("tools", none());
+    }
+    all_capabilities()
+}
+
+/// What is served of one server.
+pub(super) fn all_capabilities() -> Object {
     let told = || Object::default().with("listChanged", true);
     Object::default()
         .with("completions", Object::default())

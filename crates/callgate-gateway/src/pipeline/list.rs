@@ -76,7 +76,7 @@ impl Gateway {
     }
 }
 
-fn listed(request: &Request, member: &str, entries: Vec<Json>) -> Reply {
+pub(super) fn listed(request: &Request, member: &str, entries: Vec<Json>) -> Reply {
     let mut result = Object::default().with(member, Json::Array(entries));
     if request.is_modern() {
         result.set("ttlMs", LIST_TTL_MS);

@@ -17,6 +17,7 @@ use callgate_model::caller::Caller;
 use callgate_model::reason::Reason;
 use tokio::sync::mpsc;
 
+use super::admit::all_capabilities;
 use super::log_level::level_in;
 use super::{Gateway, Reply, ReplyBody, Request};
 use crate::identity::Identified;
@@ -142,7 +143,7 @@ impl Gateway {
             (treatment(&method, false), inbound.era)
         {
             pipe.agree(Agreed { version, client_says: inbound.client_info, log_level: None });
-            return Incoming::of(Self::agree(&id, version));
+            return Incoming::of(Self::agree(&id, version, all_capabilities()));
         }
         if let Some(level) = level_in(&params)
             && treatment(&method, matches!(inbound.era, Era::Modern)) == Treatment::SetLogLevel
@@ -168,6 +169,7 @@ impl Gateway {
             trace: inbound.trace,
             capabilities: inbound.capabilities,
             cancels_by_leaving: true,
+            prefix: None,
         };
         let listens = treatment(&request.method, request.is_modern()) == Treatment::Listen;
         let piped = Piped(Box::new(request));
