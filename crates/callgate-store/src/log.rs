@@ -52,7 +52,7 @@ impl Default for EvidenceLimits {
             batch_max: 1_024,
             append_timeout: Duration::from_secs(2),
             probe_interval: Duration::from_secs(1),
-            linger: Duration::from_millis(20),
+            linger: Duration::from_millis(5),
         }
     }
 }

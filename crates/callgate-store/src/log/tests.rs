@@ -347,3 +347,21 @@ async fn i1_kill_9_loses_nothing_acknowledged() {
     let (writer, head) = store.last_chain().await.unwrap().unwrap();
     assert_eq!(verified(&*store, writer).await, head);
 }
+
+#[tokio::test]
+async fn with_a_good_batch_at_hand_nothing_lingers() {
+    let limits = EvidenceLimits { linger: Duration::from_secs(3600), batch_max: 8, ..LIMITS };
+    let bench = Bench::with(limits).await;
+    for round in 1..=5 {
+        for _ in 0..8 {
+            bench.intend(Durability::Queued).await.unwrap();
+        }
+        let stored = async {
+            while bench.log.counters().appended < round * 8 {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        timeout(Duration::from_secs(5), stored).await.expect("it lingers");
+    }
+    bench.verify().await;
+}

@@ -85,7 +85,10 @@ impl Writer {
             timeout(self.limits.probe_interval, first).await.ok();
         }
         items.into_iter().for_each(|item| self.take(item));
-        let hurried = self.items.is_closed() || self.backlog.iter().any(Entry::is_awaited);
+        // Lingering with a good batch at hand would bound how much can be recorded.
+        let enough = self.backlog.len() + self.items.len() >= self.limits.batch_max / 2;
+        let hurried =
+            enough || self.items.is_closed() || self.backlog.iter().any(Entry::is_awaited);
         if !hurried && !self.backlog.is_empty() && self.is_healthy() {
             tokio::select! {
                 () = sleep(self.limits.linger) => {}
