@@ -37,8 +37,15 @@ pub struct Kept<T> {
     current: ArcSwapOption<Fetched<T>>,
     /// How often the server said that it is another one by now.
     changes: AtomicU64,
-    /// Held while fetching: callers that wait for it find what the first one fetched.
-    fetching: Mutex<Option<Instant>>,
+    /// Held while fetching: callers that wait for it find what the first one fetched, or how it failed.
+    fetching: Mutex<Option<Tried>>,
+}
+
+/// How the last attempt ended.
+#[derive(Debug)]
+struct Tried {
+    at: Instant,
+    failed: Option<UpstreamError>,
 }
 
 #[derive(Debug)]
@@ -79,31 +86,38 @@ impl<T> Kept<T> {
         if let Some(current) = self.current.load_full().filter(|kept| self.serves(kept, &has)) {
             return Ok(Arc::clone(&current.list));
         }
-        let mut last_tried = self.fetching.lock().await;
+        let mut tried = self.fetching.lock().await;
         let current = self.current.load_full();
-        if let Some(current) = &current {
-            let recently = last_tried.is_some_and(|at| at.elapsed() < self.limits.refetch_min)
-                && self.is_current(current);
-            if self.serves(current, &has)
-                || (recently && current.at.elapsed() < self.limits.stale_max)
-            {
-                return Ok(Arc::clone(&current.list));
-            }
+        if let Some(current) = current.as_ref().filter(|kept| self.serves(kept, &has)) {
+            return Ok(Arc::clone(&current.list));
         }
-        *last_tried = Some(Instant::now());
+        let stale = current.filter(|kept| kept.at.elapsed() < self.limits.stale_max);
+        let recent = tried.as_ref().filter(|tried| tried.at.elapsed() < self.limits.refetch_min);
+        match (recent, &stale) {
+            // Whoever waited does not ask once more what has just failed.
+            (Some(Tried { failed: Some(error), .. }), stale) => {
+                return stale.as_ref().map(|kept| Arc::clone(&kept.list)).ok_or(error.clone());
+            }
+            (Some(Tried { failed: None, .. }), Some(kept)) if self.is_current(kept) => {
+                return Ok(Arc::clone(&kept.list));
+            }
+            (Some(_) | None, _) => {}
+        }
         // Before the server is asked: what it says meanwhile may not be in its answer.
         let changes = self.changes.load(Ordering::Acquire);
-        let (list, at) = match fetch.await {
-            Ok(list) => (Arc::new(list), Instant::now()),
-            Err(error) => {
-                let current = current.filter(|kept| kept.at.elapsed() < self.limits.stale_max);
-                let current = current.ok_or(error)?;
-                // As old as it is: a server that cannot be asked now is not asked by everybody.
-                (Arc::clone(&current.list), current.at)
+        let fetched = fetch.await;
+        let (at, failed) = (Instant::now(), fetched.as_ref().err().cloned());
+        *tried = Some(Tried { at, failed });
+        match fetched {
+            Ok(list) => {
+                let list = Arc::new(list);
+                let kept = Fetched { list: Arc::clone(&list), at, changes };
+                self.current.store(Some(Arc::new(kept)));
+                Ok(list)
             }
-        };
-        self.current.store(Some(Arc::new(Fetched { list: Arc::clone(&list), at, changes })));
-        Ok(list)
+            // As old as it is; and asked for again soon, by one.
+            Err(error) => stale.map(|kept| Arc::clone(&kept.list)).ok_or(error),
+        }
     }
 
     /// Whether the server has not said since that it is another one.
@@ -116,5 +130,40 @@ impl<T> Kept<T> {
         self.is_current(kept)
             && age < self.limits.fresh
             && (has(&kept.list) || age < self.limits.refetch_min)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use callgate_mcp::upstream::CallErrorKind;
+
+    use super::*;
+
+    async fn failing(asked: &AtomicUsize) -> Result<u32, UpstreamError> {
+        asked.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Err(CallErrorKind::Timeout.into())
+    }
+
+    #[tokio::test]
+    async fn i13_who_waits_for_a_server_that_fails_does_not_ask_it_again() {
+        let (kept, asked) = (Kept::<u32>::new(ListLimits::default()), AtomicUsize::new(0));
+        let waiting = (0..20).map(|_| kept.get(|_| true, failing(&asked)));
+        let told = futures_util::future::join_all(waiting).await;
+        assert!(told.iter().all(Result::is_err));
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn a_list_that_changed_is_not_taken_for_current_because_the_server_failed_since() {
+        let limits = ListLimits { refetch_min: Duration::from_millis(50), ..ListLimits::default() };
+        let (kept, asked) = (Kept::<u32>::new(limits), AtomicUsize::new(0));
+        assert_eq!(*kept.get(|_| true, async { Ok(1) }).await.unwrap(), 1);
+        kept.expire();
+        assert_eq!(*kept.get(|_| true, failing(&asked)).await.unwrap(), 1, "better than nothing");
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        assert_eq!(*kept.get(|_| true, async { Ok(2) }).await.unwrap(), 2);
     }
 }

@@ -6,6 +6,7 @@
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use callgate_mcp::limits::REQUEST_STATE_BYTES_MAX;
 use callgate_mcp::message::{InputRequired, Round};
 use callgate_model::ambient::{Ambient, Id, Timestamp};
 use callgate_model::digest::Digest;
@@ -95,8 +96,10 @@ impl Sealer {
         let aad = Aad::from(binding.to_text());
         let nonce_of = Nonce::assume_unique_for_key;
         key.seal_in_place_append_tag(nonce_of(nonce), aad, &mut sealed).ok()?;
-        let state = Some(URL_SAFE_NO_PAD.encode([&nonce[..], &sealed].concat()));
-        Some(InputRequired { state, requests: required.requests })
+        let state = URL_SAFE_NO_PAD.encode([&nonce[..], &sealed].concat());
+        // Longer than what would be taken back.
+        (state.len() <= 2 * REQUEST_STATE_BYTES_MAX)
+            .then_some(InputRequired { state: Some(state), requests: required.requests })
     }
 
     fn unseal(&self, sealed: &str, binding: &Binding<'_>) -> Option<Vec<u8>> {

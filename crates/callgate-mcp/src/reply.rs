@@ -9,6 +9,12 @@ use crate::message::{Notification, RequestId, Response, RpcError};
 /// Where a result tells the server's name and version.
 pub const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 
+/// Whether a message that was made here is an answer, and not what comes before one.
+#[must_use]
+pub fn is_answer(message: &[u8]) -> bool {
+    message.starts_with(br#"{"jsonrpc":"2.0","id":"#)
+}
+
 /// An answer with a result.
 #[must_use]
 pub fn result(id: &RequestId, result: Object) -> Bytes {

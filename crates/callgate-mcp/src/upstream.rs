@@ -54,8 +54,8 @@ pub struct Upstream {
 /// What carries messages to a server.
 #[derive(Debug)]
 enum Transport {
-    Http(Connection),
-    Stdio(Stdio),
+    Http(Box<Connection>),
+    Stdio(Box<Stdio>),
 }
 
 /// Where a server is and how it is spoken to.
@@ -153,13 +153,13 @@ impl Upstream {
     /// [`UnusableUpstream`].
     pub fn new(config: UpstreamConfig) -> Result<Self, UnusableUpstream> {
         let UpstreamConfig { url, limits, era } = config;
-        Ok(Self::over(Transport::Http(Connection::new(url, limits)?), limits, era))
+        Ok(Self::over(Transport::Http(Box::new(Connection::new(url, limits)?)), limits, era))
     }
 
     /// A client for a server that is a child process, started only when asked.
     #[must_use]
     pub fn of_program(program: Program, limits: UpstreamLimits, era: EraSetting) -> Self {
-        Self::over(Transport::Stdio(Stdio::new(program, limits, era)), limits, era)
+        Self::over(Transport::Stdio(Box::new(Stdio::new(program, limits, era))), limits, era)
     }
 
     fn over(transport: Transport, limits: UpstreamLimits, era: EraSetting) -> Self {

@@ -2,6 +2,7 @@
 //! gateway in this process, or one that is reached over HTTP.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use bytes::Bytes;
 use callgate_mcp::code;
@@ -11,10 +12,13 @@ use callgate_mcp::reply;
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{self, AbortHandle, JoinSet};
+use tokio::time::timeout;
 
 /// Lines that were read and messages to be written, waiting.
 const WAITING_MAX: usize = 64;
+/// For a client to read what is still to be said when all ends.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(5);
 /// Requests of one client in progress.
 const REQUESTS_MAX: usize = 256;
 
@@ -46,7 +50,7 @@ pub(crate) async fn serve(
     let (read, mut lines) = mpsc::channel(WAITING_MAX);
     let (out, written) = mpsc::channel(WAITING_MAX);
     let reading = tokio::spawn(read_lines(input, line_bytes_max, read));
-    let writing = tokio::spawn(write_lines(output, written));
+    let mut writing = tokio::spawn(write_lines(output, written));
     let mut requests = Requests {
         out,
         tasks: JoinSet::new(),
@@ -69,7 +73,7 @@ pub(crate) async fn serve(
                     requests.listening.iter().for_each(AbortHandle::abort);
                 }
             },
-            Some(done) = requests.tasks.join_next() => requests.done(done.ok()),
+            Some(done) = requests.tasks.join_next_with_id() => requests.done(done.ok()),
             room = requests.out.clone().reserve_owned(), if !requests.answers.is_empty() => {
                 match room.ok().zip(requests.answers.pop_front()) {
                     Some((room, answer)) => drop(room.send(answer)),
@@ -83,13 +87,18 @@ pub(crate) async fn serve(
     reading.abort();
     // What still runs is cancelled with its task; its outcome is recorded when the gateway closes.
     drop(requests);
-    writing.await.ok();
+    if timeout(LAST_WORDS_MAX, &mut writing).await.is_err() {
+        writing.abort();
+    }
 }
+
+/// For which request a task worked, and the last thing to be said.
+type Done = (Option<RequestId>, Option<Bytes>);
 
 /// The requests in progress.
 struct Requests {
     out: mpsc::Sender<Bytes>,
-    tasks: JoinSet<(Option<RequestId>, Option<Bytes>)>,
+    tasks: JoinSet<Done>,
     running: HashMap<RequestId, AbortHandle>,
     listening: Vec<AbortHandle>,
     /// What is to be said as soon as there is room.
@@ -134,9 +143,13 @@ impl Requests {
     }
 
     /// A task ended: its id is free before its answer is said. One that was cancelled has been forgotten already.
-    fn done(&mut self, done: Option<(Option<RequestId>, Option<Bytes>)>) {
-        let Some((id, answer)) = done else { return };
+    /// Its id may stand for another request by now, whose answer this is not.
+    fn done(&mut self, done: Option<(task::Id, Done)>) {
+        let Some((task, (id, answer))) = done else { return };
         if let Some(id) = id {
+            if self.running.get(&id).is_none_or(|running| running.id() != task) {
+                return;
+            }
             self.running.remove(&id);
         }
         self.answers.extend(answer);
@@ -174,7 +187,7 @@ mod tests {
     type Ends = (WriteHalf<DuplexStream>, tokio::io::Lines<BufReader<ReadHalf<DuplexStream>>>);
 
     /// A served pipe: `now` is answered at once, `never` not before it is cancelled by `stop`.
-    fn served() -> (Ends, tokio::task::JoinHandle<()>) {
+    fn served() -> (Ends, task::JoinHandle<()>) {
         let (ours, theirs) = duplex(1 << 16);
         let (input, output) = split(theirs);
         let id = |number| Some(RequestId::Number(number));
@@ -232,7 +245,7 @@ mod tests {
         let ((mut input, output), serving) = served();
         let much =
             async { while input.write_all(b"hello\n".repeat(1000).as_slice()).await.is_ok() {} };
-        let stuck = tokio::time::timeout(std::time::Duration::from_millis(500), much).await;
+        let stuck = timeout(Duration::from_millis(500), much).await;
         assert!(stuck.is_err(), "it took everything and kept it");
         drop((input, output));
         serving.await.unwrap();

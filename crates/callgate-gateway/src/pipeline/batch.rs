@@ -40,9 +40,7 @@ impl Gateway {
                 Ok(request) => self.one_of_batch(request).await,
                 Err(reply) => *reply,
             };
-            if let ReplyBody::Whole(answer) = reply.body {
-                answers.push(answer);
-            }
+            answers.extend(whole(reply).await);
         }
         if answers.is_empty() {
             return Reply::empty(StatusCode::ACCEPTED);
@@ -69,10 +67,25 @@ impl Gateway {
 
     /// A batch has one answer, so nothing is streamed; and no session begins in it.
     async fn one_of_batch(self: &Arc<Self>, mut request: Request) -> Reply {
-        request.progress_token = None;
+        (request.progress_token, request.log_level) = (None, None);
         if request.method == "initialize" {
             return self.refuse_params(&request, "`initialize` is sent alone".to_owned());
         }
         self.serve(request, None).await
+    }
+}
+
+/// The one message of an answer; of several the last, which is it.
+async fn whole(reply: Reply) -> Option<Bytes> {
+    match reply.body {
+        ReplyBody::Empty => None,
+        ReplyBody::Whole(answer) => Some(answer),
+        ReplyBody::Listening(mut messages) | ReplyBody::Stream(mut messages) => {
+            let mut last = None;
+            while let Some(message) = messages.recv().await {
+                last = Some(message);
+            }
+            last
+        }
     }
 }

@@ -3,16 +3,19 @@
 //! kind (resources, streams of changes) is not served under the roof.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use callgate_mcp::http::request::Parts;
 use callgate_mcp::http::{HeaderValue, Method, StatusCode};
 use callgate_mcp::limits::TOOL_NAME_BYTES_MAX;
 use callgate_mcp::message::{Message, Subject};
-use callgate_mcp::upstream::List;
+use callgate_mcp::upstream::{List, UpstreamError};
 use callgate_model::decision::Decision;
 use callgate_model::json::{Json, Object};
 use callgate_model::reason::Reason;
+use futures_util::future::join_all;
+use tokio::time::timeout;
 
 use super::admit::{Entered, Request};
 use super::list::listed;
@@ -21,6 +24,8 @@ use crate::method::{Treatment, treatment};
 
 /// Between a server's name, which has no underscores, and a name of its own.
 const JOINT: &str = "__";
+/// For one server to give its list, when all are asked.
+const EACH_WITHIN: Duration = Duration::from_secs(10);
 
 /// What is asked under the roof.
 enum Asked {
@@ -103,36 +108,23 @@ impl Gateway {
         }
     }
 
-    /// What can be had of each server. One that cannot be asked hides nothing of the others.
+    /// What can be had of each server. One that cannot be asked hides nothing of the others, nor holds them up.
     async fn all_tools(&self, request: &Request) -> Reply {
-        let mut all = Vec::new();
-        for one in self.each(request) {
-            match self.tools_shown(&one).await {
-                Ok(tools) => {
-                    let definitions = tools.iter().map(|tool| &tool.definition.definition);
-                    all.extend(definitions.filter_map(|definition| renamed(&one, definition)));
-                }
-                Err(error) => {
-                    tracing::warn!(server = one.place(), %error, "its tools are not listed")
-                }
-            }
-        }
-        listed(request, "tools", all)
+        let of_each = self.each(request).map(async |one| {
+            let tools = Box::pin(in_time(&one, self.tools_shown(&one))).await;
+            let definitions = tools.iter().flatten().map(|tool| &tool.definition.definition);
+            definitions.filter_map(|definition| renamed(&one, definition)).collect::<Vec<_>>()
+        });
+        listed(request, "tools", join_all(of_each).await.concat())
     }
 
     async fn all_prompts(&self, request: &Request) -> Reply {
-        let mut all = Vec::new();
-        for one in self.each(request) {
-            match self.entries(&one, List::Prompts).await {
-                Ok(prompts) => {
-                    all.extend(prompts.iter().filter_map(|prompt| renamed(&one, prompt)))
-                }
-                Err(error) => {
-                    tracing::warn!(server = one.place(), %error, "its prompts are not listed");
-                }
-            }
-        }
-        listed(request, List::Prompts.member(), all)
+        let of_each = self.each(request).map(async |one| {
+            let prompts = Box::pin(in_time(&one, self.entries(&one, List::Prompts))).await;
+            let named = prompts.iter().flatten().filter_map(|prompt| renamed(&one, prompt));
+            named.collect::<Vec<_>>()
+        });
+        listed(request, List::Prompts.member(), join_all(of_each).await.concat())
     }
 
     /// The request as each server would have it.
@@ -142,6 +134,24 @@ impl Gateway {
             let one = Request::unasked(Arc::clone(server), caller, request.era);
             Request { prefix: Some(format!("{}{JOINT}", server.name)), ..one }
         })
+    }
+}
+
+/// What one server has, if it can be had soon.
+async fn in_time<T>(
+    one: &Request,
+    asked: impl Future<Output = Result<Vec<T>, UpstreamError>>,
+) -> Option<Vec<T>> {
+    match timeout(EACH_WITHIN, asked).await {
+        Ok(Ok(entries)) => Some(entries),
+        Ok(Err(error)) => {
+            tracing::warn!(server = one.place(), %error, "not listed under the roof");
+            None
+        }
+        Err(_elapsed) => {
+            tracing::warn!(server = one.place(), "not listed under the roof: it takes too long");
+            None
+        }
     }
 }
 

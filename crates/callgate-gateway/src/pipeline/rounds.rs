@@ -45,8 +45,9 @@ impl Gateway {
         self.sealer.seal(&binding, &*self.ambient, opened, record.call, required)
     }
 
-    /// What may be said to the server.
-    pub(super) fn asked(&self, request: &Request, bundle: &Bundle, opened: Opened) -> Asked {
+    /// What may be said to the server. Answers of a caller who may be asked nothing are left out: there was no question,
+    /// and the server could take them for a person's.
+    pub(super) fn asked(&self, request: &Request, bundle: &Bundle, mut opened: Opened) -> Asked {
         let mut capabilities = Object::default();
         // Only who declares it with every request can be asked.
         for asking in Asking::ALL.into_iter().filter(|_| request.is_modern()) {
@@ -57,6 +58,9 @@ impl Gateway {
             if self.may_ask(request, bundle, asking).is_allow() {
                 capabilities.set(asking.capability(), declared.clone());
             }
+        }
+        if capabilities.is_empty() {
+            opened.round.responses = None;
         }
         Asked { capabilities, opened }
     }

@@ -160,3 +160,16 @@ async fn a_client_that_declares_nothing_or_is_of_the_legacy_era_is_asked_nothing
     assert_eq!(said.brief(), "allow indeterminate", "{said:?}");
     assert_eq!(declared_to_the_server(&calls), ["{}"; 2]);
 }
+
+#[tokio::test]
+async fn the_answers_of_a_caller_who_may_be_asked_nothing_are_left_out() {
+    let (world, calls) = world().await;
+    let unasked = r#","inputResponses":{"who":{"action":"accept","content":{}}}"#;
+    let params =
+        format!(r#"{{"name":"editJiraIssue","arguments":{}{unasked}}}"#, edit("ENG-42", "x"));
+    world.ask(&Ask::new("alice", "tools/call", &params).at("asking")).await;
+    ask(&world, "alice", &edit("ENG-42", "x"), unasked).await;
+    let answered: Vec<_> =
+        calls.lock().unwrap().iter().map(|params| params.get("inputResponses").is_some()).collect();
+    assert_eq!(answered, [false, true]);
+}

@@ -173,7 +173,7 @@ impl Relay {
         parts: &Parts,
         bytes: &[u8],
     ) -> Result<Message, CallErrorKind> {
-        let read = Message::read(bytes, &self.limits.json());
+        let read = Message::read_from_server(bytes, &self.limits.json());
         let mut message = read.map_err(|malformed| CallErrorKind::NotMcp(malformed.detail))?;
         if let Message::Response(response) = &mut message {
             // R03: without an id it says that ours could not be read; another id is somebody else's.
@@ -193,7 +193,8 @@ impl Relay {
     }
 
     fn agree(&self, parts: &Parts, bytes: &[u8]) {
-        let Ok(Message::Response(response)) = Message::read(bytes, &self.limits.json()) else {
+        let Ok(Message::Response(response)) = Message::read_from_server(bytes, &self.limits.json())
+        else {
             return;
         };
         let version = response.outcome.ok().and_then(|result| {

@@ -54,14 +54,14 @@ impl fmt::Debug for Program {
     }
 }
 
-/// A server behind pipes.
-#[derive(Debug)]
+/// A server behind pipes. Clones are of one.
+#[derive(Clone, Debug)]
 pub(super) struct Stdio {
     program: Program,
     limits: UpstreamLimits,
     era: EraSetting,
     /// Held while a child is started: who comes meanwhile finds it running.
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
     /// What children tell by themselves. Counted: however much it is, it takes no room.
     said: watch::Sender<Said>,
 }
@@ -91,7 +91,7 @@ struct Running {
 
 impl Stdio {
     pub(super) fn new(program: Program, limits: UpstreamLimits, era: EraSetting) -> Self {
-        Self { program, limits, era, state: Mutex::default(), said: watch::Sender::default() }
+        Self { program, limits, era, state: Arc::default(), said: watch::Sender::default() }
     }
 
     /// The way to a running child, started if there is none.
@@ -100,6 +100,16 @@ impl Stdio {
     }
 
     async fn running(&self) -> Result<Running, CallErrorKind> {
+        let running = self.state.lock().await.running.clone();
+        if let Some(running) = running.filter(|running| running.child.is_alive()) {
+            return Ok(running);
+        }
+        // A task of its own: whoever asked first may go away, and the server starts for who comes next.
+        let starting = tokio::spawn(self.clone().running_again());
+        starting.await.unwrap_or_else(|_gone| Err(CallErrorKind::Connect("not started".to_owned())))
+    }
+
+    async fn running_again(self) -> Result<Running, CallErrorKind> {
         let mut state = self.state.lock().await;
         if let Some(running) = &state.running {
             if running.child.is_alive() {

@@ -88,11 +88,16 @@ async fn e06_writers_share_a_file_and_leave_each_others_open_calls_alone() {
 
     let (third, recovered) = open(&path, 3).await.unwrap();
     assert_eq!(recovered.indeterminate, [left_open]);
+    // What one of those that live has settled is settled.
+    let (fourth, recovered) = open(&path, 4).await.unwrap();
+    assert!(recovered.indeterminate.is_empty(), "{recovered:?}");
+    fourth.shutdown().await.unwrap();
+    drop(fourth);
     first.shutdown().await.unwrap();
     third.shutdown().await.unwrap();
     let store = SqliteStore::open_read_only(&path).await.unwrap();
     let writers = store.writers().await.unwrap();
-    assert_eq!(writers.len(), 3);
+    assert_eq!(writers.len(), 4);
     for writer in writers {
         verified(&store, writer).await;
     }

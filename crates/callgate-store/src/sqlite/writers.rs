@@ -98,8 +98,17 @@ impl Writers {
         let mut living = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
-            match File::open(entry.path())?.try_lock() {
-                Ok(()) => fs::remove_file(entry.path())?,
+            let file = match File::open(entry.path()) {
+                Ok(file) => file,
+                // It has just left.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            match file.try_lock() {
+                Ok(()) => match fs::remove_file(entry.path()) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    Ok(()) | Err(_) => {}
+                },
                 Err(TryLockError::WouldBlock) => {
                     living.push(entry.file_name().to_string_lossy().into_owned());
                 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use callgate_gateway::pipeline::{Gateway, Incoming, Piped, ReplyBody};
 use callgate_mcp::lines::Line;
+use callgate_mcp::reply;
 use callgate_model::caller::{Credential, CredentialKind};
 use callgate_model::digest::Digest;
 use tokio::sync::mpsc;
@@ -86,12 +87,14 @@ async fn answer(gateway: Arc<Gateway>, request: Piped, out: mpsc::Sender<Bytes>)
         ReplyBody::Whole(answer) => Some(answer),
         ReplyBody::Listening(messages) => pass_on(messages, out).await,
         ReplyBody::Stream(mut messages) => {
-            let mut last = messages.recv().await?;
-            while let Some(next) = messages.recv().await {
+            while let Some(message) = messages.recv().await {
+                if reply::is_answer(&message) {
+                    return Some(message);
+                }
                 // A client that reads no more needs no answer.
-                out.send(std::mem::replace(&mut last, next)).await.ok()?;
+                out.send(message).await.ok()?;
             }
-            Some(last)
+            None
         }
     }
 }

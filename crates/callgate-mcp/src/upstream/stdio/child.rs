@@ -304,20 +304,18 @@ async fn write(
     mut queue: mpsc::Receiver<Bytes>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    loop {
-        let message = tokio::select! {
-            message = queue.recv() => message,
-            _ = stopped.wait_for(|stopped| *stopped) => return,
-        };
-        let Some(message) = message else { return };
-        let written = async {
+    let writing = async {
+        while let Some(message) = queue.recv().await {
             input.write_all(&message).await?;
             input.write_all(b"\n").await?;
-            input.flush().await
-        };
-        if written.await.is_err() {
-            return;
+            input.flush().await?;
         }
+        std::io::Result::Ok(())
+    };
+    // A child that does not read must not keep anybody from ending it; nor may it outlive whoever holds it.
+    tokio::select! {
+        _ = writing => {}
+        _ = stopped.wait_for(|stopped| *stopped) => {}
     }
 }
 

@@ -318,6 +318,42 @@ called() { sleep 600 & echo "$!" > "$PWD/pid"; done_; }"#;
     until(gone, || process.clone()).await;
 }
 
+#[tokio::test]
+async fn i13_a_child_that_does_not_read_can_be_ended() {
+    let deaf = "exec sleep 600";
+    let world = World::new(EraSetting::Modern, &[deaf]);
+    let large = Object::default().with("x", "x".repeat(1 << 20));
+    let call = OutgoingCall {
+        log_level: None,
+        key: &SessionKey::new("alice"),
+        credential: None,
+        method: "tools/call",
+        params: Object::default().with("name", "t").with("arguments", large),
+        name: Some("t"),
+        trace: &TraceContext::default(),
+        progress: false,
+        input_schema: None,
+        capabilities: Object::default(),
+        round: Round::default(),
+    };
+    let stuck = timeout(Duration::from_millis(300), world.upstream.call(call, |_| {})).await;
+    assert!(stuck.is_err());
+    timeout(Duration::from_secs(8), world.upstream.stop()).await.expect("it cannot be ended");
+}
+
+#[tokio::test]
+async fn a_child_that_starts_slowly_starts_even_if_who_asked_first_goes_away() {
+    let slow = "sleep 1;";
+    let world = World::new(EraSetting::Modern, &[slow, MODERN, "called() { done_; }"]);
+    let hasty = timeout(Duration::from_millis(100), world.call("t")).await;
+    assert!(hasty.is_err());
+    let Transport::Stdio(stdio) = &world.upstream.transport else { panic!() };
+    let started = stdio.state.lock().await.running.as_ref().map(|running| running.since);
+    assert!(world.call("t").await.is_ok());
+    let running = stdio.state.lock().await.running.as_ref().map(|running| running.since);
+    assert!(started.is_some() && started == running, "it was started twice");
+}
+
 /// A zombie that nobody has waited for yet runs no more.
 fn is_running(process: &str) -> bool {
     let stat = std::fs::read_to_string(format!("{process}/stat")).unwrap_or_default();
