@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -15,19 +16,24 @@ use callgate_mcp::sse;
 use futures_util::stream;
 use http::{HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tower::ServiceExt;
 
 /// A comment that keeps an idle event stream alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// For open calls to finish when the server stops.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
-/// For a request's headers to arrive.
+/// For a request's headers to arrive, from when the connection is there or the last request was answered.
 const HEADERS_MAX: Duration = Duration::from_secs(5);
+/// Between the signs of life that a client of HTTP/2 is asked for, and for each of them to come.
+const ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
 /// Largest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 
@@ -77,30 +83,50 @@ pub(crate) async fn serve(
         };
         let Ok((socket, _)) = accepted else {
             // Out of descriptors, most likely: give the open connections time to end.
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            sleep(Duration::from_millis(50)).await;
             continue;
         };
         let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { continue };
-        socket.set_nodelay(true).ok();
-        let mut builder = Builder::new(TokioExecutor::new());
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADERS_MAX)
-            .max_buf_size(HEAD_BYTES_MAX);
-        builder.http2().timer(TokioTimer::new()).max_concurrent_streams(100);
-        let service = TowerToHyperService::new(router.clone());
-        let connection = builder.serve_connection(TokioIo::new(socket), service).into_owned();
-        let connection = open.watch(connection);
+        let connection = connection(socket, router.clone(), open.watcher());
         tokio::spawn(async move {
-            // A connection that ends badly is the client's business.
-            connection.await.ok();
+            connection.await;
             drop(slot);
         });
     }
     // These would stay open for as long as their clients like.
     listening.end_listening();
-    tokio::time::timeout(DRAIN_MAX, open.shutdown()).await.ok();
+    timeout(DRAIN_MAX, open.shutdown()).await.ok();
+}
+
+/// Serves a client for as long as it has requests: who says nothing at first is not waited for.
+async fn connection(socket: TcpStream, router: Router, watcher: Watcher) {
+    socket.set_nodelay(true).ok();
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_MAX)
+        .max_buf_size(HEAD_BYTES_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(ALIVE.0)
+        .keep_alive_timeout(ALIVE.1)
+        .max_concurrent_streams(100);
+    // Neither is there a timer before the version of HTTP is known, nor one for the first request of HTTP/2.
+    let begun = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&begun);
+    let service = router.map_request(move |request: http::Request<Incoming>| {
+        seen.store(true, Ordering::Relaxed);
+        request
+    });
+    let service = TowerToHyperService::new(service);
+    let connection = builder.serve_connection(TokioIo::new(socket), service).into_owned();
+    let mut connection = std::pin::pin!(watcher.watch(connection));
+    // A connection that ends badly is the client's business.
+    if timeout(HEADERS_MAX, &mut connection).await.is_err() && begun.load(Ordering::Relaxed) {
+        connection.await.ok();
+    }
 }
 
 async fn mcp(State(front): State<Front>, Path(server): Path<String>, request: Request) -> Response {
@@ -124,7 +150,7 @@ impl Front {
     /// The whole body, or why it was not read.
     async fn read(&self, body: Body) -> Result<Bytes, StatusCode> {
         let read = Limited::new(body, self.body_bytes_max).collect();
-        match tokio::time::timeout(self.request_time_max, read).await {
+        match timeout(self.request_time_max, read).await {
             Ok(Ok(body)) => Ok(body.to_bytes()),
             Ok(Err(error)) if error.is::<LengthLimitError>() => Err(StatusCode::PAYLOAD_TOO_LARGE),
             Ok(Err(_broken_off)) => Err(StatusCode::BAD_REQUEST),
@@ -158,7 +184,7 @@ fn events(
     messages: tokio::sync::mpsc::Receiver<Bytes>,
 ) -> impl futures_util::Stream<Item = Result<Bytes, Infallible>> {
     stream::unfold(messages, async |mut messages| {
-        match tokio::time::timeout(KEEP_ALIVE, messages.recv()).await {
+        match timeout(KEEP_ALIVE, messages.recv()).await {
             Ok(Some(message)) => {
                 let event = sse::encode_event(&String::from_utf8_lossy(&message));
                 Some((Ok(event), messages))

@@ -1,10 +1,16 @@
 //! What no client sends by mistake, byte for byte: none of it reaches the site, and what came with a valid credential is
 //! in the evidence.
 
+use std::time::Duration;
+
 use callgate_sim::SimOptions;
 use callgate_tests::gateway::Gateway;
 use callgate_tests::wire::{Ask, Heard, get, open_session};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::world::{ALICE, BOB, edit, read, reconcile, site_and_gateway};
 
@@ -402,4 +408,21 @@ async fn other_http_methods_and_paths_are_not_served() {
 
 async fn status(gateway: &Gateway, ask: Ask) -> u16 {
     ask.send(gateway.address).await.unwrap().status
+}
+
+#[tokio::test]
+async fn i13_a_connection_that_asks_nothing_is_not_kept() {
+    let (_sim, gateway) = site_and_gateway(SimOptions::default()).await;
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let mut ended = JoinSet::new();
+    for said in [&b""[..], b"P", b"POST /mcp", preface] {
+        let mut socket = TcpStream::connect(gateway.address).await.unwrap();
+        socket.write_all(said).await.unwrap();
+        ended.spawn(async move {
+            let mut rest = Vec::new();
+            let end = timeout(Duration::from_secs(15), socket.read_to_end(&mut rest)).await;
+            assert!(end.is_ok(), "still open after {:?}", String::from_utf8_lossy(said));
+        });
+    }
+    ended.join_all().await;
 }
