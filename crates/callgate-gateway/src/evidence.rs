@@ -3,7 +3,11 @@
 //! A [`Permit`] has one constructor site, here, and is consumed by [`crate::forward::forward`]:
 //!
 //! ```compile_fail,E0451
-//! let permit = callgate_gateway::evidence::Permit { call: todo!(), id: todo!() };
+//! # use callgate_gateway::evidence::Permit;
+//! # use callgate_model::{ambient::Id, call::ToolCall};
+//! fn forge(call: ToolCall, id: Id) -> Permit {
+//!     Permit { call, id }
+//! }
 //! ```
 //!
 //! It cannot be copied to send a call twice:

@@ -1,6 +1,6 @@
 //! Faults, recovery and the grouping of commits.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -270,16 +270,12 @@ async fn e04_a_start_settles_what_a_stop_left_open() {
     bench.verify().await;
 }
 
-/// The child of the next test: it records until it is killed, and says what was acknowledged.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "is run by `i1_kill_9_loses_nothing_acknowledged`, which writes the path of a database to its input"]
-async fn child_that_is_killed() {
-    let mut path = String::new();
-    std::io::stdin().read_line(&mut path).unwrap();
-    if path.trim().is_empty() {
-        return;
-    }
-    let store = Arc::new(SqliteStore::open(path.trim()).await.unwrap());
+/// Names the database to the process that the next test kills.
+const KILLED_DATABASE: &str = "CALLGATE_TEST_KILLED_DATABASE";
+
+/// Records until it is killed, and says what was acknowledged.
+async fn record_until_killed(path: &str) {
+    let store = Arc::new(SqliteStore::open(path).await.unwrap());
     let ambient = Arc::new(Ticking::new(7));
     let log = EvidenceLog::open(store, Arc::<Ticking>::clone(&ambient), LIMITS).await.unwrap().0;
     let log = Arc::new(log);
@@ -300,18 +296,23 @@ async fn child_that_is_killed() {
     join_all(tasks.collect::<Vec<_>>()).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::disallowed_methods, reason = "a test has no configuration to be told by")]
 async fn i1_kill_9_loses_nothing_acknowledged() {
+    // It runs itself once more, to be killed.
+    if let Ok(path) = std::env::var(KILLED_DATABASE) {
+        return record_until_killed(&path).await;
+    }
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("evidence.db");
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "log::tests::child_that_is_killed", "--ignored", "--nocapture"])
-        .stdin(Stdio::piped())
+        .args(["--exact", "log::tests::i1_kill_9_loses_nothing_acknowledged", "--nocapture"])
+        .env(KILLED_DATABASE, &path)
+        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    writeln!(child.stdin.take().unwrap(), "{}", path.display()).unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let mut acknowledged = Vec::new();
     for line in lines {
