@@ -63,7 +63,8 @@ pub(crate) async fn run(options: Demo) -> Result<(), Failure> {
             script::CALLS.len()
         ));
         if !options.once {
-            print::line(&folder::farewell(address, &file));
+            let program = std::env::args().next().unwrap_or_default();
+            print::line(&folder::farewell(&program, address, &file));
             serve::stop_signal()?.await;
         }
     }

@@ -101,8 +101,8 @@ client = "demo"
     text
 }
 
-/// What to do next.
-pub(super) fn farewell(address: SocketAddr, file: &Path) -> String {
+/// What to do next. `program` is how this one was called: nobody has installed it yet.
+pub(super) fn farewell(program: &str, address: SocketAddr, file: &Path) -> String {
     let url = format!("http://{address}/mcp/atlassian");
     let token = TOKENS.first().map_or("", |(token, ..)| token);
     let tokens: Vec<&str> = TOKENS.iter().map(|(token, ..)| *token).collect();
@@ -117,9 +117,9 @@ The gateway stays up. Connect a client with one of the tokens {}:
 
 Look at the evidence, ask why, change a policy (it is reloaded):
 
-  callgate evidence list --config {file}
-  callgate evidence show CALL --config {file}
-  callgate policy test --config {file}
+  {program} evidence list --config {file}
+  {program} evidence show CALL --config {file}
+  {program} policy test --config {file}
 
 Stop with Ctrl-C."#,
         tokens.join(", ")
