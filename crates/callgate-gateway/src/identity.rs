@@ -63,15 +63,21 @@ impl Identities {
         self
     }
 
-    /// The caller who presents these headers.
+    /// The caller who presents these headers at `now`.
     ///
     /// The token is compared by its digest, so the time taken says nothing about how much of it was right.
     ///
     /// A credential that is there must be right, also if there need not be one.
     ///
     /// # Errors
-    /// [`Reason::Unauthenticated`] for anything but one valid bearer token (RFC 6750 §2.1).
-    pub fn identify(&self, headers: &HeaderMap) -> Result<Arc<Identified>, Reason> {
+    /// [`Reason::Unauthenticated`] for anything but one valid bearer token (RFC 6750 §2.1) that has not ended.
+    pub fn identify(&self, headers: &HeaderMap, now: Timestamp) -> Result<Arc<Identified>, Reason> {
+        let found = self.presented(headers)?;
+        let ended = found.expires.is_some_and(|expires| expires <= now);
+        (!ended).then_some(found).ok_or(Reason::Unauthenticated)
+    }
+
+    fn presented(&self, headers: &HeaderMap) -> Result<Arc<Identified>, Reason> {
         let mut presented = headers.get_all("authorization").iter();
         let header = match (presented.next(), presented.next()) {
             (Some(header), None) => header,
@@ -220,7 +226,7 @@ mod tests {
         for value in values {
             headers.append("authorization", value.parse().unwrap());
         }
-        Some(identities.identify(&headers).ok()?.key)
+        Some(identities.identify(&headers, Timestamp::default()).ok()?.key)
     }
 
     #[test]
@@ -244,6 +250,20 @@ mod tests {
         }
         let unknown = identities().with_danger_anonymous(Digest::of(b"unknown"));
         assert_eq!(identify(&unknown, &[]), None, "no such token, nobody to be");
+    }
+
+    #[test]
+    fn i5_a_credential_that_has_ended_is_none() {
+        let spec = ChainSpec { human: Some("alice".into()), ..ChainSpec::default() };
+        let mut caller = spec.to_caller(Digest::of(b"right")).unwrap();
+        caller.credential.expires = Some(Timestamp::from_unix_ms(1000));
+        let identities = Identities::new(vec![caller]);
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", "Bearer right".parse().unwrap());
+        for (ms, accepted) in [(999, true), (1000, false), (1001, false)] {
+            let found = identities.identify(&headers, Timestamp::from_unix_ms(ms));
+            assert_eq!(found.is_ok(), accepted, "{ms}");
+        }
     }
 
     #[test]

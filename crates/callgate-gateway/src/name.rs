@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use callgate_mcp::message::{Subject, SubjectParams};
+use callgate_mcp::message::Subject;
 use callgate_model::call::{Method, ToolCall};
 use callgate_model::digest::Digest;
 use callgate_model::json::Object;
@@ -87,10 +87,11 @@ pub fn operation_of(subject: &Subject) -> &'static Arc<Operation> {
 pub fn name_subject(
     server: &Arc<str>,
     method: Method,
-    asked: SubjectParams,
+    subject: &Subject,
+    params: Object,
 ) -> Result<NamedCall, Unnameable> {
-    let operation = operation_of(&asked.subject);
-    let target = match &asked.subject {
+    let operation = operation_of(subject);
+    let target = match subject {
         Subject::Prompt(name) => mcp::prompt(server, name),
         Subject::Resource(uri) => mcp::resource(server, uri),
     };
@@ -101,21 +102,21 @@ pub fn name_subject(
     let call = ToolCall {
         server: Arc::clone(server),
         method,
-        tool: asked.subject.name().to_owned(),
+        tool: subject.name().to_owned(),
         operation: Arc::clone(operation),
         risk: operation.risk,
         definition: None,
-        arguments_digest: Digest::of_object(&asked.params),
+        arguments_digest: Digest::of_object(&params),
         unwrapped: None,
-        arguments: asked.params,
+        arguments: params,
         fields: BTreeMap::new(),
     };
     Ok(NamedCall { call, targets: vec![target] })
 }
 
-/// That `server`, which is `target`, asks the caller for something.
+/// That `server` asks the caller for something.
 #[must_use]
-pub fn name_asking(server: &Arc<str>, asking: Asking, target: Target) -> NamedCall {
+pub fn name_asking(server: &Arc<str>, asking: Asking) -> NamedCall {
     let operation = asking.operation();
     let call = ToolCall {
         server: Arc::clone(server),
@@ -129,7 +130,7 @@ pub fn name_asking(server: &Arc<str>, asking: Asking, target: Target) -> NamedCa
         arguments: Object::default(),
         fields: BTreeMap::new(),
     };
-    NamedCall { call, targets: vec![target] }
+    NamedCall { call, targets: vec![Target::located(mcp::server(server), Vec::new())] }
 }
 
 /// The call that `named` and `arguments` make, with what it touches.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use callgate_mcp::code;
 use callgate_mcp::http::HeaderValue;
 use callgate_mcp::lists::ListKind;
-use callgate_mcp::message::{Round, Subject, SubjectParams};
+use callgate_mcp::message::Subject;
 use callgate_mcp::upstream::{List, SessionKey, Upstream, UpstreamError};
 use callgate_model::call::Method;
 use callgate_model::json::{Json, Object};
@@ -114,8 +114,7 @@ fn offer(list: List, server: &Arc<str>, definition: Json) -> Result<Offer, Strin
         List::Prompts => Subject::Prompt(name),
         List::Resources | List::Templates => Subject::Resource(name),
     };
-    let named =
-        name_subject(server, method, SubjectParams { subject, params, round: Round::default() });
+    let named = name_subject(server, method, &subject, params);
     let named = named.map_err(|unnameable| unnameable.detail.unwrap_or_default())?;
     Ok(Offer { definition, named })
 }

@@ -172,29 +172,29 @@ impl Gateway {
     /// One `tools/call`, from its parameters to its answer.
     async fn call(self: &Arc<Self>, mut request: Request, headers: Option<&HeaderMap>) -> Reply {
         let begun = Instant::now();
-        let params = match ToolsCallParams::read(std::mem::take(&mut request.params)) {
+        let mut params = match ToolsCallParams::read(std::mem::take(&mut request.params)) {
             Ok(params) => params,
             Err(refused) => return self.refuse_params(&request, refused.to_string()),
         };
-        let (round, bundle) = (params.round.clone(), self.bundle.load_full());
+        let (round, bundle) = (std::mem::take(&mut params.round), self.bundle.load_full());
         let mut record =
             self.begin_record(&request, &params.name, &params.arguments, bundle.digest());
         let round = match self.open_round(&request, &mut record, round) {
             Ok(round) => round,
-            Err(text) => return self.refuse_params(&request, text.to_owned()),
+            Err(text) => return self.refuse_invalid(&request, record, text.to_owned()),
         };
         let considered = self.consider(&request, headers, params, &bundle, &mut record).await;
         record.decided_in_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         match considered {
             Ok((named, tool)) => {
-                let asked = self.asked(&request, &bundle, round);
+                let asked = self.asked(&request, &bundle, round, &mut record);
                 self.carry_out(request, named, Some(tool), asked, record).await
             }
             Err(Stop::Refused { detail, hidden }) => {
                 self.refuse(&request, record, detail.as_deref(), hidden)
             }
             Err(Stop::Wire(refused)) => {
-                self.refuse_wire(&request, &record.tool, &refused, Reason::RequestMalformed)
+                self.refuse_wire(&request, record, &refused, Reason::RequestMalformed)
             }
         }
     }
@@ -282,6 +282,7 @@ impl Gateway {
             understood: None,
             arguments_digest: None,
             arguments: Json::Null,
+            responses_digest: None,
             decision: Decision::deny(Reason::RequestMalformed, bundle),
             decided_in_us: 0,
             trace: trace_id(&request.trace),

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use callgate_mcp::message::{Round, Subject, SubjectParams};
+use callgate_mcp::message::Subject;
 use callgate_model::ambient::Timestamp;
 use callgate_model::call::Method;
 use callgate_model::decision::Decision;
@@ -141,12 +141,7 @@ fn named(catalog: &ServerCatalog, rehearsal: &Rehearsal) -> Result<NamedCall, Un
                 Subject::Prompt(_) => Method::PromptsGet,
                 Subject::Resource(_) => Method::ResourcesRead,
             };
-            let params = Object::default();
-            name_subject(
-                &server,
-                method,
-                SubjectParams { subject: subject.clone(), params, round: Round::default() },
-            )
+            name_subject(&server, method, subject, Object::default())
         }
     }
 }

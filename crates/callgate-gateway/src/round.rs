@@ -38,8 +38,6 @@ pub struct Binding<'a> {
 /// A round that goes on from another one, or the first.
 #[derive(Clone, Debug, Default)]
 pub struct Opened {
-    /// What the server is sent.
-    pub round: Round,
     /// The call of the first round.
     pub first: Option<Id>,
     count: i64,
@@ -53,7 +51,7 @@ impl Sealer {
         Self(UnboundKey::new(&AES_256_GCM_SIV, &key).map(LessSafeKey::new).ok())
     }
 
-    /// Opens the state that a client brings back.
+    /// Opens the state that a client brings back, and gives what the server is to be sent instead.
     ///
     /// # Errors
     /// For the caller, if it is not one of ours, not theirs, for another call, too old, or of one round too many.
@@ -62,8 +60,8 @@ impl Sealer {
         binding: &Binding<'_>,
         now: Timestamp,
         round: Round,
-    ) -> Result<Opened, &'static str> {
-        let Some(sealed) = &round.state else { return Ok(Opened { round, ..Opened::default() }) };
+    ) -> Result<(Round, Opened), &'static str> {
+        let Some(sealed) = &round.state else { return Ok((round, Opened::default())) };
         let opened = self.unseal(sealed, binding).and_then(|inside| Inside::read(&inside));
         let inside = opened.ok_or("`requestState` was not given to this caller for this call")?;
         if now.ms_since(inside.at) > ROUND_MS_MAX {
@@ -73,7 +71,7 @@ impl Sealer {
             return Err("the call has taken too many rounds");
         }
         let round = Round { state: inside.state, responses: round.responses };
-        Ok(Opened { round, first: Some(inside.first), count: inside.count })
+        Ok((round, Opened { first: Some(inside.first), count: inside.count }))
     }
 
     /// What the client is asked for, with a sealed state whether or not the server gave one: so that every later round is
@@ -189,8 +187,8 @@ mod tests {
         let sealer = Sealer::new(&ambient);
         let state = sealed(&sealer, &ambient, &Opened::default());
         assert!(!state.contains("upstream"));
-        let opened = sealer.open(&BINDING, ambient.now(), round(&state)).unwrap();
-        assert_eq!(opened.round.state.as_deref(), Some("upstream's"));
+        let (sent, opened) = sealer.open(&BINDING, ambient.now(), round(&state)).unwrap();
+        assert_eq!(sent.state.as_deref(), Some("upstream's"));
         assert!(opened.first.is_some());
         for other in [
             Binding { caller: Digest::default(), ..BINDING },
@@ -235,7 +233,7 @@ mod tests {
         let first = loop {
             let state = sealed(&sealer, &ambient, &opened);
             match sealer.open(&BINDING, ambient.now(), round(&state)) {
-                Ok(next) => opened = next,
+                Ok((_, next)) => opened = next,
                 Err(text) => break text,
             }
         };

@@ -102,6 +102,8 @@ pub struct Decided {
     pub arguments_digest: Option<Digest>,
     /// The arguments, redacted ([`crate::redact`]).
     pub arguments: Json,
+    /// The digest of what answers the server's questions, if it asked before and they are sent.
+    pub responses_digest: Option<Digest>,
     /// The decision.
     pub decision: Decision,
     /// How long it took to decide, in microseconds.

@@ -55,6 +55,14 @@ pub(crate) struct Request {
 pub(super) struct Entered {
     pub(super) server: Arc<Server>,
     pub(super) caller: Arc<Identified>,
+    /// As a request has it.
+    pub(super) prefix: Option<String>,
+}
+
+impl Entered {
+    fn place(&self) -> &str {
+        place(&self.server, self.prefix.as_deref())
+    }
 }
 
 impl Request {
@@ -81,7 +89,7 @@ impl Request {
 
     /// The name of the server that is asked, if it is one.
     pub(crate) fn place(&self) -> &str {
-        if self.prefix.as_deref() == Some("") { "" } else { &self.server.name }
+        place(&self.server, self.prefix.as_deref())
     }
 
     /// `name` as the client calls it.
@@ -112,7 +120,7 @@ impl Gateway {
         let headers = &http.headers;
         inbound::check_origin_host(headers, http.uri.authority(), &self.settings.hosts)
             .map_err(|refused| self.turn_away(None, server, &refused, Reason::RequestMalformed))?;
-        self.identities.identify(headers).map_err(|reason| {
+        self.identities.identify(headers, self.ambient.now()).map_err(|reason| {
             let refused = Refused {
                 status: StatusCode::UNAUTHORIZED,
                 code: answer::UNAUTHENTICATED,
@@ -141,7 +149,7 @@ impl Gateway {
             return Err(Box::new(self.listen_in_session(headers, caller, found)?));
         }
         self.check_post(http, &caller, server)?;
-        Ok(Entered { server: found, caller })
+        Ok(Entered { server: found, caller, prefix: None })
     }
 
     /// Whether it is a POST of JSON. Nothing else is read.
@@ -167,18 +175,18 @@ impl Gateway {
         headers: &HeaderMap,
         message: Result<Message, Malformed>,
     ) -> Result<Request, Box<Reply>> {
-        let Entered { server, caller } = entered;
+        let Entered { server, caller, prefix } = entered;
         let message = message.map_err(|unread| self.refuse_malformed(entered, unread))?;
         let inbound = inbound::classify(headers, &message).map_err(|refused| {
             let reason = Reason::RequestMalformed;
-            let mut reply = self.turn_away(Some(caller), &server.name, &refused, reason);
+            let mut reply = self.turn_away(Some(caller), entered.place(), &refused, reason);
             reply.body = super::ReplyBody::Whole(refusal_body(message_id(&message), &refused));
             reply
         })?;
         let (id, method, params) = match message {
             Message::Request(request) => (request.id, request.method, request.params),
             Message::Notification(notification) => {
-                return Err(self.take_note(server, caller, headers, &notification, inbound.era));
+                return Err(self.take_note(entered, headers, &notification, inbound.era));
             }
             // Nothing was asked of this client, so there is nothing to answer.
             Message::Response(_) => return Err(Box::new(Reply::empty(StatusCode::ACCEPTED))),
@@ -198,7 +206,7 @@ impl Gateway {
             trace: inbound.trace,
             capabilities: inbound.capabilities,
             cancels_by_leaving: matches!(inbound.era, Era::Modern),
-            prefix: None,
+            prefix: prefix.clone(),
         };
         self.resume_session(headers, &mut request)?;
         Ok(request)
@@ -213,8 +221,8 @@ impl Gateway {
             message: unread.detail,
             data: None,
         };
-        let (caller, server) = (Some(&entered.caller), &entered.server.name);
-        let mut reply = self.turn_away(caller, server, &refused, Reason::RequestMalformed);
+        let (caller, reason) = (Some(&entered.caller), Reason::RequestMalformed);
+        let mut reply = self.turn_away(caller, entered.place(), &refused, reason);
         reply.body = super::ReplyBody::Whole(body);
         reply
     }
@@ -236,7 +244,9 @@ impl Gateway {
         });
         let Some((id, found)) = found else {
             let refused = invalid(StatusCode::NOT_FOUND, Reason::SessionUnknown.message());
-            return Err(Box::new(self.refuse_wire(request, "", &refused, Reason::SessionUnknown)));
+            let record = self.blank_record(request, "", self.bundle.load().digest());
+            let reason = Reason::SessionUnknown;
+            return Err(Box::new(self.refuse_wire(request, record, &refused, reason)));
         };
         request.era = Era::Legacy(found.version);
         request.log_level = found.log_level;
@@ -288,7 +298,7 @@ impl Gateway {
 
     /// Refuses and records a request whose body was not read: too long, too slow, or broken off.
     pub fn refuse_unread(&self, http: &Parts, server: &str, status: StatusCode) -> Reply {
-        let caller = self.identities.identify(&http.headers).ok();
+        let caller = self.identities.identify(&http.headers, self.ambient.now()).ok();
         let text = status.canonical_reason().unwrap_or_default();
         let refused = invalid(status, text);
         *self.turn_away(caller.as_ref(), server, &refused, Reason::RequestMalformed)
@@ -296,12 +306,12 @@ impl Gateway {
 
     fn take_note(
         &self,
-        server: &Server,
-        caller: &Arc<Identified>,
+        entered: &Entered,
         headers: &HeaderMap,
         told: &Notification,
         era: Era,
     ) -> Box<Reply> {
+        let caller = &entered.caller;
         let session = headers.get(SESSION).and_then(|value| value.to_str().ok());
         if let (Some(session), Some(id)) = (session, told.cancels()) {
             let session = session.to_owned();
@@ -316,7 +326,7 @@ impl Gateway {
             message: "this gateway does not take that notification".to_owned(),
             data: None,
         };
-        self.turn_away(Some(caller), &server.name, &refused, Reason::MethodUnsupported)
+        self.turn_away(Some(caller), entered.place(), &refused, Reason::MethodUnsupported)
     }
 
     /// Refuses and records what never became a request.
@@ -338,6 +348,7 @@ impl Gateway {
             understood: None,
             arguments_digest: None,
             arguments: Json::from(refused.message.chars().take(200).collect::<String>()),
+            responses_digest: None,
             decision: Decision::deny(reason, self.bundle.load().digest()),
             decided_in_us: 0,
             trace: None,
@@ -349,13 +360,11 @@ impl Gateway {
     pub(super) fn refuse_wire(
         &self,
         request: &Request,
-        tool: &str,
+        mut record: Decided,
         refused: &Refused,
         reason: Reason,
     ) -> Reply {
-        let bundle = self.bundle.load().digest();
-        let mut record = self.blank_record(request, tool, bundle);
-        record.decision = Decision::deny(reason, bundle);
+        record.decision = Decision::deny(reason, record.decision.bundle);
         self.record_refusal(record);
         let body = refusal_body(Some(&request.id), refused);
         Reply::json(refused.status, body)
@@ -363,10 +372,21 @@ impl Gateway {
 
     /// Refuses and records parameters that are not those of one call.
     pub(super) fn refuse_params(&self, request: &Request, message: String) -> Reply {
+        let record = self.blank_record(request, "", self.bundle.load().digest());
+        self.refuse_invalid(request, record, message)
+    }
+
+    /// Refuses and records a call whose parameters were read, but are not good.
+    pub(super) fn refuse_invalid(
+        &self,
+        request: &Request,
+        record: Decided,
+        message: String,
+    ) -> Reply {
         let modern = request.is_modern();
         let status = if modern { StatusCode::BAD_REQUEST } else { StatusCode::OK };
         let refused = Refused { status, code: code::INVALID_PARAMS, message, data: None };
-        self.refuse_wire(request, "", &refused, Reason::RequestMalformed)
+        self.refuse_wire(request, record, &refused, Reason::RequestMalformed)
     }
 
     /// Refuses and records a method that is not served. Clients of the legacy era break on an HTTP error.
@@ -422,6 +442,11 @@ impl Gateway {
     }
 }
 
+/// The name of the server that is asked, if it is one.
+fn place<'a>(server: &'a Server, prefix: Option<&str>) -> &'a str {
+    if prefix == Some("") { "" } else { &server.name }
+}
+
 /// What is served: of all servers at once only what has names.
 fn capabilities(request: &Request) -> Object {
     if request.prefix.is_some() {
@@ -442,7 +467,7 @@ pub(super) fn all_capabilities() -> Object {
         .with("tools", told())
 }
 
-fn invalid(status: StatusCode, message: &str) -> Refused {
+pub(super) fn invalid(status: StatusCode, message: &str) -> Refused {
     Refused { status, code: code::INVALID_REQUEST, message: message.to_owned(), data: None }
 }
 

@@ -24,24 +24,25 @@ impl Gateway {
         read: fn(Object) -> Result<SubjectParams, InvalidParams>,
     ) -> Reply {
         let begun = Instant::now();
-        let asked = match read(std::mem::take(&mut request.params)) {
-            Ok(asked) => asked,
-            Err(refused) => return self.refuse_params(&request, refused.to_string()),
-        };
-        let operation = operation_of(&asked.subject);
-        request.subject = Some(asked.subject.clone());
+        let SubjectParams { subject, params, round } =
+            match read(std::mem::take(&mut request.params)) {
+                Ok(asked) => asked,
+                Err(refused) => return self.refuse_params(&request, refused.to_string()),
+            };
+        let operation = operation_of(&subject);
+        request.subject = Some(subject.clone());
         let bundle = self.bundle.load_full();
-        let name = asked.subject.name();
-        let mut record = self.begin_record(&request, name, &asked.params, bundle.digest());
-        let round = match self.open_round(&request, &mut record, asked.round.clone()) {
+        let mut record = self.begin_record(&request, subject.name(), &params, bundle.digest());
+        let round = match self.open_round(&request, &mut record, round) {
             Ok(round) => round,
-            Err(text) => return self.refuse_params(&request, text.to_owned()),
+            Err(text) => return self.refuse_invalid(&request, record, text.to_owned()),
         };
-        let considered = self.consider_subject(&request, method, asked, &bundle, &mut record);
+        let named = name_subject(&request.server.name, method, &subject, params);
+        let considered = self.consider_subject(&request, named, &bundle, &mut record);
         record.decided_in_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         match considered {
             Ok(named) => {
-                let asked = self.asked(&request, &bundle, round);
+                let asked = self.asked(&request, &bundle, round, &mut record);
                 self.carry_out(request, named, None, asked, record).await
             }
             Err(detail) => {
@@ -53,16 +54,14 @@ impl Gateway {
         }
     }
 
-    /// Name and locate, decide. If it is not to be allowed, what was wrong, for the caller.
+    /// Decides what was named. If it is not to be allowed, what was wrong, for the caller.
     fn consider_subject(
         &self,
         request: &Request,
-        method: Method,
-        asked: SubjectParams,
+        named: Result<NamedCall, Unnameable>,
         bundle: &Bundle,
         record: &mut Decided,
     ) -> Result<NamedCall, Option<String>> {
-        let named = name_subject(&request.server.name, method, asked);
         let named = named.map_err(|Unnameable { reason, detail }| {
             record.decision = Decision::deny(reason, bundle.digest());
             detail

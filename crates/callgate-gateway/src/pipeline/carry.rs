@@ -127,7 +127,7 @@ impl Gateway {
                 log_level: request.log_level,
                 tool,
                 capabilities: asked.capabilities,
-                round: asked.opened.round.clone(),
+                round: asked.round,
             },
             opened: asked.opened,
             registered: self.register(&request),

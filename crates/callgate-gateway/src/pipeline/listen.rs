@@ -116,7 +116,8 @@ impl Gateway {
                 message: "too many streams are open".to_owned(),
                 data: None,
             };
-            return self.refuse_wire(&request, "", &refused, Reason::Overloaded);
+            let record = self.blank_record(&request, "", self.bundle.load().digest());
+            return self.refuse_wire(&request, record, &refused, Reason::Overloaded);
         };
         let mut pulse = request.server.listen();
         let heard = *pulse.borrow_and_update();

@@ -116,7 +116,12 @@ impl Gateway {
                     _ => Incoming::Nothing,
                 }
             }
-            (Message::Notification(_) | Message::Response(_), _) => Incoming::Nothing,
+            (Message::Notification(_), Err(refused)) => {
+                let reason = Reason::RequestMalformed;
+                self.turn_away(Some(&pipe.caller), &pipe.server.name, &refused, reason);
+                Incoming::Nothing
+            }
+            (Message::Response(_), _) => Incoming::Nothing,
         }
     }
 

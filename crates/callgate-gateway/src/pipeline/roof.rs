@@ -17,7 +17,7 @@ use callgate_model::reason::Reason;
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-use super::admit::{Entered, Request};
+use super::admit::{Entered, Request, invalid};
 use super::list::listed;
 use super::{Gateway, Reply};
 use crate::method::{Treatment, treatment};
@@ -59,29 +59,35 @@ impl Gateway {
             let (server, name) = called.split_once(JOINT).filter(|(_, name)| !name.is_empty())?;
             Some((Arc::clone(self.servers.get(server)?), name.to_owned()))
         });
-        // Where none is asked for, any will do: none is asked.
-        let server = found.as_ref().map(|(server, _)| server).or(self.servers.values().next());
-        let Some(server) = server.cloned() else {
-            return Err(Box::new(Reply::empty(StatusCode::NOT_FOUND)));
+        let entered = match &found {
+            Some((server, _)) => Entered {
+                server: Arc::clone(server),
+                caller,
+                prefix: Some(format!("{}{JOINT}", server.name)),
+            },
+            None => {
+                let Some(any) = self.servers.values().next() else {
+                    let reason = Reason::ServerUnknown;
+                    let refused = invalid(StatusCode::NOT_FOUND, reason.message());
+                    return Err(self.turn_away(Some(&caller), "", &refused, reason));
+                };
+                // Any will do: none is asked.
+                Entered { server: Arc::clone(any), caller, prefix: Some(String::new()) }
+            }
         };
-        let mut request = self.receive(&Entered { server, caller }, &http.headers, message)?;
+        let mut request = self.receive(&entered, &http.headers, message)?;
         match (called, found) {
-            (Some(_), Some((server, name))) => {
-                request.prefix = Some(format!("{}{JOINT}", server.name));
+            (Some(_), Some((_, name))) => {
                 request.params.set("name", name);
                 Ok(Asked::One(request))
             }
             (Some(called), None) => {
-                request.prefix = Some(String::new());
                 if request.method == "prompts/get" {
                     request.subject = Some(Subject::Prompt(called.clone()));
                 }
                 Err(Box::new(self.no_such(&request, &called)))
             }
-            (None, _) => {
-                request.prefix = Some(String::new());
-                Ok(Asked::All(request))
-            }
+            (None, _) => Ok(Asked::All(request)),
         }
     }
 

@@ -2,10 +2,10 @@
 
 use callgate_mcp::message::{InputRequired, Round};
 use callgate_model::decision::Decision;
+use callgate_model::digest::Digest;
 use callgate_model::evidence::Decided;
 use callgate_model::json::{Json, Object};
-use callgate_model::products::mcp::{self, Asking};
-use callgate_model::target::Target;
+use callgate_model::products::mcp::Asking;
 use callgate_policy::Bundle;
 
 use super::{Gateway, Request};
@@ -16,7 +16,9 @@ use crate::round::{Binding, Opened};
 pub(super) struct Asked {
     /// What it may ask for: what the client declared, as far as policy lets this caller be asked by this server.
     pub(super) capabilities: Object,
-    /// The round.
+    /// What answers it, if it asked before.
+    pub(super) round: Round,
+    /// How far the call has got.
     pub(super) opened: Opened,
 }
 
@@ -27,10 +29,11 @@ impl Gateway {
         request: &Request,
         record: &mut Decided,
         round: Round,
-    ) -> Result<Opened, &'static str> {
-        let opened = self.sealer.open(&binding(request, record), self.ambient.now(), round)?;
+    ) -> Result<(Round, Opened), &'static str> {
+        let (round, opened) =
+            self.sealer.open(&binding(request, record), self.ambient.now(), round)?;
         record.continues = opened.first;
-        Ok(opened)
+        Ok((round, opened))
     }
 
     /// Seals what a server needs for the round after this one.
@@ -47,7 +50,13 @@ impl Gateway {
 
     /// What may be said to the server. Answers of a caller who may be asked nothing are left out: there was no question,
     /// and the server could take them for a person's.
-    pub(super) fn asked(&self, request: &Request, bundle: &Bundle, mut opened: Opened) -> Asked {
+    pub(super) fn asked(
+        &self,
+        request: &Request,
+        bundle: &Bundle,
+        (mut round, opened): (Round, Opened),
+        record: &mut Decided,
+    ) -> Asked {
         let mut capabilities = Object::default();
         // Only who declares it with every request can be asked.
         for asking in Asking::ALL.into_iter().filter(|_| request.is_modern()) {
@@ -60,14 +69,14 @@ impl Gateway {
             }
         }
         if capabilities.is_empty() {
-            opened.round.responses = None;
+            round.responses = None;
         }
-        Asked { capabilities, opened }
+        record.responses_digest = round.responses.as_ref().map(Digest::of_object);
+        Asked { capabilities, round, opened }
     }
 
     fn may_ask(&self, request: &Request, bundle: &Bundle, asking: Asking) -> Decision {
-        let server = Target::located(mcp::server(&request.server.name), Vec::new());
-        self.decide(request, &name_asking(&request.server.name, asking, server), bundle)
+        self.decide(request, &name_asking(&request.server.name, asking), bundle)
     }
 }
 

@@ -8,8 +8,9 @@ use callgate_policy::Tier;
 use callgate_store::testing::Fault;
 
 use crate::client::{Ask, delete, edit, issue};
+use crate::people::everybody;
 use crate::store::reasons;
-use crate::support::{CLOUD, POLICIES, Rule, Setup, World};
+use crate::support::{CLOUD, POLICIES, Rule, Setup, World, nobody_there};
 
 const MORE: &[Rule] = &[
     (
@@ -50,10 +51,7 @@ labels = { at = "/fields/labels" }
 "#;
 
 async fn world() -> World {
-    // A port that was free a moment ago; nobody listens there.
-    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let down = format!("http://{}/mcp", taken.local_addr().unwrap());
-    drop(taken);
+    let down = nobody_there().await;
     World::start(Setup {
         policies: [POLICIES, MORE].concat(),
         catalogs: &[("wide.toml", WIDE)],
@@ -184,4 +182,20 @@ async fn i5_an_unknown_server_and_an_unknown_session_are_refused_and_recorded() 
         assert_eq!(refusal.accountable.as_deref(), Some("alice"));
         assert_eq!(reasons(refusal), [reason]);
     }
+}
+
+#[tokio::test]
+async fn i4_what_is_wrong_in_a_pipe_is_recorded_also_if_nobody_waits_for_an_answer() {
+    let world = World::start(Setup::default()).await;
+    let pipe = world.gateway.pipe("atlassian", everybody().swap_remove(0)).unwrap();
+    for line in [
+        r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"_meta":1,"requestId":1}}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/unheard"}"#,
+        r#"{"jsonrpc":"2.0","method":"tools/call","id":"#,
+    ] {
+        world.gateway.read_line(&pipe, line.as_bytes());
+    }
+    let rows = world.record().await;
+    let refused: Vec<_> = rows.iter().filter(|row| row.kind == "refusal").map(reasons).collect();
+    assert_eq!(refused, [["request_malformed"], ["method_unsupported"], ["request_malformed"]]);
 }

@@ -1,15 +1,11 @@
 //! All servers under one roof: whose a call is, and that the roof allows nothing that its server would not.
 
-use callgate_model::json::Json;
-
 use crate::client::{Ask, Said, edit, issue};
 use crate::store::reasons;
-use crate::support::{Setup, World};
+use crate::support::{Setup, World, nobody_there};
 
 async fn world(reveal: bool) -> World {
-    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let down = format!("http://{}/mcp", taken.local_addr().unwrap());
-    drop(taken);
+    let down = nobody_there().await;
     World::start(Setup {
         reveal,
         servers: vec![("other", "atlassian-rovo", None), ("down", "atlassian-rovo", Some(down))],
@@ -22,18 +18,12 @@ async fn under_the_roof(world: &World, ask: &Ask) -> Said {
     Said::of(world.gateway.handle_roof(&ask.head(), ask.body()).await).await
 }
 
-fn names(said: &Said) -> Vec<String> {
-    let tools = said.answer().get("result").and_then(|r| r.get("tools")).cloned().unwrap();
-    let name = |tool: &Json| tool.get("name").and_then(Json::as_str).unwrap().to_owned();
-    tools.as_array().unwrap().iter().map(name).collect()
-}
-
 #[tokio::test]
 async fn i3_the_list_is_that_of_all_servers_and_each_tool_of_it_can_be_called() {
     let world = world(false).await;
     let list = Ask::new("alice", "tools/list", "{}");
-    let all = names(&under_the_roof(&world, &list).await);
-    let own = names(&world.ask(&list).await);
+    let all = under_the_roof(&world, &list).await.tools();
+    let own = world.ask(&list).await.tools();
     for server in ["atlassian", "other"] {
         let listed: Vec<&str> =
             all.iter().filter_map(|name| name.strip_prefix(&format!("{server}__"))).collect();
@@ -103,6 +93,9 @@ async fn p05_headers_say_what_the_body_says_under_the_roof_too() {
     let said = Said::of(world.gateway.handle_roof(&batch.head(), body.into()).await).await;
     assert_eq!(said.status.as_u16(), 400);
     assert_eq!(world.calls_sent(), 0);
+    // Whom it was for is only said where a server was named.
+    let of: Vec<_> = world.record().await.iter().filter_map(|row| row.server.clone()).collect();
+    assert_eq!(of, ["other", "", ""]);
 }
 
 #[tokio::test]

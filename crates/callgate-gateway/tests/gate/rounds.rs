@@ -7,11 +7,12 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::routing::post;
+use callgate_model::digest::Digest;
 use callgate_model::json::{Json, Object};
 use callgate_policy::Tier;
 
 use crate::client::{Ask, Said, edit};
-use crate::support::{POLICIES, Rule, Setup, World, json};
+use crate::support::{POLICIES, Rule, Setup, World, catalogs, json, load};
 
 const STATE: &str = "state-of-the-server";
 
@@ -124,6 +125,12 @@ async fn a_server_asks_what_client_and_policy_allow_and_each_round_is_decided_an
         event.get("continues").and_then(Json::as_str).map(str::to_owned)
     };
     assert_eq!((continues(0), continues(1)), (None, intents[0].call.map(|call| call.to_string())));
+    let answered = |at: usize| {
+        let event = crate::store::event(intents[at]);
+        event.get("responses_digest").and_then(Json::as_str).map(str::to_owned)
+    };
+    let sent = seen[1].get("inputResponses").and_then(Json::as_object).map(Digest::of_object);
+    assert_eq!((answered(0), answered(1)), (None, sent.map(|digest| digest.to_string())));
 }
 
 #[tokio::test]
@@ -142,9 +149,29 @@ async fn i6_i4_a_state_is_good_for_its_caller_and_its_arguments_only() {
         assert!(said.text().contains("requestState"), "{said:?}");
     }
     assert_eq!(calls.lock().unwrap().len(), 1, "nothing of it reached the server");
-    // Every round is decided: what is forbidden meanwhile is not let through by a good state.
-    let denied = ask(&world, "alice", &edit("HR-3", "x"), &later(&given)).await;
-    assert_eq!(denied.status.as_u16(), 400);
+    let rows = world.record().await;
+    let refused: Vec<_> = rows.iter().filter(|row| row.kind == "refusal").collect();
+    assert_eq!(refused.len(), 5);
+    for row in refused {
+        assert_eq!(
+            row.tool.as_deref(),
+            Some("editJiraIssue"),
+            "what was tried with another's state"
+        );
+        assert!(crate::store::event(row).get("arguments_digest").unwrap().as_str().is_some());
+    }
+}
+
+#[tokio::test]
+async fn i8_what_is_forbidden_meanwhile_is_not_let_through_by_a_good_state() {
+    let (world, calls) = world().await;
+    let given = state(&ask(&world, "alice", &edit("ENG-42", "x"), "").await);
+    let stop = r#"forbid(principal, action, resource == Jira::Issue::"acme/ENG-42");"#;
+    let rules = [POLICIES, MORE, &[(Tier::Guardrail, "stop", stop)]].concat();
+    world.gateway.activate(load(&catalogs(&[]), &rules));
+    let denied = ask(&world, "alice", &edit("ENG-42", "x"), &later(&given)).await;
+    assert!(denied.brief().starts_with("deny guardrail"), "{denied:?}");
+    assert_eq!(calls.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]

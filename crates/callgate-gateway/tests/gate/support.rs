@@ -177,6 +177,12 @@ impl World {
     }
 }
 
+/// The URL of a server that is down: its port was free a moment ago.
+pub(crate) async fn nobody_there() -> String {
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    format!("http://{}/mcp", taken.local_addr().unwrap())
+}
+
 /// Waits for what must happen soon.
 pub(crate) async fn soon(what: &str, mut happened: impl FnMut() -> bool) {
     for _ in 0..1_000 {

@@ -88,12 +88,17 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     (
         "event.arguments_digest",
         "SHA-256?",
-        "Over the canonical JSON of the arguments as they were called and sent; of other methods than `tools/call`, of all parameters.",
+        "Over the canonical JSON of the arguments as they were called and sent; of other methods than `tools/call`, of all parameters but those of a later round.",
     ),
     (
         "event.arguments",
         "any",
         "The arguments with secrets taken out and long text cut; or what was wrong with a request that could not be read.",
+    ),
+    (
+        "event.responses_digest",
+        "SHA-256?",
+        "intent: over the canonical JSON of what answers the server's questions, if it had asked for more.",
     ),
     ("event.decision.verdict", "text", "`allow`, `deny` or `approval_required`."),
     ("event.decision.reasons[]", "text", "The reason codes."),
@@ -114,7 +119,7 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     (
         "event.outcome",
         "text",
-        "outcome: `succeeded`, `tool_error`, `upstream_error`, `timed_out`, `cancelled`, `not_dispatched` or `indeterminate`.",
+        "outcome: `succeeded`, `tool_error`, `upstream_error`, `timed_out`, `cancelled`, `input_required`, `not_dispatched` or `indeterminate`.",
     ),
     ("event.upstream_us", "integer?", "outcome: how long the server took, in microseconds."),
     ("event.result.digest", "SHA-256?", "outcome: of the result's text."),

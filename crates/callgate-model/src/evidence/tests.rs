@@ -73,6 +73,7 @@ fn a_refusal_is_not_an_intent() {
         understood: None,
         arguments_digest: None,
         arguments: Json::Null,
+        responses_digest: None,
         decision: Decision::deny(Reason::ToolUnknown, Digest::default()),
         decided_in_us: 1,
         trace: None,
@@ -145,6 +146,7 @@ fn full_events() -> Vec<Event> {
         }),
         arguments_digest: Some(Digest::default()),
         arguments: Object::default().with("issueIdOrKey", "ENG-1").into(),
+        responses_digest: Some(Digest::of(b"responses")),
         decision: Decision {
             verdict: Verdict::ApprovalRequired(vec![gate]),
             reasons: vec![Reason::ApprovalRequired],

@@ -50,6 +50,7 @@ impl Event {
 impl Decided {
     fn write(&self, out: &mut String) {
         let digest = self.arguments_digest.map(|digest| digest.to_string());
+        let responses = self.responses_digest.map(|digest| digest.to_string());
         let continues = self.continues.map(|call| call.to_string());
         let caller = self.caller.as_deref().map_or("null", |caller| &caller.canonical);
         CanonicalObject::new(out)
@@ -62,6 +63,7 @@ impl Decided {
             .integer("decided_in_us", self.decided_in_us)
             .json("decision", &self.decision.to_json().into())
             .text("method", &self.method)
+            .optional_text("responses_digest", responses.as_deref())
             .text("server", &self.server)
             .text("tool", &self.tool)
             .optional_text("trace", self.trace.as_deref())

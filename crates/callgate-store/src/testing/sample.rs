@@ -91,6 +91,7 @@ pub fn intent(call: Id, human: &str, agent: &str) -> Decided {
         }),
         arguments_digest: Some(Digest::of(b"arguments")),
         arguments: arguments.into(),
+        responses_digest: None,
         decision: Decision {
             verdict: Verdict::Allow,
             reasons: vec![Reason::Permitted],
