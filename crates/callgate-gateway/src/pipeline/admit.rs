@@ -255,13 +255,6 @@ impl Gateway {
         Ok(())
     }
 
-    /// The version that a request without a version of its own speaks: that of its session, or 2025-03-26.
-    pub(super) fn legacy_version(&self, headers: &HeaderMap, caller: &Identified) -> LegacyVersion {
-        let session = headers.get(SESSION).and_then(|value| value.to_str().ok());
-        let found = session.and_then(|id| self.sessions.find(id, caller.key, self.ambient.now()));
-        found.map_or(LegacyVersion::ASSUMED, |found| found.version)
-    }
-
     fn close_session(
         &self,
         http: &Method,
@@ -270,7 +263,7 @@ impl Gateway {
         server: &str,
     ) -> Box<Reply> {
         let allow = ("allow", HeaderValue::from_static("GET, POST, DELETE"));
-        let id = headers.get(SESSION).and_then(|value| value.to_str().ok());
+        let id = session_in(headers);
         match (http, id) {
             (&Method::DELETE, Some(id)) if self.sessions.close(id, caller.key) => {
                 Box::new(Reply::empty(StatusCode::NO_CONTENT))
@@ -312,7 +305,7 @@ impl Gateway {
         era: Era,
     ) -> Box<Reply> {
         let caller = &entered.caller;
-        let session = headers.get(SESSION).and_then(|value| value.to_str().ok());
+        let session = session_in(headers);
         if let (Some(session), Some(id)) = (session, told.cancels()) {
             let session = session.to_owned();
             self.cancels.cancel(&Cancellable { caller: caller.key, session, id });
@@ -469,6 +462,11 @@ pub(super) fn all_capabilities() -> Object {
 
 pub(super) fn invalid(status: StatusCode, message: &str) -> Refused {
     Refused { status, code: code::INVALID_REQUEST, message: message.to_owned(), data: None }
+}
+
+/// The session that is named, if one is.
+pub(super) fn session_in(headers: &HeaderMap) -> Option<&str> {
+    headers.get(SESSION)?.to_str().ok()
 }
 
 fn message_id(message: &Message) -> Option<&RequestId> {

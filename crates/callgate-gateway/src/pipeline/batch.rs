@@ -5,12 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use callgate_mcp::code;
 use callgate_mcp::era::LegacyVersion;
-use callgate_mcp::http::StatusCode;
 use callgate_mcp::http::request::Parts;
+use callgate_mcp::http::{HeaderMap, StatusCode};
 use callgate_mcp::message::{Malformed, Message};
 
-use super::admit::{Entered, Request};
+use super::admit::{Entered, Request, session_in};
 use super::{Gateway, Reply, ReplyBody};
+use crate::identity::Identified;
 
 /// Messages in one batch.
 const MESSAGES_MAX: usize = 50;
@@ -46,6 +47,13 @@ impl Gateway {
             return Reply::empty(StatusCode::ACCEPTED);
         }
         Reply::json(StatusCode::OK, [&b"["[..], &answers.join(&b','), b"]"].concat().into())
+    }
+
+    /// The version that a request without a version of its own speaks: that of its session, or 2025-03-26.
+    fn legacy_version(&self, headers: &HeaderMap, caller: &Identified) -> LegacyVersion {
+        let found = session_in(headers)
+            .and_then(|id| self.sessions.find(id, caller.key, self.ambient.now()));
+        found.map_or(LegacyVersion::ASSUMED, |found| found.version)
     }
 
     fn messages_of(

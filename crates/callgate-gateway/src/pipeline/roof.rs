@@ -11,6 +11,7 @@ use callgate_mcp::http::{HeaderValue, Method, StatusCode};
 use callgate_mcp::limits::TOOL_NAME_BYTES_MAX;
 use callgate_mcp::message::{Message, Subject};
 use callgate_mcp::upstream::{List, UpstreamError};
+use callgate_model::call::Method as Call;
 use callgate_model::decision::Decision;
 use callgate_model::json::{Json, Object};
 use callgate_model::reason::Reason;
@@ -82,7 +83,7 @@ impl Gateway {
                 Ok(Asked::One(request))
             }
             (Some(called), None) => {
-                if request.method == "prompts/get" {
+                if treatment(&request.method, true) == Treatment::Decide(Call::PromptsGet) {
                     request.subject = Some(Subject::Prompt(called.clone()));
                 }
                 Err(Box::new(self.no_such(&request, &called)))
@@ -108,6 +109,9 @@ impl Gateway {
             | Treatment::Initialize
             | Treatment::Pong
             | Treatment::SetLogLevel => self.serve(request, None).await,
+            nameless if is_of_one_server(nameless) => {
+                self.refuse_params(&request, "`name` must be a string".to_owned())
+            }
             Treatment::Decide(_) | Treatment::Listen | Treatment::Refuse => {
                 self.refuse_method(&request)
             }
@@ -164,9 +168,14 @@ async fn in_time<T>(
 /// The name that says which server is meant.
 fn name_in(message: &Message) -> Option<String> {
     let Message::Request(request) = message else { return None };
-    let has_name = matches!(request.method.as_str(), "tools/call" | "prompts/get");
+    let has_name = is_of_one_server(treatment(&request.method, true));
     let name = request.params.get("name").filter(|_| has_name)?;
     name.as_str().map(str::to_owned)
+}
+
+/// Whether the name of a server stands in what is asked.
+fn is_of_one_server(treatment: Treatment) -> bool {
+    matches!(treatment, Treatment::Decide(Call::PromptsGet | Call::ToolsCall))
 }
 
 /// A definition under the name that it has under the roof, if that is not too long for one.
