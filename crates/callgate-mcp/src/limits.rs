@@ -19,30 +19,6 @@ pub const CLIENT_INFO_CHARS_MAX: usize = 100;
 /// Longest `tracestate` or `baggage` that is carried on, in bytes.
 pub const TRACE_BYTES_MAX: usize = 1024;
 
-/// Limits on clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InboundLimits {
-    /// One message. `bytes_max` is the limit on a request body.
-    pub json: JsonLimits,
-    /// All headers of one request, in bytes.
-    pub header_bytes_max: usize,
-    /// From the accepted connection to the first byte of a request.
-    pub first_byte: Duration,
-    /// From the first byte of a request to its last.
-    pub whole_request: Duration,
-}
-
-impl Default for InboundLimits {
-    fn default() -> Self {
-        Self {
-            json: JsonLimits::default(),
-            header_bytes_max: 16 << 10,
-            first_byte: Duration::from_secs(5),
-            whole_request: Duration::from_secs(15),
-        }
-    }
-}
-
 /// Limits on one upstream server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UpstreamLimits {

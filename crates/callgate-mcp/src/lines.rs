@@ -7,9 +7,12 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt as _};
 pub enum Line {
     /// Without its end.
     Whole(Vec<u8>),
-    /// One beyond the limit, which was skipped.
-    TooLong,
+    /// One beyond the limit, which was skipped but for its beginning.
+    TooLong(Vec<u8>),
 }
+
+/// How much of a line beyond the limit is kept, in bytes.
+const HEAD_BYTES_MAX: usize = 4096;
 
 /// Reads line by line.
 #[derive(Debug)]
@@ -40,15 +43,18 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
                 Some(at) => (read.get(..at).unwrap_or_default(), at + 1, true),
                 None => (read, read.len(), false),
             };
-            too_long |= line.len() + part.len() > self.bytes_max;
-            if too_long {
-                line.clear();
-            } else {
-                line.extend_from_slice(part);
+            if !too_long {
+                let room = self.bytes_max - line.len();
+                too_long = part.len() > room;
+                line.extend_from_slice(part.get(..room).unwrap_or(part));
+                if too_long {
+                    line.truncate(HEAD_BYTES_MAX);
+                    line.shrink_to_fit();
+                }
             }
             self.from.consume(used);
             if ended {
-                return Ok(Some(if too_long { Line::TooLong } else { Line::Whole(line) }));
+                return Ok(Some(if too_long { Line::TooLong(line) } else { Line::Whole(line) }));
             }
         }
     }
@@ -64,8 +70,13 @@ mod tests {
         let small = tokio::io::BufReader::with_capacity(7, text.as_bytes());
         let mut lines = Lines::new(small, 2);
         let whole = |text: &str| Some(Line::Whole(text.into()));
-        for wanted in [whole("a"), Some(Line::TooLong), whole(""), whole("bc"), None] {
+        let too_long = Some(Line::TooLong("xx".into()));
+        for wanted in [whole("a"), too_long, whole(""), whole("bc"), None] {
             assert_eq!(lines.next().await.unwrap(), wanted);
         }
+        let text = format!("{}\n", "x".repeat(50_000));
+        let mut lines = Lines::new(text.as_bytes(), 40_000);
+        let head = Some(Line::TooLong("x".repeat(HEAD_BYTES_MAX).into()));
+        assert_eq!(lines.next().await.unwrap(), head);
     }
 }

@@ -19,7 +19,7 @@ use crate::code;
 use crate::limits::{METHOD_BYTES_MAX, TOKEN_BYTES_MAX};
 
 pub use round::{InputRequired, Round};
-pub(crate) use salvage::id_of_unreadable;
+pub(crate) use salvage::id_of_answer;
 pub use subject::{Subject, SubjectParams};
 pub use tools_call::{InvalidParams, ToolsCallParams};
 

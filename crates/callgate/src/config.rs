@@ -133,9 +133,7 @@ impl Config {
     ) -> Result<Self, Problems> {
         let text = read(path)?;
         let mut reader = section::Reader::new(&text, path)?;
-        if !command.is_empty() {
-            reader.put_command(server, command);
-        }
+        reader.narrow(server, command);
         let config = reader.config();
         reader.finish(config)
     }

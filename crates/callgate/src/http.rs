@@ -190,7 +190,7 @@ fn events(
                 Some((Ok(event), messages))
             }
             Ok(None) => None,
-            Err(_elapsed) => Some((Ok(Bytes::from_static(b":\n\n")), messages)),
+            Err(_elapsed) => Some((Ok(Bytes::from_static(sse::KEEP_ALIVE.as_bytes())), messages)),
         }
     })
 }

@@ -203,7 +203,7 @@ mod tests {
             }
             Line::Whole(line) if line == b"stop" => Next::Cancel(RequestId::Number(2)),
             Line::Whole(line) => Next::Answer(line.into()),
-            Line::TooLong => Next::Answer(Bytes::from_static(b"too long")),
+            Line::TooLong(_) => Next::Answer(Bytes::from_static(b"too long")),
         };
         let serving = tokio::spawn(serve((input, output), 10, take, std::future::pending()));
         let (read, write) = split(ours);

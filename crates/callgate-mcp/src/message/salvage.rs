@@ -3,26 +3,28 @@
 
 use crate::message::RequestId;
 
-/// The member `id` at the top of what might be an object.
-pub(crate) fn id_of_unreadable(bytes: &[u8]) -> Option<RequestId> {
-    let (mut depth, mut rest) = (0_usize, bytes);
+/// The member `id` at the top of what might be an answer, as far as it is there. What has a `method` is none.
+pub(crate) fn id_of_answer(bytes: &[u8]) -> Option<RequestId> {
+    let (mut depth, mut rest, mut id) = (0_usize, bytes, None);
     while let Some((first, after)) = rest.split_first() {
         rest = after;
         match first {
             b'{' | b'[' => depth += 1,
             b'}' | b']' => depth = depth.checked_sub(1)?,
             b'"' => {
-                let (text, after) = string(after)?;
+                let Some((text, after)) = string(after) else { break };
                 rest = after;
                 let value = after.trim_ascii_start().strip_prefix(b":");
-                if let (1, b"id", Some(value)) = (depth, text, value) {
-                    return read(value.trim_ascii_start());
+                match (depth, text, value) {
+                    (1, b"method", Some(_)) => return None,
+                    (1, b"id", Some(value)) if id.is_none() => id = read(value.trim_ascii_start()),
+                    _ => {}
                 }
             }
             _ => {}
         }
     }
-    None
+    id
 }
 
 /// The string whose quote was read, as it is written, and what follows it.
@@ -57,11 +59,12 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":7,"result":{"x":"\ud83d"}}"#,
             r#"{"result":{"id":1,"a":[{"id":2}],"s":"\"id\":3 }]"},"jsonrpc":"2.0", "id" : 7 }"#,
             r#"{"id":7,"result":{"cut off"#,
+            r#"{"id":7,"result":{"id":8,"method":"x"}}"#,
         ] {
-            assert_eq!(id_of_unreadable(text.as_bytes()), Some(RequestId::Number(7)), "{text}");
+            assert_eq!(id_of_answer(text.as_bytes()), Some(RequestId::Number(7)), "{text}");
         }
         let text = br#"{"id":"initialize","result":"\ud83d"}"#;
-        assert_eq!(id_of_unreadable(text), Some(RequestId::Text("initialize".to_owned())));
+        assert_eq!(id_of_answer(text), Some(RequestId::Text("initialize".to_owned())));
     }
 
     #[test]
@@ -76,9 +79,11 @@ mod tests {
             r#"{"x":"id","y":7}"#,
             r#"}{"id":7}"#,
             r#"{"id"#,
+            r#"{"id":7,"method":"ping","params":{"x":"\ud83d"}}"#,
+            r#"{"method":"sampling/createMessage","id":7,"params":{"cut off"#,
             "",
         ] {
-            assert_eq!(id_of_unreadable(text.as_bytes()), None, "{text}");
+            assert_eq!(id_of_answer(text.as_bytes()), None, "{text}");
         }
     }
 }

@@ -20,6 +20,7 @@ use tower::Service;
 use super::{CallError, CallErrorKind, UnusableUpstream, UpstreamLimits};
 
 const POOL_IDLE: Duration = Duration::from_secs(30);
+const KEEPALIVE: Duration = Duration::from_secs(30);
 const POOL_CONNECTIONS_MAX: usize = 32;
 
 /// The connections to one server. Clones share them.
@@ -70,6 +71,10 @@ fn connector() -> Result<HttpsConnector<HttpConnector>, UnusableUpstream> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
+    // A host that vanished ends also what waits for it without a time limit.
+    tcp.set_keepalive(Some(KEEPALIVE));
+    tcp.set_keepalive_interval(Some(KEEPALIVE));
+    tcp.set_keepalive_retries(Some(3));
     let tls = HttpsConnectorBuilder::new()
         .with_provider_and_webpki_roots(rustls::crypto::aws_lc_rs::default_provider())
         .map_err(|error| UnusableUpstream::Tls(error.to_string()))?;

@@ -43,18 +43,19 @@ impl Connection {
         on_notification: OnNotification<'_>,
     ) -> Result<Reply, CallError> {
         let abandoned = outgoing.cancel.then(|| Abandoned::new(self, &outgoing));
-        let response = self.post(outgoing.headers.clone(), outgoing.body.clone()).await?;
-        let (parts, body) = response.into_parts();
-        let read = async {
-            let (bytes, outcome) = self.read(&parts, body, &outgoing, on_notification).await?;
+        let exchanged = async {
+            let response = self.post(outgoing.headers.clone(), outgoing.body.clone()).await?;
+            let (parts, body) = response.into_parts();
+            let read = self.read(&parts, body, &outgoing, on_notification).await;
+            let (bytes, outcome) = read.map_err(CallError::after_sending)?;
             let session_id = parts.headers.get(headers::SESSION_ID).cloned();
             Ok(Reply { status: parts.status, session_id, bytes, outcome })
         };
-        let read = read.await;
+        let exchanged = exchanged.await;
         if let Some(abandoned) = abandoned {
             abandoned.answered();
         }
-        read.map_err(CallError::after_sending)
+        exchanged
     }
 
     async fn read(
@@ -93,7 +94,7 @@ impl Connection {
         }
     }
 
-    async fn read_whole(&self, mut body: Incoming) -> Result<Vec<u8>, CallErrorKind> {
+    pub(super) async fn read_whole(&self, mut body: Incoming) -> Result<Vec<u8>, CallErrorKind> {
         let max = self.limits.response_bytes_max;
         if body.size_hint().lower() > max as u64 {
             return Err(CallErrorKind::TooLarge);

@@ -8,7 +8,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use callgate_model::json::{Json, Object};
-use http::header::AUTHORIZATION;
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use hyper::body::Incoming;
@@ -16,11 +15,12 @@ use tokio::sync::mpsc;
 
 use super::connection::{Connection, next};
 use super::outgoing::base_headers;
+use super::session::initialized;
 use super::{CallErrorKind, UnusableUpstream, UpstreamLimits};
 use crate::code;
 use crate::headers::{self, MediaType};
 use crate::inbound::mirrored_member;
-use crate::message::{Message, Notification, Request};
+use crate::message::{Message, Notification, Request, Response};
 use crate::mirror::param_headers;
 use crate::reply;
 use crate::sse::{SseLimits, SseParser};
@@ -32,8 +32,9 @@ const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 pub struct Relay {
     connection: Connection,
     credential: Option<HeaderValue>,
-    limits: UpstreamLimits,
     session: Mutex<Session>,
+    /// Held while a lost session is opened again: who loses it meanwhile finds the new one.
+    reopening: tokio::sync::Mutex<()>,
     /// The input schemas of the tools that were listed: headers mirror arguments by them.
     schemas: Mutex<HashMap<String, Json>>,
 }
@@ -60,8 +61,8 @@ impl Relay {
         Ok(Self {
             connection: Connection::new(url, limits)?,
             credential,
-            limits,
             session: Mutex::default(),
+            reopening: tokio::sync::Mutex::default(),
             schemas: Mutex::default(),
         })
     }
@@ -97,13 +98,14 @@ impl Relay {
         request: &Request,
         out: &mpsc::Sender<Bytes>,
     ) -> Result<Bytes, CallErrorKind> {
+        let session = self.session().id.clone().filter(|_| request.method != "initialize");
         let (mut parts, mut body) = self.post(request).await?;
-        if parts.status == StatusCode::NOT_FOUND && self.reopen(request).await? {
+        if parts.status == StatusCode::NOT_FOUND && self.reopen(session).await? {
             (parts, body) = self.post(request).await?;
         }
         match headers::media_type(&parts.headers) {
             Some(MediaType::Json) => {
-                let bytes = self.whole(body).await?;
+                let bytes = self.connection.read_whole(body).await?;
                 match self.learn(request, &parts, &bytes)? {
                     Message::Response(response) => Ok(response.into_bytes()),
                     Message::Notification(_) | Message::Request(_) => {
@@ -122,20 +124,24 @@ impl Relay {
         Ok(sent.map_err(|error| error.kind)?.into_parts())
     }
 
-    /// Opens the session again if it was lost: the server answers 404 to one that it does not know.
-    async fn reopen(&self, request: &Request) -> Result<bool, CallErrorKind> {
+    /// Opens the session again if it was lost: the server answers 404 to one that it does not know. Until there is another
+    /// one it stays, so that whoever comes tries again.
+    async fn reopen(&self, lost: Option<HeaderValue>) -> Result<bool, CallErrorKind> {
+        let _one_at_a_time = self.reopening.lock().await;
         let Session { opening, id, .. } = self.session().clone();
-        let Some(opening) = opening.filter(|_| id.is_some() && request.method != "initialize")
-        else {
-            return Ok(false);
-        };
-        self.session().id = None;
+        let Some(opening) = opening.filter(|_| lost.is_some()) else { return Ok(false) };
+        if id != lost {
+            return Ok(true);
+        }
         let (parts, body) = self.post(&opening).await?;
-        let bytes = self.whole(body).await?;
-        self.agree(&parts, &bytes);
-        let method = "notifications/initialized".to_owned();
-        self.notification(Notification { method, params: Object::default() }).await;
-        Ok(self.session().id.is_some())
+        let bytes = self.connection.read_whole(body).await?;
+        let Message::Response(Response { outcome: Ok(_), .. }) =
+            self.learn(&opening, &parts, &bytes)?
+        else {
+            return Err(CallErrorKind::NotMcp("the session was lost".to_owned()));
+        };
+        self.notification(initialized()).await;
+        Ok(true)
     }
 
     async fn stream(
@@ -146,7 +152,7 @@ impl Relay {
         out: &mpsc::Sender<Bytes>,
     ) -> Result<Bytes, CallErrorKind> {
         let mut parser = SseParser::new(SseLimits {
-            event_bytes_max: self.limits.event_bytes_max,
+            event_bytes_max: self.connection.limits.event_bytes_max,
             total_bytes_max: usize::MAX,
         });
         let mut events = Vec::new();
@@ -173,7 +179,7 @@ impl Relay {
         parts: &Parts,
         bytes: &[u8],
     ) -> Result<Message, CallErrorKind> {
-        let read = Message::read_from_server(bytes, &self.limits.json());
+        let read = Message::read_from_server(bytes, &self.connection.limits.json());
         let mut message = read.map_err(|malformed| CallErrorKind::NotMcp(malformed.detail))?;
         if let Message::Response(response) = &mut message {
             // R03: without an id it says that ours could not be read; another id is somebody else's.
@@ -183,7 +189,9 @@ impl Relay {
             }
         }
         match (request.method.as_str(), &message) {
-            ("initialize", Message::Response(_)) => self.agree(parts, bytes),
+            ("initialize", Message::Response(response)) => {
+                self.agree(parts, response.outcome.as_ref().ok());
+            }
             ("tools/list", Message::Response(response)) => {
                 self.know(response.outcome.as_ref().ok());
             }
@@ -192,17 +200,12 @@ impl Relay {
         Ok(message)
     }
 
-    fn agree(&self, parts: &Parts, bytes: &[u8]) {
-        let Ok(Message::Response(response)) = Message::read_from_server(bytes, &self.limits.json())
-        else {
-            return;
-        };
-        let version = response.outcome.ok().and_then(|result| {
-            HeaderValue::from_str(result.get("protocolVersion")?.as_str()?).ok()
-        });
+    fn agree(&self, parts: &Parts, result: Option<&Object>) {
+        let Some(result) = result else { return };
+        let version = result.get("protocolVersion").and_then(Json::as_str);
         let mut session = self.session();
         session.id = parts.headers.get(headers::SESSION_ID).cloned();
-        session.version = version;
+        session.version = version.and_then(|version| HeaderValue::from_str(version).ok());
     }
 
     fn know(&self, result: Option<&Object>) {
@@ -211,7 +214,7 @@ impl Relay {
         for tool in tools {
             let name = tool.get("name").and_then(Json::as_str);
             if let Some((name, schema)) = name.zip(tool.get("inputSchema"))
-                && schemas.len() < self.limits.tools_max
+                && schemas.len() < self.connection.limits.tools_max
             {
                 schemas.insert(name.to_owned(), schema.clone());
             }
@@ -219,13 +222,12 @@ impl Relay {
     }
 
     fn headers(&self, method: &str, params: &Object) -> HeaderMap {
-        let mut headers = base_headers(None);
-        if let Some(credential) = &self.credential {
-            headers.insert(AUTHORIZATION, credential.clone());
-        }
+        let mut headers = base_headers(self.credential.as_ref());
         let meta = params.get("_meta").and_then(|meta| meta.get(META_VERSION));
         match meta.and_then(Json::as_str) {
             Some(version) => self.modern_headers(&mut headers, version, method, params),
+            // A session is opened outside any other.
+            None if method == "initialize" => {}
             None => {
                 let Session { id, version, .. } = self.session().clone();
                 headers.extend(version.map(|version| (headers::PROTOCOL_VERSION, version)));
@@ -247,17 +249,6 @@ impl Relay {
         if let Some((schema, arguments)) = schemas.get(name).zip(arguments) {
             into.extend(param_headers(schema, arguments));
         }
-    }
-
-    async fn whole(&self, mut body: Incoming) -> Result<Vec<u8>, CallErrorKind> {
-        let mut whole = Vec::new();
-        while let Some(data) = next(&mut body).await? {
-            if whole.len() + data.len() > self.limits.response_bytes_max {
-                return Err(CallErrorKind::TooLarge);
-            }
-            whole.extend_from_slice(&data);
-        }
-        Ok(whole)
     }
 
     fn session(&self) -> MutexGuard<'_, Session> {

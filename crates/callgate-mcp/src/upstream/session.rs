@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use callgate_model::json::{Json, Object};
 use http::{HeaderMap, HeaderValue};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::exchange::Reply;
 use super::outgoing::{Ask, Outgoing, Route, base_headers, client_info};
@@ -16,6 +16,8 @@ use crate::headers;
 use crate::log_level::LogLevel;
 use crate::message::{Notification, Request, RequestId};
 
+/// For a server to take a log level.
+const LOG_LEVEL_WITHIN: Duration = Duration::from_secs(5);
 const SESSION_ID_BYTES_MAX: usize = 1024;
 
 /// A session that the server opened for one key.
@@ -136,10 +138,12 @@ impl Upstream {
         let mut ask = Ask::new("logging/setLevel", credential);
         ask.params.set("level", level.as_str());
         let outgoing = ask.outgoing(self.next_id(), &Route::Legacy(session.clone()));
-        match self.exchange(outgoing, &mut |_, _| {}).await {
-            Ok(_) => *told() = Some(level),
-            Err(error) => tracing::debug!(%error, "the log level could not be set"),
+        let said = timeout(LOG_LEVEL_WITHIN, self.exchange(outgoing, &mut |_, _| {})).await;
+        if !matches!(said, Ok(Ok(_))) {
+            tracing::debug!(?said, "the log level could not be set");
         }
+        // Also if it was not taken: a server that does not is not asked before every call.
+        *told() = Some(level);
     }
 
     async fn initialize(&self, credential: Option<&HeaderValue>) -> Result<Session, CallErrorKind> {

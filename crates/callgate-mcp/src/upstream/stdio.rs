@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
 use super::exchange::Reply;
@@ -64,6 +64,8 @@ pub(super) struct Stdio {
     state: Arc<Mutex<State>>,
     /// What children tell by themselves. Counted: however much it is, it takes no room.
     said: watch::Sender<Said>,
+    /// Whether all is to end: nothing is started any more.
+    stopping: watch::Sender<bool>,
 }
 
 /// How often something was told.
@@ -91,7 +93,8 @@ struct Running {
 
 impl Stdio {
     pub(super) fn new(program: Program, limits: UpstreamLimits, era: EraSetting) -> Self {
-        Self { program, limits, era, state: Arc::default(), said: watch::Sender::default() }
+        let (said, stopping) = (watch::Sender::default(), watch::Sender::default());
+        Self { program, limits, era, state: Arc::default(), said, stopping }
     }
 
     /// The way to a running child, started if there is none.
@@ -100,26 +103,27 @@ impl Stdio {
     }
 
     async fn running(&self) -> Result<Running, CallErrorKind> {
-        let running = self.state.lock().await.running.clone();
-        if let Some(running) = running.filter(|running| running.child.is_alive()) {
-            return Ok(running);
+        let state = Arc::clone(&self.state).lock_owned().await;
+        if let Some(running) = state.running.as_ref().filter(|running| running.child.is_alive()) {
+            return Ok(running.clone());
         }
         // A task of its own: whoever asked first may go away, and the server starts for who comes next.
-        let starting = tokio::spawn(self.clone().running_again());
+        let starting = tokio::spawn(self.clone().start_again(state));
         starting.await.unwrap_or_else(|_gone| Err(CallErrorKind::Connect("not started".to_owned())))
     }
 
-    async fn running_again(self) -> Result<Running, CallErrorKind> {
-        let mut state = self.state.lock().await;
-        if let Some(running) = &state.running {
-            if running.child.is_alive() {
-                return Ok(running.clone());
-            }
+    async fn start_again(
+        self,
+        mut state: OwnedMutexGuard<State>,
+    ) -> Result<Running, CallErrorKind> {
+        if *self.stopping.borrow() {
+            return Err(ending());
+        }
+        if let Some(running) = state.running.take() {
             // It may have ended long before anybody asked.
             let ended = running.child.ended_at().unwrap_or_else(Instant::now);
             let stayed = ended.saturating_duration_since(running.since) >= STAYED;
             state.failures = if stayed { 0 } else { state.failures };
-            state.running = None;
             state.put_off(ended);
         }
         let now = Instant::now();
@@ -142,16 +146,31 @@ impl Stdio {
 
     async fn start(&self) -> Result<Running, CallErrorKind> {
         let child = Child::start(&self.program, self.limits, self.said.clone())?;
-        let (child, route) = match handshake::shake(&child, self.era).await {
+        let (child, route) = match self.shake(&child, self.era).await {
             // Some legacy servers end when the first message is not `initialize`.
-            Err(_) if self.era == EraSetting::Auto && !child.is_alive() => {
+            Err(_)
+                if self.era == EraSetting::Auto
+                    && !child.is_alive()
+                    && !*self.stopping.borrow() =>
+            {
                 let again = Child::start(&self.program, self.limits, self.said.clone())?;
-                let route = handshake::shake(&again, EraSetting::Legacy).await?;
+                let route = self.shake(&again, EraSetting::Legacy).await?;
                 (again, route)
             }
             shaken => (child, shaken?),
         };
         Ok(Running { child: Arc::new(child), route, since: Instant::now() })
+    }
+
+    /// Shakes hands with `child`. If all is to end meanwhile, so does it.
+    async fn shake(&self, child: &Child, era: EraSetting) -> Result<Route, CallErrorKind> {
+        let mut stopping = self.stopping.subscribe();
+        tokio::select! {
+            shaken = handshake::shake(child, era) => return shaken,
+            _ = stopping.wait_for(|stopping| *stopping) => {}
+        }
+        child.stop().await;
+        Err(ending())
     }
 
     /// Sends a request to the running child and waits for its answer. Dropping the future tells the server that the
@@ -162,7 +181,7 @@ impl Stdio {
         on_notification: OnNotification<'_>,
     ) -> Result<Reply, CallError> {
         let running = self.running().await.map_err(CallError::before_sending)?;
-        ask(&running.child, outgoing, on_notification).await
+        ask(&running.child, outgoing, false, on_notification).await
     }
 
     /// Hears of changes for as long as the running child tells of them.
@@ -182,7 +201,7 @@ impl Stdio {
                     Ok(Silence::Ended)
                 }
                 Route::Modern => {
-                    let ended = ask(&running.child, listen, &mut |_, _| {}).await;
+                    let ended = ask(&running.child, listen, true, &mut |_, _| {}).await;
                     ended.map(|reply| silence(&reply.outcome)).map_err(|error| error.kind)
                 }
             }
@@ -204,8 +223,9 @@ impl Stdio {
         }
     }
 
-    /// Ends the child, if there is one, and waits for it.
+    /// Ends the child, if there is one, and waits for it. No other is started.
     pub(super) async fn stop(&self) {
+        self.stopping.send_replace(true);
         if let Some(running) = self.state.lock().await.running.take() {
             running.child.stop().await;
         }
@@ -240,16 +260,21 @@ impl State {
     }
 }
 
-/// One request to a child and its answer.
+fn ending() -> CallErrorKind {
+    CallErrorKind::Connect("the gateway ends".to_owned())
+}
+
+/// One request to a child and its answer, which need not come if it `listens`.
 async fn ask(
     child: &Child,
     outgoing: Outgoing,
+    listens: bool,
     on_notification: OnNotification<'_>,
 ) -> Result<Reply, CallError> {
     let (tell, mut told) = mpsc::channel(PROGRESS_WAITING_MAX);
     let (answer, mut answered) = oneshot::channel();
     let id = outgoing.id.clone();
-    let asked = child.ask(outgoing, Waiting { answer, progress: tell })?;
+    let asked = child.ask(outgoing, Waiting { answer, progress: tell, listens })?;
     loop {
         tokio::select! {
             biased;

@@ -6,6 +6,7 @@ mod fake;
 mod legacy;
 mod lists;
 mod logs;
+mod relay;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use callgate_gateway::credential::{Credential, Scheme};
@@ -34,10 +33,9 @@ pub(crate) async fn run(options: Bridge) -> Result<(), Failure> {
     }
     let token = token(options.token_file.as_deref())?;
     let credential = Credential::new(Scheme::Bearer, &token).map_err(|error| error.to_string())?;
-    // The gateway's own limits count; a stream may stay open for long.
-    let limits = UpstreamLimits { total: Duration::MAX, ..UpstreamLimits::default() };
-    let relay = Relay::new(url, credential.header(), limits).map_err(|error| error.to_string())?;
-    let relay = Arc::new(relay);
+    // The gateway's own times count; a stream may stay open for long.
+    let relay = Relay::new(url, credential.header(), UpstreamLimits::default());
+    let relay = Arc::new(relay.map_err(|error| error.to_string())?);
     let ends = (tokio::io::stdin(), tokio::io::stdout());
     let take = |line, out: &mpsc::Sender<Bytes>| next(&relay, line, out);
     pipe::serve(ends, JsonLimits::default().bytes_max, take, stop_signal()?).await;

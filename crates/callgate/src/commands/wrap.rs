@@ -18,18 +18,15 @@ use crate::pipe::Next;
 use crate::{assemble, pipe, reload};
 
 pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
-    let mut config =
-        Config::load_around(&options.config.config, &options.server, &options.command)?;
+    let config = Config::load_around(&options.config.config, &options.server, &options.command)?;
     start_logging(&config.log)?;
     let names = |names: Vec<&String>| names.into_iter().cloned().collect::<Vec<_>>().join(", ");
-    // Only this server is of interest, and only this one is started.
-    let Some(server) = config.servers.remove_entry(&options.server) else {
+    if !config.servers.contains_key(&options.server) {
         let known = names(config.servers.keys().collect());
         return Err(
             format!("no server `{}` is configured; there are: {known}", options.server).into()
         );
-    };
-    config.servers = [server].into();
+    }
     let Some(mut caller) = config.tokens.get(&options.caller).cloned() else {
         let known = names(config.tokens.keys().collect());
         return Err(
@@ -55,7 +52,7 @@ pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
     let ends = (tokio::io::stdin(), tokio::io::stdout());
     let take = |line, out: &mpsc::Sender<Bytes>| match line {
         Line::Whole(line) => next(&gateway, gateway.read_line(&pipe, &line), out),
-        Line::TooLong => next(&gateway, gateway.refuse_long_line(&pipe), out),
+        Line::TooLong(_) => next(&gateway, gateway.refuse_long_line(&pipe), out),
     };
     pipe::serve(ends, line_bytes_max, take, stop).await;
     following.abort();

@@ -118,12 +118,15 @@ impl Reader {
         Ok(Self { file, folder, table, problems: Vec::new() })
     }
 
-    /// Replaces where `server` is by a command that has our whole environment.
-    pub(super) fn put_command(&mut self, server: &str, command: &[String]) {
+    /// Leaves only `server`, and replaces where it is by `command`, if there is one, with our whole environment. The secrets
+    /// of the others are not even read.
+    pub(super) fn narrow(&mut self, server: &str, command: &[String]) {
         let servers = self.table.get_mut("servers").and_then(toml::Value::as_table_mut);
-        let section = servers.and_then(|all| all.get_mut(server)?.as_table_mut());
         // A server that is not there is found missing later.
-        if let Some(section) = section {
+        let Some(servers) = servers.filter(|servers| servers.contains_key(server)) else { return };
+        servers.retain(|name, _| name == server);
+        let section = servers.get_mut(server).and_then(toml::Value::as_table_mut);
+        if let Some(section) = section.filter(|_| !command.is_empty()) {
             section.remove("url");
             section.remove("credential");
             section.insert("command".to_owned(), command.to_vec().into());

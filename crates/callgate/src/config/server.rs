@@ -163,15 +163,8 @@ impl Reader {
             self.problem(&format!("{place}.command"), "is empty", None);
             return None;
         };
-        let (mut secrets, mut environment) = (BTreeMap::new(), raw.environment.clone());
-        for (name, value) in inherited(raw.inherit.as_deref()) {
-            // What is inherited is not said to be secret, and often is.
-            if is_secret_name(&name) {
-                secrets.insert(name, SecretString::from(value));
-            } else {
-                environment.entry(name).or_insert(value);
-            }
-        }
+        let inherited = inherited(raw.inherit.as_deref());
+        let (environment, mut secrets) = with_inherited(raw.environment.clone(), inherited);
         for (name, secret) in raw.secrets.clone() {
             match self.secret(secret) {
                 Ok(secret) => drop(secrets.insert(name, secret)),
@@ -241,6 +234,18 @@ fn inherited(names: Option<&[String]>) -> BTreeMap<String, String> {
     let ours = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     ours.filter(|(name, _)| is_named(name)).collect()
+}
+
+/// What is not said in `environment` is inherited; what could be a secret, as one: nobody said that it is none.
+pub(super) fn with_inherited(
+    mut environment: BTreeMap<String, String>,
+    mut inherited: BTreeMap<String, String>,
+) -> (BTreeMap<String, String>, BTreeMap<String, SecretString>) {
+    inherited.retain(|name, _| !environment.contains_key(name));
+    let (secrets, harmless): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        inherited.into_iter().partition(|(name, _)| is_secret_name(name));
+    environment.extend(harmless);
+    (environment, secrets.into_iter().map(|(name, value)| (name, value.into())).collect())
 }
 
 /// Whether the way to the server is encrypted, or does not leave this machine.

@@ -148,3 +148,28 @@ fn a_command_around_takes_the_place_of_where_the_server_is() {
     let config = Config::load_around(&path, "atlassian", &[]).unwrap();
     assert!(matches!(config.servers["atlassian"].at, At::Url(_)));
 }
+
+#[test]
+fn a_command_around_one_server_does_not_read_the_secrets_of_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("callgate.toml");
+    let other = "[servers.other]\nurl = \"https://other.example/mcp\"\ncatalog = \"atlassian-rovo\"\ncredential = { env = \"NOT_THERE\" }\n";
+    let text = GOOD.replace("[[danger", &format!("{other}[[danger"));
+    std::fs::write(&path, &text).unwrap();
+    assert!(problems(&text).join("").contains("NOT_THERE"));
+    let config = Config::load_around(&path, "atlassian", &[]).unwrap();
+    assert_eq!(config.servers.keys().collect::<Vec<_>>(), ["atlassian"]);
+}
+
+#[test]
+fn what_is_said_of_the_environment_counts_more_than_what_is_inherited() {
+    let of = |all: &[(&str, &str)]| {
+        all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    };
+    let said = of(&[("API_TOKEN", "said"), ("PATH", "/said")]);
+    let ours =
+        of(&[("API_TOKEN", "ours"), ("PATH", "/ours"), ("HOME", "/h"), ("OTHER_SECRET", "x")]);
+    let (environment, secrets) = server::with_inherited(said, ours);
+    assert_eq!(environment, of(&[("API_TOKEN", "said"), ("HOME", "/h"), ("PATH", "/said")]));
+    assert_eq!(secrets.keys().collect::<Vec<_>>(), ["OTHER_SECRET"]);
+}

@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout};
 use super::{CallError, CallErrorKind, Heard, Outgoing, Program, Reply, Said, UpstreamLimits};
 use crate::code;
 use crate::lines::{Line, Lines};
-use crate::message::{Message, Notification, Request, RequestId, Response, id_of_unreadable};
+use crate::message::{Message, Notification, Request, RequestId, Response, id_of_answer};
 use crate::reply;
 use crate::upstream::outgoing::cancelled;
 
@@ -43,6 +43,8 @@ pub(super) struct Child {
 pub(super) struct Waiting {
     pub(super) answer: oneshot::Sender<Result<Reply, CallErrorKind>>,
     pub(super) progress: mpsc::Sender<Notification>,
+    /// Whether it listens: no answer is to be expected.
+    pub(super) listens: bool,
 }
 
 /// The requests that have no answer yet; `None` when there will be none any more.
@@ -193,11 +195,13 @@ impl Pending {
         self.with(|pending| pending.as_mut()?.remove(id))
     }
 
-    /// The only one that waits, if it is alone.
+    /// The only one that waits for an answer, if it is alone.
     fn only(&self) -> Option<Waiting> {
         self.with(|pending| {
-            let open = pending.as_mut().filter(|open| open.len() == 1)?;
-            let id = open.keys().next().cloned()?;
+            let open = pending.as_mut()?;
+            let mut waiting = open.iter().filter(|(_, waiting)| !waiting.listens);
+            let (Some((id, _)), None) = (waiting.next(), waiting.next()) else { return None };
+            let id = id.clone();
             open.remove(&id)
         })
     }
@@ -238,10 +242,14 @@ async fn read(output: ChildStdout, limits: UpstreamLimits, told: Told, name: Str
         let bytes = match line {
             Line::Whole(bytes) if bytes.iter().all(u8::is_ascii_whitespace) => continue,
             Line::Whole(bytes) => bytes,
-            Line::TooLong => {
+            Line::TooLong(head) => {
                 tracing::warn!(server = name, "a message beyond the limit was dropped");
-                // Whose answer it was is known only if nobody else waits.
-                if let Some(waiting) = pending.only() {
+                // Some write the id last. Then it is known whose answer it was only if nobody else waits for one.
+                let waiting = match id_of_answer(&head) {
+                    Some(id) => pending.remove(&id),
+                    None => pending.only(),
+                };
+                if let Some(waiting) = waiting {
                     waiting.answer.send(Err(CallErrorKind::TooLarge)).ok();
                 }
                 continue;
@@ -262,10 +270,8 @@ async fn read(output: ChildStdout, limits: UpstreamLimits, told: Told, name: Str
             Ok(Message::Request(request)) => decline(&writes, &request),
             Err(malformed) => {
                 tracing::warn!(server = name, why = malformed.detail, "a line that is no message");
-                let unreadable = malformed.id.is_none();
-                let id = if unreadable { id_of_unreadable(&bytes) } else { None };
-                // Whoever waits for an answer that is no JSON would wait for nothing.
-                if let Some(waiting) = id.and_then(|id| pending.remove(&id)) {
+                // Whoever waits for an answer that is none would wait for nothing.
+                if let Some(waiting) = id_of_answer(&bytes).and_then(|id| pending.remove(&id)) {
                     waiting.answer.send(Err(CallErrorKind::NotMcp(malformed.detail))).ok();
                 }
             }
@@ -323,7 +329,10 @@ async fn write(
 /// started goes with it. Says how it ended.
 async fn end(mut process: tokio::process::Child) -> String {
     let group = process.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-    let signal = |signal| group.is_none_or(|group| kill_process_group(group, signal).is_err());
+    let signal = |signal| {
+        // It may be gone by itself meanwhile.
+        group.map(|group| kill_process_group(group, signal).ok());
+    };
     if timeout(ENDS_WITHIN, process.wait()).await.is_err() {
         signal(Signal::TERM);
         if timeout(ENDS_WITHIN, process.wait()).await.is_err() {

@@ -29,7 +29,7 @@ pub(super) async fn shake(child: &Child, era: EraSetting) -> Result<Route, CallE
 
 async fn probe(child: &Child) -> Result<Speaks, CallErrorKind> {
     let discover = Ask::new("server/discover", None).outgoing(id("probe"), &Route::Modern);
-    match timeout(PROBE_WITHIN, ask(child, discover, &mut |_, _| {})).await {
+    match timeout(PROBE_WITHIN, ask(child, discover, false, &mut |_, _| {})).await {
         Err(_elapsed) => Ok(Speaks::Legacy),
         Ok(Err(CallError { kind, .. })) => Err(kind),
         // Any error but one of the modern era's own means that it does not know the method.
@@ -38,7 +38,7 @@ async fn probe(child: &Child) -> Result<Speaks, CallErrorKind> {
 }
 
 async fn initialize(child: &Child) -> Result<Session, CallErrorKind> {
-    let reply = ask(child, opening(id("initialize"), None), &mut |_, _| {}).await;
+    let reply = ask(child, opening(id("initialize"), None), false, &mut |_, _| {}).await;
     let session = opened(reply.map_err(|error| error.kind)?)?;
     child.tell(initialized())?;
     Ok(session)

@@ -215,7 +215,8 @@ called() {
   echo 'not json'; echo '[]'; echo
   printf '{"jsonrpc":"2.0","id":999,"result":{"whose":"nobody"}}\n'
   printf '{"jsonrpc":"2.0","id":"%s","result":{"whose":"text"}}\n' "$id"
-  printf '{"jsonrpc":"2.0","id":%s,"result":{"error":1},"error":{"code":1,"message":"both"}}\n' "$id"
+  printf '{"jsonrpc":"2.0","id":999,"result":{"error":1},"error":{"code":1,"message":"both"}}\n'
+  printf '{"jsonrpc":"2.0","id":%s,"method":"odd","params":1}\n' "$id"
   reply "{\"content\":[],\"whose\":$id}"
   id=$first; reply "{\"content\":[],\"whose\":$id}"
 }"#;
@@ -269,14 +270,30 @@ async fn i13_r06_an_answer_beyond_the_limit_is_an_error_and_the_child_goes_on() 
 }
 
 #[tokio::test]
+async fn r06_an_answer_beyond_the_limit_is_nobody_elses() {
+    // Answers a call that has been cancelled, with too much, while another one waits.
+    let called = r#"called() { case $line in
+      *slow*) slow=$id ;;
+      *) printf '{"jsonrpc":"2.0","id":%s,"result":{"x":"%5000s"}}\n' "$slow" x; done_ ;; esac }"#;
+    let limits = UpstreamLimits { response_bytes_max: 4000, ..UpstreamLimits::default() };
+    let world = World::with(EraSetting::Modern, limits, &[MODERN, called]);
+    assert!(timeout(Duration::from_millis(300), world.call("slow")).await.is_err());
+    assert!(matches!(world.call("t").await, Ok(Answer::Result { .. })));
+}
+
+#[tokio::test]
 async fn an_answer_that_cannot_be_read_is_an_error_at_once() {
     let called = r#"called() { case $line in
       *odd*) printf '{"result":{"content":[],"x":"\ud83d"},"jsonrpc":"2.0","id":%s}\n' "$id" ;;
+      *both*) printf '{"jsonrpc":"2.0","id":%s,"result":{},"error":{"code":1,"message":"x"}}\n' "$id" ;;
+      *astext*) printf '{"jsonrpc":"2.0","id":%s,"result":"text"}\n' "$id" ;;
       *) echo '{"a":'; done_ ;; esac }"#;
     let world = World::new(EraSetting::Modern, &[MODERN, called]);
-    let answered = timeout(Duration::from_secs(5), world.call("odd")).await.unwrap();
-    let error = answered.unwrap_err();
-    assert!(error.sent && matches!(error.kind, CallErrorKind::NotMcp(_)), "{error:?}");
+    for odd in ["odd", "both", "astext"] {
+        let answered = timeout(Duration::from_secs(5), world.call(odd)).await.unwrap();
+        let error = answered.unwrap_err();
+        assert!(error.sent && matches!(error.kind, CallErrorKind::NotMcp(_)), "{odd}: {error:?}");
+    }
     assert!(world.call("t").await.is_ok(), "noise answers nobody");
 }
 
@@ -435,4 +452,19 @@ async fn a_child_that_tells_nothing_or_ends_is_not_waited_for() {
         world.call("t").await
     });
     assert_eq!(silence, Ok(Silence::Ended));
+}
+
+#[tokio::test]
+async fn i13_what_is_being_started_can_be_ended_and_nothing_is_started_after_that() {
+    let silent = "echo started >> \"$INPUT\"; exec sleep 600";
+    let world = World::new(EraSetting::Legacy, &[silent]);
+    let call = world.call("t");
+    let stop = async {
+        world.input_when(|input| has(input, "started")).await;
+        timeout(Duration::from_secs(8), world.upstream.stop()).await.expect("it cannot be ended");
+    };
+    let (answered, ()) = tokio::join!(call, stop);
+    assert!(!answered.unwrap_err().sent);
+    assert!(!world.call("t").await.unwrap_err().sent);
+    assert_eq!(world.input(), ["started"]);
 }

@@ -78,3 +78,22 @@ async fn a_legacy_server_is_told_once_for_a_session_and_only_if_it_logs() {
         assert_eq!(levels, [r#"{"level":"error"}"#, r#"{"level":"debug"}"#][..set]);
     }
 }
+
+#[tokio::test]
+async fn a_server_that_does_not_take_the_level_is_not_asked_before_every_call() {
+    let fake = Fake::start(|seen, _| match seen.method() {
+        "initialize" => json(
+            200,
+            seen.result(r#"{"protocolVersion":"2025-06-18","capabilities":{"logging":{}}}"#),
+        ),
+        "logging/setLevel" => json(500, ""),
+        _ => seen.legacy("s").unwrap_or_else(|| logging(seen)),
+    })
+    .await;
+    let upstream = upstream_with(&fake.url, EraSetting::Legacy, UpstreamLimits::default());
+    for _ in 0..3 {
+        assert_eq!(logs(&upstream, Some(LogLevel::Error)).await, ["error of error"]);
+    }
+    let asked = fake.methods().iter().filter(|method| *method == "logging/setLevel").count();
+    assert_eq!(asked, 1);
+}
