@@ -106,6 +106,7 @@ async fn filters_find_what_they_name(store: &dyn EvidenceStore) {
     let text = |text: &str| Some(text.to_owned());
     let cases = [
         (all(), vec![2, 1, 0]),
+        (Filter { decided: true, ..all() }, vec![2, 0]),
         (Filter { kind: text("intent"), ..all() }, vec![0]),
         (Filter { kind: text("refusal"), ..all() }, vec![2]),
         (Filter { verdict: text("deny"), ..all() }, vec![2]),

@@ -131,6 +131,8 @@ impl Row {
 /// Which rows to list. What is `None` does not matter; text is compared exactly.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
+    /// Only decisions: intents and refusals.
+    pub decided: bool,
     /// Only this kind.
     pub kind: Option<String>,
     /// Only this verdict.

@@ -219,7 +219,8 @@ impl EvidenceStore for SqliteStore {
                  AND (?4 IS NULL OR server = ?4) AND (?5 IS NULL OR tool = ?5) \
                  AND (?6 IS NULL OR operation = ?6) AND (?7 IS NULL OR accountable = ?7) \
                  AND (?8 IS NULL OR agent = ?8) AND (?9 IS NULL OR call = ?9) \
-                 AND (?10 IS NULL OR at_ms >= ?10) ORDER BY id DESC LIMIT ?11",
+                 AND (?10 IS NULL OR at_ms >= ?10) \
+                 AND (NOT ?11 OR verdict IS NOT NULL) ORDER BY id DESC LIMIT ?12",
             )
             .bind(filter.kind.as_deref())
             .bind(filter.verdict.as_deref())
@@ -231,6 +232,7 @@ impl EvidenceStore for SqliteStore {
             .bind(filter.agent.as_deref())
             .bind(filter.call.map(|call| call.to_string()))
             .bind(filter.since.map(|since| since.unix_ms()))
+            .bind(filter.decided)
             .bind(filter.limit.unwrap_or(LIST_MAX).min(LIST_MAX))
             .fetch_all(self.reading().await.settled().await)
             .await?;

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use callgate_store::LIST_MAX;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands;
@@ -152,8 +153,8 @@ enum Evidence {
 pub(crate) struct EvidenceList {
     #[command(flatten)]
     pub(crate) config: WithConfig,
-    /// How many calls to list.
-    #[arg(long, default_value_t = 20)]
+    /// How many calls to list: the newest.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=i64::from(LIST_MAX)))]
     pub(crate) limit: u32,
     /// Only this decision: allow, deny or `approval_required`.
     #[arg(long)]

@@ -3,27 +3,15 @@
 from contextlib import asynccontextmanager
 
 import fastmcp
-import httpx2
+import mcp2
 from fastmcp.client.transports import StdioTransport, StreamableHttpTransport
-from mcp import MCPError
+from mcp2 import describe, told
+
+__all__ = ["connect", "describe"]
 
 
-def describe(error):
-    if isinstance(error, MCPError):
-        return {"code": error.code, "message": error.message, "data": error.data}
-    if isinstance(error, httpx2.HTTPStatusError):
-        return {"code": "http", "status": error.response.status_code, "message": str(error)}
-
-
-class Session:
-    def __init__(self, client):
-        self.client = client
-        info = client.server_info
-        self.hello = {
-            "client": f"fastmcp {fastmcp.__version__}",
-            "protocolVersion": client.protocol_version,
-            "serverInfo": info and info.model_dump(exclude_none=True),
-        }
+class Session(mcp2.Session):
+    name = f"fastmcp {fastmcp.__version__}"
 
     async def tools(self, cursor):
         page = await self.client.list_tools_mcp(cursor=cursor)
@@ -33,12 +21,7 @@ class Session:
         result = await self.client.call_tool(
             tool, arguments, timeout=timeout, progress_handler=on_progress, raise_on_error=False
         )
-        return {
-            "content": result.content,
-            "isError": bool(result.is_error),
-            "structured": result.structured_content,
-            "meta": result.meta,
-        }
+        return told(result)
 
     async def offers(self):
         return {
@@ -49,10 +32,6 @@ class Session:
 
     async def read(self, uri):
         return [part.text for part in await self.client.read_resource(uri)]
-
-    async def prompt(self, name, arguments):
-        result = await self.client.get_prompt(name, arguments)
-        return [said.content.text for said in result.messages]
 
 
 def transport_to(plan):

@@ -15,12 +15,23 @@ def describe(error):
         return {"code": "http", "status": error.response.status_code, "message": str(error)}
 
 
+def told(result):
+    return {
+        "content": result.content,
+        "isError": bool(result.is_error),
+        "structured": result.structured_content,
+        "meta": result.meta,
+    }
+
+
 class Session:
+    name = f"python mcp {version('mcp')}"
+
     def __init__(self, client):
         self.client = client
         info = client.server_info
         self.hello = {
-            "client": f"python mcp {version('mcp')}",
+            "client": self.name,
             "protocolVersion": client.protocol_version,
             "serverInfo": info and info.model_dump(exclude_none=True),
         }
@@ -34,12 +45,7 @@ class Session:
         result = await self.client.call_tool(
             tool, arguments, read_timeout_seconds=timeout, progress_callback=on_progress
         )
-        return {
-            "content": result.content,
-            "isError": bool(result.is_error),
-            "structured": result.structured_content,
-            "meta": result.meta,
-        }
+        return told(result)
 
     async def offers(self):
         resources = await self.client.list_resources(cache_mode="refresh")

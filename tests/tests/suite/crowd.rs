@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use callgate_sim::{Eras, Running, SimOptions};
+use callgate_tests::evidence::Evidence;
 use callgate_tests::gateway::{Chain, Gateway, Setup, callgate};
 use callgate_tests::wire::{Ask, get, open_session};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::world::{SECRET, read, site};
@@ -123,18 +124,28 @@ async fn in_the_crowd(eras: Eras) {
         done.unwrap();
     }
     // Given up or not, everything comes to an end that is known.
-    let evidence = gateway.evidence_when(|e| e.0.len() > 400 && e.is_settled()).await.unwrap();
+    let executed = || sim.ledger().entries().len();
+    let all = |e: &Evidence| e.0.len() > 400 && e.intents().len() >= executed() && e.is_settled();
+    let evidence = gateway.evidence_when(all).await.unwrap();
     let reads = evidence.intents().len();
     assert!(reads > 200, "{reads}");
-    assert!(evidence.refusals().iter().all(|one| one.reasons() == "human_not_permitted"));
+    let refused: Vec<_> = evidence.refusals().iter().map(|one| one.reasons()).collect();
+    assert!(refused.len() > 50, "{}", refused.len());
+    assert!(refused.iter().all(|reasons| *reasons == "human_not_permitted"), "{refused:?}");
     let metrics = get(gateway.address, "/metrics").await.unwrap().body;
     assert!(metrics.contains("callgate_calls_in_flight 0"), "{metrics}");
     // Connections to the site are kept for a while; those of clients are gone.
     assert!(files() <= before + 40, "{} descriptors, {before} before", files());
-    let executed = sim.ledger().entries();
-    let own =
-        |entry: &Value| entry["issueIdOrKey"].as_str().is_some_and(|key| key.starts_with("ENG-10"));
-    assert!(executed.iter().all(|e| own(&serde_json::from_str(&e.arguments).unwrap())));
+    // Each caller is named for the one issue that only it may read.
+    for intent in evidence.intents() {
+        let n = intent.human().trim_start_matches(|c: char| !c.is_ascii_digit());
+        let own = format!("acme/ENG-{}", 1000 + n.parse::<usize>().unwrap());
+        assert_eq!(intent.text("/understood/targets/0/id"), own, "{intent:?}");
+    }
+    let intents = evidence.intents();
+    let succeeded =
+        intents.iter().filter(|one| one.outcome.as_deref() == Some("succeeded")).count();
+    assert!((succeeded..=reads).contains(&executed()), "{succeeded} {} {reads}", executed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -27,15 +27,19 @@ fn plan(plan: Plan, protocol: &str) -> Plan {
     plan.protocol(protocol).listens().list().call("getJiraIssue", read("ENG-42")).changed()
 }
 
-/// Changes the policies in `folder` when the client has made its call.
-async fn change(folder: &Path, sim: &Running) {
+/// Waits for the client's call: its stream was opened before, or is just being opened.
+async fn until_called(sim: &Running) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while sim.ledger().entries().is_empty() {
         assert!(Instant::now() < deadline, "the client made no call");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // Its stream was opened before, or is just being opened.
     tokio::time::sleep(Duration::from_millis(500)).await;
+}
+
+/// Changes the policies in `folder` when the client has made its call.
+async fn change(folder: &Path, sim: &Running) {
+    until_called(sim).await;
     fs::write(folder.join("policies/guardrails/freeze.cedar"), READ_ONLY).unwrap();
 }
 
@@ -127,10 +131,7 @@ async fn a_gateway_stops_at_once_although_somebody_listens() {
         let plan = plan(Plan::new(&gateway.url("atlassian")).token(ALICE), protocol);
         let client = node();
         let listening = tokio::spawn(async move { client.run(&plan).await });
-        while sim.ledger().entries().is_empty() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        until_called(&sim).await;
         let asked = Instant::now();
         assert_eq!(gateway.terminate().await.unwrap(), Some(0));
         assert!(asked.elapsed() < Duration::from_secs(5), "{protocol}: {:?}", asked.elapsed());

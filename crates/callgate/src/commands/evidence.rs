@@ -1,11 +1,9 @@
 //! `callgate evidence`: what was decided, and what came of it. Works while a gateway is running.
 
-use std::collections::HashMap;
-
 use callgate_model::ambient::Id;
 use callgate_model::evidence::verify_chain;
 use callgate_model::json::{Json, JsonLimits, Object, read};
-use callgate_store::{EvidenceStore, Filter, LIST_MAX, Row, SqliteStore};
+use callgate_store::{EvidenceStore, Filter, Row, SqliteStore};
 
 use crate::cli::{Check, EvidenceList, EvidenceShow, Failure, WithConfig};
 use crate::print;
@@ -45,21 +43,16 @@ pub(crate) async fn newest(
     limit: u32,
 ) -> Result<Vec<(Row, Option<String>)>, Failure> {
     let failed = |error| Failure::Other(format!("the evidence cannot be read: {error}"));
-    let filter = Filter { limit: Some(LIST_MAX), ..filter };
-    let rows = store.list(&filter).await.map_err(failed)?;
-    let mut outcomes: HashMap<Option<Id>, String> = HashMap::new();
-    for row in rows.iter().filter(|row| row.kind == "outcome") {
-        outcomes.insert(row.call, row.outcome.clone().unwrap_or_default());
-    }
-    let decisions = rows.into_iter().filter(|row| row.verdict.is_some());
+    let filter = Filter { decided: true, limit: Some(limit), ..filter };
     let mut lines = Vec::new();
-    for row in decisions.take(usize::try_from(limit).unwrap_or(usize::MAX)) {
-        let mut outcome = outcomes.get(&row.call).cloned();
-        if outcome.is_none() && row.kind == "intent" {
-            let call = row.call.ok_or_else(|| Failure::Other("an intent without a call".into()))?;
-            let all = store.show(call).await.map_err(failed)?;
-            outcome = all.into_iter().find_map(|row| row.outcome);
-        }
+    for row in store.list(&filter).await.map_err(failed)? {
+        let outcome = match row.call.filter(|_| row.kind == "intent") {
+            Some(call) => {
+                let all = store.show(call).await.map_err(failed)?;
+                all.into_iter().find_map(|row| row.outcome)
+            }
+            None => None,
+        };
         lines.push((row, outcome));
     }
     Ok(lines)

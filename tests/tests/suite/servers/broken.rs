@@ -1,7 +1,7 @@
 //! Calls that are given up, and servers that die with a call: what is not known is not said to have failed or succeeded.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use callgate_tests::drive::{Client, Plan, Told};
 use callgate_tests::evidence::Evidence;
@@ -134,7 +134,9 @@ async fn notes_die(client: &Client, start: Plan, folder: &Folder, server: &Serve
 }
 
 async fn kill_when_it_has_begun(folder: &Folder, server: &Server) {
+    let deadline = Instant::now() + Duration::from_secs(30);
     while server.file("mine.txt").as_deref() != Some("after") {
+        assert!(Instant::now() < deadline, "the server did not begin");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     kill_when_it_has(folder, server).await;
