@@ -95,7 +95,7 @@ async fn wrapped(client: &Client, protocol: &str) {
 }
 
 /// A client that only knows pipes, and a gateway that runs elsewhere.
-async fn bridged(client: &Client, protocol: &str) {
+async fn bridged(client: &Client, protocol: &str, heard: std::ops::RangeInclusive<usize>) {
     let options = SimOptions { sse: true, ..SimOptions::default() };
     let (sim, gateway) = site_and_gateway(options).await;
     let folder = tempfile::tempdir().unwrap();
@@ -116,8 +116,7 @@ async fn bridged(client: &Client, protocol: &str) {
     let [list, read, edit, closed, unknown] = told.steps.as_slice() else { panic!("{told:?}") };
     assert!(list["tools"].as_array().unwrap().contains(&json!("editJiraIssue")), "{list}");
     assert_eq!(read["isError"], false, "{read}");
-    // The TypeScript client forgets progress that comes in one piece with its answer; see the next test.
-    assert!(read["progress"].as_array().unwrap().len() <= 1, "{read}");
+    assert!(heard.contains(&read["progress"].as_array().unwrap().len()), "{read}");
     assert_eq!(edit["isError"], false, "{edit}");
     assert_eq!(closed["meta"]["dev.callgate/decision"]["decision"], "deny", "{closed}");
     assert_eq!(unknown["error"]["code"], -32602, "{unknown}");
@@ -128,9 +127,10 @@ async fn bridged(client: &Client, protocol: &str) {
 #[tokio::test]
 async fn a_bridge_carries_clients_of_both_eras_to_a_gateway_elsewhere() {
     let node = install::node(&install::default_directory()).unwrap();
-    bridged(&Client::python(&python()), "legacy").await;
-    bridged(&Client::node(&node), "2026-07-28").await;
-    bridged(&Client::node(&node), "legacy").await;
+    bridged(&Client::python(&python()), "legacy", 1..=1).await;
+    // The TypeScript client forgets progress that comes in one piece with its answer; see the next test.
+    bridged(&Client::node(&node), "2026-07-28", 0..=1).await;
+    bridged(&Client::node(&node), "legacy", 0..=1).await;
 }
 
 #[tokio::test]

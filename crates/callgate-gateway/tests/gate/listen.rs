@@ -88,6 +88,16 @@ impl Stream {
         told
     }
 
+    /// Expects these messages, however late, and no more for a while.
+    async fn hears(&mut self, wanted: &[&str]) {
+        let mut told = Vec::new();
+        for _ in wanted {
+            told.push(method(&self.next().await.expect("the end")));
+        }
+        told.extend(self.told().await);
+        assert_eq!(told, wanted);
+    }
+
     /// Expects the answer to the request, and the end.
     async fn ends(&mut self) {
         let last = self.next().await.unwrap();
@@ -139,14 +149,14 @@ async fn i3_a_policy_that_changes_a_list_is_told_to_those_for_whom_it_does() {
     activate(&world, &[]);
     assert_eq!(alice.told().await, Vec::<String>::new());
     activate(&world, &[READ_ONLY]);
-    assert_eq!(alice.told().await, [TOOLS_CHANGED]);
+    alice.hears(&[TOOLS_CHANGED]).await;
     assert_eq!(triage.told().await, Vec::<String>::new(), "it could only read anyway");
     activate(&world, &[READ_ONLY, PROMPTS]);
-    assert_eq!(alice.told().await, [PROMPTS_CHANGED]);
-    assert_eq!(bob.told().await, [PROMPTS_CHANGED]);
+    alice.hears(&[PROMPTS_CHANGED]).await;
+    bob.hears(&[PROMPTS_CHANGED]).await;
     assert_eq!(triage.told().await, Vec::<String>::new(), "it did not ask for prompts");
     activate(&world, &[PROMPTS]);
-    assert_eq!(alice.told().await, [TOOLS_CHANGED]);
+    alice.hears(&[TOOLS_CHANGED]).await;
     assert_eq!(bob.told().await, Vec::<String>::new());
 }
 
@@ -182,7 +192,7 @@ async fn i8_a_stream_ends_when_policies_leave_its_caller_nothing() {
     // Who has nothing may wait for something.
     let (mut alice, _) = Stream::open(&world, "alice", TOOLS).await;
     activate(&world, &[]);
-    assert_eq!(alice.told().await, [TOOLS_CHANGED]);
+    alice.hears(&[TOOLS_CHANGED]).await;
 }
 
 #[tokio::test]
@@ -210,7 +220,7 @@ async fn i13_who_leaves_leaves_nothing_behind() {
     // And whoever comes then is told again.
     let (mut alice, _) = Stream::open(&world, "alice", TOOLS).await;
     world.sim.fault(Fault::ChangedDefinition("getJiraIssue".to_owned()));
-    assert_eq!(alice.told().await, [TOOLS_CHANGED]);
+    alice.hears(&[TOOLS_CHANGED]).await;
 }
 
 /// Lists are looked at often.
@@ -261,7 +271,7 @@ async fn i13_changes_that_a_slow_reader_did_not_take_are_merged() {
     let told = slow.told().await;
     assert!((2..=6).contains(&told.len()), "{} messages waited", told.len());
     activate(&world, &[READ_ONLY]);
-    assert_eq!(slow.told().await, [TOOLS_CHANGED], "and it goes on");
+    slow.hears(&[TOOLS_CHANGED]).await; // and it goes on
 }
 
 #[tokio::test]
@@ -326,7 +336,7 @@ async fn a_change_of_resources_is_told_like_the_others() {
         r#"permit(principal, action == Action::"mcp.resource.read", resource in MCP::Server::"atlassian");"#,
     );
     activate(&world, &[resources]);
-    assert_eq!(alice.told().await, [RESOURCES_CHANGED]);
+    alice.hears(&[RESOURCES_CHANGED]).await;
 }
 
 /// A site that tells, and whose lists are fresh for longer than any test.
@@ -366,7 +376,7 @@ async fn what_a_site_says_is_told_at_once_and_the_kept_list_is_not_used_again() 
     tokio::time::sleep(WHILE).await;
     world.sim.tell(PROMPTS_CHANGED);
     world.sim.tell("notifications/message");
-    assert_eq!(alice.told().await, [PROMPTS_CHANGED]);
+    alice.hears(&[PROMPTS_CHANGED]).await;
     drop((alice, nobody));
     soon("the end of listening", || world.sim.tell(TOOLS_CHANGED) == 0).await;
 }
