@@ -4,11 +4,12 @@
 use callgate_sim::{Eras, Fault, Running, SimOptions};
 use callgate_tests::drive::{Client, Plan, Told};
 use callgate_tests::evidence::Evidence;
-use callgate_tests::gateway::{Gateway, program};
+use callgate_tests::gateway::Gateway;
 use callgate_tests::install;
 use serde_json::{Value, json};
 
 use super::clients::{LEGACY, MODERN, REFUSED, decision, names};
+use super::pipes::bridging;
 use super::world::{ALICE, SITE, edit, read, reconcile, site_and_gateway};
 
 /// How long a client waits for the call that hangs: enough for it to arrive. One that starts anew for each step takes
@@ -234,13 +235,7 @@ async fn a_client_behind_mcp_remote() {
 /// The same with our own bridge.
 async fn behind_the_bridge(client: Client, protocol: &'static str) {
     let folder = tempfile::tempdir().unwrap();
-    let token = folder.path().join("token");
-    std::fs::write(&token, ALICE).unwrap();
-    let (program, token) = (program().unwrap().display().to_string(), token.display().to_string());
-    let start = |gateway: &Gateway| {
-        let url = gateway.url("atlassian");
-        Plan::of_command(&[&program, "bridge", &url, "--token-file", &token])
-    };
+    let start = |gateway: &Gateway| bridging(gateway, folder.path());
     gets_every_answer(&Family::new(client, protocol), start).await;
 }
 

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use callgate_sim::{Running, SimOptions};
 use callgate_tests::drive::{Client, Plan};
-use callgate_tests::gateway::program;
 use callgate_tests::install;
 use serde_json::Value;
 
+use super::pipes::{bridging, wrapping};
 use super::world::{ALICE, ALICE_CHAIN, SECRET, read, setup, site, site_and_gateway};
 
 const READ_ONLY: &str = r#"
@@ -77,13 +77,7 @@ async fn through_a_pipe(protocol: &str) {
     let setup =
         setup().server("atlassian", &format!("{}?tools=all", sim.url), "atlassian-rovo", SECRET);
     let folder = setup.write().unwrap();
-    let program = program().unwrap().display().to_string();
-    let config = folder.path().join("callgate.toml");
-    let caller = super::stdio::setup_name(&config);
-    let config = config.display().to_string();
-    let command =
-        [&program, "wrap", "--config", &config, "--server", "atlassian", "--caller", &caller];
-    let plan = plan(Plan::of_command(&command), protocol);
+    let plan = plan(wrapping(&folder, "atlassian"), protocol);
     let client = node();
     let (told, ()) = tokio::join!(client.run(&plan), change(folder.path(), &sim));
     let told = told.unwrap();
@@ -108,11 +102,7 @@ async fn a_legacy_client_hears_of_it_through_a_pipe() {
 #[tokio::test]
 async fn a_modern_client_hears_of_it_through_a_bridge() {
     let (sim, mut gateway) = site_and_gateway(SimOptions::default()).await;
-    fs::write(gateway.path().join("token"), ALICE).unwrap();
-    let token = gateway.path().join("token").display().to_string();
-    let (program, url) = (program().unwrap().display().to_string(), gateway.url("atlassian"));
-    let command = [&*program, "bridge", &url, "--token-file", &token];
-    let plan = plan(Plan::of_command(&command), "auto");
+    let plan = plan(bridging(&gateway, gateway.path()), "auto");
     let client = node();
     let (told, ()) = tokio::join!(client.run(&plan), change(gateway.path(), &sim));
     let told = told.unwrap();

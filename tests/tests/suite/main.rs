@@ -19,6 +19,8 @@ mod listen;
 #[cfg(test)]
 mod offers;
 #[cfg(test)]
+mod pipes;
+#[cfg(test)]
 mod servers;
 #[cfg(test)]
 mod stdio;

@@ -6,11 +6,11 @@ mod known;
 
 use callgate_tests::drive::{Client, Plan, Told};
 use callgate_tests::evidence::Evidence;
-use callgate_tests::gateway::{Folder, program};
+use callgate_tests::gateway::Folder;
 use callgate_tests::upstream::Upstream;
 
 use super::clients::{MODERN, decision, names};
-use super::stdio::setup_name;
+use super::pipes::wrapping;
 use super::world::ALICE;
 use known::*;
 
@@ -85,16 +85,6 @@ async fn served(
     told
 }
 
-/// The command of a client that starts its server itself.
-fn wrapping(folder: &Folder, server: &Server) -> Plan {
-    let config = folder.path().join("callgate.toml");
-    let (program, caller) = (path(&program().unwrap()), setup_name(&config));
-    let config = path(&config);
-    let command =
-        [&program, "wrap", "--config", &config, "--server", server.name, "--caller", &caller];
-    Plan::of_command(&command)
-}
-
 /// Through `callgate wrap`. Through pipes the TypeScript SDKs lose progress that is told just before the answer, gate or
 /// no gate: they are no clients for a call with progress.
 async fn wrapped(
@@ -105,7 +95,7 @@ async fn wrapped(
     calls: &Calls,
 ) -> Told {
     let folder = server.setup().write().unwrap();
-    let told = client.run(&plan(wrapping(&folder, server), protocol, calls)).await.unwrap();
+    let told = client.run(&plan(wrapping(&folder, server.name), protocol, calls)).await.unwrap();
     check_told(&told, listed, calls);
     check_evidence(&settled(&folder, calls.len()).await, calls);
     told

@@ -4,10 +4,11 @@
 use callgate_sim::SimOptions;
 use callgate_tests::backend::Backend;
 use callgate_tests::drive::{Client, Plan, Told};
-use callgate_tests::gateway::{Setup, callgate, program};
+use callgate_tests::gateway::{Setup, callgate};
 use callgate_tests::install;
 use serde_json::{Value, json};
 
+use super::pipes::{bridging, wrapping};
 use super::world::{ALICE, ALICE_CHAIN, edit, read, reconcile, setup, site_and_gateway};
 
 /// It needs one to start.
@@ -76,12 +77,7 @@ async fn a_server_that_is_a_child_of_the_gateway() {
 async fn wrapped(client: &Client, protocol: &str) {
     let backend = Backend::start().await.unwrap();
     let folder = setup_with(&backend).write().unwrap();
-    let program = program().unwrap().display().to_string();
-    let config = folder.path().join("callgate.toml").display().to_string();
-    let caller = setup_name(&folder.path().join("callgate.toml"));
-    let command =
-        [&program, "wrap", "--config", &config, "--server", "atlassian", "--caller", &caller];
-    let plan = steps(Plan::of_command(&command).protocol(protocol));
+    let plan = steps(wrapping(&folder, "atlassian").protocol(protocol));
     let told = client.run(&plan).await.unwrap();
     is_as_it_should_be(&told, &backend);
     let evidence = folder.evidence_when(|e| e.0.len() >= 4 && e.is_settled()).await.unwrap();
@@ -99,12 +95,7 @@ async fn bridged(client: &Client, protocol: &str, heard: std::ops::RangeInclusiv
     let options = SimOptions { sse: true, ..SimOptions::default() };
     let (sim, gateway) = site_and_gateway(options).await;
     let folder = tempfile::tempdir().unwrap();
-    let token = folder.path().join("token");
-    std::fs::write(&token, ALICE).unwrap();
-    let (program, token) = (program().unwrap(), token.display().to_string());
-    let (program, url) = (program.display().to_string(), gateway.url("atlassian"));
-    let command = [&*program, "bridge", &url, "--token-file", &token];
-    let plan = Plan::of_command(&command)
+    let plan = bridging(&gateway, folder.path())
         .protocol(protocol)
         .list()
         .call_with_progress("getJiraIssue", read("ENG-42"))
@@ -173,12 +164,8 @@ async fn a_bridge_answers_everything_whatever_becomes_of_the_gateway() {
 async fn two_gates_around_two_servers_write_one_record() {
     let backend = Backend::start().await.unwrap();
     let folder = setup_with(&backend).write().unwrap();
-    let config = folder.path().join("callgate.toml");
-    let (program, caller) = (program().unwrap().display().to_string(), setup_name(&config));
-    let config = config.display().to_string();
-    let command =
-        [&program, "wrap", "--config", &config, "--server", "atlassian", "--caller", &caller];
-    let plan = Plan::of_command(&command).call("jira_get_issue", json!({ "issue_key": "ENG-1" }));
+    let issue = json!({ "issue_key": "ENG-1" });
+    let plan = wrapping(&folder, "atlassian").call("jira_get_issue", issue);
     let client = Client::python(&python());
     let (one, two) = tokio::join!(client.run(&plan), client.run(&plan));
     for told in [one.unwrap(), two.unwrap()] {
@@ -189,14 +176,6 @@ async fn two_gates_around_two_servers_write_one_record() {
     let verified = folder.cli(&["evidence", "verify", "--json"]).await.unwrap();
     let writers = verified.json().unwrap();
     assert!(writers.len() == 2 && writers.iter().all(|w| w["ok"] == true), "{verified:?}");
-}
-
-/// What the configuration calls Alice.
-pub(crate) fn setup_name(config: &std::path::Path) -> String {
-    let text = std::fs::read_to_string(config).unwrap();
-    let names = text.lines().filter_map(|line| line.strip_prefix("name = \""));
-    let mut alice = names.filter(|name| name.starts_with("alice via release-bot"));
-    alice.next().unwrap().trim_end_matches('"').to_owned()
 }
 
 #[tokio::test]

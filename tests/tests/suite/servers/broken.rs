@@ -9,9 +9,10 @@ use callgate_tests::gateway::Folder;
 use serde_json::{Value, json};
 
 use super::super::clients::MODERN;
+use super::super::pipes::wrapping;
 use super::super::world::ALICE;
 use super::known::*;
-use super::{settled, wrapping};
+use super::settled;
 
 /// Gives up a call that takes a while, and reads.
 fn given_up(start: Plan, protocol: &str) -> Plan {
@@ -37,7 +38,7 @@ async fn is_given_up(folder: &Folder, told: &Told, server: &Server) {
 async fn given_up_in_a_wrap(client: &Client, protocol: &str, library: &str) {
     let server = notes_as_child(library);
     let folder = server.setup().write().unwrap();
-    let told = client.run(&given_up(wrapping(&folder, &server), protocol)).await.unwrap();
+    let told = client.run(&given_up(wrapping(&folder, server.name), protocol)).await.unwrap();
     is_given_up(&folder, &told, &server).await;
 }
 
@@ -154,6 +155,6 @@ async fn a_server_made_with_fastmcp_dies_with_a_call() {
 async fn a_server_made_with_the_second_python_sdk_dies_with_a_call_in_a_wrap() {
     let server = notes_as_child("mcp");
     let folder = server.setup().write().unwrap();
-    let start = wrapping(&folder, &server).protocol("legacy");
+    let start = wrapping(&folder, server.name).protocol("legacy");
     notes_die(&Client::node1(&node()), start, &folder, &server).await;
 }
