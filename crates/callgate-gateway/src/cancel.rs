@@ -3,36 +3,25 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use callgate_mcp::message::RequestId;
-use callgate_model::digest::Digest;
 use tokio::sync::Notify;
 
-/// Whose request, in which of their sessions. Nobody cancels what is not theirs.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Cancellable {
-    /// The caller.
-    pub caller: Digest,
-    /// Their session.
-    pub session: String,
-    /// What the client calls its request.
-    pub id: RequestId,
-}
+use crate::session::InSession;
 
 /// The calls on their way that can be cancelled by name.
 #[derive(Debug, Default)]
-pub struct Cancels(Mutex<HashMap<Cancellable, Arc<Notify>>>);
+pub struct Cancels(Mutex<HashMap<InSession, Arc<Notify>>>);
 
 /// A call that can be cancelled for as long as this is kept.
 #[derive(Debug)]
 pub struct Registered {
     cancels: Arc<Cancels>,
-    call: Cancellable,
+    call: InSession,
     cancelled: Arc<Notify>,
 }
 
 impl Cancels {
     /// Registers `call`. `None` if one of that name is on its way already.
-    pub fn register(self: &Arc<Self>, call: Cancellable) -> Option<Registered> {
+    pub fn register(self: &Arc<Self>, call: InSession) -> Option<Registered> {
         let cancelled = Arc::new(Notify::new());
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if all.contains_key(&call) {
@@ -43,7 +32,7 @@ impl Cancels {
     }
 
     /// Cancels `call`, if it is on its way.
-    pub fn cancel(&self, call: &Cancellable) {
+    pub fn cancel(&self, call: &InSession) {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(cancelled) = all.get(call) {
             cancelled.notify_one();

@@ -33,6 +33,8 @@ pub struct Way {
     pub tool: Option<Arc<Tool>>,
     /// What the server may ask the client for.
     pub capabilities: Object,
+    /// Whether it may do so in the middle of the call.
+    pub is_interactive: bool,
     /// What answers it, if it asked before.
     pub round: Round,
 }
@@ -53,7 +55,12 @@ pub async fn forward(
         Method::ToolsCall => {
             Object::default().with("name", name.as_str()).with("arguments", arguments)
         }
-        Method::CompletionComplete | Method::PromptsGet | Method::ResourcesRead => arguments,
+        Method::CompletionComplete
+        | Method::ElicitationCreate
+        | Method::PromptsGet
+        | Method::ResourcesRead
+        | Method::RootsList
+        | Method::SamplingCreateMessage => arguments,
     };
     let call = OutgoingCall {
         key: &way.key,
@@ -66,6 +73,7 @@ pub async fn forward(
         log_level: way.log_level,
         input_schema: way.tool.as_deref().map(|tool| &tool.definition.input_schema),
         capabilities: way.capabilities.clone(),
+        is_interactive: way.is_interactive,
         round: way.round.clone(),
     };
     evidence.dispatched();

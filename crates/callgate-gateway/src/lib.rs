@@ -18,6 +18,7 @@ pub mod method;
 pub mod name;
 pub mod offers;
 pub mod pipeline;
+pub mod questions;
 pub mod rehearse;
 pub mod round;
 pub mod schema;

@@ -32,7 +32,7 @@ impl From<Reason> for Unnameable {
 }
 
 /// A call and everything it touches.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct NamedCall {
     /// The call.
     pub call: ToolCall,
@@ -114,20 +114,20 @@ pub fn name_subject(
     Ok(NamedCall { call, targets: vec![target] })
 }
 
-/// That `server` asks the caller for something.
+/// That `server` asks the caller for something, with `params`.
 #[must_use]
-pub fn name_asking(server: &Arc<str>, asking: Asking) -> NamedCall {
+pub fn name_asking(server: &Arc<str>, asking: Asking, params: Object) -> NamedCall {
     let operation = asking.operation();
     let call = ToolCall {
         server: Arc::clone(server),
-        method: Method::ToolsCall,
+        method: asking.method(),
         tool: String::new(),
         operation: Arc::clone(operation),
         risk: operation.risk,
         definition: None,
-        arguments_digest: Digest::default(),
+        arguments_digest: Digest::of_object(&params),
         unwrapped: None,
-        arguments: Object::default(),
+        arguments: params,
         fields: BTreeMap::new(),
     };
     NamedCall { call, targets: vec![Target::located(mcp::server(server), Vec::new())] }

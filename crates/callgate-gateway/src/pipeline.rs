@@ -10,6 +10,7 @@ mod list;
 mod listen;
 mod log_level;
 mod pipe;
+mod question;
 mod roof;
 mod rounds;
 
@@ -41,6 +42,7 @@ use crate::identity::Identities;
 use crate::listeners::{Listeners, StreamLimits};
 use crate::method::{Treatment, treatment};
 use crate::name::{NamedCall, Unnameable, name};
+use crate::questions::Questions;
 use crate::round::Sealer;
 use crate::server::Server;
 use crate::session::Sessions;
@@ -77,6 +79,7 @@ pub struct Gateway {
     pub(crate) evidence: Arc<EvidenceLog>,
     pub(crate) sessions: Sessions,
     pub(crate) cancels: Arc<Cancels>,
+    pub(crate) questions: Arc<Questions>,
     pub(crate) listeners: Arc<Listeners>,
     pub(crate) sealer: Sealer,
     pub(crate) ambient: Arc<dyn Ambient>,
@@ -119,6 +122,7 @@ impl Gateway {
             evidence: Arc::new(evidence),
             sessions: Sessions::default(),
             cancels: Arc::default(),
+            questions: Arc::default(),
             sealer: Sealer::new(&*ambient),
             ambient,
             metrics: Metrics::default(),
@@ -166,6 +170,10 @@ impl Gateway {
             Method::PromptsGet => self.ask(request, method, SubjectParams::of_prompt).await,
             Method::ResourcesRead => self.ask(request, method, SubjectParams::of_resource).await,
             Method::ToolsCall => self.call(request, headers).await,
+            // These go the other way.
+            Method::ElicitationCreate | Method::RootsList | Method::SamplingCreateMessage => {
+                self.refuse_method(&request)
+            }
         }
     }
 
@@ -304,6 +312,17 @@ impl Gateway {
         detail: Option<&str>,
         hidden: bool,
     ) -> Reply {
+        Reply::json(StatusCode::OK, self.refusal(request, record, detail, hidden))
+    }
+
+    /// Records a refusal and says it.
+    fn refusal(
+        &self,
+        request: &Request,
+        record: Decided,
+        detail: Option<&str>,
+        hidden: bool,
+    ) -> Bytes {
         let (era, id, subject) = (request.era, &request.id, request.subject.as_ref());
         let answer = if hidden {
             answer::unknown(era, id, subject, &request.as_called(&record.tool))
@@ -311,7 +330,7 @@ impl Gateway {
             answer::refused(era, id, subject, &record, detail)
         };
         self.record_refusal(record);
-        Reply::json(StatusCode::OK, answer)
+        answer
     }
 
     /// The policy bundle in force.

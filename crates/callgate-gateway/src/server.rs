@@ -8,6 +8,7 @@ use callgate_mcp::upstream::{
     CallErrorKind, Heard, List, SessionKey, Silence, Upstream, UpstreamError,
 };
 use callgate_model::digest::Digest;
+use callgate_model::json::Object;
 
 use crate::catalog::ServerCatalog;
 use crate::credential::Credential;
@@ -129,9 +130,16 @@ impl Server {
         self.credential.as_ref()
     }
 
-    /// The upstream session of one caller, and of one session of theirs: never shared with another (S06).
-    pub(crate) fn session_key(&self, caller: &Identified, session: Option<&str>) -> SessionKey {
-        let bound = format!("{}\0{}\0{}", self.name, caller.key, session.unwrap_or_default());
+    /// The upstream session of one caller, and of one session of theirs in which they can be asked for `asked`: never
+    /// shared with another (S06).
+    pub(crate) fn session_key(
+        &self,
+        caller: &Identified,
+        session: Option<&str>,
+        asked: &Object,
+    ) -> SessionKey {
+        let (session, asked) = (session.unwrap_or_default(), Digest::of_object(asked));
+        let bound = format!("{}\0{}\0{session}\0{asked}", self.name, caller.key);
         SessionKey::new(Digest::of(bound.as_bytes()).to_string())
     }
 }

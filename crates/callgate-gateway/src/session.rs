@@ -6,8 +6,10 @@ use std::sync::{Mutex, PoisonError};
 
 use callgate_mcp::era::LegacyVersion;
 use callgate_mcp::log_level::LogLevel;
+use callgate_mcp::message::RequestId;
 use callgate_model::ambient::Timestamp;
 use callgate_model::digest::Digest;
+use callgate_model::json::Object;
 use tokio::sync::oneshot;
 
 /// How many sessions may be open, in all and for one caller, and how long an idle one lives.
@@ -34,24 +36,35 @@ pub struct Sessions {
     open: Mutex<HashMap<String, Session>>,
 }
 
-/// What is known of a session.
+/// What `initialize` agreed on, and what was said since.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct Agreed {
     /// What was negotiated.
     pub version: LegacyVersion,
     /// What the client said that it is.
-    pub says: Option<String>,
+    pub client_says: Option<String>,
+    /// What it declared that it can be asked for.
+    pub capabilities: Object,
     /// From which level on it wants to hear what the server logs.
     pub log_level: Option<LogLevel>,
+}
+
+/// A request in a session, of the caller whose session it is: by its id alone nobody reaches it (I6).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct InSession {
+    /// The caller.
+    pub caller: Digest,
+    /// Their session.
+    pub session: String,
+    /// What the request is called by whoever made it.
+    pub id: RequestId,
 }
 
 #[derive(Debug)]
 struct Session {
     caller: Digest,
-    version: LegacyVersion,
-    says: Option<String>,
+    agreed: Agreed,
     used: Timestamp,
-    log_level: Option<LogLevel>,
     /// The stream of the one who listens in this session. Dropping it ends the stream.
     stream: Option<oneshot::Sender<()>>,
 }
@@ -72,14 +85,7 @@ impl Sessions {
     }
 
     /// Opens a session under `id`. `false` if there is no room.
-    pub fn open(
-        &self,
-        id: String,
-        caller: Digest,
-        version: LegacyVersion,
-        says: Option<String>,
-        now: Timestamp,
-    ) -> bool {
+    pub fn open(&self, id: String, caller: Digest, agreed: Agreed, now: Timestamp) -> bool {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= self.limits.sessions_max {
             open.retain(|_, session| !session.is_idle(now, self.limits.idle_ms_max));
@@ -96,15 +102,12 @@ impl Sessions {
         if open.len() >= self.limits.sessions_max {
             return false;
         }
-        open.insert(
-            id,
-            Session { caller, version, says, used: now, log_level: None, stream: None },
-        );
+        open.insert(id, Session { caller, agreed, used: now, stream: None });
         true
     }
 
-    /// What was negotiated in the session `id` of this caller. `None` if there is none: also for another caller's.
-    pub fn find(&self, id: &str, caller: Digest, now: Timestamp) -> Option<Found> {
+    /// What was agreed on in the session `id` of this caller. `None` if there is none: also for another caller's.
+    pub fn find(&self, id: &str, caller: Digest, now: Timestamp) -> Option<Agreed> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let session = open.get_mut(id).filter(|session| session.caller == caller)?;
         if session.is_idle(now, self.limits.idle_ms_max) {
@@ -112,15 +115,14 @@ impl Sessions {
             return None;
         }
         session.used = now;
-        let Session { version, log_level, .. } = *session;
-        Some(Found { version, says: session.says.clone(), log_level })
+        Some(session.agreed.clone())
     }
 
     /// Sets from which level on the session `id` of this caller hears what the server logs.
     pub fn set_log_level(&self, id: &str, caller: Digest, level: LogLevel) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(session) = open.get_mut(id).filter(|session| session.caller == caller) {
-            session.log_level = Some(level);
+            session.agreed.log_level = Some(level);
         }
     }
 
@@ -150,7 +152,14 @@ mod tests {
 
     use super::*;
 
-    const VERSION: LegacyVersion = LegacyVersion::V2025_11_25;
+    fn agreed() -> Agreed {
+        Agreed {
+            version: LegacyVersion::V2025_11_25,
+            client_says: None,
+            capabilities: Object::default(),
+            log_level: None,
+        }
+    }
 
     fn at(ms: i64) -> Timestamp {
         Timestamp::from_unix_ms(ms)
@@ -160,7 +169,7 @@ mod tests {
     fn i6_a_session_answers_only_to_its_caller() {
         let sessions = Sessions::default();
         let (alice, bob) = (Digest::of(b"alice"), Digest::of(b"bob"));
-        assert!(sessions.open("s".into(), alice, VERSION, None, at(0)));
+        assert!(sessions.open("s".into(), alice, agreed(), at(0)));
         assert!(sessions.find("s", bob, at(1)).is_none());
         assert!(!sessions.close("s", bob));
         assert!(sessions.find("s", alice, at(1)).is_some());
@@ -173,7 +182,7 @@ mod tests {
         let limits = SessionLimits { idle_ms_max: 1000, ..SessionLimits::default() };
         let sessions = Sessions::new(limits);
         let (alice, bob) = (Digest::of(b"alice"), Digest::of(b"bob"));
-        assert!(sessions.open("s".into(), alice, VERSION, None, at(0)));
+        assert!(sessions.open("s".into(), alice, agreed(), at(0)));
         assert!(sessions.listen("s", bob).is_none());
         let mut first = sessions.listen("s", alice).unwrap();
         assert_eq!(first.try_recv(), Err(TryRecvError::Empty));
@@ -182,7 +191,7 @@ mod tests {
         assert!(sessions.find("s", alice, at(5000)).is_some(), "who listens is not idle");
         assert!(sessions.close("s", alice));
         assert_eq!(second.try_recv(), Err(TryRecvError::Closed));
-        assert!(sessions.open("t".into(), alice, VERSION, None, at(0)));
+        assert!(sessions.open("t".into(), alice, agreed(), at(0)));
         drop(sessions.listen("t", alice));
         assert!(sessions.find("t", alice, at(5000)).is_none(), "nobody listens any more");
     }
@@ -195,11 +204,11 @@ mod tests {
         let (alice, bob, carol) = (Digest::of(b"a"), Digest::of(b"b"), Digest::of(b"c"));
         for (index, id) in ["1", "2", "3"].into_iter().enumerate() {
             let now = at(i64::try_from(index).unwrap());
-            assert!(sessions.open(id.into(), alice, VERSION, None, now));
+            assert!(sessions.open(id.into(), alice, agreed(), now));
         }
         assert!(sessions.find("1", alice, at(4)).is_none(), "the oldest made room");
-        assert!(sessions.open("b".into(), bob, VERSION, None, at(5)));
-        assert!(!sessions.open("c".into(), carol, VERSION, None, at(6)), "no room");
-        assert!(sessions.open("c".into(), carol, VERSION, None, at(5000)), "idle ones made room");
+        assert!(sessions.open("b".into(), bob, agreed(), at(5)));
+        assert!(!sessions.open("c".into(), carol, agreed(), at(6)), "no room");
+        assert!(sessions.open("c".into(), carol, agreed(), at(5000)), "idle ones made room");
     }
 }

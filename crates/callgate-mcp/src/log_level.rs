@@ -62,8 +62,13 @@ impl LogLevel {
     /// What `told` says to who wants to hear of this level, if it is a log message and severe enough.
     pub(crate) fn passes(self, told: Notification) -> Option<Object> {
         let is_log = told.method == "notifications/message";
-        let level = told.params.get("level").and_then(Self::from_json);
-        (is_log && level.is_some_and(|level| level >= self)).then_some(told.params)
+        (is_log && self.includes(&told.params)).then_some(told.params)
+    }
+
+    /// Whether who wants to hear of this level wants to hear of a log message with these parameters.
+    #[must_use]
+    pub fn includes(self, log: &Object) -> bool {
+        log.get("level").and_then(Self::from_json).is_some_and(|level| level >= self)
     }
 }
 

@@ -18,6 +18,7 @@ use thiserror::Error;
 use crate::code;
 use crate::limits::{METHOD_BYTES_MAX, TOKEN_BYTES_MAX};
 
+pub(crate) use round::may_ask;
 pub use round::{InputRequired, Round};
 pub(crate) use salvage::id_of_answer;
 pub use subject::{Subject, SubjectParams};

@@ -10,6 +10,7 @@ mod exchange;
 mod failure;
 mod follow;
 mod outgoing;
+mod question;
 mod relay;
 mod session;
 mod stdio;
@@ -31,6 +32,7 @@ use connection::Connection;
 use detect::{Detected, Speaks};
 use exchange::Reply;
 use outgoing::{Ask, Outgoing, Route};
+use question::Patience;
 use session::Sessions;
 use stdio::Stdio;
 
@@ -38,8 +40,9 @@ pub use crate::limits::UpstreamLimits;
 pub use entries::List;
 pub use failure::{CallError, CallErrorKind, UnusableUpstream, UpstreamError};
 pub use follow::{Heard, Silence};
+pub use question::{Answered, Question};
 pub use relay::Relay;
-pub use stdio::Program;
+pub use stdio::{Program, SoleClient};
 
 /// One upstream server.
 #[derive(Debug)]
@@ -106,19 +109,24 @@ pub struct OutgoingCall<'a> {
     pub log_level: Option<LogLevel>,
     /// The schema of a tool, for the headers that mirror arguments.
     pub input_schema: Option<&'a Json>,
-    /// What the server may ask the client for. A server of the legacy era is told of nothing.
+    /// What the server may ask the client for.
     pub capabilities: Object,
+    /// Whether the client can be asked while it waits, as servers of the legacy era do. Otherwise these are told of
+    /// nothing. The capabilities of such calls with one key are always the same.
+    pub is_interactive: bool,
     /// What answers a server that asked before.
     pub round: Round,
 }
 
 /// What a server tells while it works on a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Meanwhile {
     /// Parameters of a log message.
     Log(Object),
     /// Parameters of progress, without the token.
     Progress(Object),
+    /// It asks the client for something.
+    Question(Question),
 }
 
 /// What a server answers to a call.
@@ -169,6 +177,15 @@ impl Upstream {
             detected: Detected::new(era, limits.era_expiry),
             sessions: Sessions::new(limits.sessions_max, limits.session_idle),
             last_id: AtomicI64::new(0),
+        }
+    }
+
+    /// Lets `client` be asked, and hear, what a server that is a child process says by itself, from its next start on: there
+    /// is no other client.
+    pub fn serve_only(&self, client: SoleClient) {
+        match &self.transport {
+            Transport::Http(_) => {}
+            Transport::Stdio(stdio) => stdio.serve_only(client),
         }
     }
 
@@ -239,25 +256,29 @@ impl Upstream {
         ask.name = call.name;
         ask.trace = Some(call.trace);
         ask.progress = call.progress;
-        // What a child of all callers logs is not known to be of one's call (I6): it is not asked for.
-        let one_call = matches!(self.transport, Transport::Http(_));
-        ask.log_level = call.log_level.filter(|_| one_call);
+        ask.log_level = call.log_level.filter(|_| self.may_log());
         ask.capabilities = call.capabilities;
+        ask.is_interactive = call.is_interactive;
         ask.round = call.round;
         let arguments = ask.params.get("arguments").and_then(Json::as_object);
         if let Some((schema, arguments)) = call.input_schema.zip(arguments) {
             ask.mirrored = mirror::param_headers(schema, arguments);
         }
-        let mut on_notification = |id: &RequestId, mut notification: Notification| {
+        let log_level = ask.log_level;
+        let mut on_told = |id: &RequestId, told: Told| {
+            let mut notification = match told {
+                Told::Notification(notification) => notification,
+                Told::Question(question) => return on_told(Meanwhile::Question(question)),
+            };
             let ours = notification.method == "notifications/progress"
                 && notification.params.remove("progressToken") == Some(id.to_json());
             if ours && call.progress {
                 on_told(Meanwhile::Progress(notification.params));
-            } else if let Some(log) = ask.log_level.and_then(|level| level.passes(notification)) {
+            } else if let Some(log) = log_level.and_then(|level| level.passes(notification)) {
                 on_told(Meanwhile::Log(log));
             }
         };
-        let (route, reply) = self.ask(call.key, &ask, deadline, &mut on_notification).await?;
+        let (route, reply) = self.ask(call.key, &ask, deadline, &mut on_told).await?;
         let declared = matches!(route, Route::Modern).then_some(&ask.capabilities);
         read_answer(reply, declared).map_err(CallError::after_sending)
     }
@@ -268,32 +289,45 @@ impl Upstream {
         key: &SessionKey,
         ask: &Ask<'_>,
         deadline: Instant,
-        on_notification: OnNotification<'_>,
+        on_told: OnTold<'_>,
     ) -> Result<(Route, Reply), CallError> {
-        let route = timeout_at(deadline, self.route(key, ask.credential))
+        let route = timeout_at(deadline, self.route(key, ask))
             .await
             .unwrap_or(Err(CallErrorKind::Timeout))
             .map_err(CallError::before_sending)?;
-        timeout_at(deadline, self.ask_renewing(key, ask, route, on_notification))
-            .await
-            .unwrap_or(Err(CallError::after_sending(CallErrorKind::Timeout)))
+        let patience = self.patience();
+        let asking = Box::pin(self.ask_renewing(key, ask, route, &patience, on_told));
+        let asked = patience.within(deadline, asking).await;
+        asked.unwrap_or(Err(CallError::after_sending(CallErrorKind::Timeout)))
     }
 
-    async fn route(
-        &self,
-        key: &SessionKey,
-        credential: Option<&HeaderValue>,
-    ) -> Result<Route, CallErrorKind> {
+    /// What a child of several callers logs is not known to be of one's call (I6): it is not asked for.
+    fn may_log(&self) -> bool {
+        match &self.transport {
+            Transport::Http(_) => true,
+            Transport::Stdio(stdio) => stdio.has_sole_client(),
+        }
+    }
+
+    /// With a child the questions of all its calls are one server's: it does not say of which call one is.
+    fn patience(&self) -> Patience {
+        match &self.transport {
+            Transport::Http(_) => Patience::default(),
+            Transport::Stdio(stdio) => stdio.patience(),
+        }
+    }
+
+    async fn route(&self, key: &SessionKey, ask: &Ask<'_>) -> Result<Route, CallErrorKind> {
         if let Transport::Stdio(stdio) = &self.transport {
             return stdio.route().await;
         }
         let speaks = match self.detected.known() {
             Some(speaks) => speaks,
-            None => self.detect(credential).await?,
+            None => self.detect(ask.credential).await?,
         };
         match speaks {
             Speaks::Modern => Ok(Route::Modern),
-            Speaks::Legacy => self.session(key, credential).await.map(Route::Legacy),
+            Speaks::Legacy => self.session(key, ask).await.map(Route::Legacy),
         }
     }
 
@@ -303,9 +337,10 @@ impl Upstream {
         key: &SessionKey,
         ask: &Ask<'_>,
         route: Route,
-        on_notification: OnNotification<'_>,
+        patience: &Patience,
+        on_told: OnTold<'_>,
     ) -> Result<(Route, Reply), CallError> {
-        let first = self.ask_once(ask, &route, on_notification).await;
+        let first = self.ask_once(ask, &route, patience, on_told).await;
         let Some(refused) = refused_with(&first) else { return first.map(|reply| (route, reply)) };
         let Route::Legacy(session) = &route else {
             self.detected.forget();
@@ -315,31 +350,33 @@ impl Upstream {
         if !session.has_id() || refused != StatusCode::NOT_FOUND {
             return first.map(|reply| (route, reply));
         }
-        let renewed = self.session(key, ask.credential).await.map_err(CallError::after_sending)?;
+        let renewed = self.session(key, ask).await.map_err(CallError::after_sending)?;
         let route = Route::Legacy(renewed);
-        self.ask_once(ask, &route, on_notification).await.map(|reply| (route, reply))
+        self.ask_once(ask, &route, patience, on_told).await.map(|reply| (route, reply))
     }
 
     async fn ask_once(
         &self,
         ask: &Ask<'_>,
         route: &Route,
-        on_notification: OnNotification<'_>,
+        patience: &Patience,
+        on_told: OnTold<'_>,
     ) -> Result<Reply, CallError> {
         if let (Route::Legacy(session), Some(level)) = (route, ask.log_level) {
             self.set_log_level(session, level, ask.credential).await;
         }
-        self.exchange(ask.outgoing(self.next_id(), route), on_notification).await
+        self.exchange(ask.outgoing(self.next_id(), route), patience, on_told).await
     }
 
     async fn exchange(
         &self,
         outgoing: Outgoing,
-        on_notification: OnNotification<'_>,
+        patience: &Patience,
+        on_told: OnTold<'_>,
     ) -> Result<Reply, CallError> {
         match &self.transport {
-            Transport::Http(connection) => connection.exchange(outgoing, on_notification).await,
-            Transport::Stdio(stdio) => stdio.exchange(outgoing, on_notification).await,
+            Transport::Http(connection) => connection.exchange(outgoing, patience, on_told).await,
+            Transport::Stdio(stdio) => stdio.exchange(outgoing, on_told).await,
         }
     }
 
@@ -372,7 +409,13 @@ fn page_of<'a>(
     ask
 }
 
-type OnNotification<'a> = &'a mut (dyn FnMut(&RequestId, Notification) + Send);
+/// What comes before an answer.
+enum Told {
+    Notification(Notification),
+    Question(Question),
+}
+
+type OnTold<'a> = &'a mut (dyn FnMut(&RequestId, Told) + Send);
 
 /// The status, if the server refused the request itself: what we believe about its era or session may be wrong.
 fn refused_with(reply: &Result<Reply, CallError>) -> Option<StatusCode> {

@@ -12,10 +12,16 @@ use crate::vocabulary::{FieldValue, Operation, Risk};
 pub enum Method {
     /// Possible values of an argument.
     CompletionComplete,
+    /// What a server asks a person for, through the client.
+    ElicitationCreate,
     /// One prompt.
     PromptsGet,
     /// One resource.
     ResourcesRead,
+    /// The folders that the client works in, which a server asks for.
+    RootsList,
+    /// What a server asks the client's model.
+    SamplingCreateMessage,
     /// One call of a tool.
     ToolsCall,
 }
@@ -26,8 +32,11 @@ impl Method {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::CompletionComplete => "completion/complete",
+            Self::ElicitationCreate => "elicitation/create",
             Self::PromptsGet => "prompts/get",
             Self::ResourcesRead => "resources/read",
+            Self::RootsList => "roots/list",
+            Self::SamplingCreateMessage => "sampling/createMessage",
             Self::ToolsCall => "tools/call",
         }
     }

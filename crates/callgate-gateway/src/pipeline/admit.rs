@@ -18,10 +18,10 @@ use callgate_model::reason::Reason;
 
 use super::{Gateway, Reply};
 use crate::answer;
-use crate::cancel::Cancellable;
 use crate::identity::Identified;
 use crate::method::{Treatment, treatment};
 use crate::server::Server;
+use crate::session::{Agreed, InSession};
 
 /// The session header of the legacy era.
 pub(super) const SESSION: &str = "mcp-session-id";
@@ -42,7 +42,7 @@ pub(crate) struct Request {
     pub(crate) progress_token: Option<Json>,
     pub(crate) log_level: Option<LogLevel>,
     pub(crate) trace: TraceContext,
-    /// What the client declared with this request that it can be asked for.
+    /// What the client declared that it can be asked for: with this request, or for its session.
     pub(crate) capabilities: Object,
     /// Whether a client that goes away before the answer has cancelled the request.
     pub(crate) cancels_by_leaving: bool,
@@ -84,6 +84,18 @@ impl Request {
             capabilities: Object::default(),
             cancels_by_leaving: true,
             prefix: None,
+        }
+    }
+
+    /// Nothing that was asked, of the same client in the same session.
+    pub(super) fn aside(&self) -> Self {
+        let (server, caller) = (Arc::clone(&self.server), Arc::clone(&self.caller));
+        Self {
+            session: self.session.clone(),
+            client_says: self.client_says.clone(),
+            trace: self.trace.clone(),
+            prefix: self.prefix.clone(),
+            ..Self::unasked(server, caller, self.era)
         }
     }
 
@@ -188,8 +200,13 @@ impl Gateway {
             Message::Notification(notification) => {
                 return Err(self.take_note(entered, headers, &notification, inbound.era));
             }
-            // Nothing was asked of this client, so there is nothing to answer.
-            Message::Response(_) => return Err(Box::new(Reply::empty(StatusCode::ACCEPTED))),
+            Message::Response(response) => {
+                if let (Some(session), Some(id)) = (session_in(headers), response.id.clone()) {
+                    let (caller, session) = (caller.key, session.to_owned());
+                    self.take_answer(&InSession { caller, session, id }, response);
+                }
+                return Err(Box::new(Reply::empty(StatusCode::ACCEPTED)));
+            }
         };
         let mut request = Request {
             server: Arc::clone(server),
@@ -250,8 +267,9 @@ impl Gateway {
         };
         request.era = Era::Legacy(found.version);
         request.log_level = found.log_level;
+        request.capabilities = found.capabilities;
         request.session = Some(id);
-        request.client_says = request.client_says.take().or(found.says);
+        request.client_says = request.client_says.take().or(found.client_says);
         Ok(())
     }
 
@@ -308,7 +326,7 @@ impl Gateway {
         let session = session_in(headers);
         if let (Some(session), Some(id)) = (session, told.cancels()) {
             let session = session.to_owned();
-            self.cancels.cancel(&Cancellable { caller: caller.key, session, id });
+            self.cancels.cancel(&InSession { caller: caller.key, session, id });
         }
         if treatment(&told.method, matches!(era, Era::Modern)) == Treatment::Accept {
             return Box::new(Reply::empty(StatusCode::ACCEPTED));
@@ -397,9 +415,14 @@ impl Gateway {
     pub(super) fn initialize(&self, request: &Request) -> Reply {
         let Era::Legacy(version) = request.era else { return self.refuse_method(request) };
         let id = format!("{}{}", self.ambient.id(), hex(&self.ambient.random()));
-        let says = request.client_says.clone();
+        let agreed = Agreed {
+            version,
+            client_says: request.client_says.clone(),
+            capabilities: request.capabilities.clone(),
+            log_level: None,
+        };
         let now = self.ambient.now();
-        if !self.sessions.open(id.clone(), request.caller.key, version, says, now) {
+        if !self.sessions.open(id.clone(), request.caller.key, agreed, now) {
             return Reply::empty(StatusCode::SERVICE_UNAVAILABLE);
         }
         let mut reply = Self::agree(&request.id, version, capabilities(request));

@@ -8,6 +8,7 @@ use callgate_mcp::era::LegacyVersion;
 use callgate_mcp::http::request::Parts;
 use callgate_mcp::http::{HeaderMap, StatusCode};
 use callgate_mcp::message::{Malformed, Message};
+use callgate_model::json::Object;
 
 use super::admit::{Entered, Request, session_in};
 use super::{Gateway, Reply, ReplyBody};
@@ -76,6 +77,7 @@ impl Gateway {
     /// A batch has one answer, so nothing is streamed; and no session begins in it.
     async fn one_of_batch(self: &Arc<Self>, mut request: Request) -> Reply {
         (request.progress_token, request.log_level) = (None, None);
+        request.capabilities = Object::default();
         if request.method == "initialize" {
             return self.refuse_params(&request, "`initialize` is sent alone".to_owned());
         }

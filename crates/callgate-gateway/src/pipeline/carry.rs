@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use callgate_mcp::code;
 use callgate_mcp::http::{HeaderValue, StatusCode};
-use callgate_mcp::message::RequestId;
+use callgate_mcp::message::{InputRequired, RequestId};
 use callgate_mcp::reply;
 use callgate_mcp::upstream::{Answer, CallError, CallErrorKind, Meanwhile};
 use callgate_model::call::Method;
@@ -16,16 +16,18 @@ use callgate_model::evidence::{Concluded, Decided, Outcome};
 use callgate_model::json::{Json, Object};
 use callgate_model::reason::Reason;
 use callgate_model::vocabulary::Effect;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use callgate_store::EvidenceError;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::rounds::Asked;
 use super::{Gateway, Request};
 use crate::answer;
-use crate::cancel::{Cancellable, Registered};
+use crate::cancel::Registered;
 use crate::evidence::{OpenError, OpenEvidence, Permit, open};
 use crate::forward::{Way, forward, outcome_of};
 use crate::name::NamedCall;
 use crate::round::Opened;
+use crate::session::InSession;
 use crate::tools::Tool;
 
 /// Messages that may wait for a slow client; more progress than that is dropped.
@@ -65,28 +67,30 @@ impl Reply {
     }
 }
 
-/// What the running call tells the one who waits for it.
-enum Told {
-    Meanwhile(Meanwhile),
-    /// The status is that of an answer which comes first: a stream has begun with another.
-    Last(StatusCode, Bytes),
-}
-
 /// A call on its way.
-struct Running {
-    request: Request,
-    evidence: OpenEvidence,
-    call: String,
-    decided: Arc<Decided>,
+pub(super) struct Running {
+    pub(super) request: Request,
+    /// The record of the round that is on its way.
+    pub(super) decided: Arc<Decided>,
     method: Method,
     effect: Effect,
-    way: Way,
-    opened: Opened,
+    pub(super) way: Way,
+    pub(super) opened: Opened,
+    /// What was allowed, to be decided again if the server asks and the client answers in the meantime.
+    pub(super) again: Option<NamedCall>,
+    /// How often it was made before.
+    pub(super) rounds: usize,
     /// By which a client of the legacy era cancels it.
     registered: Option<Registered>,
     /// Given back when the outcome is recorded: a client that does not read its answer holds no room.
-    slot: OwnedSemaphorePermit,
+    _slot: OwnedSemaphorePermit,
 }
+
+/// The answer. The status is that of one which comes first: a stream has begun with another.
+pub(super) type Last = (StatusCode, Bytes);
+
+/// A call may have been made that nobody can be told of.
+type Opening = (Permit, OpenEvidence);
 
 impl Gateway {
     /// Makes an allowed call and answers its client.
@@ -102,97 +106,187 @@ impl Gateway {
             record.decision = Decision::deny(Reason::Overloaded, record.decision.bundle);
             return self.refuse(&request, record, None, false);
         };
-        let decided = Arc::new(record);
         let (method, effect) = (named.call.method, named.call.operation.effect);
-        let (permit, evidence) = match open(&self.evidence, Arc::clone(&decided), named.call).await
-        {
+        let is_interactive = !request.is_modern() && !asked.capabilities.is_empty();
+        let again = is_interactive.then(|| named.clone());
+        let (decided, opened) = match self.open_call(&request, record, named).await {
             Ok(opened) => opened,
-            Err(OpenError::NotAllowed | OpenError::Evidence(_)) => {
-                let bundle = decided.decision.bundle;
-                let decision = Decision::deny(Reason::EvidenceUnavailable, bundle);
-                let record = Decided { decision, ..Arc::unwrap_or_clone(decided) };
-                return self.refuse(&request, record, None, false);
-            }
+            Err(refusal) => return Reply::json(StatusCode::OK, refusal),
         };
-        self.metrics.decided(&decided);
+        let in_session = if is_interactive { &asked.capabilities } else { &Object::default() };
+        let session = request.session.as_deref();
         let running = Running {
-            call: decided.call.to_string(),
             decided,
             method,
             effect,
             way: Way {
-                key: request.server.session_key(&request.caller, request.session.as_deref()),
+                key: request.server.session_key(&request.caller, session, in_session),
                 trace: request.trace.clone(),
                 progress: request.progress_token.is_some(),
                 log_level: request.log_level,
                 tool,
                 capabilities: asked.capabilities,
+                is_interactive,
                 round: asked.round,
             },
             opened: asked.opened,
+            again,
+            rounds: 0,
             registered: self.register(&request),
             request,
-            evidence,
-            slot,
+            _slot: slot,
         };
-        let (tell, told) = mpsc::channel(MESSAGES_WAITING_MAX);
-        let token = running.request.progress_token.clone();
+        let (say, said) = mpsc::channel(MESSAGES_WAITING_MAX);
+        let (tell, last) = oneshot::channel();
         let id = running.request.id.clone();
         let gateway = Arc::clone(self);
         // A task of its own: in the legacy era a client that goes away has not cancelled, and in any era the outcome
         // has to be recorded.
-        tokio::spawn(async move { gateway.run(running, permit, tell).await });
-        answer_with(told, &id, token).await
+        tokio::spawn(async move {
+            if let Some(answer) = gateway.run(running, opened, say).await {
+                // A client that has gone does not hear it; the record has it.
+                tell.send(answer).ok();
+            }
+        });
+        answer_with(said, last, &id).await
+    }
+
+    /// Records the intent; or gives the refusal, if it cannot be recorded.
+    pub(super) async fn open_call(
+        &self,
+        request: &Request,
+        record: Decided,
+        named: NamedCall,
+    ) -> Result<(Arc<Decided>, Opening), Bytes> {
+        let decided = Arc::new(record);
+        match open(&self.evidence, Arc::clone(&decided), named.call).await {
+            Ok(opened) => {
+                self.metrics.decided(&decided);
+                Ok((decided, opened))
+            }
+            Err(OpenError::NotAllowed | OpenError::Evidence(_)) => {
+                let bundle = decided.decision.bundle;
+                let decision = Decision::deny(Reason::EvidenceUnavailable, bundle);
+                let record = Decided { decision, ..Arc::unwrap_or_clone(decided) };
+                Err(self.refusal(request, record, None, false))
+            }
+        }
     }
 
     /// Makes a call of a session cancellable by name, if it is the only one of that name on its way.
     fn register(&self, request: &Request) -> Option<Registered> {
         let session = request.session.clone().filter(|_| !request.cancels_by_leaving)?;
         let (caller, id) = (request.caller.key, request.id.clone());
-        self.cancels.register(Cancellable { caller, session, id })
+        self.cancels.register(InSession { caller, session, id })
     }
 
-    async fn run(&self, mut running: Running, permit: Permit, tell: mpsc::Sender<Told>) {
+    /// Makes the call, in as many rounds as the server asks and the client answers meanwhile. `None` if it was cancelled.
+    async fn run(
+        self: &Arc<Self>,
+        mut running: Running,
+        mut opening: Opening,
+        say: mpsc::Sender<Bytes>,
+    ) -> Option<Last> {
+        loop {
+            let (permit, evidence) = opening;
+            let answered = self.make(&mut running, permit, evidence, &say).await?;
+            let required = match answered {
+                Made::Required(required) => required,
+                Made::Last(last) => return Some(last),
+            };
+            opening = match self.next_round(&mut running, required, &say).await? {
+                Ok(opening) => opening,
+                Err(refusal) => return Some((StatusCode::OK, refusal)),
+            };
+        }
+    }
+
+    /// Makes one round of the call and records what came of it.
+    async fn make(
+        self: &Arc<Self>,
+        running: &mut Running,
+        permit: Permit,
+        mut evidence: OpenEvidence,
+        say: &mpsc::Sender<Bytes>,
+    ) -> Option<Made> {
         let begun = Instant::now();
-        let Some(answered) = running.exchange(permit, &tell).await.map(|a| running.fit(a)) else {
-            let call = running.call.clone();
-            self.metrics.concluded(&running.request.server.name, &call, Outcome::Cancelled, 0);
-            let concluded = concluded(&running, Outcome::Cancelled, None, None);
-            if let Err(error) = running.evidence.conclude(concluded).await {
-                tracing::error!(call, %error, "an outcome could not be recorded");
-            }
-            return;
+        let answered = self.exchange(running, permit, &mut evidence, say).await;
+        let Some(answered) = answered.map(|answered| running.fit(answered)) else {
+            self.conclude(running, evidence, Outcome::Cancelled, None, None).await.ok();
+            return None;
         };
         let upstream_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         let outcome = outcome_of(&answered, running.effect);
-        let concluded = Concluded {
-            detail: answered.as_ref().err().map(CallError::to_string),
-            result: result_of(&answered),
-            ..concluded(&running, outcome, Some(upstream_us), None)
-        };
-        let last = self.answer_of(&running, answered, outcome);
-        let Running { request, evidence, call, slot, .. } = running;
-        self.metrics.concluded(&request.server.name, &call, outcome, upstream_us);
-        let last = match evidence.conclude(concluded).await {
-            Ok(()) => last,
-            Err(error) => {
-                tracing::error!(call, %error, "an outcome could not be recorded");
-                Told::Last(StatusCode::OK, answer::unrecorded(&request.id, &call))
+        let concluded =
+            self.conclude(running, evidence, outcome, Some(upstream_us), Some(&answered));
+        if concluded.await.is_err() {
+            let call = running.decided.call.to_string();
+            let answer = answer::unrecorded(&running.request.id, &call);
+            return Some(Made::Last((StatusCode::OK, answer)));
+        }
+        match answered {
+            Ok(Answer::InputRequired(required)) if running.again.is_some() => {
+                Some(Made::Required(required))
             }
-        };
-        drop(slot);
-        // A client that has gone does not hear it; the record has it.
-        tell.send(last).await.ok();
+            answered => Some(Made::Last(self.answer_of(running, answered, outcome))),
+        }
     }
-}
 
-impl Gateway {
+    async fn conclude(
+        &self,
+        running: &Running,
+        evidence: OpenEvidence,
+        outcome: Outcome,
+        upstream_us: Option<u64>,
+        answered: Option<&Result<Answer, CallError>>,
+    ) -> Result<(), EvidenceError> {
+        let call = evidence.id();
+        let detail = answered.and_then(|answered| Some(answered.as_ref().err()?.to_string()));
+        let result = answered.and_then(result_of);
+        let concluded = Concluded { call, outcome, upstream_us, result, detail };
+        let server = &running.request.server.name;
+        let us = upstream_us.unwrap_or_default();
+        self.metrics.concluded(server, &call.to_string(), outcome, us);
+        evidence.conclude(concluded).await.inspect_err(|error| {
+            tracing::error!(%call, %error, "an outcome could not be recorded");
+        })
+    }
+
+    /// The server's answer; `None` if the client cancelled.
+    async fn exchange(
+        self: &Arc<Self>,
+        running: &Running,
+        permit: Permit,
+        evidence: &mut OpenEvidence,
+        say: &mpsc::Sender<Bytes>,
+    ) -> Option<Result<Answer, CallError>> {
+        let party = running.again.is_some().then(|| Arc::new(running.party()));
+        let token = running.request.progress_token.as_ref();
+        let on_told = |told| {
+            let message = match told {
+                Meanwhile::Log(params) => reply::log(params),
+                Meanwhile::Progress(params) => progress(params, token),
+                Meanwhile::Question(question) => {
+                    if let Some(party) = &party {
+                        let asking = Arc::clone(self).put(Arc::clone(party), question, say.clone());
+                        tokio::spawn(asking);
+                    }
+                    return;
+                }
+            };
+            // Progress and log messages may be lost; the answer may not.
+            say.try_send(message).ok();
+        };
+        let answer = forward(permit, evidence, &running.request.server, &running.way, on_told);
+        running.unless_cancelled(say, answer).await
+    }
+
     fn answer_of(
         &self,
         running: &Running,
         answered: Result<Answer, CallError>,
         outcome: Outcome,
-    ) -> Told {
+    ) -> Last {
         let (era, id) = (running.request.era, &running.request.id);
         let body = match answered {
             Ok(Answer::Result { result, .. }) => answer::relayed(era, id, running.method, result),
@@ -208,53 +302,56 @@ impl Gateway {
             }
             Ok(Answer::RpcError { code, message, data }) => {
                 let body = answer::relayed_error(era, id, code, &message, data);
-                return Told::Last(running.status_of_error(code), body);
+                return (running.status_of_error(code), body);
             }
-            Err(error) => {
-                let subject = running.request.subject.as_ref();
-                answer::failed(era, id, subject, &running.call, outcome, &error.to_string())
-            }
+            Err(error) => running.failed(outcome, &error.to_string()),
         };
-        Told::Last(StatusCode::OK, body)
+        (StatusCode::OK, body)
     }
 }
 
+/// What one round gave.
+enum Made {
+    Last(Last),
+    /// The server needs this from the client, which can be asked.
+    Required(InputRequired),
+}
+
 impl Running {
-    /// The server's answer; `None` if the client cancelled by going away.
-    async fn exchange(
-        &mut self,
-        permit: Permit,
-        tell: &mpsc::Sender<Told>,
-    ) -> Option<Result<Answer, CallError>> {
-        let cancellable = self.request.cancels_by_leaving;
-        let registered = self.registered.as_ref();
+    /// `work`, unless the client cancels the call meanwhile.
+    pub(super) async fn unless_cancelled<T>(
+        &self,
+        say: &mpsc::Sender<Bytes>,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
         let cancelled = async {
-            match registered {
+            match &self.registered {
                 Some(registered) => registered.cancelled().await,
                 None => std::future::pending().await,
             }
         };
-        let on_told = |told| {
-            // Progress and log messages may be lost; the answer may not.
-            tell.try_send(Told::Meanwhile(told)).ok();
-        };
-        let answer = forward(permit, &mut self.evidence, &self.request.server, &self.way, on_told);
         tokio::select! {
-            answer = answer => Some(answer),
-            () = tell.closed(), if cancellable => None,
+            done = work => Some(done),
+            () = say.closed(), if self.request.cancels_by_leaving => None,
             () = cancelled => None,
         }
     }
 
-    /// A client of the legacy era cannot be asked in this way, and would take the question for an empty success.
+    /// A client of the legacy era takes what asks it in the modern way for an empty success.
     fn fit(&self, answered: Result<Answer, CallError>) -> Result<Answer, CallError> {
         match answered {
-            Ok(Answer::InputRequired(_)) if !self.request.is_modern() => {
+            Ok(Answer::InputRequired(_)) if !self.request.is_modern() && self.again.is_none() => {
                 let text = "it needs input, which the client cannot give".to_owned();
                 Err(CallError { sent: true, kind: CallErrorKind::NotMcp(text) })
             }
             answered => answered,
         }
+    }
+
+    /// The answer that says that the call failed.
+    pub(super) fn failed(&self, outcome: Outcome, what: &str) -> Bytes {
+        let (request, call) = (&self.request, self.decided.call.to_string());
+        answer::failed(request.era, &request.id, request.subject.as_ref(), &call, outcome, what)
     }
 
     /// The one error that only the server can know of and that has a status of its own.
@@ -265,15 +362,6 @@ impl Running {
             StatusCode::OK
         }
     }
-}
-
-fn concluded(
-    running: &Running,
-    outcome: Outcome,
-    upstream_us: Option<u64>,
-    detail: Option<String>,
-) -> Concluded {
-    Concluded { call: running.evidence.id(), outcome, upstream_us, result: None, detail }
 }
 
 fn result_of(answered: &Result<Answer, CallError>) -> Option<(Digest, u64)> {
@@ -287,44 +375,52 @@ fn result_of(answered: &Result<Answer, CallError>) -> Option<(Digest, u64)> {
 }
 
 /// One document if the answer comes first; a stream if anything else does.
-async fn answer_with(mut told: mpsc::Receiver<Told>, id: &RequestId, token: Option<Json>) -> Reply {
-    match told.recv().await {
-        Some(Told::Last(status, answer)) => Reply::json(status, answer),
-        Some(Told::Meanwhile(first)) => {
+async fn answer_with(
+    mut said: mpsc::Receiver<Bytes>,
+    mut last: oneshot::Receiver<Last>,
+    id: &RequestId,
+) -> Reply {
+    let abandoned = || {
+        let text = "the call was abandoned; see the evidence";
+        (StatusCode::OK, reply::error(Some(id), code::INTERNAL_ERROR, text, None))
+    };
+    tokio::select! {
+        biased;
+        Some(first) = said.recv() => {
             let (events, body) = mpsc::channel(MESSAGES_WAITING_MAX);
-            tokio::spawn(stream(first, told, token, events));
+            tokio::spawn(stream(first, said, last, events));
             Reply { status: StatusCode::OK, headers: Vec::new(), body: ReplyBody::Stream(body) }
         }
-        None => {
-            let text = "the call was abandoned; see the evidence";
-            let body = reply::error(Some(id), code::INTERNAL_ERROR, text, None);
-            Reply::json(StatusCode::OK, body)
+        last = &mut last => {
+            let (status, answer) = last.unwrap_or_else(|_abandoned| abandoned());
+            Reply::json(status, answer)
         }
     }
 }
 
 async fn stream(
-    first: Meanwhile,
-    mut told: mpsc::Receiver<Told>,
-    token: Option<Json>,
+    first: Bytes,
+    mut said: mpsc::Receiver<Bytes>,
+    mut last: oneshot::Receiver<Last>,
     events: mpsc::Sender<Bytes>,
 ) {
-    let mut next = Some(Told::Meanwhile(first));
+    let mut next = Some(first);
     while let Some(message) = next {
-        let (text, last) = match message {
-            Told::Meanwhile(Meanwhile::Log(params)) => (reply::log(params), false),
-            Told::Meanwhile(Meanwhile::Progress(params)) => {
-                (progress(params, token.as_ref()), false)
-            }
-            Told::Last(_, answer) => (answer, true),
-        };
-        if events.send(text).await.is_err() || last {
+        if events.send(message).await.is_err() {
             return;
         }
         // The client may go away between two messages: the running call has to learn of it.
         next = tokio::select! {
-            message = told.recv() => message,
+            biased;
             () = events.closed() => return,
+            Some(message) = said.recv() => Some(message),
+            last = &mut last => {
+                if let Ok((_, answer)) = last {
+                    // Nobody is left to hear that it did not arrive.
+                    events.send(answer).await.ok();
+                }
+                None
+            }
         };
     }
 }

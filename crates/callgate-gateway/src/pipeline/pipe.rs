@@ -13,16 +13,23 @@ use callgate_mcp::lists::PerList;
 use callgate_mcp::log_level::LogLevel;
 use callgate_mcp::message::{self, Message, RequestId};
 use callgate_mcp::reply;
+use callgate_mcp::upstream::{Meanwhile, SoleClient};
 use callgate_model::caller::Caller;
+use callgate_model::json::Object;
 use callgate_model::reason::Reason;
 use tokio::sync::mpsc;
 
 use super::admit::all_capabilities;
 use super::log_level::level_in;
+use super::question::Party;
 use super::{Gateway, Reply, ReplyBody, Request};
 use crate::identity::Identified;
 use crate::method::{Treatment, treatment};
 use crate::server::Server;
+use crate::session::{Agreed, InSession};
+
+/// Messages that may wait for a slow client. What a server asks then is declined, what it logs is lost.
+const MESSAGES_WAITING_MAX: usize = 64;
 
 /// The client of one pipe.
 #[derive(Debug)]
@@ -31,17 +38,12 @@ pub struct Pipe {
     caller: Arc<Identified>,
     /// Tells its upstream sessions from those of other pipes.
     session: String,
-    agreed: Mutex<Option<Agreed>>,
+    agreed: Arc<Mutex<Option<Agreed>>>,
     /// Whether a client of the legacy era is told of changes already.
     listens: AtomicBool,
-}
-
-/// What `initialize` agreed on.
-#[derive(Clone, Debug)]
-struct Agreed {
-    version: LegacyVersion,
-    client_says: Option<String>,
-    log_level: Option<LogLevel>,
+    /// What the server says by itself, for there is no other client.
+    told: mpsc::Sender<Meanwhile>,
+    hears: Mutex<Option<mpsc::Receiver<Meanwhile>>>,
 }
 
 /// What a line is.
@@ -53,8 +55,8 @@ pub enum Incoming {
     Cancel(RequestId),
     /// A request to be given to [`Gateway::answer`], which answers for as long as the client listens.
     Listen(RequestId, Piped),
-    /// Nothing that needs an answer. From now on the client is told of changes: by these messages.
-    Listens(mpsc::Receiver<Bytes>),
+    /// Nothing that needs an answer. From now on the client is told of changes, and asked: by these messages.
+    Listens(Vec<mpsc::Receiver<Bytes>>),
     /// Nothing that needs an answer.
     Nothing,
     /// A request, to be given to [`Gateway::answer`].
@@ -74,12 +76,15 @@ impl Gateway {
     /// The pipe of a client that makes calls for `caller` to the server `server`, if there is one of that name.
     #[must_use]
     pub fn pipe(&self, server: &str, caller: Caller) -> Option<Pipe> {
+        let (told, hears) = mpsc::channel(MESSAGES_WAITING_MAX);
         Some(Pipe {
             server: self.servers.get(server).cloned()?,
             caller: Arc::new(Identified::new(caller)),
             session: self.ambient.id().to_string(),
-            agreed: Mutex::default(),
+            agreed: Arc::default(),
             listens: AtomicBool::default(),
+            told,
+            hears: Mutex::new(Some(hears)),
         })
     }
 
@@ -121,7 +126,12 @@ impl Gateway {
                 self.turn_away(Some(&pipe.caller), &pipe.server.name, &refused, reason);
                 Incoming::Nothing
             }
-            (Message::Response(_), _) => Incoming::Nothing,
+            (Message::Response(response), _) => {
+                if let Some(id) = response.id.clone() {
+                    self.take_answer(&pipe.in_session(id), response);
+                }
+                Incoming::Nothing
+            }
         }
     }
 
@@ -147,7 +157,10 @@ impl Gateway {
         if let (Treatment::Initialize, Era::Legacy(version)) =
             (treatment(&method, false), inbound.era)
         {
-            pipe.agree(Agreed { version, client_says: inbound.client_info, log_level: None });
+            let (client_says, capabilities) = (inbound.client_info, inbound.capabilities);
+            let agreed = Agreed { version, client_says, capabilities, log_level: None };
+            self.serve_only(pipe, &agreed);
+            pipe.agree(agreed);
             return Incoming::of(Self::agree(&id, version, all_capabilities()));
         }
         if let Some(level) = level_in(&params)
@@ -155,7 +168,9 @@ impl Gateway {
         {
             pipe.set_log_level(level);
         }
-        let (says, log_level) = agreed.map_or((None, None), |a| (a.client_says, a.log_level));
+        let (says, log_level, declared) = agreed.map_or((None, None, Object::default()), |a| {
+            (a.client_says, a.log_level, a.capabilities)
+        });
         let request = Request {
             server: Arc::clone(&pipe.server),
             caller: Arc::clone(&pipe.caller),
@@ -172,7 +187,10 @@ impl Gateway {
                 Era::Legacy(_) => log_level,
             },
             trace: inbound.trace,
-            capabilities: inbound.capabilities,
+            capabilities: match inbound.era {
+                Era::Modern => inbound.capabilities,
+                Era::Legacy(_) => declared,
+            },
             cancels_by_leaving: true,
             prefix: None,
         };
@@ -186,11 +204,57 @@ impl Gateway {
         if pipe.listens.swap(true, Ordering::Relaxed) {
             return Incoming::Nothing;
         }
-        let (server, caller) = (Arc::clone(&pipe.server), Arc::clone(&pipe.caller));
-        let request = Request::unasked(server, caller, Era::Legacy(version));
-        match self.open_stream(request, PerList::all(true), None).body {
-            ReplyBody::Listening(messages) => Incoming::Listens(messages),
-            ReplyBody::Empty | ReplyBody::Stream(_) | ReplyBody::Whole(_) => Incoming::Nothing,
+        let mut all = Vec::new();
+        if let Some(hears) = pipe.hears.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let (say, said) = mpsc::channel(MESSAGES_WAITING_MAX);
+            let party = Party::of(&pipe.unasked(version), None);
+            tokio::spawn(Arc::clone(self).hear(
+                Arc::new(party),
+                Arc::clone(&pipe.agreed),
+                hears,
+                say,
+            ));
+            all.push(said);
+        }
+        let stream = self.open_stream(pipe.unasked(version), PerList::all(true), None);
+        if let ReplyBody::Listening(messages) = stream.body {
+            all.push(messages);
+        }
+        Incoming::Listens(all)
+    }
+
+    /// Lets a server that is a child process ask this client what it may be asked, for there is no other.
+    fn serve_only(&self, pipe: &Pipe, agreed: &Agreed) {
+        let mut request = pipe.unasked(agreed.version);
+        request.capabilities = agreed.capabilities.clone();
+        let capabilities = self.may_be_asked(&request, &self.bundle.load());
+        pipe.server.upstream.serve_only(SoleClient { capabilities, told: pipe.told.clone() });
+    }
+
+    /// Passes on what a server says by itself, for as long as there is a client.
+    async fn hear(
+        self: Arc<Self>,
+        party: Arc<Party>,
+        agreed: Arc<Mutex<Option<Agreed>>>,
+        mut hears: mpsc::Receiver<Meanwhile>,
+        say: mpsc::Sender<Bytes>,
+    ) {
+        while let Some(told) = hears.recv().await {
+            match told {
+                Meanwhile::Question(question) => {
+                    let asking = Arc::clone(&self).put(Arc::clone(&party), question, say.clone());
+                    tokio::spawn(asking);
+                }
+                Meanwhile::Log(params) => {
+                    let agreed = agreed.lock().unwrap_or_else(PoisonError::into_inner);
+                    let level = agreed.as_ref().and_then(|agreed| agreed.log_level);
+                    if level.is_some_and(|level| level.includes(&params)) {
+                        // Log messages may be lost.
+                        say.try_send(reply::log(params)).ok();
+                    }
+                }
+                Meanwhile::Progress(_) => {}
+            }
         }
     }
 
@@ -202,6 +266,16 @@ impl Gateway {
 }
 
 impl Pipe {
+    fn unasked(&self, version: LegacyVersion) -> Request {
+        let (server, caller) = (Arc::clone(&self.server), Arc::clone(&self.caller));
+        let session = Some(self.session.clone());
+        Request { session, ..Request::unasked(server, caller, Era::Legacy(version)) }
+    }
+
+    fn in_session(&self, id: RequestId) -> InSession {
+        InSession { caller: self.caller.key, session: self.session.clone(), id }
+    }
+
     fn agreed(&self) -> Option<Agreed> {
         self.agreed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

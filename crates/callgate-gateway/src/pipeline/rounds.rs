@@ -57,9 +57,18 @@ impl Gateway {
         (mut round, opened): (Round, Opened),
         record: &mut Decided,
     ) -> Asked {
+        let capabilities = self.may_be_asked(request, bundle);
+        if capabilities.is_empty() {
+            round.responses = None;
+        }
+        record.responses_digest = round.responses.as_ref().map(Digest::of_object);
+        Asked { capabilities, round, opened }
+    }
+
+    /// What the client declared that it can be asked for, as far as policy lets this server ask this caller.
+    pub(super) fn may_be_asked(&self, request: &Request, bundle: &Bundle) -> Object {
         let mut capabilities = Object::default();
-        // Only who declares it with every request can be asked.
-        for asking in Asking::ALL.into_iter().filter(|_| request.is_modern()) {
+        for asking in Asking::ALL {
             let Some(declared @ Json::Object(_)) = request.capabilities.get(asking.capability())
             else {
                 continue;
@@ -68,15 +77,11 @@ impl Gateway {
                 capabilities.set(asking.capability(), declared.clone());
             }
         }
-        if capabilities.is_empty() {
-            round.responses = None;
-        }
-        record.responses_digest = round.responses.as_ref().map(Digest::of_object);
-        Asked { capabilities, round, opened }
+        capabilities
     }
 
     fn may_ask(&self, request: &Request, bundle: &Bundle, asking: Asking) -> Decision {
-        self.decide(request, &name_asking(&request.server.name, asking), bundle)
+        self.decide(request, &name_asking(&request.server.name, asking, Object::default()), bundle)
     }
 }
 

@@ -61,7 +61,9 @@ impl InputRequired {
             Some(_) => return Err("`inputRequests` is not an object of few".to_owned()),
         };
         for (_, request) in requests.iter().flat_map(Object::iter) {
-            if !is_declared(request, capabilities) {
+            let method = request.get("method").and_then(Json::as_str);
+            let params = request.get("params");
+            if !method.is_some_and(|method| may_ask(method, params, capabilities)) {
                 return Err("it asks for what the client does not offer".to_owned());
             }
         }
@@ -90,12 +92,11 @@ impl InputRequired {
     }
 }
 
-/// Whether `capabilities` cover the request of a server.
-fn is_declared(request: &Json, capabilities: &Object) -> bool {
-    let method = request.get("method").and_then(Json::as_str);
+/// Whether a server that was told `capabilities` may ask for this.
+pub(crate) fn may_ask(method: &str, params: Option<&Json>, capabilities: &Object) -> bool {
     match method {
-        Some("elicitation/create") => capabilities.get("elicitation").is_some_and(|declared| {
-            let mode = request.get("params").and_then(|params| params.get("mode"));
+        "elicitation/create" => capabilities.get("elicitation").is_some_and(|declared| {
+            let mode = params.and_then(|params| params.get("mode"));
             match mode.map(Json::as_str) {
                 // No mode at all is the form.
                 None | Some(Some("form")) => {
@@ -106,9 +107,12 @@ fn is_declared(request: &Json, capabilities: &Object) -> bool {
                 Some(_) => false,
             }
         }),
-        Some("sampling/createMessage") => capabilities.get("sampling").is_some(),
-        Some("roots/list") => capabilities.get("roots").is_some(),
-        Some(_) | None => false,
+        "sampling/createMessage" => capabilities.get("sampling").is_some_and(|declared| {
+            let has_tools = params.and_then(|params| params.get("tools")).is_some();
+            !has_tools || declared.get("tools").is_some()
+        }),
+        "roots/list" => capabilities.get("roots").is_some(),
+        _ => false,
     }
 }
 
@@ -142,6 +146,12 @@ mod tests {
             (form, "{}", false),
             (r#""sampling/createMessage""#, r#"{"elicitation":{}}"#, false),
             (r#""sampling/createMessage""#, r#"{"sampling":{}}"#, true),
+            (r#""sampling/createMessage","params":{"tools":[]}"#, r#"{"sampling":{}}"#, false),
+            (
+                r#""sampling/createMessage","params":{"tools":[]}"#,
+                r#"{"sampling":{"tools":{}}}"#,
+                true,
+            ),
             (r#""roots/list""#, r#"{"roots":{}}"#, true),
             (r#""tools/call""#, r#"{"roots":{},"sampling":{},"elicitation":{}}"#, false),
             ("7", r#"{"roots":{}}"#, false),

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::exchange::Reply;
 use super::outgoing::{Ask, Route};
+use super::question::Patience;
 use super::{CallError, CallErrorKind, EraSetting, Upstream};
 use crate::code;
 use crate::era::{LegacyVersion, MODERN};
@@ -59,7 +60,9 @@ impl Upstream {
         credential: Option<&HeaderValue>,
     ) -> Result<Speaks, CallErrorKind> {
         let probe = Ask::new("server/discover", credential);
-        let speaks = judge(self.ask_once(&probe, &Route::Modern, &mut |_, _| {}).await)?;
+        let speaks = judge(
+            self.ask_once(&probe, &Route::Modern, &Patience::default(), &mut |_, _| {}).await,
+        )?;
         self.detected.learn(speaks);
         Ok(speaks)
     }

@@ -2,9 +2,14 @@
 //!
 //! An answer is what carries the id of the request; status and media type only decide how to look for it.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use callgate_model::json::Object;
+use futures_util::future::{AbortHandle, BoxFuture, abortable};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use http::header::CONTENT_ENCODING;
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -14,11 +19,10 @@ use tokio::time::timeout;
 
 use super::connection::{Connection, next};
 use super::outgoing::{Outgoing, cancelled};
-use super::{CallError, CallErrorKind, OnNotification};
-use crate::code;
+use super::question::{Answered, Answering, Patience, Question, declined};
+use super::{CallError, CallErrorKind, OnTold, Told};
 use crate::headers::{self, MediaType};
-use crate::message::{Message, Request, RequestId, Response, RpcError};
-use crate::reply;
+use crate::message::{Message, Request, RequestId, Response, RpcError, may_ask};
 use crate::sse::{SseError, SseEvent, SseLimits, SseParser};
 
 /// For a cancellation to be sent.
@@ -40,13 +44,14 @@ impl Connection {
     pub(super) async fn exchange(
         &self,
         outgoing: Outgoing,
-        on_notification: OnNotification<'_>,
+        patience: &Patience,
+        on_told: OnTold<'_>,
     ) -> Result<Reply, CallError> {
         let abandoned = outgoing.cancel.then(|| Abandoned::new(self, &outgoing));
         let exchanged = async {
             let response = self.post(outgoing.headers.clone(), outgoing.body.clone()).await?;
             let (parts, body) = response.into_parts();
-            let read = self.read(&parts, body, &outgoing, on_notification).await;
+            let read = self.read(&parts, body, &outgoing, patience, on_told).await;
             let (bytes, outcome) = read.map_err(CallError::after_sending)?;
             let session_id = parts.headers.get(headers::SESSION_ID).cloned();
             Ok(Reply { status: parts.status, session_id, bytes, outcome })
@@ -63,7 +68,8 @@ impl Connection {
         parts: &Parts,
         body: Incoming,
         outgoing: &Outgoing,
-        on_notification: OnNotification<'_>,
+        patience: &Patience,
+        on_told: OnTold<'_>,
     ) -> Result<(usize, Outcome), CallErrorKind> {
         let media_type = headers::media_type(&parts.headers);
         match parts.status.as_u16() {
@@ -75,7 +81,7 @@ impl Connection {
                     Ok((bytes.len(), self.answer_in(&bytes, outgoing)?))
                 }
                 Some(MediaType::EventStream) => {
-                    self.read_events(body, outgoing, on_notification).await
+                    self.read_events(body, outgoing, patience, on_told).await
                 }
                 None => Err(not_mcp("neither application/json nor text/event-stream")),
             },
@@ -137,27 +143,30 @@ impl Connection {
         &self,
         mut body: Incoming,
         outgoing: &Outgoing,
-        on_notification: OnNotification<'_>,
+        patience: &Patience,
+        on_told: OnTold<'_>,
     ) -> Result<(usize, Outcome), CallErrorKind> {
         let mut parser = SseParser::new(SseLimits {
             event_bytes_max: self.limits.event_bytes_max,
             total_bytes_max: self.limits.response_bytes_max,
         });
-        let (mut events, mut requests) = (Vec::new(), 0);
-        while let Some(data) = next(&mut body).await? {
+        let mut events = Vec::new();
+        let mut asking = Asking::new(self, outgoing, patience);
+        while let Some(data) = asking.until(next(&mut body)).await? {
             let pushed = parser.push(&data, &mut events);
             for event in events.drain(..).filter(carries_message) {
                 match self.message(event.data.as_bytes())? {
                     Message::Response(response) => {
                         return Ok((event.data.len(), answer(response, outgoing)?));
                     }
-                    Message::Notification(told) => on_notification(&outgoing.id, told),
+                    Message::Notification(told) => match told.cancels() {
+                        Some(question) => asking.withdraw(&question),
+                        None => on_told(&outgoing.id, Told::Notification(told)),
+                    },
                     Message::Request(request) if outgoing.legacy => {
-                        requests += 1;
-                        if requests > self.limits.server_requests_max {
-                            return Err(CallErrorKind::TooLarge);
+                        if let Some(question) = asking.take(request).await? {
+                            on_told(&outgoing.id, Told::Question(question));
                         }
-                        self.decline(&outgoing.headers, &request).await;
                     }
                     Message::Request(_) => return Err(not_mcp("a request from the server")),
                 }
@@ -171,17 +180,100 @@ impl Connection {
         }
         Err(not_mcp("the stream ended without an answer"))
     }
+}
 
-    /// We declare no capability, so all that a legacy server can ask is whether we are there. An answer that gets
-    /// lost costs nothing but its patience.
-    async fn decline(&self, headers: &HeaderMap, request: &Request) {
-        let body = if request.method == "ping" {
-            reply::result(&request.id, Object::default())
-        } else {
-            let refusal = "callgate serves no requests from servers";
-            reply::error(Some(&request.id), code::METHOD_NOT_FOUND, refusal, None)
+/// What a server asks while it works on one request, and the answers on their way to it.
+struct Asking<'a> {
+    connection: &'a Connection,
+    outgoing: &'a Outgoing,
+    patience: &'a Patience,
+    asked: usize,
+    answers: FuturesUnordered<BoxFuture<'a, ()>>,
+    open: HashMap<RequestId, AbortHandle>,
+}
+
+impl<'a> Asking<'a> {
+    fn new(connection: &'a Connection, outgoing: &'a Outgoing, patience: &'a Patience) -> Self {
+        let (answers, open) = (FuturesUnordered::new(), HashMap::new());
+        Self { connection, outgoing, patience, asked: 0, answers, open }
+    }
+
+    /// Waits for `data`, and sends answers meanwhile.
+    async fn until<T>(&mut self, data: impl Future<Output = T>) -> T {
+        tokio::pin!(data);
+        loop {
+            tokio::select! {
+                data = &mut data => return data,
+                Some(()) = self.answers.next() => {}
+            }
+        }
+    }
+
+    /// Takes a request of the server: as a question, if the client may be asked; or it is answered at once.
+    async fn take(&mut self, request: Request) -> Result<Option<Question>, CallErrorKind> {
+        self.asked += 1;
+        if self.asked > self.connection.limits.server_requests_max {
+            return Err(CallErrorKind::TooLarge);
+        }
+        let id = request.id.clone();
+        let (question, saying) = put(request, &self.outgoing.capabilities, self.patience);
+        let (connection, headers) = (self.connection, &self.outgoing.headers);
+        let own = id.clone();
+        let answer = async move {
+            let body = saying.body(own).await;
+            // An answer that gets lost costs nothing but the server's patience.
+            drop(connection.post(headers.clone(), body).await);
         };
-        drop(self.post(headers.clone(), body).await);
+        if question.is_none() {
+            answer.await;
+            return Ok(None);
+        }
+        let (answer, handle) = abortable(answer);
+        self.answers.push(answer.map(drop).boxed());
+        self.open.insert(id, handle);
+        Ok(question)
+    }
+
+    /// The server does not want to know any more.
+    fn withdraw(&mut self, question: &RequestId) {
+        if let Some(handle) = self.open.remove(question) {
+            handle.abort();
+        }
+    }
+}
+
+/// What is to be said to a request of a server.
+pub(super) enum Saying {
+    Now(Answered),
+    Later(Answering),
+}
+
+/// A request of a legacy server: a question, if it is within `capabilities`. Beside these it can only ask whether we are
+/// there.
+pub(super) fn put(
+    request: Request,
+    capabilities: &Object,
+    patience: &Patience,
+) -> (Option<Question>, Saying) {
+    let Request { method, params, .. } = &request;
+    if method == "ping" {
+        return (None, Saying::Now(Ok(Object::default())));
+    }
+    if !may_ask(method, Some(&params.clone().into()), capabilities) {
+        return (None, Saying::Now(Err(declined())));
+    }
+    let (question, answering) = Question::new(request, patience);
+    (Some(question), Saying::Later(answering))
+}
+
+impl Saying {
+    /// The answer to the request `id`.
+    pub(super) async fn body(self, id: RequestId) -> Bytes {
+        let outcome = match self {
+            Self::Now(answered) => answered,
+            Self::Later(answering) => answering.await.unwrap_or_else(|_dropped| Err(declined())),
+        };
+        Response { id: Some(id), outcome }.into_bytes()
     }
 }
 

@@ -5,7 +5,8 @@ use http::HeaderValue;
 use tokio::time::timeout;
 
 use super::outgoing::{Ask, Route};
-use super::{CallErrorKind, SessionKey, Transport, Upstream};
+use super::question::Patience;
+use super::{CallErrorKind, SessionKey, Told, Transport, Upstream};
 use crate::code;
 use crate::lists::ListKind;
 use crate::message::{Notification, RequestId, RpcError};
@@ -49,19 +50,22 @@ impl Upstream {
         credential: Option<&HeaderValue>,
         mut hear: impl FnMut(Heard) + Send,
     ) -> Result<Silence, CallErrorKind> {
-        let route = timeout(self.limits.total, self.route(key, credential));
+        let ask = listening(credential);
+        let route = timeout(self.limits.total, self.route(key, &ask));
         let route = route.await.unwrap_or(Err(CallErrorKind::Timeout))?;
-        let listen = listening(credential).outgoing(self.next_id(), &route);
+        let listen = ask.outgoing(self.next_id(), &route);
         let outcome = match (&self.transport, route) {
             (Transport::Stdio(stdio), _) => return stdio.follow(listen, hear).await,
             (Transport::Http(_), Route::Legacy(_)) => return Ok(Silence::Never),
             (Transport::Http(connection), Route::Modern) => {
-                let mut on_notification = |_: &RequestId, told: Notification| {
-                    if let Some(heard) = Heard::of(&told) {
+                let mut on_told = |_: &RequestId, told: Told| {
+                    if let Told::Notification(told) = told
+                        && let Some(heard) = Heard::of(&told)
+                    {
                         hear(heard);
                     }
                 };
-                connection.exchange(listen, &mut on_notification).await
+                connection.exchange(listen, &Patience::default(), &mut on_told).await
             }
         };
         outcome.map(|reply| silence(&reply.outcome)).map_err(|error| error.kind)

@@ -35,8 +35,10 @@ pub(super) struct Ask<'a> {
     pub(super) trace: Option<&'a TraceContext>,
     pub(super) progress: bool,
     pub(super) log_level: Option<LogLevel>,
-    /// What the server may ask for; only in the modern era.
+    /// What the server may ask for.
     pub(super) capabilities: Object,
+    /// Whether it can while it works, as in the legacy era.
+    pub(super) is_interactive: bool,
     /// What answers a server that asked; only in the modern era.
     pub(super) round: Round,
 }
@@ -49,6 +51,8 @@ pub(super) struct Outgoing {
     pub(super) body: Bytes,
     /// A legacy server may put requests to us meanwhile.
     pub(super) legacy: bool,
+    /// Of these, the ones that the client answers.
+    pub(super) capabilities: Object,
     /// A legacy server over HTTP has to be told that nobody waits any more; closing the connection does not say it.
     pub(super) cancel: bool,
 }
@@ -65,8 +69,14 @@ impl<'a> Ask<'a> {
             progress: false,
             log_level: None,
             capabilities: Object::default(),
+            is_interactive: false,
             round: Round::default(),
         }
+    }
+
+    /// What a server of the legacy era is told with `initialize`.
+    pub(super) fn session_capabilities(&self) -> Object {
+        if self.is_interactive { self.capabilities.clone() } else { Object::default() }
     }
 
     pub(super) fn outgoing(&self, id: RequestId, route: &Route) -> Outgoing {
@@ -84,6 +94,7 @@ impl<'a> Ask<'a> {
             headers: self.headers(route),
             body: request.into_bytes(),
             legacy: matches!(route, Route::Legacy(_)),
+            capabilities: self.session_capabilities(),
             cancel: matches!(route, Route::Legacy(_)),
         }
     }

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use super::exchange::Reply;
 use super::outgoing::{Ask, Outgoing, Route, base_headers, client_info};
+use super::question::Patience;
 use super::{CallErrorKind, SessionKey, Upstream};
 use crate::era::LegacyVersion;
 use crate::headers;
@@ -107,14 +108,14 @@ impl Upstream {
     pub(super) async fn session(
         &self,
         key: &SessionKey,
-        credential: Option<&HeaderValue>,
+        ask: &Ask<'_>,
     ) -> Result<Session, CallErrorKind> {
         let slot = self.sessions.slot(key);
         let mut session = slot.lock().await;
         if let Some(session) = &*session {
             return Ok(session.clone());
         }
-        match self.initialize(credential).await {
+        match self.initialize(ask).await {
             Ok(opened) => Ok(session.insert(opened).clone()),
             Err(error) => {
                 self.detected.forget();
@@ -138,7 +139,11 @@ impl Upstream {
         let mut ask = Ask::new("logging/setLevel", credential);
         ask.params.set("level", level.as_str());
         let outgoing = ask.outgoing(self.next_id(), &Route::Legacy(session.clone()));
-        let said = timeout(LOG_LEVEL_WITHIN, self.exchange(outgoing, &mut |_, _| {})).await;
+        let said = timeout(
+            LOG_LEVEL_WITHIN,
+            self.exchange(outgoing, &Patience::default(), &mut |_, _| {}),
+        )
+        .await;
         if !matches!(said, Ok(Ok(_))) {
             tracing::debug!(?said, "the log level could not be set");
         }
@@ -146,9 +151,13 @@ impl Upstream {
         *told() = Some(level);
     }
 
-    async fn initialize(&self, credential: Option<&HeaderValue>) -> Result<Session, CallErrorKind> {
-        let opening = opening(self.next_id(), credential);
-        let reply = self.exchange(opening, &mut |_, _| {}).await.map_err(|error| error.kind)?;
+    async fn initialize(&self, ask: &Ask<'_>) -> Result<Session, CallErrorKind> {
+        let credential = ask.credential;
+        let opening = opening(self.next_id(), credential, ask.session_capabilities());
+        let reply = self
+            .exchange(opening, &Patience::default(), &mut |_, _| {})
+            .await
+            .map_err(|error| error.kind)?;
         let session = opened(reply)?;
         let mut headers = base_headers(credential);
         session.write(&mut headers);
@@ -157,16 +166,21 @@ impl Upstream {
     }
 }
 
-/// The request that opens a session.
-pub(super) fn opening(id: RequestId, credential: Option<&HeaderValue>) -> Outgoing {
+/// The request that opens a session, in which the server may ask for what is in `capabilities`.
+pub(super) fn opening(
+    id: RequestId,
+    credential: Option<&HeaderValue>,
+    capabilities: Object,
+) -> Outgoing {
     let params = Object::default()
         .with("protocolVersion", LegacyVersion::LATEST.as_str())
-        .with("capabilities", Object::default())
+        .with("capabilities", capabilities)
         .with("clientInfo", client_info());
     let request = Request { id: id.clone(), method: "initialize".to_owned(), params };
     let (headers, body) = (base_headers(credential), request.into_bytes());
     // The protocol forbids to cancel it.
-    Outgoing { id, headers, body, legacy: true, cancel: false }
+    let capabilities = Object::default();
+    Outgoing { id, headers, body, legacy: true, capabilities, cancel: false }
 }
 
 /// The session that was opened.

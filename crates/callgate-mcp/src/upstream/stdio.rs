@@ -9,7 +9,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -19,8 +19,10 @@ use tokio::time::{Instant, timeout};
 use super::exchange::Reply;
 use super::follow::{Heard, Silence, silence};
 use super::outgoing::{Outgoing, Route};
-use super::{CallError, CallErrorKind, EraSetting, OnNotification, UpstreamLimits};
+use super::question::Patience;
+use super::{CallError, CallErrorKind, EraSetting, Meanwhile, OnTold, Told, UpstreamLimits};
 use crate::lists::{ListKind, PerList};
+use callgate_model::json::Object;
 use child::{Child, Waiting};
 
 /// How soon a server that ended is started again: doubled with each time it does not stay.
@@ -62,10 +64,28 @@ pub(super) struct Stdio {
     era: EraSetting,
     /// Held while a child is started: who comes meanwhile finds it running.
     state: Arc<Mutex<State>>,
-    /// What children tell by themselves. Counted: however much it is, it takes no room.
-    said: watch::Sender<Said>,
+    ears: Ears,
     /// Whether all is to end: nothing is started any more.
     stopping: watch::Sender<bool>,
+}
+
+/// The only client of a child: whatever the child says by itself is for it.
+#[derive(Clone, Debug)]
+pub struct SoleClient {
+    /// What it can be asked for.
+    pub capabilities: Object,
+    /// Where it hears what the child asks and logs. What finds no room is lost.
+    pub told: mpsc::Sender<Meanwhile>,
+}
+
+/// Who hears what a child says by itself.
+#[derive(Clone, Debug, Default)]
+struct Ears {
+    /// What it tells of its lists. Counted: however much it is, it takes no room.
+    said: watch::Sender<Said>,
+    sole: Arc<std::sync::Mutex<Option<SoleClient>>>,
+    /// For what it asks.
+    patience: Patience,
 }
 
 /// How often something was told.
@@ -93,8 +113,21 @@ struct Running {
 
 impl Stdio {
     pub(super) fn new(program: Program, limits: UpstreamLimits, era: EraSetting) -> Self {
-        let (said, stopping) = (watch::Sender::default(), watch::Sender::default());
-        Self { program, limits, era, state: Arc::default(), said, stopping }
+        let (ears, stopping) = (Ears::default(), watch::Sender::default());
+        Self { program, limits, era, state: Arc::default(), ears, stopping }
+    }
+
+    /// From the next start on, `client` is the only one.
+    pub(super) fn serve_only(&self, client: SoleClient) {
+        *self.ears.sole.lock().unwrap_or_else(PoisonError::into_inner) = Some(client);
+    }
+
+    pub(super) fn has_sole_client(&self) -> bool {
+        self.ears.sole().is_some()
+    }
+
+    pub(super) fn patience(&self) -> Patience {
+        self.ears.patience.clone()
     }
 
     /// The way to a running child, started if there is none.
@@ -145,7 +178,7 @@ impl Stdio {
     }
 
     async fn start(&self) -> Result<Running, CallErrorKind> {
-        let child = Child::start(&self.program, self.limits, self.said.clone())?;
+        let child = Child::start(&self.program, self.limits, self.ears.clone())?;
         let (child, route) = match self.shake(&child, self.era).await {
             // Some legacy servers end when the first message is not `initialize`.
             Err(_)
@@ -153,7 +186,7 @@ impl Stdio {
                     && !child.is_alive()
                     && !*self.stopping.borrow() =>
             {
-                let again = Child::start(&self.program, self.limits, self.said.clone())?;
+                let again = Child::start(&self.program, self.limits, self.ears.clone())?;
                 let route = self.shake(&again, EraSetting::Legacy).await?;
                 (again, route)
             }
@@ -166,7 +199,7 @@ impl Stdio {
     async fn shake(&self, child: &Child, era: EraSetting) -> Result<Route, CallErrorKind> {
         let mut stopping = self.stopping.subscribe();
         tokio::select! {
-            shaken = handshake::shake(child, era) => return shaken,
+            shaken = handshake::shake(child, era, self.ears.capabilities()) => return shaken,
             _ = stopping.wait_for(|stopping| *stopping) => {}
         }
         child.stop().await;
@@ -178,10 +211,10 @@ impl Stdio {
     pub(super) async fn exchange(
         &self,
         outgoing: Outgoing,
-        on_notification: OnNotification<'_>,
+        on_told: OnTold<'_>,
     ) -> Result<Reply, CallError> {
         let running = self.running().await.map_err(CallError::before_sending)?;
-        ask(&running.child, outgoing, false, on_notification).await
+        ask(&running.child, outgoing, false, on_told).await
     }
 
     /// Hears of changes for as long as the running child tells of them.
@@ -191,7 +224,7 @@ impl Stdio {
         mut hear: impl FnMut(Heard) + Send,
     ) -> Result<Silence, CallErrorKind> {
         let running = self.running().await?;
-        let mut said = self.said.subscribe();
+        let mut said = self.ears.said.subscribe();
         let mut before = *said.borrow_and_update();
         let silent = async {
             match running.route {
@@ -232,6 +265,17 @@ impl Stdio {
     }
 }
 
+impl Ears {
+    fn sole(&self) -> Option<SoleClient> {
+        self.sole.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What a server of the legacy era is told that it can ask for.
+    fn capabilities(&self) -> Object {
+        self.sole().map(|client| client.capabilities).unwrap_or_default()
+    }
+}
+
 impl Said {
     fn note(&mut self, heard: Heard) {
         let count = match heard {
@@ -269,7 +313,7 @@ async fn ask(
     child: &Child,
     outgoing: Outgoing,
     listens: bool,
-    on_notification: OnNotification<'_>,
+    on_told: OnTold<'_>,
 ) -> Result<Reply, CallError> {
     let (tell, mut told) = mpsc::channel(PROGRESS_WAITING_MAX);
     let (answer, mut answered) = oneshot::channel();
@@ -278,7 +322,7 @@ async fn ask(
     loop {
         tokio::select! {
             biased;
-            Some(notification) = told.recv() => on_notification(&id, notification),
+            Some(notification) = told.recv() => on_told(&id, Told::Notification(notification)),
             answer = &mut answered => {
                 asked.settled();
                 let gone = CallErrorKind::Connect("the server ended".to_owned());

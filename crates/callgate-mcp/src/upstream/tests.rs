@@ -6,6 +6,7 @@ mod fake;
 mod legacy;
 mod lists;
 mod logs;
+mod questions;
 mod relay;
 
 use std::collections::BTreeSet;
@@ -55,6 +56,7 @@ async fn call_as(upstream: &Upstream, key: &str) -> Result<Answer, CallError> {
         log_level: None,
         input_schema: Some(&schema),
         capabilities: Object::default(),
+        is_interactive: false,
         round: Round::default(),
     };
     upstream.call(call, |_| {}).await
@@ -171,11 +173,13 @@ async fn progress_is_reported_without_the_token_and_nothing_else_is() {
         log_level: None,
         input_schema: None,
         capabilities: Object::default(),
+        is_interactive: false,
         round: Round::default(),
     };
     let on_told = |meanwhile| match meanwhile {
         Meanwhile::Progress(params) => told.push(Json::from(params).to_text()),
         Meanwhile::Log(log) => panic!("nobody asked for {log:?}"),
+        Meanwhile::Question(question) => panic!("nobody may be asked {question:?}"),
     };
     let answer = upstream.call(outgoing, on_told).await;
     succeeded(answer);

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
+use crate::call::Method;
 use crate::target::{Resource, Target};
 use crate::vocabulary::{Effect, Operation, Reversibility, Risk, Vocabulary};
 
@@ -53,6 +54,22 @@ impl Asking {
             Self::Sampling => "sampling",
             Self::Roots => "roots",
         }
+    }
+
+    /// The request by which a server asks for it.
+    #[must_use]
+    pub const fn method(self) -> Method {
+        match self {
+            Self::Elicitation => Method::ElicitationCreate,
+            Self::Sampling => Method::SamplingCreateMessage,
+            Self::Roots => Method::RootsList,
+        }
+    }
+
+    /// What is asked for by a request of that name.
+    #[must_use]
+    pub fn of_method(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|asking| asking.method().as_str() == name)
     }
 
     /// The operation. Using somebody's model is nothing that a permit to read or write gives.

@@ -8,6 +8,7 @@ use callgate_mcp::lines::Line;
 use callgate_mcp::reply;
 use callgate_model::caller::{Credential, CredentialKind};
 use callgate_model::digest::Digest;
+use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
 use super::serve::{start_logging, stop_signal};
@@ -68,7 +69,11 @@ fn next(gateway: &Arc<Gateway>, incoming: Incoming, out: &mpsc::Sender<Bytes>) -
             let work = answer(Arc::clone(gateway), request, out.clone());
             Next::Listen(Some(id), Box::pin(work))
         }
-        Incoming::Listens(messages) => Next::Listen(None, Box::pin(pass_on(messages, out.clone()))),
+        Incoming::Listens(all) => {
+            let passing = all.into_iter().map(|messages| pass_on(messages, out.clone()));
+            let passing = join_all(passing.collect::<Vec<_>>());
+            Next::Listen(None, Box::pin(async move { passing.await.pop().flatten() }))
+        }
         Incoming::Nothing => Next::Nothing,
         Incoming::Request(id, request) => {
             let work = answer(Arc::clone(gateway), request, out.clone());

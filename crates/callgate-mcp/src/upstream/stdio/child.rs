@@ -6,26 +6,29 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use callgate_model::json::Object;
 use http::StatusCode;
 use rustix::process::{Pid, Signal, kill_process_group};
 use secrecy::ExposeSecret as _;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
-use super::{CallError, CallErrorKind, Heard, Outgoing, Program, Reply, Said, UpstreamLimits};
-use crate::code;
+use super::{
+    CallError, CallErrorKind, Ears, Heard, Meanwhile, Outgoing, Program, Reply, UpstreamLimits,
+};
 use crate::lines::{Line, Lines};
 use crate::message::{Message, Notification, Request, RequestId, Response, id_of_answer};
-use crate::reply;
+use crate::upstream::exchange::put;
 use crate::upstream::outgoing::cancelled;
 
 /// Messages that may wait for a child that does not read.
 const WRITES_WAITING_MAX: usize = 1024;
 /// For a child to end by itself when its input ends, and again when it is asked to.
 const ENDS_WITHIN: Duration = Duration::from_secs(2);
+/// Questions of one child that have no answer yet.
+const QUESTIONS_MAX: usize = 64;
 /// Longest line of a child's standard error that is logged, in bytes.
 const ERROR_LINE_BYTES_MAX: u64 = 4096;
 
@@ -66,11 +69,11 @@ pub(super) struct Asked<'a> {
 
 impl Child {
     /// Starts `program` in a process group of its own, with no environment but its own.
-    /// What it tells by itself is noted in `said`.
+    /// What it says by itself is for `ears`.
     pub(super) fn start(
         program: &Program,
         limits: UpstreamLimits,
-        said: watch::Sender<Said>,
+        ears: Ears,
     ) -> Result<Self, CallErrorKind> {
         let mut command = Command::new(&program.command);
         command.args(&program.arguments).env_clear();
@@ -94,7 +97,7 @@ impl Child {
         let (stop, stopped) = watch::channel(false);
         let pending = Arc::new(Pending(Mutex::new(Some(HashMap::new()))));
         tokio::spawn(log(errors, program.clone()));
-        let told = Told { pending: Arc::clone(&pending), writes: writes.downgrade(), said };
+        let told = Told { pending: Arc::clone(&pending), writes: writes.downgrade(), ears };
         let reading = read(output, limits, told, program.name.clone());
         let name = program.name.clone();
         let waiting = Arc::clone(&pending);
@@ -231,12 +234,13 @@ impl Pending {
 struct Told {
     pending: Arc<Pending>,
     writes: mpsc::WeakSender<Bytes>,
-    said: watch::Sender<Said>,
+    ears: Ears,
 }
 
 /// Reads what the child writes, until it ends.
 async fn read(output: ChildStdout, limits: UpstreamLimits, told: Told, name: String) {
-    let Told { pending, writes, said } = told;
+    let Told { pending, writes, ears } = told;
+    let mut asking = Asking { writes, ears: ears.clone(), open: HashMap::new() };
     let mut lines = Lines::new(BufReader::new(output), limits.response_bytes_max);
     while let Ok(Some(line)) = lines.next().await {
         let bytes = match line {
@@ -262,12 +266,14 @@ async fn read(output: ChildStdout, limits: UpstreamLimits, told: Told, name: Str
             }
             Ok(Message::Notification(told)) => {
                 if let Some(heard) = Heard::of(&told) {
-                    said.send_modify(|said| said.note(heard));
-                    continue;
+                    ears.said.send_modify(|said| said.note(heard));
+                } else if let Some(question) = told.cancels() {
+                    asking.withdraw(&question);
+                } else {
+                    log_of_child(&ears, told);
                 }
-                tracing::debug!(server = name, method = told.method, "not passed on");
             }
-            Ok(Message::Request(request)) => decline(&writes, &request),
+            Ok(Message::Request(request)) => asking.take(request),
             Err(malformed) => {
                 tracing::warn!(server = name, why = malformed.detail, "a line that is no message");
                 // Whoever waits for an answer that is none would wait for nothing.
@@ -291,16 +297,60 @@ fn answer(pending: &Pending, response: Response, bytes: usize, name: &str) {
     waiting.answer.send(Ok(reply)).ok();
 }
 
-/// We declare no capability, so all that a server can ask is whether we are there.
-fn decline(writes: &mpsc::WeakSender<Bytes>, request: &Request) {
-    let body = if request.method == "ping" {
-        reply::result(&request.id, Object::default())
-    } else {
-        let refusal = "callgate serves no requests from servers";
-        reply::error(Some(&request.id), code::METHOD_NOT_FOUND, refusal, None)
-    };
-    if writes.upgrade().is_none_or(|writes| writes.try_send(body).is_err()) {
-        tracing::debug!("a server's request could not be answered");
+/// What a child asks, and the answers on their way to it.
+struct Asking {
+    writes: mpsc::WeakSender<Bytes>,
+    ears: Ears,
+    open: HashMap<RequestId, AbortHandle>,
+}
+
+impl Asking {
+    /// Takes a request of the child: as a question to its only client, or it is answered at once.
+    fn take(&mut self, request: Request) {
+        let id = request.id.clone();
+        let sole = self.ears.sole();
+        let capabilities = sole.as_ref().map(|client| client.capabilities.clone());
+        let patience = &self.ears.patience;
+        let (question, saying) = put(request, &capabilities.unwrap_or_default(), patience);
+        if let Some((client, question)) = sole.zip(question) {
+            // Dropped, it is declined.
+            client.told.try_send(Meanwhile::Question(question)).ok();
+        }
+        self.open.retain(|_, answer| !answer.is_finished());
+        if self.open.len() >= QUESTIONS_MAX {
+            tracing::warn!("a server asks too much at once");
+            return;
+        }
+        let (writes, own) = (self.writes.clone(), id.clone());
+        let answer = tokio::spawn(async move {
+            let body = saying.body(own).await;
+            if writes.upgrade().is_none_or(|writes| writes.try_send(body).is_err()) {
+                tracing::debug!("a server's request could not be answered");
+            }
+        });
+        self.open.insert(id, answer.abort_handle());
+    }
+
+    /// The child does not want to know any more.
+    fn withdraw(&mut self, question: &RequestId) {
+        if let Some(answer) = self.open.remove(question) {
+            answer.abort();
+        }
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.open.values().for_each(AbortHandle::abort);
+    }
+}
+
+/// What a child logs is heard by its only client: it is not known of whose call it is (I6).
+fn log_of_child(ears: &Ears, told: Notification) {
+    if told.method != "notifications/message" {
+        tracing::debug!(method = told.method, "not passed on");
+    } else if let Some(client) = ears.sole() {
+        client.told.try_send(Meanwhile::Log(told.params)).ok();
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use callgate_model::json::Object;
 use tokio::time::timeout;
 
 use super::child::Child;
@@ -14,8 +15,12 @@ use crate::upstream::session::{Session, initialized, opened, opening};
 /// For a child to answer `server/discover`. Some servers of the legacy era never do.
 const PROBE_WITHIN: Duration = Duration::from_secs(10);
 
-/// Finds out how `child` speaks, and shakes hands if that is done.
-pub(super) async fn shake(child: &Child, era: EraSetting) -> Result<Route, CallErrorKind> {
+/// Finds out how `child` speaks, and shakes hands if that is done: then it is told of `capabilities`.
+pub(super) async fn shake(
+    child: &Child,
+    era: EraSetting,
+    capabilities: Object,
+) -> Result<Route, CallErrorKind> {
     let speaks = match era {
         EraSetting::Modern => Speaks::Modern,
         EraSetting::Legacy => Speaks::Legacy,
@@ -23,7 +28,7 @@ pub(super) async fn shake(child: &Child, era: EraSetting) -> Result<Route, CallE
     };
     match speaks {
         Speaks::Modern => Ok(Route::Modern),
-        Speaks::Legacy => initialize(child).await.map(Route::Legacy),
+        Speaks::Legacy => initialize(child, capabilities).await.map(Route::Legacy),
     }
 }
 
@@ -37,8 +42,9 @@ async fn probe(child: &Child) -> Result<Speaks, CallErrorKind> {
     }
 }
 
-async fn initialize(child: &Child) -> Result<Session, CallErrorKind> {
-    let reply = ask(child, opening(id("initialize"), None), false, &mut |_, _| {}).await;
+async fn initialize(child: &Child, capabilities: Object) -> Result<Session, CallErrorKind> {
+    let opening = opening(id("initialize"), None, capabilities);
+    let reply = ask(child, opening, false, &mut |_, _| {}).await;
     let session = opened(reply.map_err(|error| error.kind)?)?;
     child.tell(initialized())?;
     Ok(session)

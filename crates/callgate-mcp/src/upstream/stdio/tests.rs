@@ -89,11 +89,13 @@ impl World {
             log_level: Some(LogLevel::Debug),
             input_schema: None,
             capabilities: Object::default(),
+            is_interactive: false,
             round: Round::default(),
         };
         let on_told = |told| match told {
             Meanwhile::Progress(params) => on_progress(params),
             Meanwhile::Log(log) => panic!("nobody knows whose {log:?} is"),
+            Meanwhile::Question(question) => panic!("nobody may be asked {question:?}"),
         };
         self.upstream.call(call, on_told).await
     }
@@ -351,6 +353,7 @@ async fn i13_a_child_that_does_not_read_can_be_ended() {
         progress: false,
         input_schema: None,
         capabilities: Object::default(),
+        is_interactive: false,
         round: Round::default(),
     };
     let stuck = timeout(Duration::from_millis(300), world.upstream.call(call, |_| {})).await;
@@ -413,7 +416,7 @@ called() {
     assert_eq!(heard, [Heard::Attentive, Heard::Changed(ListKind::Tools)]);
     assert!(!has(&world.input(), "subscriptions/listen"));
     let Transport::Stdio(stdio) = &world.upstream.transport else { panic!() };
-    world.input_when(|_| *stdio.said.borrow().changed.of(ListKind::Tools) == 200).await;
+    world.input_when(|_| *stdio.ears.said.borrow().changed.of(ListKind::Tools) == 200).await;
 }
 
 #[tokio::test]
@@ -467,4 +470,32 @@ async fn i13_what_is_being_started_can_be_ended_and_nothing_is_started_after_tha
     assert!(!answered.unwrap_err().sent);
     assert!(!world.call("t").await.unwrap_err().sent);
     assert_eq!(world.input(), ["started"]);
+}
+
+#[tokio::test]
+async fn i6_a_child_asks_and_tells_its_only_client_and_nobody_else() {
+    const ASKS: &str = r#"called() {
+        printf '{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"hi"}}\n'
+        printf '{"jsonrpc":"2.0","id":70,"method":"roots/list"}\n'
+        read -r said; printf '%s\n' "$said" >> "$INPUT"; done_
+    }"#;
+    let world = World::new(EraSetting::Legacy, &[LEGACY, ASKS]);
+    assert!(world.call("t").await.is_ok());
+    assert!(has(&world.input(), r#""id":70,"error""#), "{:?}", world.input());
+
+    let world = World::new(EraSetting::Legacy, &[LEGACY, ASKS]);
+    let (told, mut heard) = mpsc::channel(4);
+    let capabilities = Object::default().with("roots", Object::default());
+    world.upstream.serve_only(SoleClient { capabilities, told });
+    let hearing = tokio::spawn(async move {
+        let Some(Meanwhile::Log(log)) = heard.recv().await else { panic!("no log") };
+        assert_eq!(log.get("data"), Some(&"hi".into()));
+        let Some(Meanwhile::Question(question)) = heard.recv().await else { panic!("no question") };
+        question.answer(Ok(Object::default().with("roots", Vec::<Json>::new())));
+    });
+    assert!(world.call("t").await.is_ok());
+    hearing.await.unwrap();
+    let input = world.input();
+    assert!(has(&input, r#""capabilities":{"roots":{}}"#), "{input:?}");
+    assert!(has(&input, r#"{"jsonrpc":"2.0","id":70,"result":{"roots":[]}}"#), "{input:?}");
 }

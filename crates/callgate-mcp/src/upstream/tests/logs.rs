@@ -26,6 +26,7 @@ async fn logs(upstream: &Upstream, level: Option<LogLevel>) -> Vec<String> {
         log_level: level,
         input_schema: None,
         capabilities: Object::default(),
+        is_interactive: false,
         round: Round::default(),
     };
     let on_told = |told| {

@@ -1,0 +1,278 @@
+//! What servers ask a client of the legacy era in the middle of a call: a request in the other direction, decided and
+//! recorded as a call of its own. A server of the modern era ends its answer with what it needs; then this asks the client
+//! and calls again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use callgate_mcp::code;
+use callgate_mcp::message::{self, InputRequired, Notification, RequestId, Round, RpcError};
+use callgate_mcp::upstream::{Answered, Question};
+use callgate_model::ambient::Id;
+use callgate_model::digest::Digest;
+use callgate_model::evidence::{Concluded, Decided, Outcome};
+use callgate_model::json::{Json, Object};
+use callgate_model::products::mcp::Asking;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+use super::carry::Running;
+use super::{Gateway, Request, understood};
+use crate::answer;
+use crate::evidence::{OpenEvidence, Permit};
+use crate::name::name_asking;
+use crate::questions::Asked;
+use crate::session::InSession;
+
+/// For a client to answer: a person may have to read and to think.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5 * 60);
+/// Before a server that only wants its state back is given it.
+const STATE_AFTER: Duration = Duration::from_millis(250);
+/// Rounds of one call.
+const ROUNDS_MAX: usize = 16;
+
+/// Who is asked, and in which call.
+pub(super) struct Party {
+    /// As if the client had asked; its method is that of the question.
+    request: Request,
+    session: String,
+    /// `None` if the server does not say of which call its question is.
+    call: Option<Id>,
+}
+
+impl Party {
+    /// The client that made `request`, if it has a session in which it can be asked.
+    pub(super) fn of(request: &Request, call: Option<Id>) -> Self {
+        let session = request.session.clone().unwrap_or_default();
+        Self { request: request.aside(), session, call }
+    }
+}
+
+impl Running {
+    /// The client of this call.
+    pub(super) fn party(&self) -> Party {
+        let first = self.decided.continues.unwrap_or(self.decided.call);
+        Party::of(&self.request, Some(first))
+    }
+}
+
+impl Gateway {
+    /// Takes what a client answers. What nobody asked is nobody's.
+    pub(super) fn take_answer(&self, at: &InSession, response: message::Response) {
+        if !self.questions.answer(at, response.outcome) {
+            tracing::debug!("an answer to no question was dropped");
+        }
+    }
+
+    /// Puts a question of a server to the client, and gives the server its answer.
+    pub(super) async fn put(
+        self: Arc<Self>,
+        party: Arc<Party>,
+        mut question: Question,
+        say: mpsc::Sender<Bytes>,
+    ) {
+        let (method, params) = (question.method.clone(), std::mem::take(&mut question.params));
+        let answered = self.ask_client(&party, &method, params, &say, question.withdrawn()).await;
+        question.answer(answered);
+    }
+
+    /// Asks the client, if policy allows it, until it answers or nobody wants to know any more.
+    async fn ask_client(
+        &self,
+        party: &Party,
+        method: &str,
+        params: Object,
+        say: &mpsc::Sender<Bytes>,
+        withdrawn: impl Future<Output = ()>,
+    ) -> Answered {
+        let (permit, mut evidence) = self.permit_question(party, method, params).await?;
+        let (call, asked) = permit.spend();
+        let id = RequestId::Text(format!("callgate-{call}"));
+        let request =
+            message::Request { id: id.clone(), method: method.to_owned(), params: asked.arguments };
+        let at = InSession { caller: party.request.caller.key, session: party.session.clone(), id };
+        let Some(asked) = self.questions.ask(at.clone()) else {
+            return conclude(
+                evidence,
+                Outcome::NotDispatched,
+                Err(failed("too many questions are open")),
+            )
+            .await;
+        };
+        if say.send(request.into_bytes()).await.is_err() {
+            return conclude(evidence, Outcome::NotDispatched, Err(failed("the client has gone")))
+                .await;
+        }
+        evidence.dispatched();
+        let mut open = Open { asked, id: at.id, say, is_answered: false };
+        let (outcome, answered) = tokio::select! {
+            answered = timeout(ANSWER_WITHIN, open.asked.answered()) => match answered {
+                Ok(Some(answered)) => {
+                    open.is_answered = true;
+                    let outcome = if answered.is_ok() { Outcome::Succeeded } else { Outcome::UpstreamError };
+                    (outcome, answered)
+                }
+                Ok(None) => (Outcome::Cancelled, Err(failed("the question was dropped"))),
+                Err(_elapsed) => (Outcome::TimedOut, Err(failed("the client did not answer in time"))),
+            },
+            () = withdrawn => (Outcome::Cancelled, Err(failed("it was withdrawn"))),
+            () = say.closed() => (Outcome::Cancelled, Err(failed("the client has gone"))),
+        };
+        drop(open);
+        conclude(evidence, outcome, answered).await
+    }
+
+    /// Decides and records a question.
+    async fn permit_question(
+        &self,
+        party: &Party,
+        method: &str,
+        params: Object,
+    ) -> Result<(Permit, OpenEvidence), RpcError> {
+        let Some(asking) = Asking::of_method(method) else {
+            return Err(RpcError {
+                code: code::METHOD_NOT_FOUND,
+                ..failed("nobody can be asked this")
+            });
+        };
+        let (request, bundle) = (&party.request, self.bundle.load_full());
+        let mut record = self.begin_record(request, "", &params, bundle.digest());
+        method.clone_into(&mut record.method);
+        record.continues = party.call;
+        let named = name_asking(&request.server.name, asking, params);
+        record.understood = Some(understood(&named));
+        record.decision = self.decide(request, &named, &bundle);
+        if !record.decision.is_allow() {
+            self.record_refusal(record);
+            return Err(failed("policy does not let this client be asked"));
+        }
+        let opened = self.open_call(request, record, named).await;
+        opened.map(|(_, opening)| opening).map_err(|_refusal| failed("it cannot be recorded"))
+    }
+
+    /// Puts what a server of the modern era needs to a client of the legacy era, and decides the call again. What comes
+    /// of it is the next intent, or the answer. `None` if the client cancelled.
+    pub(super) async fn next_round(
+        self: &Arc<Self>,
+        running: &mut Running,
+        required: InputRequired,
+        say: &mpsc::Sender<Bytes>,
+    ) -> Option<Result<(Permit, OpenEvidence), Bytes>> {
+        running.rounds += 1;
+        if running.rounds >= ROUNDS_MAX {
+            let text = "the server asks again and again";
+            return Some(Err(running.failed(Outcome::InputRequired, text)));
+        }
+        let party = running.party();
+        let asking = self.ask_for(&party, required.requests, say);
+        let responses = match running.unless_cancelled(say, asking).await? {
+            Ok(responses) => responses,
+            Err(error) => {
+                let text =
+                    format!("the client does not give what the server needs: {}", error.message);
+                return Some(Err(running.failed(Outcome::InputRequired, &text)));
+            }
+        };
+        running.way.round = Round { state: required.state, responses };
+        Some(self.decide_again(running).await)
+    }
+
+    /// What the client answers, under the keys of what it was asked.
+    async fn ask_for(
+        &self,
+        party: &Party,
+        requests: Option<Object>,
+        say: &mpsc::Sender<Bytes>,
+    ) -> Result<Option<Object>, RpcError> {
+        let Some(requests) = requests else {
+            sleep(STATE_AFTER).await;
+            return Ok(None);
+        };
+        let mut responses = Object::default();
+        // One after the other: it may be a person who is asked.
+        for (key, request) in requests.iter() {
+            let method = request.get("method").and_then(Json::as_str).unwrap_or_default();
+            let params = request.get("params").and_then(Json::as_object).cloned();
+            let params = for_legacy(params.unwrap_or_default(), || self.ambient.id());
+            let never = std::future::pending();
+            responses.set(key, self.ask_client(party, method, params, say, never).await?);
+        }
+        Ok(Some(responses))
+    }
+
+    async fn decide_again(&self, running: &mut Running) -> Result<(Permit, OpenEvidence), Bytes> {
+        let Some(named) = running.again.clone() else {
+            return Err(running.failed(Outcome::InputRequired, "it cannot be made again"));
+        };
+        let bundle = self.bundle.load_full();
+        let before = &running.decided;
+        let record = Decided {
+            call: self.ambient.id(),
+            continues: before.continues.or(Some(before.call)),
+            responses_digest: running.way.round.responses.as_ref().map(Digest::of_object),
+            decision: self.decide(&running.request, &named, &bundle),
+            ..Decided::clone(before)
+        };
+        if !record.decision.is_allow() {
+            return Err(self.refusal(&running.request, record, None, false));
+        }
+        let (decided, opening) = self.open_call(&running.request, record, named).await?;
+        running.decided = decided;
+        Ok(opening)
+    }
+}
+
+/// A question that the client has. Dropped before its answer, the client is told so.
+struct Open<'a> {
+    asked: Asked,
+    id: RequestId,
+    say: &'a mpsc::Sender<Bytes>,
+    is_answered: bool,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if self.is_answered {
+            return;
+        }
+        let params = Object::default().with("requestId", self.id.to_json());
+        let told = Notification { method: "notifications/cancelled".to_owned(), params };
+        // A client that reads nothing more waits for nothing either.
+        self.say.try_send(told.into_bytes()).ok();
+    }
+}
+
+/// Records how a question ended, before the server learns it.
+async fn conclude(evidence: OpenEvidence, outcome: Outcome, answered: Answered) -> Answered {
+    let result = answered.as_ref().ok().map(|result| {
+        let text = result.to_text();
+        (Digest::of(text.as_bytes()), u64::try_from(text.len()).unwrap_or(u64::MAX))
+    });
+    let detail = answered.as_ref().err().map(ToString::to_string);
+    let concluded = Concluded { call: evidence.id(), outcome, upstream_us: None, result, detail };
+    match evidence.conclude(concluded).await {
+        Ok(()) => answered,
+        Err(error) => {
+            tracing::error!(%error, "what a client answered could not be recorded");
+            Err(failed("it cannot be recorded"))
+        }
+    }
+}
+
+fn failed(message: &str) -> RpcError {
+    RpcError { code: answer::REFUSED, message: message.to_owned(), data: None }
+}
+
+/// What the modern era asks, as clients of the legacy era know it: a form is what needs no name, and a page has one of its
+/// own.
+fn for_legacy(mut params: Object, id: impl FnOnce() -> Id) -> Object {
+    match params.get("mode").and_then(Json::as_str) {
+        Some("form") => drop(params.remove("mode")),
+        Some("url") if params.get("elicitationId").is_none() => {
+            params.set("elicitationId", id().to_string());
+        }
+        Some(_) | None => {}
+    }
+    params
+}
