@@ -13,6 +13,7 @@ mod pipe;
 mod question;
 mod roof;
 mod rounds;
+mod welcome;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

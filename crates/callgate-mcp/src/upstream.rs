@@ -3,6 +3,7 @@
 //! Nothing of a client's request reaches the server but what is passed here by name: ids, tokens and headers are our
 //! own. A call is sent once. It must not know who calls, or why that is allowed.
 
+mod asking;
 mod connection;
 mod detect;
 mod entries;
@@ -13,6 +14,7 @@ mod outgoing;
 mod question;
 mod relay;
 mod session;
+mod standing;
 mod stdio;
 
 use std::fmt;
@@ -365,7 +367,18 @@ impl Upstream {
         if let (Route::Legacy(session), Some(level)) = (route, ask.log_level) {
             self.set_log_level(session, level, ask.credential).await;
         }
-        self.exchange(ask.outgoing(self.next_id(), route), patience, on_told).await
+        let outgoing = ask.outgoing(self.next_id(), route);
+        match (route, &self.transport) {
+            (Route::Legacy(session), Transport::Http(connection))
+                if !outgoing.capabilities.is_empty() =>
+            {
+                let calls = &session.calls;
+                connection.exchange_asking(outgoing, calls, patience, on_told).await
+            }
+            (Route::Legacy(_) | Route::Modern, _) => {
+                self.exchange(outgoing, patience, on_told).await
+            }
+        }
     }
 
     async fn exchange(

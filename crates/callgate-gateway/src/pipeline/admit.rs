@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use callgate_mcp::code;
-use callgate_mcp::era::{Era, LegacyVersion, SUPPORTED};
+use callgate_mcp::era::Era;
 use callgate_mcp::http::request::Parts;
 use callgate_mcp::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use callgate_mcp::inbound::{self, Refused, TraceContext};
@@ -21,7 +21,7 @@ use crate::answer;
 use crate::identity::Identified;
 use crate::method::{Treatment, treatment};
 use crate::server::Server;
-use crate::session::{Agreed, InSession};
+use crate::session::InSession;
 
 /// The session header of the legacy era.
 pub(super) const SESSION: &str = "mcp-session-id";
@@ -410,77 +410,11 @@ impl Gateway {
         let text = Reason::MethodUnsupported.message();
         Reply::json(status, reply::error(Some(&request.id), code::METHOD_NOT_FOUND, text, None))
     }
-
-    /// Opens a session and answers `initialize` with what the gateway itself serves.
-    pub(super) fn initialize(&self, request: &Request) -> Reply {
-        let Era::Legacy(version) = request.era else { return self.refuse_method(request) };
-        let id = format!("{}{}", self.ambient.id(), hex(&self.ambient.random()));
-        let agreed = Agreed {
-            version,
-            client_says: request.client_says.clone(),
-            capabilities: request.capabilities.clone(),
-            log_level: None,
-        };
-        let now = self.ambient.now();
-        if !self.sessions.open(id.clone(), request.caller.key, agreed, now) {
-            return Reply::empty(StatusCode::SERVICE_UNAVAILABLE);
-        }
-        let mut reply = Self::agree(&request.id, version, capabilities(request));
-        if let Ok(value) = HeaderValue::from_str(&id) {
-            reply.headers.push((SESSION, value));
-        }
-        reply
-    }
-
-    /// Answers `initialize` with what the gateway itself serves.
-    pub(super) fn agree(id: &RequestId, version: LegacyVersion, capabilities: Object) -> Reply {
-        let result = Object::default()
-            .with("protocolVersion", version.as_str())
-            .with("capabilities", capabilities)
-            .with("serverInfo", answer::server_info());
-        Reply::json(StatusCode::OK, reply::result(id, result))
-    }
-
-    /// Answers `server/discover` with what the gateway itself serves.
-    pub(super) fn discover(&self, request: &Request) -> Reply {
-        let versions = SUPPORTED.to_vec();
-        let result = Object::default()
-            .with("supportedVersions", versions)
-            .with("capabilities", capabilities(request))
-            .with("ttlMs", super::list::LIST_TTL_MS)
-            .with("cacheScope", "private");
-        Reply::json(StatusCode::OK, answer::finish(request.era, &request.id, result))
-    }
-
-    /// Answers `ping`.
-    pub(super) fn pong(&self, request: &Request) -> Reply {
-        Reply::json(StatusCode::OK, reply::result(&request.id, Object::default()))
-    }
 }
 
 /// The name of the server that is asked, if it is one.
 fn place<'a>(server: &'a Server, prefix: Option<&str>) -> &'a str {
     if prefix == Some("") { "" } else { &server.name }
-}
-
-/// What is served: of all servers at once only what has names.
-fn capabilities(request: &Request) -> Object {
-    if request.prefix.is_some() {
-        let none = Object::default;
-        return none().with("prompts", none()).with("tools", none());
-    }
-    all_capabilities()
-}
-
-/// What is served of one server.
-pub(super) fn all_capabilities() -> Object {
-    let told = || Object::default().with("listChanged", true);
-    Object::default()
-        .with("completions", Object::default())
-        .with("logging", Object::default())
-        .with("prompts", told())
-        .with("resources", told())
-        .with("tools", told())
 }
 
 pub(super) fn invalid(status: StatusCode, message: &str) -> Refused {
@@ -501,8 +435,4 @@ fn message_id(message: &Message) -> Option<&RequestId> {
 
 fn refusal_body(id: Option<&RequestId>, refused: &Refused) -> Bytes {
     reply::error(id, refused.code, &refused.message, refused.data.clone())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

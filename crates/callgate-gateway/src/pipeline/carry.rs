@@ -324,16 +324,23 @@ impl Running {
         say: &mpsc::Sender<Bytes>,
         work: impl Future<Output = T>,
     ) -> Option<T> {
-        let cancelled = async {
+        tokio::select! {
+            done = work => Some(done),
+            () = self.cancelled(say) => None,
+        }
+    }
+
+    /// Ready when the client cancels the call.
+    pub(super) async fn cancelled(&self, say: &mpsc::Sender<Bytes>) {
+        let by_name = async {
             match &self.registered {
                 Some(registered) => registered.cancelled().await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
-            done = work => Some(done),
-            () = say.closed(), if self.request.cancels_by_leaving => None,
-            () = cancelled => None,
+            () = say.closed(), if self.request.cancels_by_leaving => {}
+            () = by_name => {}
         }
     }
 

@@ -19,9 +19,9 @@ use callgate_model::json::Object;
 use callgate_model::reason::Reason;
 use tokio::sync::mpsc;
 
-use super::admit::all_capabilities;
 use super::log_level::level_in;
 use super::question::Party;
+use super::welcome::all_capabilities;
 use super::{Gateway, Reply, ReplyBody, Request};
 use crate::identity::Identified;
 use crate::method::{Treatment, treatment};

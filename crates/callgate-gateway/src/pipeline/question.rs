@@ -164,9 +164,7 @@ impl Gateway {
             let text = "the server asks again and again";
             return Some(Err(running.failed(Outcome::InputRequired, text)));
         }
-        let party = running.party();
-        let asking = self.ask_for(&party, required.requests, say);
-        let responses = match running.unless_cancelled(say, asking).await? {
+        let responses = match self.ask_for(running, required.requests, say).await? {
             Ok(responses) => responses,
             Err(error) => {
                 let text =
@@ -178,27 +176,35 @@ impl Gateway {
         Some(self.decide_again(running).await)
     }
 
-    /// What the client answers, under the keys of what it was asked.
+    /// What the client answers, under the keys of what it was asked. `None` if it cancelled the call.
     async fn ask_for(
         &self,
-        party: &Party,
+        running: &Running,
         requests: Option<Object>,
         say: &mpsc::Sender<Bytes>,
-    ) -> Result<Option<Object>, RpcError> {
+    ) -> Option<Result<Option<Object>, RpcError>> {
         let Some(requests) = requests else {
-            sleep(STATE_AFTER).await;
-            return Ok(None);
+            return running.unless_cancelled(say, sleep(STATE_AFTER)).await.map(|()| Ok(None));
         };
-        let mut responses = Object::default();
+        let (party, mut responses) = (running.party(), Object::default());
         // One after the other: it may be a person who is asked.
         for (key, request) in requests.iter() {
             let method = request.get("method").and_then(Json::as_str).unwrap_or_default();
             let params = request.get("params").and_then(Json::as_object).cloned();
             let params = for_legacy(params.unwrap_or_default(), || self.ambient.id());
-            let never = std::future::pending();
-            responses.set(key, self.ask_client(party, method, params, say, never).await?);
+            let mut is_cancelled = false;
+            let cancelled = async {
+                running.cancelled(say).await;
+                is_cancelled = true;
+            };
+            let answered = self.ask_client(&party, method, params, say, cancelled).await;
+            match answered {
+                _ if is_cancelled => return None,
+                Ok(answer) => responses.set(key, answer),
+                Err(error) => return Some(Err(error)),
+            }
         }
-        Ok(Some(responses))
+        Some(Ok(Some(responses)))
     }
 
     async fn decide_again(&self, running: &mut Running) -> Result<(Permit, OpenEvidence), Bytes> {

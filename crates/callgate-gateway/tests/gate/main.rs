@@ -15,6 +15,7 @@ mod logs;
 mod matrix;
 mod offers;
 mod people;
+mod questions;
 mod roof;
 mod rounds;
 mod sent;

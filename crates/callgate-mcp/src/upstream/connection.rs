@@ -56,8 +56,22 @@ impl Connection {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Response<Incoming>, CallError> {
+        self.send(Method::POST, headers, body).await
+    }
+
+    /// Sends one GET.
+    pub(super) async fn get(&self, headers: HeaderMap) -> Result<Response<Incoming>, CallError> {
+        self.send(Method::GET, headers, Bytes::new()).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, CallError> {
         let mut request = Request::new(Full::new(body));
-        *request.method_mut() = Method::POST;
+        *request.method_mut() = method;
         *request.uri_mut() = self.url.clone();
         *request.headers_mut() = headers;
         self.client.request(request).await.map_err(|error| CallError {

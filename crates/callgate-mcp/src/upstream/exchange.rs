@@ -2,14 +2,9 @@
 //!
 //! An answer is what carries the id of the request; status and media type only decide how to look for it.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use bytes::Bytes;
 use callgate_model::json::Object;
-use futures_util::future::{AbortHandle, BoxFuture, abortable};
-use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt as _, StreamExt as _};
 use http::header::CONTENT_ENCODING;
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -17,12 +12,13 @@ use hyper::body::{Body as _, Incoming};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
+use super::asking::Asking;
 use super::connection::{Connection, next};
 use super::outgoing::{Outgoing, cancelled};
-use super::question::{Answered, Answering, Patience, Question, declined};
+use super::question::Patience;
 use super::{CallError, CallErrorKind, OnTold, Told};
 use crate::headers::{self, MediaType};
-use crate::message::{Message, Request, RequestId, Response, RpcError, may_ask};
+use crate::message::{Message, RequestId, Response, RpcError};
 use crate::sse::{SseError, SseEvent, SseLimits, SseParser};
 
 /// For a cancellation to be sent.
@@ -134,7 +130,7 @@ impl Connection {
         }
     }
 
-    fn message(&self, bytes: &[u8]) -> Result<Message, CallErrorKind> {
+    pub(super) fn message(&self, bytes: &[u8]) -> Result<Message, CallErrorKind> {
         Message::read_from_server(bytes, &self.limits.json())
             .map_err(|malformed| CallErrorKind::NotMcp(malformed.detail))
     }
@@ -151,7 +147,7 @@ impl Connection {
             total_bytes_max: self.limits.response_bytes_max,
         });
         let mut events = Vec::new();
-        let mut asking = Asking::new(self, outgoing, patience);
+        let mut asking = Asking::new(self, &outgoing.headers, &outgoing.capabilities);
         while let Some(data) = asking.until(next(&mut body)).await? {
             let pushed = parser.push(&data, &mut events);
             for event in events.drain(..).filter(carries_message) {
@@ -164,116 +160,16 @@ impl Connection {
                         None => on_told(&outgoing.id, Told::Notification(told)),
                     },
                     Message::Request(request) if outgoing.legacy => {
-                        if let Some(question) = asking.take(request).await? {
+                        if let Some(question) = asking.take(request, patience).await? {
                             on_told(&outgoing.id, Told::Question(question));
                         }
                     }
                     Message::Request(_) => return Err(not_mcp("a request from the server")),
                 }
             }
-            pushed.map_err(|error| match error {
-                SseError::EventTooLong { .. } | SseError::StreamTooLong { .. } => {
-                    CallErrorKind::TooLarge
-                }
-                SseError::NotUtf8 => CallErrorKind::NotMcp(error.to_string()),
-            })?;
+            pushed.map_err(unreadable)?;
         }
         Err(not_mcp("the stream ended without an answer"))
-    }
-}
-
-/// What a server asks while it works on one request, and the answers on their way to it.
-struct Asking<'a> {
-    connection: &'a Connection,
-    outgoing: &'a Outgoing,
-    patience: &'a Patience,
-    asked: usize,
-    answers: FuturesUnordered<BoxFuture<'a, ()>>,
-    open: HashMap<RequestId, AbortHandle>,
-}
-
-impl<'a> Asking<'a> {
-    fn new(connection: &'a Connection, outgoing: &'a Outgoing, patience: &'a Patience) -> Self {
-        let (answers, open) = (FuturesUnordered::new(), HashMap::new());
-        Self { connection, outgoing, patience, asked: 0, answers, open }
-    }
-
-    /// Waits for `data`, and sends answers meanwhile.
-    async fn until<T>(&mut self, data: impl Future<Output = T>) -> T {
-        tokio::pin!(data);
-        loop {
-            tokio::select! {
-                data = &mut data => return data,
-                Some(()) = self.answers.next() => {}
-            }
-        }
-    }
-
-    /// Takes a request of the server: as a question, if the client may be asked; or it is answered at once.
-    async fn take(&mut self, request: Request) -> Result<Option<Question>, CallErrorKind> {
-        self.asked += 1;
-        if self.asked > self.connection.limits.server_requests_max {
-            return Err(CallErrorKind::TooLarge);
-        }
-        let id = request.id.clone();
-        let (question, saying) = put(request, &self.outgoing.capabilities, self.patience);
-        let (connection, headers) = (self.connection, &self.outgoing.headers);
-        let own = id.clone();
-        let answer = async move {
-            let body = saying.body(own).await;
-            // An answer that gets lost costs nothing but the server's patience.
-            drop(connection.post(headers.clone(), body).await);
-        };
-        if question.is_none() {
-            answer.await;
-            return Ok(None);
-        }
-        let (answer, handle) = abortable(answer);
-        self.answers.push(answer.map(drop).boxed());
-        self.open.insert(id, handle);
-        Ok(question)
-    }
-
-    /// The server does not want to know any more.
-    fn withdraw(&mut self, question: &RequestId) {
-        if let Some(handle) = self.open.remove(question) {
-            handle.abort();
-        }
-    }
-}
-
-/// What is to be said to a request of a server.
-pub(super) enum Saying {
-    Now(Answered),
-    Later(Answering),
-}
-
-/// A request of a legacy server: a question, if it is within `capabilities`. Beside these it can only ask whether we are
-/// there.
-pub(super) fn put(
-    request: Request,
-    capabilities: &Object,
-    patience: &Patience,
-) -> (Option<Question>, Saying) {
-    let Request { method, params, .. } = &request;
-    if method == "ping" {
-        return (None, Saying::Now(Ok(Object::default())));
-    }
-    if !may_ask(method, Some(&params.clone().into()), capabilities) {
-        return (None, Saying::Now(Err(declined())));
-    }
-    let (question, answering) = Question::new(request, patience);
-    (Some(question), Saying::Later(answering))
-}
-
-impl Saying {
-    /// The answer to the request `id`.
-    pub(super) async fn body(self, id: RequestId) -> Bytes {
-        let outcome = match self {
-            Self::Now(answered) => answered,
-            Self::Later(answering) => answering.await.unwrap_or_else(|_dropped| Err(declined())),
-        };
-        Response { id: Some(id), outcome }.into_bytes()
     }
 }
 
@@ -325,10 +221,17 @@ fn answer(response: Response, outgoing: &Outgoing) -> Result<Outcome, CallErrorK
 }
 
 /// An event without data primes a stream for resuming, which is not done.
-fn carries_message(event: &SseEvent) -> bool {
+pub(super) fn carries_message(event: &SseEvent) -> bool {
     event.kind == "message" && !event.data.is_empty()
 }
 
-fn not_mcp(what: &str) -> CallErrorKind {
+pub(super) fn unreadable(error: SseError) -> CallErrorKind {
+    match error {
+        SseError::EventTooLong { .. } | SseError::StreamTooLong { .. } => CallErrorKind::TooLarge,
+        SseError::NotUtf8 => CallErrorKind::NotMcp(error.to_string()),
+    }
+}
+
+pub(super) fn not_mcp(what: &str) -> CallErrorKind {
     CallErrorKind::NotMcp(what.to_owned())
 }

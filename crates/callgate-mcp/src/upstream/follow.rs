@@ -1,10 +1,12 @@
 //! Hearing from a server that its lists have changed. Nothing else that it says by itself is taken.
 
+use std::sync::{Mutex, PoisonError};
+
 use callgate_model::json::{Json, Object};
 use http::HeaderValue;
 use tokio::time::timeout;
 
-use super::outgoing::{Ask, Route};
+use super::outgoing::{Ask, Route, base_headers};
 use super::question::Patience;
 use super::{CallErrorKind, SessionKey, Told, Transport, Upstream};
 use crate::code;
@@ -40,7 +42,7 @@ impl Heard {
 
 impl Upstream {
     /// Hears what the server tells of its lists, for as long as it does; dropping the future ends that. A server that is
-    /// a child process is started for it. One of the legacy era over HTTP is not listened to.
+    /// a child process is started for it.
     ///
     /// # Errors
     /// What went wrong with the server or on the way to it.
@@ -56,7 +58,21 @@ impl Upstream {
         let listen = ask.outgoing(self.next_id(), &route);
         let outcome = match (&self.transport, route) {
             (Transport::Stdio(stdio), _) => return stdio.follow(listen, hear).await,
-            (Transport::Http(_), Route::Legacy(_)) => return Ok(Silence::Never),
+            (Transport::Http(connection), Route::Legacy(session)) => {
+                let mut headers = base_headers(credential);
+                session.write(&mut headers);
+                let hear = Mutex::new(hear);
+                let hear = |heard| (hear.lock().unwrap_or_else(PoisonError::into_inner))(heard);
+                let on_told = |told| {
+                    if let Told::Notification(told) = told
+                        && let Some(heard) = Heard::of(&told)
+                    {
+                        hear(heard);
+                    }
+                };
+                let (none, opened) = (Object::default(), || hear(Heard::Attentive));
+                return connection.stand(headers, &none, Patience::default, opened, on_told).await;
+            }
             (Transport::Http(connection), Route::Modern) => {
                 let mut on_told = |_: &RequestId, told: Told| {
                     if let Told::Notification(told) = told

@@ -93,6 +93,14 @@ impl Relay {
         }
     }
 
+    /// Passes on what the client answers to a request of the server.
+    pub async fn response(&self, response: Response) {
+        let headers = self.headers("", &Object::default());
+        if let Err(error) = self.connection.post(headers, response.into_bytes()).await {
+            tracing::debug!(%error, "an answer was not passed on");
+        }
+    }
+
     async fn ask(
         &self,
         request: &Request,

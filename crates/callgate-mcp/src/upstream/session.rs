@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 use super::exchange::Reply;
 use super::outgoing::{Ask, Outgoing, Route, base_headers, client_info};
 use super::question::Patience;
+use super::standing::Calls;
 use super::{CallErrorKind, SessionKey, Upstream};
 use crate::era::LegacyVersion;
 use crate::headers;
@@ -31,6 +32,8 @@ pub(super) struct Session {
     logs: bool,
     /// From which level on it was told to, last.
     level: Arc<Mutex<Option<LogLevel>>>,
+    /// The calls of clients that can be asked.
+    pub(super) calls: Calls,
 }
 
 impl PartialEq for Session {
@@ -194,7 +197,7 @@ pub(super) fn opened(reply: Reply) -> Result<Session, CallErrorKind> {
         .ok_or_else(|| CallErrorKind::NotMcp("no protocol version in common".to_owned()))?;
     let logs = result.get("capabilities").is_some_and(|declared| declared.get("logging").is_some());
     let id = reply.session_id.map(usable_id).transpose()?;
-    Ok(Session { id, version, logs, level: Arc::default() })
+    Ok(Session { id, version, logs, level: Arc::default(), calls: Calls::default() })
 }
 
 /// What confirms it.
@@ -216,7 +219,8 @@ mod tests {
     use super::*;
 
     fn unnamed() -> Session {
-        Session { id: None, version: LegacyVersion::LATEST, logs: false, level: Arc::default() }
+        let (level, calls) = (Arc::default(), Calls::default());
+        Session { id: None, version: LegacyVersion::LATEST, logs: false, level, calls }
     }
 
     #[tokio::test]

@@ -72,8 +72,13 @@ fn next(relay: &Arc<Relay>, line: Line, out: &mpsc::Sender<Bytes>) -> Next {
                 }),
             ),
         },
-        // Nothing was asked of the client.
-        Ok(Message::Response(_)) => Next::Nothing,
+        Ok(Message::Response(response)) => Next::Work(
+            None,
+            Box::pin(async move {
+                relay.response(response).await;
+                None
+            }),
+        ),
         Err(malformed) => Next::Answer(reply::error(
             malformed.id.as_ref(),
             malformed.code,

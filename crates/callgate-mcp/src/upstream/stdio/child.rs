@@ -20,7 +20,7 @@ use super::{
 };
 use crate::lines::{Line, Lines};
 use crate::message::{Message, Notification, Request, RequestId, Response, id_of_answer};
-use crate::upstream::exchange::put;
+use crate::upstream::asking::put;
 use crate::upstream::outgoing::cancelled;
 
 /// Messages that may wait for a child that does not read.

@@ -1,5 +1,7 @@
 //! Children with one habit each. Their input is kept in a file, as the oracle.
 
+mod sole;
+
 use std::path::Path;
 
 use callgate_model::json::{Json, JsonLimits, Object, read};
@@ -470,32 +472,4 @@ async fn i13_what_is_being_started_can_be_ended_and_nothing_is_started_after_tha
     assert!(!answered.unwrap_err().sent);
     assert!(!world.call("t").await.unwrap_err().sent);
     assert_eq!(world.input(), ["started"]);
-}
-
-#[tokio::test]
-async fn i6_a_child_asks_and_tells_its_only_client_and_nobody_else() {
-    const ASKS: &str = r#"called() {
-        printf '{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"hi"}}\n'
-        printf '{"jsonrpc":"2.0","id":70,"method":"roots/list"}\n'
-        read -r said; printf '%s\n' "$said" >> "$INPUT"; done_
-    }"#;
-    let world = World::new(EraSetting::Legacy, &[LEGACY, ASKS]);
-    assert!(world.call("t").await.is_ok());
-    assert!(has(&world.input(), r#""id":70,"error""#), "{:?}", world.input());
-
-    let world = World::new(EraSetting::Legacy, &[LEGACY, ASKS]);
-    let (told, mut heard) = mpsc::channel(4);
-    let capabilities = Object::default().with("roots", Object::default());
-    world.upstream.serve_only(SoleClient { capabilities, told });
-    let hearing = tokio::spawn(async move {
-        let Some(Meanwhile::Log(log)) = heard.recv().await else { panic!("no log") };
-        assert_eq!(log.get("data"), Some(&"hi".into()));
-        let Some(Meanwhile::Question(question)) = heard.recv().await else { panic!("no question") };
-        question.answer(Ok(Object::default().with("roots", Vec::<Json>::new())));
-    });
-    assert!(world.call("t").await.is_ok());
-    hearing.await.unwrap();
-    let input = world.input();
-    assert!(has(&input, r#""capabilities":{"roots":{}}"#), "{input:?}");
-    assert!(has(&input, r#"{"jsonrpc":"2.0","id":70,"result":{"roots":[]}}"#), "{input:?}");
 }

@@ -18,7 +18,8 @@ pub(super) struct Seen {
 
 impl Seen {
     pub(super) fn method(&self) -> &str {
-        self.body.get("method").and_then(Json::as_str).unwrap_or("a response")
+        let otherwise = if self.body == Json::Null { "a GET" } else { "a response" };
+        self.body.get("method").and_then(Json::as_str).unwrap_or(otherwise)
     }
 
     pub(super) fn header(&self, name: &str) -> &str {
@@ -81,7 +82,10 @@ impl Fake {
         let app = Router::new().fallback(move |request: Request| async move {
             let (parts, body) = request.into_parts();
             let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-            let body = read(&bytes, &JsonLimits::default()).unwrap();
+            let body = match bytes.as_ref() {
+                b"" => Json::Null,
+                bytes => read(bytes, &JsonLimits::default()).unwrap(),
+            };
             let this = Seen { headers: parts.headers, body };
             let before = {
                 let mut seen = remember.lock().unwrap();

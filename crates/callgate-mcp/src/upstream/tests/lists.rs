@@ -94,7 +94,7 @@ async fn the_other_lists_are_read_whole_and_as_they_are_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn a_modern_server_tells_of_its_lists_and_a_legacy_one_is_not_listened_to() {
+async fn servers_of_both_eras_tell_of_their_lists() {
     let fake = Fake::start(|seen, _| {
         let told = r#"data: {"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{}}
 
@@ -114,9 +114,33 @@ data: {"jsonrpc":"2.0","method":"notifications/resources/list_changed","params":
     let asked = &fake.seen()[0];
     assert_eq!(asked.header("mcp-method"), "subscriptions/listen");
 
-    let fake = Fake::start(|seen, _| seen.legacy("s").unwrap()).await;
-    let silence = upstream_with(&fake.url, EraSetting::Legacy, UpstreamLimits::default())
-        .follow(&key, None, |one| panic!("{one:?}"))
-        .await;
-    assert_eq!(silence, Ok(Silence::Never));
+    let mut heard = Vec::new();
+    let changed = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
+    assert_eq!(stood(200, changed, &mut heard).await, Ok(Silence::Ended));
+    assert_eq!(heard, [Heard::Attentive, Heard::Changed(ListKind::Tools)]);
+    assert_eq!(stood(405, "", &mut Vec::new()).await, Ok(Silence::Never));
+    assert_eq!(stood(404, "", &mut Vec::new()).await, Ok(Silence::Ended));
+    assert_eq!(stood(403, "", &mut Vec::new()).await, Err(CallErrorKind::Unauthorized));
+    assert_eq!(stood(500, "", &mut Vec::new()).await, Err(CallErrorKind::Status(500)));
+    let answer = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+    let silence = stood(200, answer, &mut Vec::new()).await;
+    assert!(matches!(silence, Err(CallErrorKind::NotMcp(_))), "{silence:?}");
+}
+
+/// What is heard of a legacy server that answers the GET of its session so.
+async fn stood(
+    status: u16,
+    message: &'static str,
+    heard: &mut Vec<Heard>,
+) -> Result<Silence, CallErrorKind> {
+    let fake = Fake::start(move |seen, _| {
+        seen.legacy("s").unwrap_or_else(|| {
+            assert_eq!((seen.method(), seen.header("mcp-session-id")), ("a GET", "s"));
+            assert_eq!(seen.header("accept"), "text/event-stream");
+            typed(status, "text/event-stream", Body::from(format!("data: {message}\n\n")))
+        })
+    })
+    .await;
+    let upstream = upstream_with(&fake.url, EraSetting::Legacy, UpstreamLimits::default());
+    upstream.follow(&SessionKey::new("own"), None, |one| heard.push(one)).await
 }

@@ -140,3 +140,51 @@ async fn a_question_is_withdrawn_by_its_server_and_with_its_call() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_server_may_ask_on_the_stream_of_the_session_which_is_opened_once() {
+    let answers = Answers::default();
+    let remembered = answers.clone();
+    let (ask, _) = tokio::sync::broadcast::channel::<String>(4);
+    let fake = Fake::start(move |seen, _| {
+        if let Some(answer) = seen.legacy("s") {
+            return answer;
+        }
+        let remembered = remembered.clone();
+        match seen.method() {
+            "a GET" => {
+                let asked = stream::unfold(ask.subscribe(), async |mut asked| {
+                    let text = asked.recv().await.ok()?;
+                    Some((Ok::<_, std::io::Error>(text), asked))
+                });
+                typed(200, "text/event-stream", Body::from_stream(asked))
+            }
+            "a response" => {
+                remembered.0.lock().unwrap().push(seen.body.to_text());
+                json(202, "")
+            }
+            // Nothing of the answer comes before the client's.
+            _ => {
+                let wanted = remembered.0.lock().unwrap().len() + 1;
+                ask.send(request(70, "roots/list")).unwrap();
+                let answer = format!("data: {}\n\n", seen.result(OK));
+                let answer = stream::once(async move {
+                    remembered.reach(wanted).await;
+                    Ok::<_, std::io::Error>(answer)
+                });
+                typed(200, "text/event-stream", Body::from_stream(answer))
+            }
+        }
+    })
+    .await;
+    let upstream = upstream(&fake);
+    for _ in 0..2 {
+        let roots = object(r#"{"roots":[]}"#);
+        let take = |question: Question| question.answer(Ok(roots.clone()));
+        succeeded(call_interactively(&upstream, take).await);
+    }
+    let answered = answers.0.lock().unwrap().clone();
+    assert_eq!(answered, [r#"{"jsonrpc":"2.0","id":70,"result":{"roots":[]}}"#; 2]);
+    let gets = fake.methods().iter().filter(|method| *method == "a GET").count();
+    assert_eq!(gets, 1);
+}

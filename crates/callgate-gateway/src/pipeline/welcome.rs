@@ -1,0 +1,85 @@
+//! What a client is told first: which versions there are, and what the gateway itself serves.
+
+use callgate_mcp::era::{Era, LegacyVersion, SUPPORTED};
+use callgate_mcp::http::{HeaderValue, StatusCode};
+use callgate_mcp::message::RequestId;
+use callgate_mcp::reply;
+use callgate_model::json::Object;
+
+use super::admit::SESSION;
+use super::list::LIST_TTL_MS;
+use super::{Gateway, Reply, Request};
+use crate::answer;
+use crate::session::Agreed;
+
+impl Gateway {
+    /// Opens a session and answers `initialize` with what the gateway itself serves.
+    pub(super) fn initialize(&self, request: &Request) -> Reply {
+        let Era::Legacy(version) = request.era else { return self.refuse_method(request) };
+        let id = format!("{}{}", self.ambient.id(), hex(&self.ambient.random()));
+        let agreed = Agreed {
+            version,
+            client_says: request.client_says.clone(),
+            capabilities: request.capabilities.clone(),
+            log_level: None,
+        };
+        let now = self.ambient.now();
+        if !self.sessions.open(id.clone(), request.caller.key, agreed, now) {
+            return Reply::empty(StatusCode::SERVICE_UNAVAILABLE);
+        }
+        let mut reply = Self::agree(&request.id, version, capabilities(request));
+        if let Ok(value) = HeaderValue::from_str(&id) {
+            reply.headers.push((SESSION, value));
+        }
+        reply
+    }
+
+    /// Answers `initialize` with what the gateway itself serves.
+    pub(super) fn agree(id: &RequestId, version: LegacyVersion, capabilities: Object) -> Reply {
+        let result = Object::default()
+            .with("protocolVersion", version.as_str())
+            .with("capabilities", capabilities)
+            .with("serverInfo", answer::server_info());
+        Reply::json(StatusCode::OK, reply::result(id, result))
+    }
+
+    /// Answers `server/discover` with what the gateway itself serves.
+    pub(super) fn discover(&self, request: &Request) -> Reply {
+        let versions = SUPPORTED.to_vec();
+        let result = Object::default()
+            .with("supportedVersions", versions)
+            .with("capabilities", capabilities(request))
+            .with("ttlMs", LIST_TTL_MS)
+            .with("cacheScope", "private");
+        Reply::json(StatusCode::OK, answer::finish(request.era, &request.id, result))
+    }
+
+    /// Answers `ping`.
+    pub(super) fn pong(&self, request: &Request) -> Reply {
+        Reply::json(StatusCode::OK, reply::result(&request.id, Object::default()))
+    }
+}
+
+/// What is served: of all servers at once only what has names.
+fn capabilities(request: &Request) -> Object {
+    if request.prefix.is_some() {
+        let none = Object::default;
+        return none().with("prompts", none()).with("tools", none());
+    }
+    all_capabilities()
+}
+
+/// What is served of one server.
+pub(super) fn all_capabilities() -> Object {
+    let told = || Object::default().with("listChanged", true);
+    Object::default()
+        .with("completions", Object::default())
+        .with("logging", Object::default())
+        .with("prompts", told())
+        .with("resources", told())
+        .with("tools", told())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
