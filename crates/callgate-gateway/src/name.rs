@@ -103,7 +103,8 @@ pub fn name_subject(
     })?;
     let (risk, targets) = match (method, subject) {
         (Method::ResourcesRead, Subject::Resource(uri)) => catalog.locate_uri(target, uri)?,
-        _ => (operation.risk, vec![target]),
+        (Method::CompletionComplete | Method::PromptsGet | Method::ToolsCall, _)
+        | (_, Subject::Prompt(_)) => (operation.risk, vec![target]),
     };
     let call = ToolCall {
         server: Arc::clone(server),

@@ -136,7 +136,8 @@ impl Build<'_> {
             if let Some((other, _)) = known.iter().find(|(_, rule)| rule.shape.meets(&entry.shape))
             {
                 let message = format!("a URI could be of this shape and of `{other}`");
-                self.note(file, entry.at.clone(), message, None);
+                let hint = format!("to give that another meaning, write `[resource.{other:?}]`");
+                self.note(file, entry.at.clone(), message, Some(hint));
             }
             known.insert(uri.clone(), self.resource(file, entry));
         }

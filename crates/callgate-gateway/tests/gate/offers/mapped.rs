@@ -220,7 +220,7 @@ async fn i3_a_permit_for_what_uris_name_alone_shows_nothing() {
 
 /// The same policies with and without what the catalog says of URIs.
 #[tokio::test]
-async fn i9_what_a_catalog_says_of_uris_only_ever_denies_more() {
+async fn i9_what_a_catalog_says_of_uris_lets_nobody_read_more() {
     let hr: Rule = (
         Tier::Guardrail,
         "hr",
