@@ -11,6 +11,7 @@ mod problem;
 mod rule;
 mod section;
 mod server;
+mod uri;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,8 +21,11 @@ use callgate_model::vocabulary::{Effect, Operation, Risk, Vocabulary};
 
 pub use path::{Path, Step};
 pub use problem::Problem;
-pub use rule::{Dispatcher, FieldRule, Language, Reading, Source, TargetRule, ToolRule};
+pub use rule::{
+    Dispatcher, FieldRule, Language, Reading, ResourceRule, Source, TargetRule, ToolRule,
+};
 pub use server::{Named, ServerCatalog};
+pub use uri::{UriShape, scheme};
 
 /// The catalogs that are part of the program.
 const SHIPPED: &[(&str, &str)] = &[
@@ -38,23 +42,27 @@ pub struct Catalogs {
     overrides: Vec<Override>,
 }
 
-/// What one server product's tools mean.
+/// What one server product's tools and resources mean.
 #[derive(Clone, Debug)]
 struct Catalog {
     name: String,
     version: String,
     tools: BTreeMap<String, Arc<ToolRule>>,
     dispatchers: BTreeMap<String, Dispatcher>,
+    /// By the texts of their shapes, no two of which meet.
+    resources: BTreeMap<String, ResourceRule>,
+    /// Reading a resource, with every kind that any catalog's URIs name.
+    read_resource: Arc<Operation>,
 }
 
-/// A tool that a later file gives another meaning than an earlier one.
+/// A tool, or a shape of URIs, that a later file gives another meaning than an earlier one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Override {
     /// The file that does.
     pub file: String,
     /// The catalog in which it does.
     pub catalog: String,
-    /// The tool.
+    /// The tool or the shape.
     pub tool: String,
 }
 
@@ -110,7 +118,7 @@ impl Catalogs {
         &self.vocabulary
     }
 
-    /// The tools that a later file gave another meaning, for the startup log.
+    /// The tools and URIs that a later file gave another meaning, for the startup log.
     #[must_use]
     pub fn overrides(&self) -> &[Override] {
         &self.overrides
@@ -133,13 +141,22 @@ impl Catalogs {
                 known: self.by_name.keys().cloned().collect::<Vec<_>>().join(", "),
             });
         };
-        if sites.is_empty() && found.tools.values().any(|tool| tool.needs_site()) {
+        let mut rules = found.rules();
+        if sites.is_empty() && rules.any(TargetRule::is_in_site) {
             return Err(ServerCatalogError::NoSites {
                 server: server.to_owned(),
                 catalog: catalog.to_owned(),
             });
         }
         Ok(ServerCatalog::new(Arc::clone(found), sites))
+    }
+}
+
+impl Catalog {
+    /// Every rule for targets.
+    fn rules(&self) -> impl Iterator<Item = &TargetRule> {
+        let of_tools = self.tools.values().flat_map(|tool| &tool.targets);
+        of_tools.chain(self.resources.values().flat_map(|resource| &resource.targets))
     }
 }
 

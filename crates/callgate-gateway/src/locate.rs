@@ -1,9 +1,10 @@
-//! What a call touches: from arguments to targets and fields, by the rules of the catalog.
+//! What a call touches: from arguments, or a URI, to targets and fields, by the rules of the catalog.
 //!
 //! Nothing is guessed. An argument that is absent, of another type or in a spelling that is not certainly one thing
 //! gives an unresolved target, which policies can see. It must not know policies, nor servers.
 
 mod project;
+mod resource;
 mod select;
 
 use std::collections::BTreeMap;
@@ -26,11 +27,7 @@ impl ServerCatalog {
     /// # Errors
     /// [`Reason::TooManyTargets`].
     pub fn locate(&self, named: &Named, effective: &Object) -> Result<Vec<Target>, Reason> {
-        let mut targets = Targets::default();
-        for rule in &named.rule.targets {
-            let place = Place { rule, site: self.site(rule, effective) };
-            place.locate(effective, &mut targets)?;
-        }
+        let mut targets = Targets(self.located(&named.rule.targets, effective)?);
         let kind = named.operation.targets.first().map_or("", String::as_str);
         for (name, rule) in &named.rule.fields {
             if let Some(field) = named.operation.fields.get(name)
@@ -50,6 +47,16 @@ impl ServerCatalog {
                     Target::unresolved(kind, site, Obstacle::Missing, "")
                 }
             })?;
+        }
+        Ok(targets.0)
+    }
+
+    /// What `rules` find in `arguments`.
+    fn located(&self, rules: &[TargetRule], arguments: &Object) -> Result<Vec<Target>, Reason> {
+        let mut targets = Targets::default();
+        for rule in rules {
+            let place = Place { rule, site: self.site(rule, arguments) };
+            place.locate(arguments, &mut targets)?;
         }
         Ok(targets.0)
     }

@@ -73,24 +73,26 @@ pub fn name(
 
 /// What asking for `subject` means.
 #[must_use]
-pub fn operation_of(subject: &Subject) -> &'static Arc<Operation> {
+pub fn operation_of<'a>(catalog: &'a ServerCatalog, subject: &Subject) -> &'a Arc<Operation> {
     match subject {
         Subject::Prompt(_) => mcp::get_prompt(),
-        Subject::Resource(_) => mcp::read_resource(),
+        Subject::Resource(_) => catalog.read_resource(),
     }
 }
 
-/// Names a request of `method` for a prompt or a resource of `server`.
+/// Names a request of `method` for a prompt or a resource of `server`. Only what is read is a URI: what is completed is
+/// a template.
 ///
 /// # Errors
-/// [`Unnameable`] if its name or URI cannot be one.
+/// [`Unnameable`] if its name or URI cannot be one, or names too much.
 pub fn name_subject(
     server: &Arc<str>,
+    catalog: &ServerCatalog,
     method: Method,
     subject: &Subject,
     params: Object,
 ) -> Result<NamedCall, Unnameable> {
-    let operation = operation_of(subject);
+    let operation = operation_of(catalog, subject);
     let target = match subject {
         Subject::Prompt(name) => mcp::prompt(server, name),
         Subject::Resource(uri) => mcp::resource(server, uri),
@@ -99,19 +101,24 @@ pub fn name_subject(
         reason: Reason::ArgumentsInvalid,
         detail: Some(detail.to_owned()),
     })?;
+    let (risk, targets) = match (method, subject) {
+        (Method::ResourcesRead, Subject::Resource(uri)) => catalog.locate_uri(target, uri)?,
+        (Method::CompletionComplete | Method::PromptsGet | Method::ToolsCall, _)
+        | (_, Subject::Prompt(_)) => (operation.risk, vec![target]),
+    };
     let call = ToolCall {
         server: Arc::clone(server),
         method,
         tool: subject.name().to_owned(),
         operation: Arc::clone(operation),
-        risk: operation.risk,
+        risk,
         definition: None,
         arguments_digest: Digest::of_object(&params),
         unwrapped: None,
         arguments: params,
         fields: BTreeMap::new(),
     };
-    Ok(NamedCall { call, targets: vec![target] })
+    Ok(NamedCall { call, targets })
 }
 
 /// That `server` asks the caller for something, with `params`.

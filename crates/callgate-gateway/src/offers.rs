@@ -13,6 +13,7 @@ use callgate_mcp::upstream::{List, SessionKey, Upstream, UpstreamError};
 use callgate_model::call::Method;
 use callgate_model::json::{Json, Object};
 
+use crate::catalog::ServerCatalog;
 use crate::kept::{Kept, ListLimits};
 use crate::name::{NamedCall, name_subject};
 
@@ -38,6 +39,8 @@ pub struct Offers {
 pub struct Source<'a> {
     /// The server's configured name.
     pub server: &'a Arc<str>,
+    /// What its URIs name.
+    pub catalog: &'a ServerCatalog,
     /// The server.
     pub upstream: &'a Upstream,
     /// The gateway's own upstream session.
@@ -95,13 +98,13 @@ async fn fetch(list: List, source: &Source<'_>) -> Result<Vec<Offer>, UpstreamEr
         fetched => fetched?,
     };
     let offers = entries.into_iter().filter_map(|definition| {
-        let offer = offer(list, source.server, definition);
+        let offer = offer(list, source, definition);
         offer.map_err(|why| tracing::warn!(list = list.method(), why, "entry refused")).ok()
     });
     Ok(offers.collect())
 }
 
-fn offer(list: List, server: &Arc<str>, definition: Json) -> Result<Offer, String> {
+fn offer(list: List, source: &Source<'_>, definition: Json) -> Result<Offer, String> {
     let (method, member) = match list {
         List::Prompts => (Method::PromptsGet, "name"),
         List::Resources => (Method::ResourcesRead, "uri"),
@@ -114,7 +117,7 @@ fn offer(list: List, server: &Arc<str>, definition: Json) -> Result<Offer, Strin
         List::Prompts => Subject::Prompt(name),
         List::Resources | List::Templates => Subject::Resource(name),
     };
-    let named = name_subject(server, method, &subject, params);
+    let named = name_subject(source.server, source.catalog, method, &subject, params);
     let named = named.map_err(|unnameable| unnameable.detail.unwrap_or_default())?;
     Ok(Offer { definition, named })
 }

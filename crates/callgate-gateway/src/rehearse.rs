@@ -141,7 +141,7 @@ fn named(catalog: &ServerCatalog, rehearsal: &Rehearsal) -> Result<NamedCall, Un
                 Subject::Prompt(_) => Method::PromptsGet,
                 Subject::Resource(_) => Method::ResourcesRead,
             };
-            name_subject(&server, method, subject, Object::default())
+            name_subject(&server, catalog, method, subject, Object::default())
         }
     }
 }

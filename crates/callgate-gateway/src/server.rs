@@ -80,6 +80,7 @@ impl Server {
     pub async fn offers(&self, list: List) -> Result<Arc<Vec<Offer>>, UpstreamError> {
         let source = offers::Source {
             server: &self.name,
+            catalog: &self.catalog,
             upstream: &self.upstream,
             key: &self.own_key,
             credential: self.credential.as_ref(),

@@ -31,7 +31,7 @@ pub fn could_allow(
     known.chain(unknown).any(|kind| have_common_target(&permits, kind, None))
 }
 
-/// The same of calls whose targets are located, and certainly in `container`.
+/// The same of calls one of whose targets is located, and certainly in `container`. Kinds that cannot be in it do not count.
 #[must_use]
 pub fn could_allow_in(
     bundle: &Bundle,
@@ -41,10 +41,14 @@ pub fn could_allow_in(
     container: &Resource,
 ) -> bool {
     let Some(permits) = permits(bundle, caller, operation, risk) else { return false };
-    let Some(kind) = bundle.known.kind(&container.kind) else { return false };
-    let container = uid(&kind.type_name, &container.id);
-    let mut known = operation.targets.iter().filter_map(|kind| bundle.known.kind(kind));
-    known.any(|kind| have_common_target(&permits, Some(kind), Some(&container)))
+    let Some(place) = bundle.known.kind(&container.kind).map(|kind| &kind.type_name) else {
+        return false;
+    };
+    let container = uid(place, &container.id);
+    let known = operation.targets.iter().filter_map(|kind| bundle.known.kind(kind));
+    let mut inside =
+        known.filter(|kind| kind.type_name == *place || kind.containers.contains(place));
+    inside.any(|kind| have_common_target(&permits, Some(kind), Some(&container)))
 }
 
 /// Of each link that has to be permitted, the permits for `operation`. Nothing, if some link cannot be allowed anything.

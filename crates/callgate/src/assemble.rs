@@ -50,7 +50,7 @@ pub(crate) fn parts(config: &Config) -> Result<Parts, Problems> {
             file = override_of.file,
             catalog = override_of.catalog,
             tool = override_of.tool,
-            "a catalog file gives a shipped tool another meaning"
+            "a catalog file gives a shipped tool or URI another meaning"
         );
     }
     let vocabulary = loaded.vocabulary().clone();

@@ -281,3 +281,60 @@ reasons = ["arguments_invalid"]
     let ran = gateway.cli(&["policy", "schema"]).await.unwrap();
     assert!(ran.stdout.contains("action \"mcp.prompt.get\""), "{ran:?}");
 }
+
+/// What a catalog says of URIs is checked, rehearsed, and among what policies can name.
+#[tokio::test]
+async fn the_command_line_knows_what_uris_name() {
+    let catalog = r#"
+format = 1
+name = "ours"
+version = "1"
+extends = "atlassian-rovo"
+[resource."acme://issues/{key}"]
+targets = [{ kind = "Jira::Issue", at = "/key" }]
+"#;
+    let permits = r#"
+@id("resources") @reason("What they name is decided by itself") @owner("platform")
+permit(principal, action == Action::"mcp.resource.read", resource in MCP::Server::"atlassian");
+@id("issues-by-uri") @reason("Their own project") @owner("engineering")
+permit(principal, action == Action::"mcp.resource.read", resource in Jira::Project::"acme/ENG");
+"#;
+    let case = |name: &str, uri: &str, wanted: &str| {
+        format!(
+            "[[case]]\nname = \"{name}\"\ncaller = \"a\"\nserver = \"atlassian\"\nresource = \"{uri}\"\n{wanted}\n"
+        )
+    };
+    let cases = [
+        "[caller.a]\nhuman = \"alice\"\n".to_owned(),
+        case(
+            "eng",
+            "acme://issues/ENG-42",
+            "want = \"allow\"\npolicies = [\"issues-by-uri\", \"resources\"]",
+        ),
+        case("hr", "acme://issues/HR-3", "want = \"deny\"\npolicies = [\"hr-is-closed\"]"),
+        case("case", "ACME://issues/ENG-42", "want = \"deny\"\nreasons = [\"target_unresolved\"]"),
+    ];
+    let folder = setup()
+        .section("[catalogs]\nfiles = [\"ours.toml\"]\n")
+        .server("atlassian", "http://127.0.0.1:9/mcp", "ours", SECRET)
+        .file("ours.toml", catalog)
+        .file("policies/permits/offers.cedar", permits)
+        .file("policies/cases/offers.toml", &cases.concat())
+        .write()
+        .unwrap();
+    let ran = folder.cli(&["policy", "test"]).await.unwrap();
+    assert_eq!((ran.code, ran.stdout.contains("3 passed")), (Some(0), true), "{ran:?}");
+    let caller = json!({ "human": "alice" });
+    let call =
+        json!({ "caller": caller, "server": "atlassian", "resource": "acme://issues/ENG-42" });
+    folder.put("call.json", &call.to_string()).unwrap();
+    let ran = folder.cli(&["explain", "call.json"]).await.unwrap();
+    assert!(ran.stdout.contains("touches  Jira::Issue \"acme/ENG-42\""), "{ran:?}");
+    let ran = folder.cli(&["policy", "schema"]).await.unwrap();
+    assert!(ran.stdout.contains("resource: [Jira::Issue, MCP::Resource, Unresolved]"), "{ran:?}");
+    folder.put("ours.toml", &catalog.replace("\"/key\"", "\"/kay\"")).unwrap();
+    let ran = folder.cli(&["check"]).await.unwrap();
+    assert_eq!(ran.code, Some(64), "{ran:?}");
+    let place = "ours.toml: resource.\"acme://issues/{key}\".targets[0]: `/kay` is no variable";
+    assert!(ran.stdout.contains(place) || ran.stderr.contains(place), "{ran:?}");
+}

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use callgate_model::products::{atlassian, mcp};
 use callgate_model::vocabulary::{FieldType, Operation, Vocabulary};
 
-use super::file::{CatalogFile, Meaning, ToolEntry};
+use super::file::{CatalogFile, Meaning, ResourceEntry, ToolEntry};
 use super::problem::nearest;
-use super::rule::{Reading, Source, TargetRule, ToolRule};
+use super::rule::{Reading, ResourceRule, Source, TargetRule, ToolRule};
 use super::section::Report;
 use super::{Catalog, Catalogs, Override};
 
@@ -16,8 +16,11 @@ const SITE: &str = "Atlassian::Site";
 
 /// The catalogs that `files` make, in their order. Meaningless if anything was reported.
 pub(super) fn assemble(files: Vec<CatalogFile>, report: &Report) -> Catalogs {
-    let catalogs = Catalogs { vocabulary: mcp::vocabulary(), ..Catalogs::default() };
-    let mut build = Build { report, catalogs, ignoring_case: BTreeSet::new() };
+    let mut catalogs = Catalogs { vocabulary: mcp::vocabulary(), ..Catalogs::default() };
+    let read_resource = read_resource(&files);
+    let operations = &mut catalogs.vocabulary.operations;
+    operations.insert(read_resource.name.clone(), Arc::clone(&read_resource));
+    let mut build = Build { report, catalogs, read_resource, ignoring_case: BTreeSet::new() };
     for file in &files {
         build.declare(file);
     }
@@ -31,6 +34,7 @@ pub(super) fn assemble(files: Vec<CatalogFile>, report: &Report) -> Catalogs {
 struct Build<'a> {
     report: &'a Report,
     catalogs: Catalogs,
+    read_resource: Arc<Operation>,
     /// The kinds whose ids are the same in any case.
     ignoring_case: BTreeSet<String>,
 }
@@ -118,7 +122,37 @@ impl Build<'_> {
                 catalog.tools.insert(name.clone(), Arc::new(rule));
             }
         }
+        self.add_resources(&file, &mut catalog.resources);
         self.catalogs.by_name.insert(file.name, Arc::new(catalog));
+    }
+
+    fn add_resources(&mut self, file: &CatalogFile, known: &mut BTreeMap<String, ResourceRule>) {
+        for uri in file.resources.keys() {
+            if known.remove(uri).is_some() {
+                self.override_of(file, uri);
+            }
+        }
+        for (uri, entry) in &file.resources {
+            if let Some((other, _)) = known.iter().find(|(_, rule)| rule.shape.meets(&entry.shape))
+            {
+                let message = format!("a URI could be of this shape and of `{other}`");
+                let hint = format!("to give that another meaning, write `[resource.{other:?}]`");
+                self.note(file, entry.at.clone(), message, Some(hint));
+            }
+            known.insert(uri.clone(), self.resource(file, entry));
+        }
+    }
+
+    fn resource(&self, file: &CatalogFile, entry: &ResourceEntry) -> ResourceRule {
+        let operation = &self.read_resource;
+        let targets = entry.targets.iter();
+        ResourceRule {
+            shape: entry.shape.clone(),
+            risk: entry.risk.unwrap_or(operation.risk),
+            targets: targets
+                .filter_map(|(at, rule)| self.target(file, at, rule, operation))
+                .collect(),
+        }
     }
 
     /// What the catalog of `file` begins with.
@@ -129,6 +163,8 @@ impl Build<'_> {
             version: file.version.clone(),
             tools: BTreeMap::new(),
             dispatchers: BTreeMap::new(),
+            resources: BTreeMap::new(),
+            read_resource: Arc::clone(&self.read_resource),
         };
         let Some(base) = &file.extends else {
             if catalogs.contains_key(&file.name) {
@@ -143,6 +179,7 @@ impl Build<'_> {
             Some(base) => Catalog {
                 tools: base.tools.clone(),
                 dispatchers: base.dispatchers.clone(),
+                resources: base.resources.clone(),
                 version: format!("{}+{}", base.version, file.version),
                 ..fresh
             },
@@ -250,7 +287,7 @@ impl Build<'_> {
             return None;
         };
         if mcp::has_kind(&rule.kind) {
-            let message = "no target of a tool is of `MCP`".to_owned();
+            let message = "no rule has targets of `MCP`".to_owned();
             self.note(file, format!("{at}.kind"), message, None);
             return None;
         }
@@ -274,6 +311,17 @@ impl Build<'_> {
     fn note(&self, file: &CatalogFile, at: String, message: String, hint: Option<String>) {
         self.report.note(&file.file, at, message, hint);
     }
+}
+
+/// Reading a resource, with the kinds that URIs name. One for all servers: policies are checked against it.
+fn read_resource(files: &[CatalogFile]) -> Arc<Operation> {
+    let rules = files.iter().flat_map(|file| file.resources.values());
+    let rules = rules.flat_map(|resource| &resource.targets);
+    let mut operation = Operation::clone(mcp::read_resource());
+    operation.targets.extend(rules.map(|(_, rule)| rule.kind.clone()));
+    operation.targets.sort();
+    operation.targets.dedup();
+    Arc::new(operation)
 }
 
 /// Why the ids of `rule` cannot be those of its kind.

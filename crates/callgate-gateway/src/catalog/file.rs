@@ -1,5 +1,6 @@
 //! One catalog file, read and checked as far as it can be without the others.
 
+mod resource;
 mod tool;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use callgate_model::vocabulary::{Effect, FieldType, Operation, Reversibility, Ri
 use super::path::Path;
 use super::rule::{Dispatcher, FieldRule, TargetRule};
 use super::section::{Report, Section};
+use super::uri::UriShape;
 
 /// The format this program reads.
 const FORMAT: i64 = 1;
@@ -26,6 +28,7 @@ pub(super) struct CatalogFile {
     pub(super) operations: BTreeMap<String, Operation>,
     pub(super) tools: BTreeMap<String, ToolEntry>,
     pub(super) dispatchers: BTreeMap<String, Dispatcher>,
+    pub(super) resources: BTreeMap<String, ResourceEntry>,
 }
 
 /// A kind of target.
@@ -43,6 +46,18 @@ pub(super) struct ToolEntry {
     /// Each with its place in the file.
     pub(super) targets: Vec<(String, TargetRule)>,
     pub(super) fields: BTreeMap<String, FieldRule>,
+    /// Its place in the file.
+    pub(super) at: String,
+}
+
+/// The resources whose URIs are of one shape.
+#[derive(Clone, Debug)]
+pub(super) struct ResourceEntry {
+    pub(super) shape: UriShape,
+    /// If it is higher than that of other resources.
+    pub(super) risk: Option<Risk>,
+    /// Each with its place in the file.
+    pub(super) targets: Vec<(String, TargetRule)>,
     /// Its place in the file.
     pub(super) at: String,
 }
@@ -73,6 +88,7 @@ pub(super) fn read(report: &Report, file: &str, text: &str) -> Option<CatalogFil
         "format",
         "name",
         "operation",
+        "resource",
         "site",
         "target",
         "tool",
@@ -111,6 +127,11 @@ pub(super) fn read(report: &Report, file: &str, text: &str) -> Option<CatalogFil
             .tables("dispatcher")
             .into_iter()
             .filter_map(|(name, at)| Some((name.to_owned(), dispatcher(&at)?)))
+            .collect(),
+        resources: top
+            .tables("resource")
+            .into_iter()
+            .filter_map(|(uri, at)| Some((uri.to_owned(), resource::entry(uri, &at)?)))
             .collect(),
     })
 }

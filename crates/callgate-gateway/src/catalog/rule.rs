@@ -1,4 +1,4 @@
-//! The rules of one tool, as `locate` follows them.
+//! The rules of one tool or of the URIs of one shape, as `locate` follows them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 use callgate_model::vocabulary::{Effect, Operation, Risk};
 
 use super::path::Path;
+use super::uri::UriShape;
 
 /// What a catalog says about one tool.
 #[derive(Clone, Debug)]
@@ -18,6 +19,17 @@ pub struct ToolRule {
     pub targets: Vec<TargetRule>,
     /// Where its fields are.
     pub fields: BTreeMap<String, FieldRule>,
+}
+
+/// What a catalog says about the resources whose URIs are of one shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceRule {
+    /// The shape.
+    pub shape: UriShape,
+    /// The operation's risk, or more.
+    pub risk: Risk,
+    /// What they name, in the shape's variables.
+    pub targets: Vec<TargetRule>,
 }
 
 /// Where targets of one kind are.
@@ -116,11 +128,7 @@ impl ToolRule {
     /// The names of the arguments that its rules look at.
     #[cfg(test)]
     pub(crate) fn arguments(&self) -> impl Iterator<Item = &str> {
-        let of_targets = self.targets.iter().flat_map(|rule| match &rule.source {
-            Source::Ids { alternatives, .. } => alternatives.iter().flatten().collect(),
-            Source::Query { path, .. } => vec![path],
-            Source::WholeSite | Source::Constant(_) => Vec::new(),
-        });
+        let of_targets = self.targets.iter().flat_map(|rule| rule.source.paths());
         of_targets.chain(self.fields.values().flat_map(|field| &field.paths)).filter_map(|path| {
             match path.steps().first() {
                 Some(super::path::Step::Member(name)) => Some(name.as_str()),
@@ -128,13 +136,24 @@ impl ToolRule {
             }
         })
     }
+}
 
-    pub(super) fn needs_site(&self) -> bool {
-        self.targets.iter().any(TargetRule::is_in_site)
+impl Source {
+    fn paths(&self) -> Vec<&Path> {
+        match self {
+            Self::Ids { alternatives, .. } => alternatives.iter().flatten().collect(),
+            Self::Query { path, .. } => vec![path],
+            Self::WholeSite | Self::Constant(_) => Vec::new(),
+        }
     }
 }
 
 impl TargetRule {
+    /// Everywhere it looks.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.source.paths().into_iter().chain(&self.site)
+    }
+
     /// Whether its targets are in a site.
     #[must_use]
     pub fn is_in_site(&self) -> bool {

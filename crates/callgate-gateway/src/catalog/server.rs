@@ -8,7 +8,7 @@ use callgate_model::reason::Reason;
 use callgate_model::vocabulary::{Operation, Risk};
 
 use super::Catalog;
-use super::rule::{Dispatcher, ToolRule};
+use super::rule::{Dispatcher, ResourceRule, ToolRule};
 
 /// What the tools of one server mean, and where its sites are.
 #[derive(Clone, Debug)]
@@ -46,6 +46,16 @@ impl ServerCatalog {
     #[must_use]
     pub fn version(&self) -> &str {
         &self.catalog.version
+    }
+
+    /// Reading a resource of any server: what policies were checked against.
+    #[must_use]
+    pub fn read_resource(&self) -> &Arc<Operation> {
+        &self.catalog.read_resource
+    }
+
+    pub(crate) fn resources(&self) -> impl Iterator<Item = &ResourceRule> {
+        self.catalog.resources.values()
     }
 
     #[cfg(test)]

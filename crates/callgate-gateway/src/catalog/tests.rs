@@ -1,4 +1,5 @@
 mod reserved;
+mod resources;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -421,9 +422,9 @@ fn faults_of_whole_files() {
 fn the_page_s_examples_load_and_override_openly() {
     let examples: Vec<&str> =
         PAGE.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    let [tracker, extension] = examples.as_slice() else { panic!("two examples") };
-    let catalogs =
-        Catalogs::shipped(&[("tracker.toml", tracker), ("ours.toml", extension)]).unwrap();
+    let [tracker, extension, reader] = examples.as_slice() else { panic!("three examples") };
+    let files = [("tracker.toml", *tracker), ("ours.toml", extension), ("reader.toml", reader)];
+    let catalogs = Catalogs::shipped(&files).unwrap();
     let expected = Override {
         file: "ours.toml".into(),
         catalog: "atlassian-rovo".into(),
@@ -437,6 +438,12 @@ fn the_page_s_examples_load_and_override_openly() {
     assert_eq!(risk("transitionJiraIssue"), Ok(Risk::Critical));
     assert_eq!(risk("getLoomVideo"), Ok(Risk::High));
     assert_eq!(risk("getJiraIssue"), Ok(Risk::Low));
+
+    let uri = "jira://acme.atlassian.net/issues/ENG-42";
+    let reader = catalogs.for_server("jira", "jira-reader", sites()).unwrap();
+    let (_, targets) = reader.locate_uri(mcp::resource("jira", uri).unwrap(), uri).unwrap();
+    let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
+    assert_eq!(targets, [&format!("MCP::Resource \"jira/{uri}\""), "Jira::Issue \"acme/ENG-42\""]);
 
     let tracker = catalogs.for_server("t", "tracker", SiteMap::default()).unwrap();
     let arguments =

@@ -1,4 +1,5 @@
-//! Requests for one prompt or one resource: the way of a call, without a catalog. What they mean is known by the method.
+//! Requests for one prompt or one resource: the way of a call. What they mean is known by the method; of a catalog, only
+//! what URIs name.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,7 +30,8 @@ impl Gateway {
                 Ok(asked) => asked,
                 Err(refused) => return self.refuse_params(&request, refused.to_string()),
             };
-        let operation = operation_of(&subject);
+        let server = Arc::clone(&request.server);
+        let operation = operation_of(&server.catalog, &subject);
         request.subject = Some(subject.clone());
         let bundle = self.bundle.load_full();
         let mut record = self.begin_record(&request, subject.name(), &params, bundle.digest());
@@ -37,7 +39,7 @@ impl Gateway {
             Ok(round) => round,
             Err(text) => return self.refuse_invalid(&request, record, text.to_owned()),
         };
-        let named = name_subject(&request.server.name, method, &subject, params);
+        let named = name_subject(&server.name, &server.catalog, method, &subject, params);
         let considered = self.consider_subject(&request, named, &bundle, &mut record);
         record.decided_in_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         match considered {

@@ -57,7 +57,7 @@ impl Gateway {
         let bundle = self.bundle.load_full();
         let operation = match list {
             List::Prompts => mcp::get_prompt(),
-            List::Resources | List::Templates => mcp::read_resource(),
+            List::Resources | List::Templates => request.server.catalog.read_resource(),
         };
         if !self.could_have(request, operation, &bundle) {
             return Ok(Vec::new());

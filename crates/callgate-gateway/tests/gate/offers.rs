@@ -1,6 +1,7 @@
 //! Resources, prompts and completion: decided like tools, and without a catalog.
 
 mod asked;
+mod mapped;
 
 use callgate_mcp::upstream::EraSetting;
 use callgate_model::json::Json;

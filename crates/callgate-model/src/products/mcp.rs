@@ -1,5 +1,6 @@
 //! MCP itself: the resources and prompts that any server can have. What may be done with them exists whatever catalogs
-//! say, and so do their kinds; catalogs can add nothing to them.
+//! say, and so do their kinds; catalogs can add nothing to them. What else a URI names, beside the resource, catalogs may
+//! say.
 //!
 //! A resource is named by its URI and a prompt by its name, byte for byte: only their server knows what else means the
 //! same. It must not know policies, nor messages.

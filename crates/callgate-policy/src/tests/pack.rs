@@ -134,7 +134,7 @@ fn the_starter_pack_decides_as_its_comments_say() {
 #[test]
 fn every_policy_in_the_guide_loads() {
     assert!(policies_of("policies.md") >= 8);
-    assert_eq!(policies_of("resources-and-prompts.md"), 3);
+    assert_eq!(policies_of("resources-and-prompts.md"), 4);
 }
 
 /// Loads every block of policies of a page, and says how many there are.

@@ -173,6 +173,10 @@ fn i3_what_could_be_allowed_in_a_place_is_read_off_the_permits_for_it() {
     assert!(!could(person("bob", "support"), "jira.issue.edit", "acme/ENG"));
     // What is in a place is located: a permit for what is not says nothing about it.
     assert!(!could(alice(), "confluence.page.read", "acme/ENG"));
+    let search = &vocabulary.operations["jira.search"];
+    let space = Resource::new("Confluence::Space", "acme/DOCS");
+    let caller = PreparedCaller::new(alice());
+    assert!(!could_allow_in(&rules, &caller, search, search.risk, &space), "no issue is in it");
     let unknown = Resource::new("No::Kind", "acme/ENG");
     let read = &vocabulary.operations["jira.issue.read"];
     assert!(!could_allow_in(&rules, &PreparedCaller::new(alice()), read, read.risk, &unknown));

@@ -71,7 +71,7 @@ fn own_operation(
 }
 
 /// A rule for targets. Its containers are looked up when all kinds are known.
-fn target(at: &Section<'_>, site: Option<&Path>) -> Option<TargetRule> {
+pub(super) fn target(at: &Section<'_>, site: Option<&Path>) -> Option<TargetRule> {
     at.only(&[
         "any", "at", "default", "id", "kind", "language", "optional", "query", "site", "split",
     ]);

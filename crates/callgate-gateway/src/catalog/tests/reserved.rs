@@ -26,7 +26,7 @@ fn i5_what_policies_say_of_resources_and_prompts_no_catalog_can_change() {
         ),
         (
             "[tool.read]\ntitle = \"x\"\neffect = \"read\"\nrisk = \"low\"\nreversibility = \"reversible\"\ntargets = [{ kind = \"MCP::Resource\", at = [\"/server\", \"/uri\"] }]",
-            "tool.read.targets[0].kind: no target of a tool is of `MCP`",
+            "tool.read.targets[0].kind: no rule has targets of `MCP`",
         ),
     ] {
         let found = problems(&own(rest));
