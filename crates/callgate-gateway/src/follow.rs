@@ -3,15 +3,17 @@
 //! The server says that a list has changed, or it is asked again when its list is no longer fresh. Either way those who
 //! listen look again at what they may see, each for themselves.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use callgate_mcp::lists::{ListKind, PerList};
-use callgate_mcp::upstream::{Heard, Silence};
+use callgate_mcp::upstream::{Heard, Silence, Uris};
 use callgate_model::digest::Digest;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, broadcast, watch};
 use tokio::time::Instant;
 
+use crate::name::NamedCall;
 use crate::server::Server;
 
 /// For a server that told of changes and does not any more to be asked for them again.
@@ -22,6 +24,11 @@ const SAID_MIN: Duration = Duration::from_millis(500);
 const POLL_MIN: Duration = Duration::from_millis(100);
 /// Those who look at one server's lists at one time: however many listen, calls get their turn meanwhile.
 const LOOKING_MAX: usize = 1;
+
+/// Changes of resources that may wait for who listens; of more, any may be among them.
+const UPDATES_WAITING_MAX: usize = 256;
+/// Resources of one server that anybody wants to hear of.
+const RESOURCES_FOLLOWED_MAX: usize = 2_000;
 
 /// Why to look again at one list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,7 +48,24 @@ pub(crate) struct Changes {
     /// Whether there is a task that follows.
     followed: Mutex<bool>,
     pub(crate) looking: Semaphore,
+    /// How many want to hear of one resource.
+    interests: Mutex<BTreeMap<Arc<str>, usize>>,
+    wanted: watch::Sender<Uris>,
+    /// The resources that have changed, as the server said.
+    updated: broadcast::Sender<Arc<str>>,
 }
+
+/// That somebody wants to hear when a resource of a server changes, for as long as this is kept.
+#[derive(Debug)]
+pub struct Interest {
+    pub(crate) server: Arc<Server>,
+    uri: Arc<str>,
+    /// The request for it, to be decided again whenever there is something to tell.
+    pub(crate) named: NamedCall,
+}
+
+/// What somebody wants to hear of, by the URIs under which they know it.
+pub type Interests = BTreeMap<Arc<str>, Arc<Interest>>;
 
 impl Default for Changes {
     fn default() -> Self {
@@ -50,6 +74,9 @@ impl Default for Changes {
             attentive: watch::Sender::new(false),
             followed: Mutex::default(),
             looking: Semaphore::new(LOOKING_MAX),
+            interests: Mutex::default(),
+            wanted: watch::Sender::default(),
+            updated: broadcast::Sender::new(UPDATES_WAITING_MAX),
         }
     }
 }
@@ -70,8 +97,57 @@ impl Changes {
         self.attentive.subscribe().wait_for(|attentive| *attentive).await.ok();
     }
 
+    /// Tells which resources have changed, as far as anybody wants to hear of them.
+    pub(crate) fn updated(&self) -> broadcast::Receiver<Arc<str>> {
+        self.updated.subscribe()
+    }
+
+    /// Counts who wants to hear of `uri`. `false` if there is no room for another resource.
+    fn want(&self, uri: &Arc<str>) -> bool {
+        let mut interests = self.interests();
+        if !interests.contains_key(uri) && interests.len() >= RESOURCES_FOLLOWED_MAX {
+            return false;
+        }
+        *interests.entry(Arc::clone(uri)).or_default() += 1;
+        self.wanted.send_if_modified(|wanted| wanted.insert(Arc::clone(uri)));
+        true
+    }
+
+    fn leave(&self, uri: &Arc<str>) {
+        let mut interests = self.interests();
+        let Some(count) = interests.get_mut(uri) else { return };
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            interests.remove(uri);
+            self.wanted.send_if_modified(|wanted| wanted.remove(uri));
+        }
+    }
+
+    fn interests(&self) -> std::sync::MutexGuard<'_, BTreeMap<Arc<str>, usize>> {
+        self.interests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn followed(&self) -> std::sync::MutexGuard<'_, bool> {
         self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Interest {
+    /// The interest in the resource of `server` that `named` asks for. `None` if there are too many.
+    pub(crate) fn new(server: &Arc<Server>, named: NamedCall) -> Option<Self> {
+        let (server, uri) = (Arc::clone(server), Arc::from(named.call.tool.as_str()));
+        server.changes.want(&uri).then_some(Self { server, uri, named })
+    }
+
+    /// The resource, as its server calls it.
+    pub(crate) fn uri(&self) -> &str {
+        &self.uri
+    }
+}
+
+impl Drop for Interest {
+    fn drop(&mut self) {
+        self.server.changes.leave(&self.uri);
     }
 }
 
@@ -131,8 +207,10 @@ async fn hear(server: &Server, said: &Said) {
         let hear = |heard| match heard {
             Heard::Attentive => drop(attentive.send_replace(true)),
             Heard::Changed(kind) => said.note(kind),
+            // Nobody may listen any more.
+            Heard::Updated(uri) => drop(server.changes.updated.send(uri)),
         };
-        let silence = server.follow_upstream(hear).await;
+        let silence = server.follow_upstream(server.changes.wanted.subscribe(), hear).await;
         // It will not be, so there is nothing to wait for.
         attentive.send_replace(true);
         let again = match silence {

@@ -59,6 +59,7 @@ pub async fn forward(
         | Method::ElicitationCreate
         | Method::PromptsGet
         | Method::ResourcesRead
+        | Method::ResourcesSubscribe
         | Method::RootsList
         | Method::SamplingCreateMessage => arguments,
     };

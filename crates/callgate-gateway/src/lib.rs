@@ -8,7 +8,7 @@ pub mod cancel;
 pub mod catalog;
 pub mod credential;
 pub mod evidence;
-mod follow;
+pub mod follow;
 pub mod forward;
 pub mod identity;
 pub mod kept;

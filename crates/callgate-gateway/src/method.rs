@@ -26,6 +26,10 @@ pub enum Treatment {
     Refuse,
     /// Remembers from which level on the client wants to hear what the server logs.
     SetLogLevel,
+    /// Decides, and tells from then on when one resource changes.
+    Subscribe,
+    /// Tells it no more.
+    Unsubscribe,
 }
 
 /// The eras in which a method exists.
@@ -53,9 +57,9 @@ pub const TABLE: &[(&str, In, Treatment)] = &[
     ("prompts/list", In::Both, Treatment::FilterEntries(List::Prompts)),
     ("resources/list", In::Both, Treatment::FilterEntries(List::Resources)),
     ("resources/read", In::Both, Treatment::Decide(Method::ResourcesRead)),
-    ("resources/subscribe", In::Legacy, Treatment::Refuse),
+    ("resources/subscribe", In::Legacy, Treatment::Subscribe),
     ("resources/templates/list", In::Both, Treatment::FilterEntries(List::Templates)),
-    ("resources/unsubscribe", In::Legacy, Treatment::Refuse),
+    ("resources/unsubscribe", In::Legacy, Treatment::Unsubscribe),
     ("server/discover", In::Modern, Treatment::Discover),
     ("subscriptions/listen", In::Modern, Treatment::Listen),
     ("tasks/cancel", In::Both, Treatment::Refuse),

@@ -102,9 +102,8 @@ pub fn name_subject(
         detail: Some(detail.to_owned()),
     })?;
     let (risk, targets) = match (method, subject) {
-        (Method::ResourcesRead, Subject::Resource(uri)) => catalog.locate_uri(target, uri)?,
-        (Method::CompletionComplete | Method::PromptsGet | Method::ToolsCall, _)
-        | (_, Subject::Prompt(_)) => (operation.risk, vec![target]),
+        (Method::CompletionComplete, _) | (_, Subject::Prompt(_)) => (operation.risk, vec![target]),
+        (_, Subject::Resource(uri)) => catalog.locate_uri(target, uri)?,
     };
     let call = ToolCall {
         server: Arc::clone(server),

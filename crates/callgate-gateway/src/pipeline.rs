@@ -13,6 +13,8 @@ mod pipe;
 mod question;
 mod roof;
 mod rounds;
+mod subscribe;
+mod watch;
 mod welcome;
 
 use std::collections::BTreeMap;
@@ -151,10 +153,12 @@ impl Gateway {
             Treatment::FilterEntries(list) => self.list_entries(&request, list).await,
             Treatment::FilterTools => self.list_tools(&request).await,
             Treatment::Initialize => self.initialize(&request),
-            Treatment::Listen => self.listen(request),
+            Treatment::Listen => self.listen(request).await,
             Treatment::Pong => self.pong(&request),
             Treatment::Refuse => self.refuse_method(&request),
             Treatment::SetLogLevel => self.set_log_level(&request),
+            Treatment::Subscribe => self.subscribe(request).await,
+            Treatment::Unsubscribe => self.unsubscribe(&request),
         }
     }
 
@@ -171,6 +175,7 @@ impl Gateway {
             Method::PromptsGet => self.ask(request, method, SubjectParams::of_prompt).await,
             Method::ResourcesRead => self.ask(request, method, SubjectParams::of_resource).await,
             Method::ToolsCall => self.call(request, headers).await,
+            Method::ResourcesSubscribe => self.subscribe(request).await,
             // These go the other way.
             Method::ElicitationCreate | Method::RootsList | Method::SamplingCreateMessage => {
                 self.refuse_method(&request)

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use callgate_mcp::http::HeaderValue;
 use callgate_mcp::lists::ListKind;
 use callgate_mcp::upstream::{
-    CallErrorKind, Heard, List, SessionKey, Silence, Upstream, UpstreamError,
+    CallErrorKind, Heard, List, SessionKey, Silence, Upstream, UpstreamError, Uris,
 };
 use callgate_model::digest::Digest;
 use callgate_model::json::Object;
+use tokio::sync::watch;
 
 use crate::catalog::ServerCatalog;
 use crate::credential::Credential;
@@ -116,15 +117,16 @@ impl Server {
         Ok(Digest::of(&bytes))
     }
 
-    /// Hears what the server tells of its lists.
+    /// Hears what the server tells of its lists and of the resources that are `wanted`.
     ///
     /// # Errors
     /// See [`Upstream::follow`].
     pub(crate) async fn follow_upstream(
         &self,
+        wanted: watch::Receiver<Uris>,
         hear: impl FnMut(Heard) + Send,
     ) -> Result<Silence, CallErrorKind> {
-        self.upstream.follow(&self.own_key, self.credential.as_ref(), hear).await
+        self.upstream.follow(&self.own_key, self.credential.as_ref(), wanted, hear).await
     }
 
     pub(crate) fn credential(&self) -> Option<&HeaderValue> {

@@ -10,7 +10,9 @@ use callgate_mcp::message::RequestId;
 use callgate_model::ambient::Timestamp;
 use callgate_model::digest::Digest;
 use callgate_model::json::Object;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
+
+use crate::follow::Interests;
 
 /// How many sessions may be open, in all and for one caller, and how long an idle one lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +67,8 @@ struct Session {
     caller: Digest,
     agreed: Agreed,
     used: Timestamp,
+    /// The resources whose changes are told in it.
+    interests: watch::Sender<Interests>,
     /// The stream of the one who listens in this session. Dropping it ends the stream.
     stream: Option<oneshot::Sender<()>>,
 }
@@ -102,7 +106,8 @@ impl Sessions {
         if open.len() >= self.limits.sessions_max {
             return false;
         }
-        open.insert(id, Session { caller, agreed, used: now, stream: None });
+        let interests = watch::Sender::default();
+        open.insert(id, Session { caller, agreed, used: now, interests, stream: None });
         true
     }
 
@@ -124,6 +129,13 @@ impl Sessions {
         if let Some(session) = open.get_mut(id).filter(|session| session.caller == caller) {
             session.agreed.log_level = Some(level);
         }
+    }
+
+    /// The resources whose changes are told in the session `id` of this caller.
+    pub fn interests(&self, id: &str, caller: Digest) -> Option<watch::Sender<Interests>> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = open.get(id).filter(|session| session.caller == caller)?;
+        Some(session.interests.clone())
     }
 
     /// Opens the stream of the session `id` of this caller, in place of an older one: a client that lost its connection

@@ -41,7 +41,7 @@ use stdio::Stdio;
 pub use crate::limits::UpstreamLimits;
 pub use entries::List;
 pub use failure::{CallError, CallErrorKind, UnusableUpstream, UpstreamError};
-pub use follow::{Heard, Silence};
+pub use follow::{Heard, Silence, Uris};
 pub use question::{Answered, Question};
 pub use relay::Relay;
 pub use stdio::{Program, SoleClient};

@@ -18,6 +18,8 @@ pub enum Method {
     PromptsGet,
     /// One resource.
     ResourcesRead,
+    /// To be told when one resource changes.
+    ResourcesSubscribe,
     /// The folders that the client works in, which a server asks for.
     RootsList,
     /// What a server asks the client's model.
@@ -35,6 +37,7 @@ impl Method {
             Self::ElicitationCreate => "elicitation/create",
             Self::PromptsGet => "prompts/get",
             Self::ResourcesRead => "resources/read",
+            Self::ResourcesSubscribe => "resources/subscribe",
             Self::RootsList => "roots/list",
             Self::SamplingCreateMessage => "sampling/createMessage",
             Self::ToolsCall => "tools/call",

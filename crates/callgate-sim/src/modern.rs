@@ -65,8 +65,8 @@ fn listen(exchange: &Exchange, id: &Value) -> Response<Body> {
     let first =
         event("notifications/subscriptions/acknowledged", json!({ "notifications": {} }), id);
     let rest = stream::unfold((told, id.clone()), move |(mut told, id)| async move {
-        let method = told.recv().await.ok()?;
-        Some((event(&method, json!({}), &id), (told, id)))
+        let (method, params) = told.recv().await.ok()?;
+        Some((event(&method, params, &id), (told, id)))
     });
     typed("text/event-stream", Body::from_stream(stream::iter([first]).chain(rest)))
 }

@@ -9,6 +9,7 @@ use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, broadcast};
 use tokio::task::{JoinHandle, JoinSet};
@@ -127,7 +128,12 @@ impl Running {
 
     /// Tells those who listen, with a notification of this method; to how many.
     pub fn tell(&self, method: &str) -> usize {
-        self.shared.told.send(method.to_owned()).unwrap_or_default()
+        self.tell_with(method, json!({}))
+    }
+
+    /// The same, with these parameters.
+    pub fn tell_with(&self, method: &str, params: Value) -> usize {
+        self.shared.told.send((method.to_owned(), params)).unwrap_or_default()
     }
 
     /// Makes something go wrong; see [`Fault`] for when.
@@ -166,8 +172,8 @@ pub(crate) struct Shared {
     pub(crate) ledger: Ledger,
     pub(crate) faults: Faults,
     pub(crate) sessions: Sessions,
-    /// The methods of notifications for those who listen.
-    pub(crate) told: broadcast::Sender<String>,
+    /// Notifications for those who listen: methods and parameters.
+    pub(crate) told: broadcast::Sender<(String, Value)>,
     site: Mutex<Site>,
 }
 

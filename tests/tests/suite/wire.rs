@@ -368,8 +368,7 @@ async fn s01_i6_a_session_is_its_callers_alone() {
 async fn methods_that_are_not_served_are_refused_in_the_way_of_each_era() {
     let (sim, gateway) = site_and_gateway(SimOptions::default()).await;
     let session = open_session(gateway.address, "atlassian", ALICE).await.unwrap();
-    let methods =
-        ["resources/subscribe", "prompts/List", "sampling/createMessage", "Tools/Call", "x"];
+    let methods = ["tasks/list", "prompts/List", "sampling/createMessage", "Tools/Call", "x"];
     for method in methods {
         let modern = Ask::modern("atlassian", ALICE, method, json!({}));
         let heard = modern.send(gateway.address).await.unwrap();

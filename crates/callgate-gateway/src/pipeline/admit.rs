@@ -15,9 +15,11 @@ use callgate_model::decision::Decision;
 use callgate_model::evidence::Decided;
 use callgate_model::json::{Json, Object};
 use callgate_model::reason::Reason;
+use tokio::sync::watch;
 
-use super::{Gateway, Reply};
+use super::{Gateway, Reply, roof};
 use crate::answer;
+use crate::follow::Interests;
 use crate::identity::Identified;
 use crate::method::{Treatment, treatment};
 use crate::server::Server;
@@ -46,9 +48,21 @@ pub(crate) struct Request {
     pub(crate) capabilities: Object,
     /// Whether a client that goes away before the answer has cancelled the request.
     pub(crate) cancels_by_leaving: bool,
-    /// What the client puts before names of this server's, if it came to all servers at once; nothing, if it asks for no
-    /// one of them.
-    pub(crate) prefix: Option<String>,
+    /// What the client came to.
+    pub(crate) entrance: Entrance,
+    /// The resources whose changes are told in its session.
+    pub(crate) interests: Option<watch::Sender<Interests>>,
+}
+
+/// What a client came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entrance {
+    /// One server.
+    Server,
+    /// All servers at once, for what is of none of them.
+    Roof,
+    /// All servers at once, for something of this one.
+    UnderRoof,
 }
 
 /// Who came to which server.
@@ -56,12 +70,12 @@ pub(super) struct Entered {
     pub(super) server: Arc<Server>,
     pub(super) caller: Arc<Identified>,
     /// As a request has it.
-    pub(super) prefix: Option<String>,
+    pub(super) entrance: Entrance,
 }
 
 impl Entered {
-    fn place(&self) -> &str {
-        place(&self.server, self.prefix.as_deref())
+    pub(super) fn place(&self) -> &str {
+        place(&self.server, self.entrance)
     }
 }
 
@@ -83,7 +97,8 @@ impl Request {
             trace: TraceContext::default(),
             capabilities: Object::default(),
             cancels_by_leaving: true,
-            prefix: None,
+            entrance: Entrance::Server,
+            interests: None,
         }
     }
 
@@ -94,19 +109,22 @@ impl Request {
             session: self.session.clone(),
             client_says: self.client_says.clone(),
             trace: self.trace.clone(),
-            prefix: self.prefix.clone(),
+            entrance: self.entrance,
             ..Self::unasked(server, caller, self.era)
         }
     }
 
     /// The name of the server that is asked, if it is one.
     pub(crate) fn place(&self) -> &str {
-        place(&self.server, self.prefix.as_deref())
+        place(&self.server, self.entrance)
     }
 
-    /// `name` as the client calls it.
+    /// The tool or prompt `name` as the client calls it.
     pub(crate) fn as_called(&self, name: &str) -> String {
-        format!("{}{name}", self.prefix.as_deref().unwrap_or_default())
+        match self.entrance {
+            Entrance::Server | Entrance::Roof => name.to_owned(),
+            Entrance::UnderRoof => roof::called(&self.server.name, name),
+        }
     }
 
     pub(crate) fn is_modern(&self) -> bool {
@@ -158,10 +176,11 @@ impl Gateway {
             return Err(self.turn_away(Some(&caller), server, &refused, Reason::ServerUnknown));
         };
         if http.method == Method::GET && headers.contains_key(SESSION) {
-            return Err(Box::new(self.listen_in_session(headers, caller, found)?));
+            let entered = Entered { server: found, caller, entrance: Entrance::Server };
+            return Err(Box::new(self.listen_in_session(headers, entered)?));
         }
         self.check_post(http, &caller, server)?;
-        Ok(Entered { server: found, caller, prefix: None })
+        Ok(Entered { server: found, caller, entrance: Entrance::Server })
     }
 
     /// Whether it is a POST of JSON. Nothing else is read.
@@ -187,7 +206,7 @@ impl Gateway {
         headers: &HeaderMap,
         message: Result<Message, Malformed>,
     ) -> Result<Request, Box<Reply>> {
-        let Entered { server, caller, prefix } = entered;
+        let Entered { server, caller, entrance } = entered;
         let message = message.map_err(|unread| self.refuse_malformed(entered, unread))?;
         let inbound = inbound::classify(headers, &message).map_err(|refused| {
             let reason = Reason::RequestMalformed;
@@ -223,7 +242,8 @@ impl Gateway {
             trace: inbound.trace,
             capabilities: inbound.capabilities,
             cancels_by_leaving: matches!(inbound.era, Era::Modern),
-            prefix: prefix.clone(),
+            entrance: *entrance,
+            interests: None,
         };
         self.resume_session(headers, &mut request)?;
         Ok(request)
@@ -268,6 +288,7 @@ impl Gateway {
         request.era = Era::Legacy(found.version);
         request.log_level = found.log_level;
         request.capabilities = found.capabilities;
+        request.interests = self.sessions.interests(&id, request.caller.key);
         request.session = Some(id);
         request.client_says = request.client_says.take().or(found.client_says);
         Ok(())
@@ -413,8 +434,8 @@ impl Gateway {
 }
 
 /// The name of the server that is asked, if it is one.
-fn place<'a>(server: &'a Server, prefix: Option<&str>) -> &'a str {
-    if prefix == Some("") { "" } else { &server.name }
+fn place(server: &Server, entrance: Entrance) -> &str {
+    if entrance == Entrance::Roof { "" } else { &server.name }
 }
 
 pub(super) fn invalid(status: StatusCode, message: &str) -> Refused {

@@ -48,16 +48,14 @@ impl Gateway {
                 self.carry_out(request, named, None, asked, record).await
             }
             Err(detail) => {
-                // It is not known what exists; but to whoever may have nothing here, nothing does.
-                let hidden = !self.settings.reveal_denied_tools
-                    && !self.could_have(&request, operation, &bundle);
+                let hidden = self.is_hidden(&request, operation, &bundle);
                 self.refuse(&request, record, detail.as_deref(), hidden)
             }
         }
     }
 
     /// Decides what was named. If it is not to be allowed, what was wrong, for the caller.
-    fn consider_subject(
+    pub(super) fn consider_subject(
         &self,
         request: &Request,
         named: Result<NamedCall, Unnameable>,
@@ -71,6 +69,16 @@ impl Gateway {
         record.understood = Some(understood(&named));
         record.decision = self.decide(request, &named, bundle);
         if record.decision.is_allow() { Ok(named) } else { Err(None) }
+    }
+
+    /// It is not known what exists; but to whoever may have nothing here, nothing does.
+    pub(super) fn is_hidden(
+        &self,
+        request: &Request,
+        operation: &Operation,
+        bundle: &Bundle,
+    ) -> bool {
+        !self.settings.reveal_denied_tools && !self.could_have(request, operation, bundle)
     }
 
     /// Whether this caller could be allowed `operation` on anything of the server, perhaps after approval.

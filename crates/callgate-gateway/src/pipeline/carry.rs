@@ -20,7 +20,7 @@ use callgate_store::EvidenceError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::rounds::Asked;
-use super::{Gateway, Request};
+use super::{Gateway, Request, roof};
 use crate::answer;
 use crate::cancel::Registered;
 use crate::evidence::{OpenError, OpenEvidence, Permit, open};
@@ -289,7 +289,10 @@ impl Gateway {
     ) -> Last {
         let (era, id) = (running.request.era, &running.request.id);
         let body = match answered {
-            Ok(Answer::Result { result, .. }) => answer::relayed(era, id, running.method, result),
+            Ok(Answer::Result { mut result, .. }) => {
+                roof::in_result(&running.request, running.method, &mut result);
+                answer::relayed(era, id, running.method, result)
+            }
             Ok(Answer::InputRequired(required)) => {
                 let (request, decided) = (&running.request, &running.decided);
                 match self.seal_round(request, decided, &running.opened, required) {

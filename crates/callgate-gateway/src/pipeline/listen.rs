@@ -1,8 +1,8 @@
-//! Those who listen for changes: a stream that tells when a list is another one for this caller, and nothing of what
-//! others may see.
+//! Those who listen for changes: a stream that tells when a list is another one for this caller, or a resource that they
+//! want to hear of has changed, and nothing of what others may see.
 //!
-//! Each stream has a task of its own that looks at the caller's lists whenever they may have changed. What waits for a
-//! slow reader is merged, so it takes no room; and no call waits for any of it.
+//! Each stream has a task of its own. What waits for a slow reader is merged, so it takes no room; and no call waits for
+//! any of it.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -15,49 +15,43 @@ use callgate_mcp::http::{HeaderMap, HeaderValue, StatusCode};
 use callgate_mcp::inbound::{self, Refused};
 use callgate_mcp::lists::{ListKind, PerList};
 use callgate_mcp::message::Notification;
-use callgate_mcp::upstream::UpstreamError;
 use callgate_model::ambient::Timestamp;
-use callgate_model::digest::Digest;
 use callgate_model::json::{Json, Object};
 use callgate_model::reason::Reason;
+use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use super::admit::{Entered, Entrance};
+use super::watch::Watch;
 use super::{Gateway, Reply, ReplyBody, Request};
 use crate::answer;
-use crate::follow::Beat;
-use crate::identity::Identified;
+use crate::follow::Interests;
 use crate::listeners::Place;
-use crate::server::{Server, lists_of};
 
 /// Messages that may wait for a slow reader. More changes than that are merged.
 const MESSAGES_WAITING_MAX: usize = 4;
-/// For the first look at the lists, and for the server to attend, before the client is told that changes are told.
+/// For the first look at the lists, and for the servers to attend, before the client is told that changes are told.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 /// For the last message to be taken by a slow reader.
 const LAST_WITHIN: Duration = Duration::from_secs(1);
 
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 
-/// What a caller could see of one kind of list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Sight {
-    digest: Digest,
-    is_empty: bool,
+/// What a client wants to hear of.
+pub(super) struct Wanted {
+    pub(super) lists: PerList<bool>,
+    pub(super) interests: watch::Receiver<Interests>,
 }
 
 /// One open stream.
 struct Listener {
     gateway: Arc<Gateway>,
-    /// Who listens to what, and what the stream is called.
+    /// Who listens, and what the stream is called.
     request: Request,
-    wanted: PerList<bool>,
-    pulse: watch::Receiver<PerList<Beat>>,
-    heard: PerList<Beat>,
-    /// What was seen last. `None` if nothing could be.
-    seen: PerList<Option<Sight>>,
-    /// What is to be told.
-    due: PerList<bool>,
+    wanted: Wanted,
+    /// One for each server.
+    watches: Vec<Watch>,
     _place: Place,
 }
 
@@ -74,39 +68,44 @@ impl Gateway {
     }
 
     /// Answers `subscriptions/listen` with a stream.
-    pub(super) fn listen(self: &Arc<Self>, request: Request) -> Reply {
-        let wanted = match wanted(&request.params) {
+    pub(super) async fn listen(self: &Arc<Self>, request: Request) -> Reply {
+        let (lists, uris) = match wanted(&request.params) {
             Ok(wanted) => wanted,
             Err(message) => return self.refuse_params(&request, message),
         };
-        self.open_stream(request, wanted, None)
+        let interests = watch::Sender::new(self.interests(&request, uris).await);
+        self.open_stream(request, Wanted { lists, interests: interests.subscribe() }, None)
     }
 
     /// Answers a GET in a session of the legacy era: all changes are told. An older stream of the session ends.
     pub(super) fn listen_in_session(
         self: &Arc<Self>,
         headers: &HeaderMap,
-        caller: Arc<Identified>,
-        server: Arc<Server>,
+        entered: Entered,
     ) -> Result<Reply, Box<Reply>> {
         inbound::check_accept_stream(headers).map_err(|refused| {
-            self.turn_away(Some(&caller), &server.name, &refused, Reason::RequestMalformed)
+            let reason = Reason::RequestMalformed;
+            self.turn_away(Some(&entered.caller), entered.place(), &refused, reason)
         })?;
-        let mut request = Request::unasked(server, caller, Era::Legacy(LegacyVersion::ASSUMED));
+        let Entered { server, caller, entrance } = entered;
+        let era = Era::Legacy(LegacyVersion::ASSUMED);
+        let mut request = Request { entrance, ..Request::unasked(server, caller, era) };
         self.resume_session(headers, &mut request)?;
         let session = request.session.as_deref().unwrap_or_default();
-        let Some(ended) = self.sessions.listen(session, request.caller.key) else {
+        let ended = self.sessions.listen(session, request.caller.key);
+        let Some((ended, interests)) = ended.zip(request.interests.as_ref()) else {
             // It was closed just now.
             return Ok(Reply::empty(StatusCode::NOT_FOUND));
         };
-        Ok(self.open_stream(request, PerList::all(true), Some(ended)))
+        let wanted = Wanted { lists: PerList::all(true), interests: interests.subscribe() };
+        Ok(self.open_stream(request, wanted, Some(ended)))
     }
 
     /// A stream for `request`, which ends when `session` does, if it is of one.
     pub(super) fn open_stream(
         self: &Arc<Self>,
         request: Request,
-        wanted: PerList<bool>,
+        wanted: Wanted,
         session: Option<oneshot::Receiver<()>>,
     ) -> Reply {
         let Some(place) = self.listeners.enter(request.caller.key) else {
@@ -119,59 +118,42 @@ impl Gateway {
             let record = self.blank_record(&request, "", self.bundle.load().digest());
             return self.refuse_wire(&request, record, &refused, Reason::Overloaded);
         };
-        let mut pulse = request.server.listen();
-        let heard = *pulse.borrow_and_update();
-        let listener = Listener {
-            gateway: Arc::clone(self),
-            request,
-            wanted,
-            pulse,
-            heard,
-            seen: PerList::default(),
-            due: PerList::default(),
-            _place: place,
+        let of_each = match request.entrance {
+            Entrance::Server | Entrance::UnderRoof => vec![request.aside()],
+            Entrance::Roof => self.each(&request).collect(),
         };
+        let watches = of_each.into_iter().map(|one| Watch::new(self, one, wanted.lists));
+        let watches = watches.collect();
+        let gateway = Arc::clone(self);
+        let listener = Listener { gateway, request, wanted, watches, _place: place };
         let (events, body) = mpsc::channel(MESSAGES_WAITING_MAX);
         tokio::spawn(listener.run(events, session));
         let headers = vec![("cache-control", HeaderValue::from_static("no-store"))];
         Reply { status: StatusCode::OK, headers, body: ReplyBody::Listening(body) }
     }
-
-    /// What the caller of `request` may see of the lists of `kind`: what a list would show (I3).
-    async fn sight(&self, request: &Request, kind: ListKind) -> Result<Sight, UpstreamError> {
-        let mut shown = Vec::new();
-        match kind {
-            ListKind::Tools => {
-                for tool in self.tools_shown(request).await? {
-                    shown.extend(tool.definition.digest.as_bytes());
-                }
-            }
-            ListKind::Prompts | ListKind::Resources => {
-                for list in lists_of(kind) {
-                    for entry in self.entries(request, *list).await? {
-                        shown.extend(entry.to_text().bytes());
-                    }
-                }
-            }
-        }
-        Ok(Sight { digest: Digest::of(&shown), is_empty: shown.is_empty() })
-    }
 }
 
 /// Which changes are asked for. What is not known here is not honoured.
-fn wanted(params: &Object) -> Result<PerList<bool>, String> {
+fn wanted(params: &Object) -> Result<(PerList<bool>, Vec<String>), String> {
     let Some(Json::Object(filter)) = params.get("notifications") else {
         return Err("`notifications` must be an object".to_owned());
     };
-    let mut wanted = PerList::default();
+    let mut lists = PerList::default();
     for kind in ListKind::ALL {
-        *wanted.of_mut(kind) = match filter.get(kind.filter()) {
+        *lists.of_mut(kind) = match filter.get(kind.filter()) {
             None => false,
             Some(Json::Bool(asked)) => *asked,
             Some(_) => return Err(format!("`{}` must be a boolean", kind.filter())),
         };
     }
-    Ok(wanted)
+    let uris = match filter.get("resourceSubscriptions") {
+        None => Some(Vec::new()),
+        Some(uris) => uris.as_array().and_then(|uris| {
+            uris.iter().map(|uri| uri.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+        }),
+    };
+    let uris = uris.ok_or("`resourceSubscriptions` must be an array of strings")?;
+    Ok((lists, uris))
 }
 
 impl Listener {
@@ -193,87 +175,49 @@ impl Listener {
 
     /// Tells of changes until this caller may see nothing any more.
     async fn tell(&mut self, events: &mpsc::Sender<Bytes>) {
-        timeout(READY_WITHIN, self.prepare()).await.ok();
-        // What was found first is no change.
-        self.due = PerList::default();
-        if self.request.is_modern() && events.send(self.acknowledgement()).await.is_err() {
+        let (request, wanted) = (&self.request, &self.wanted);
+        let preparing = join_all(self.watches.iter_mut().map(Watch::prepare));
+        timeout(READY_WITHIN, preparing).await.ok();
+        if request.is_modern() && events.send(acknowledgement(request, wanted)).await.is_err() {
             return;
         }
-        let mut is_last = false;
-        loop {
-            let due = self.due.kinds().next();
-            tokio::select! {
-                room = events.reserve(), if due.is_some() => {
-                    let (Ok(room), Some(kind)) = (room, due) else { return };
-                    *self.due.of_mut(kind) = false;
-                    room.send(self.notification(kind.notification(), Object::default()));
-                }
-                beat = self.pulse.changed(), if !is_last => {
-                    if beat.is_err() { return }
-                    is_last = self.look_again().await;
-                }
-                else => return,
-            }
-        }
-    }
-
-    async fn prepare(&mut self) {
-        for kind in self.wanted.kinds() {
-            self.look(kind, false).await;
-        }
-        self.request.server.changes.attentive().await;
-    }
-
-    /// Looks at what may have changed. Whether this caller may see nothing any more of what it could see.
-    async fn look_again(&mut self) -> bool {
-        let now = *self.pulse.borrow_and_update();
-        let before = std::mem::replace(&mut self.heard, now);
-        let saw = self.wanted.kinds().any(|kind| self.seen.of(kind).is_some_and(|s| !s.is_empty));
-        for kind in self.wanted.kinds() {
-            if now.of(kind) != before.of(kind) {
-                self.look(kind, now.of(kind).said != before.of(kind).said).await;
-            }
-        }
-        saw && self.wanted.kinds().all(|kind| self.seen.of(kind).is_some_and(|s| s.is_empty))
-    }
-
-    /// Looks at one kind of list. A change is due if it is another one for this caller; or if the server said so, to whom
-    /// it shows anything.
-    async fn look(&mut self, kind: ListKind, said: bool) {
-        let changes = &self.request.server.changes;
-        let Ok(_turn) = changes.looking.acquire().await else { return };
-        let Ok(now) = self.gateway.sight(&self.request, kind).await else { return };
-        let before = self.seen.of_mut(kind).replace(now);
-        if before != Some(now) || (said && !now.is_empty) {
-            *self.due.of_mut(kind) = true;
-        }
-    }
-
-    fn acknowledgement(&self) -> Bytes {
-        let honoured = self.wanted.kinds().fold(Object::default(), |honoured, kind| {
-            honoured.with(kind.filter(), Json::Bool(true))
-        });
-        let params = Object::default().with("notifications", honoured);
-        self.notification("notifications/subscriptions/acknowledged", params)
-    }
-
-    fn notification(&self, method: &str, params: Object) -> Bytes {
-        let params = match self.request.era {
-            Era::Modern => params.with("_meta", self.meta()),
-            Era::Legacy(_) => params,
-        };
-        Notification { method: method.to_owned(), params }.into_bytes()
+        let say = |method: &str, params| notification(request, method, params);
+        let watching =
+            self.watches.iter_mut().map(|watch| watch.tell(events, wanted.interests.clone(), say));
+        join_all(watching).await;
     }
 
     /// The answer to the request.
     fn last(&self) -> Bytes {
-        let result = Object::default().with("_meta", self.meta());
+        let result = Object::default().with("_meta", meta(&self.request));
         answer::finish(self.request.era, &self.request.id, result)
     }
+}
 
-    fn meta(&self) -> Object {
-        Object::default().with(SUBSCRIPTION, self.request.id.to_json())
+/// What is honoured of what was asked for.
+fn acknowledgement(request: &Request, wanted: &Wanted) -> Bytes {
+    let mut honoured = wanted
+        .lists
+        .kinds()
+        .fold(Object::default(), |honoured, kind| honoured.with(kind.filter(), Json::Bool(true)));
+    let uris: Vec<Json> = wanted.interests.borrow().keys().map(|uri| Json::from(&**uri)).collect();
+    if !uris.is_empty() {
+        honoured.set("resourceSubscriptions", uris);
     }
+    let params = Object::default().with("notifications", honoured);
+    notification(request, "notifications/subscriptions/acknowledged", params)
+}
+
+fn notification(request: &Request, method: &str, params: Object) -> Bytes {
+    let params = match request.era {
+        Era::Modern => params.with("_meta", meta(request)),
+        Era::Legacy(_) => params,
+    };
+    Notification { method: method.to_owned(), params }.into_bytes()
+}
+
+fn meta(request: &Request) -> Object {
+    Object::default().with(SUBSCRIPTION, request.id.to_json())
 }
 
 /// Ready when the caller's credential ends.

@@ -17,12 +17,14 @@ use callgate_mcp::upstream::{Meanwhile, SoleClient};
 use callgate_model::caller::Caller;
 use callgate_model::json::Object;
 use callgate_model::reason::Reason;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
+use super::admit::Entrance;
+use super::listen::Wanted;
 use super::log_level::level_in;
 use super::question::Party;
-use super::welcome::all_capabilities;
 use super::{Gateway, Reply, ReplyBody, Request};
+use crate::follow::Interests;
 use crate::identity::Identified;
 use crate::method::{Treatment, treatment};
 use crate::server::Server;
@@ -43,6 +45,7 @@ pub struct Pipe {
     listens: AtomicBool,
     /// What the server says by itself, for there is no other client.
     told: mpsc::Sender<Meanwhile>,
+    interests: watch::Sender<Interests>,
     hears: Mutex<Option<mpsc::Receiver<Meanwhile>>>,
 }
 
@@ -84,6 +87,7 @@ impl Gateway {
             agreed: Arc::default(),
             listens: AtomicBool::default(),
             told,
+            interests: watch::Sender::default(),
             hears: Mutex::new(Some(hears)),
         })
     }
@@ -161,7 +165,7 @@ impl Gateway {
             let agreed = Agreed { version, client_says, capabilities, log_level: None };
             self.serve_only(pipe, &agreed);
             pipe.agree(agreed);
-            return Incoming::of(Self::agree(&id, version, all_capabilities()));
+            return Incoming::of(Self::agree(&id, version));
         }
         if let Some(level) = level_in(&params)
             && treatment(&method, matches!(inbound.era, Era::Modern)) == Treatment::SetLogLevel
@@ -192,7 +196,8 @@ impl Gateway {
                 Era::Legacy(_) => declared,
             },
             cancels_by_leaving: true,
-            prefix: None,
+            entrance: Entrance::Server,
+            interests: Some(pipe.interests.clone()),
         };
         let listens = treatment(&request.method, request.is_modern()) == Treatment::Listen;
         let piped = Piped(Box::new(request));
@@ -216,7 +221,9 @@ impl Gateway {
             ));
             all.push(said);
         }
-        let stream = self.open_stream(pipe.unasked(version), PerList::all(true), None);
+        let request = pipe.unasked(version);
+        let wanted = Wanted { lists: PerList::all(true), interests: pipe.interests.subscribe() };
+        let stream = self.open_stream(request, wanted, None);
         if let ReplyBody::Listening(messages) = stream.body {
             all.push(messages);
         }

@@ -27,7 +27,7 @@ impl Gateway {
         if !self.sessions.open(id.clone(), request.caller.key, agreed, now) {
             return Reply::empty(StatusCode::SERVICE_UNAVAILABLE);
         }
-        let mut reply = Self::agree(&request.id, version, capabilities(request));
+        let mut reply = Self::agree(&request.id, version);
         if let Ok(value) = HeaderValue::from_str(&id) {
             reply.headers.push((SESSION, value));
         }
@@ -35,10 +35,10 @@ impl Gateway {
     }
 
     /// Answers `initialize` with what the gateway itself serves.
-    pub(super) fn agree(id: &RequestId, version: LegacyVersion, capabilities: Object) -> Reply {
+    pub(super) fn agree(id: &RequestId, version: LegacyVersion) -> Reply {
         let result = Object::default()
             .with("protocolVersion", version.as_str())
-            .with("capabilities", capabilities)
+            .with("capabilities", capabilities())
             .with("serverInfo", answer::server_info());
         Reply::json(StatusCode::OK, reply::result(id, result))
     }
@@ -48,7 +48,7 @@ impl Gateway {
         let versions = SUPPORTED.to_vec();
         let result = Object::default()
             .with("supportedVersions", versions)
-            .with("capabilities", capabilities(request))
+            .with("capabilities", capabilities())
             .with("ttlMs", LIST_TTL_MS)
             .with("cacheScope", "private");
         Reply::json(StatusCode::OK, answer::finish(request.era, &request.id, result))
@@ -60,23 +60,14 @@ impl Gateway {
     }
 }
 
-/// What is served: of all servers at once only what has names.
-fn capabilities(request: &Request) -> Object {
-    if request.prefix.is_some() {
-        let none = Object::default;
-        return none().with("prompts", none()).with("tools", none());
-    }
-    all_capabilities()
-}
-
-/// What is served of one server.
-pub(super) fn all_capabilities() -> Object {
+/// What is served.
+fn capabilities() -> Object {
     let told = || Object::default().with("listChanged", true);
     Object::default()
         .with("completions", Object::default())
         .with("logging", Object::default())
         .with("prompts", told())
-        .with("resources", told())
+        .with("resources", told().with("subscribe", true))
         .with("tools", told())
 }
 

@@ -42,17 +42,17 @@ const PROMPTS: Rule = (
 );
 
 /// An open stream.
-struct Stream(Receiver<bytes::Bytes>);
+pub(crate) struct Stream(Receiver<bytes::Bytes>);
 
 impl Stream {
-    fn of(reply: Reply) -> Self {
+    pub(crate) fn of(reply: Reply) -> Self {
         assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
         let ReplyBody::Listening(messages) = reply.body else { panic!("{reply:?}") };
         Self(messages)
     }
 
     /// The stream of a modern client, after what was acknowledged.
-    async fn open(world: &World, token: &str, params: &str) -> (Self, String) {
+    pub(crate) async fn open(world: &World, token: &str, params: &str) -> (Self, String) {
         let ask = Ask::new(token, "subscriptions/listen", params);
         let mut stream = Self::of(ask.reply(&world.gateway).await);
         let first = stream.next().await.unwrap();
@@ -63,7 +63,7 @@ impl Stream {
     }
 
     /// The stream of a session of the legacy era.
-    async fn in_session(world: &World, token: &str, session: &str) -> Self {
+    pub(crate) async fn in_session(world: &World, token: &str, session: &str) -> Self {
         let stream = Self::of(get(world, token, Some(session)).await);
         // There is nothing that says so, but by then it has looked at the lists.
         tokio::time::sleep(WHILE).await;
@@ -71,13 +71,19 @@ impl Stream {
     }
 
     /// The next message, if there is one soon; `None` also if the stream has ended.
-    async fn next(&mut self) -> Option<Json> {
+    pub(crate) async fn next(&mut self) -> Option<Json> {
         let message = timeout(Duration::from_secs(5), self.0.recv()).await.unwrap()?;
         Some(crate::support::json(std::str::from_utf8(&message).unwrap()))
     }
 
+    /// The next message, if there is one in a while.
+    pub(crate) async fn next_within_a_while(&mut self) -> Option<Json> {
+        let message = timeout(WHILE, self.0.recv()).await.ok()??;
+        Some(crate::support::json(std::str::from_utf8(&message).unwrap()))
+    }
+
     /// What is told for a while. All of it is tagged.
-    async fn told(&mut self) -> Vec<String> {
+    pub(crate) async fn told(&mut self) -> Vec<String> {
         let mut told = Vec::new();
         while let Ok(message) = timeout(WHILE, self.0.recv()).await {
             let Some(message) = message else { break };
@@ -89,7 +95,7 @@ impl Stream {
     }
 
     /// Expects these messages, however late, and no more for a while.
-    async fn hears(&mut self, wanted: &[&str]) {
+    pub(crate) async fn hears(&mut self, wanted: &[&str]) {
         let mut told = Vec::new();
         for _ in wanted {
             told.push(method(&self.next().await.expect("the end")));
@@ -116,11 +122,11 @@ fn is_tagged(message: &Json) -> bool {
     meta.and_then(|meta| meta.get(TAG)) == Some(&7.into())
 }
 
-fn method(message: &Json) -> String {
+pub(crate) fn method(message: &Json) -> String {
     message.get("method").and_then(Json::as_str).unwrap_or_default().to_owned()
 }
 
-async fn get(world: &World, token: &str, session: Option<&str>) -> Reply {
+pub(crate) async fn get(world: &World, token: &str, session: Option<&str>) -> Reply {
     let mut head = Ask::new(token, "initialize", "{}").head();
     head.method = Method::GET;
     head.headers.remove("content-type");
@@ -139,7 +145,7 @@ fn activate(world: &World, more: &[Rule]) {
 async fn i3_a_policy_that_changes_a_list_is_told_to_those_for_whom_it_does() {
     let world = World::start(Setup::default()).await;
     let (mut alice, honoured) = Stream::open(&world, "alice", ALL).await;
-    // Subscriptions of single resources are not served, so they are not acknowledged.
+    // Nothing of the resource may be read.
     let all = r#"{"promptsListChanged":true,"resourcesListChanged":true,"toolsListChanged":true}"#;
     assert_eq!(honoured, all);
     let (mut triage, honoured) = Stream::open(&world, "alice-triage", TOOLS).await;

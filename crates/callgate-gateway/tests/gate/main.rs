@@ -20,6 +20,7 @@ mod roof;
 mod rounds;
 mod sent;
 mod store;
+mod subscribe;
 mod support;
 mod tools;
 mod upstream;

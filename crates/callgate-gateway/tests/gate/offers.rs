@@ -318,7 +318,7 @@ async fn lists_outlive_the_server_for_a_while() {
 #[tokio::test]
 async fn what_the_gateway_serves_is_declared() {
     let world = World::start(setup(Eras::Both)).await;
-    let wanted = r#"{"completions":{},"logging":{},"prompts":{"listChanged":true},"resources":{"listChanged":true},"tools":{"listChanged":true}}"#;
+    let wanted = r#"{"completions":{},"logging":{},"prompts":{"listChanged":true},"resources":{"listChanged":true,"subscribe":true},"tools":{"listChanged":true}}"#;
     let discover = Ask::new("nobody", "server/discover", "{}");
     let params = r#"{"protocolVersion":"2025-11-25","capabilities":{}}"#;
     for ask in [discover, Ask::new("nobody", "initialize", params)] {

@@ -1,8 +1,13 @@
 //! All servers under one roof: whose a call is, and that the roof allows nothing that its server would not.
 
+use callgate_model::json::Json;
+use callgate_policy::Tier;
+use callgate_sim::{Listening, SimOptions};
+
 use crate::client::{Ask, Said, edit, issue};
+use crate::listen::{Stream, method};
 use crate::store::reasons;
-use crate::support::{Setup, World, nobody_there};
+use crate::support::{POLICIES, Rule, Setup, UPSTREAM_SECRET, World, nobody_there};
 
 async fn world(reveal: bool) -> World {
     let down = nobody_there().await;
@@ -99,21 +104,113 @@ async fn p05_headers_say_what_the_body_says_under_the_roof_too() {
 }
 
 #[tokio::test]
-async fn what_has_no_name_of_a_server_is_not_served_and_not_offered() {
+async fn what_names_no_server_is_refused() {
     let world = world(true).await;
-    let discover = under_the_roof(&world, &Ask::new("alice", "server/discover", "{}")).await;
-    let offered = discover.answer().get("result").and_then(|r| r.get("capabilities")).cloned();
-    assert_eq!(offered.unwrap().to_text(), r#"{"prompts":{},"tools":{}}"#);
-    for method in ["resources/read", "subscriptions/listen", "completion/complete", "tools/execute"]
-    {
-        let params = r#"{"uri":"jira://x","notifications":{}}"#;
-        let mut head = Ask::new("alice", method, params).head();
-        head.headers.insert("mcp-name", "jira://x".parse().unwrap());
-        let body = Ask::new("alice", method, params).body();
-        let said = Said::of(world.gateway.handle_roof(&head, body).await).await;
-        assert_eq!(said.status.as_u16(), 404, "{method}: {said:?}");
+    let discover = Ask::new("alice", "server/discover", "{}");
+    let offered =
+        |said: &Said| said.answer().get("result").and_then(|r| r.get("capabilities")).cloned();
+    let own = offered(&world.ask(&discover).await);
+    assert_eq!(offered(&under_the_roof(&world, &discover).await), own, "all is served");
+    for (method, params, status) in [
+        ("tools/call", r#"{"arguments":{}}"#, 400),
+        ("resources/read", "{}", 400),
+        ("completion/complete", r#"{"argument":{"name":"key","value":""}}"#, 400),
+        ("subscriptions/listen", "{}", 400),
+        ("tools/execute", "{}", 404),
+        ("resources/subscribe", r#"{"uri":"atlassian+acme://x"}"#, 404),
+    ] {
+        let ask = Ask::new("alice", method, params);
+        let said = under_the_roof(&world, &ask).await;
+        assert_eq!(said.status.as_u16(), status, "{method}: {said:?}");
     }
     let rows = world.record().await;
     let refused: Vec<_> = rows.iter().filter(|row| row.kind == "refusal").collect();
-    assert!(refused.len() == 4 && refused.iter().all(|row| row.server.as_deref() == Some("")));
+    assert_eq!(refused.len(), 6);
+    assert!(refused[..5].iter().all(|row| row.server.as_deref() == Some("")));
+}
+
+/// Whoever of engineering may read what either site has, but not what is for people.
+const READERS: &[Rule] = &[
+    (
+        Tier::Permit,
+        "readers",
+        r#"permit(principal in Group::"engineering", action == Action::"mcp.resource.read", resource);"#,
+    ),
+    (
+        Tier::Guardrail,
+        "people",
+        r#"forbid(principal, action in Action::"read", resource == MCP::Resource::"other/acme://handbook/people");"#,
+    ),
+];
+
+async fn readers() -> World {
+    let sim = SimOptions {
+        token: Some(UPSTREAM_SECRET.to_owned()),
+        listening: Listening::Served,
+        ..SimOptions::default()
+    };
+    World::start(Setup {
+        sim,
+        policies: [POLICIES, READERS].concat(),
+        servers: vec![("other", "atlassian-rovo", None)],
+        ..Setup::default()
+    })
+    .await
+}
+
+#[tokio::test]
+async fn i3_resources_of_all_servers_are_listed_and_read_by_uris_that_say_whose_they_are() {
+    let world = readers().await;
+    let list = async |method: &str, member: &str, uri: &str| {
+        let said = under_the_roof(&world, &Ask::new("alice", method, "{}")).await.answer();
+        let all = said.get("result").and_then(|result| result.get(member)).cloned().unwrap();
+        let uri = |one: &Json| one.get(uri).and_then(Json::as_str).unwrap().to_owned();
+        all.as_array().unwrap().iter().map(uri).collect::<Vec<_>>()
+    };
+    let listed = list("resources/list", "resources", "uri").await;
+    assert_eq!(listed.len(), 5, "{listed:?}");
+    for page in ["engineering", "people", "support"] {
+        for server in ["atlassian", "other"] {
+            let uri = format!("{server}+acme://handbook/{page}");
+            let said = under_the_roof(&world, &Ask::read("alice", &uri)).await;
+            assert_eq!(said.brief() == "ok", listed.contains(&uri), "{uri}: {said:?}");
+            if said.brief() == "ok" {
+                assert!(said.text().contains(&format!(r#""uri":"{uri}""#)), "{said:?}");
+            }
+        }
+    }
+    let templates = list("resources/templates/list", "resourceTemplates", "uriTemplate").await;
+    assert_eq!(templates, ["atlassian+acme://issues/{key}", "other+acme://issues/{key}"]);
+    let params = r#"{"ref":{"type":"ref/resource","uri":"other+acme://issues/{key}"},"argument":{"name":"key","value":"ENG-4"}}"#;
+    let said = under_the_roof(&world, &Ask::new("alice", "completion/complete", params)).await;
+    assert!(said.text().contains("ENG-42"), "{said:?}");
+    for uri in ["nowhere+acme://handbook/support", "acme://handbook/support", "other+"] {
+        let said = under_the_roof(&world, &Ask::read("alice", uri)).await;
+        assert!(said.text().contains("Resource not found"), "{uri}: {said:?}");
+    }
+}
+
+#[tokio::test]
+async fn i6_one_stream_tells_of_the_changes_of_all_servers() {
+    let world = readers().await;
+    let params = r#"{"notifications":{"resourcesListChanged":true,"resourceSubscriptions":["other+acme://handbook/support","other+acme://handbook/people","nowhere+acme://x"]}}"#;
+    let ask = Ask::new("alice", "subscriptions/listen", params);
+    let reply = world.gateway.handle_roof(&ask.head(), ask.body()).await;
+    let mut stream = Stream::of(reply);
+    let first = stream.next().await.unwrap();
+    let honoured = first.get("params").and_then(|params| params.get("notifications")).unwrap();
+    let expected = r#"{"resourcesListChanged":true,"resourceSubscriptions":["other+acme://handbook/support"]}"#;
+    assert_eq!(honoured.to_text(), expected);
+    // One site is behind both servers: what it says is heard of each, but only one resource is wanted.
+    let uri = |uri: &str| serde_json::json!({ "uri": uri });
+    world.sim.tell_with("notifications/resources/updated", uri("acme://handbook/people"));
+    world.sim.tell_with("notifications/resources/updated", uri("acme://handbook/support"));
+    let told = stream.next().await.unwrap();
+    assert_eq!(method(&told), "notifications/resources/updated");
+    let told = told.get("params").and_then(|params| params.get("uri"));
+    assert_eq!(told, Some(&"other+acme://handbook/support".into()));
+    assert_eq!(stream.told().await, Vec::<String>::new());
+    world.sim.tell("notifications/resources/list_changed");
+    let changed = "notifications/resources/list_changed";
+    stream.hears(&[changed, changed]).await;
 }

@@ -13,15 +13,16 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use secrecy::SecretString;
-use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot, watch};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Mutex, OwnedMutexGuard, broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
 use super::exchange::Reply;
-use super::follow::{Heard, Silence, silence};
+use super::follow::{Heard, Listening, Silence, silence};
 use super::outgoing::{Outgoing, Route};
 use super::question::Patience;
 use super::{CallError, CallErrorKind, EraSetting, Meanwhile, OnTold, Told, UpstreamLimits};
-use crate::lists::{ListKind, PerList};
+use crate::message::RequestId;
 use callgate_model::json::Object;
 use child::{Child, Waiting};
 
@@ -32,6 +33,9 @@ const RESTART_MAX: Duration = Duration::from_secs(60);
 const STAYED: Duration = Duration::from_secs(30);
 /// Progress that may wait for a slow reader; more is dropped.
 const PROGRESS_WAITING_MAX: usize = 64;
+
+/// Changes that may wait for who listens.
+const HEARD_WAITING_MAX: usize = 256;
 
 /// A command that starts a server. It comes from the operator's configuration, never from the network.
 #[derive(Clone)]
@@ -79,20 +83,13 @@ pub struct SoleClient {
 }
 
 /// Who hears what a child says by itself.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Ears {
-    /// What it tells of its lists. Counted: however much it is, it takes no room.
-    said: watch::Sender<Said>,
+    /// What it tells of changes.
+    heard: broadcast::Sender<Heard>,
     sole: Arc<std::sync::Mutex<Option<SoleClient>>>,
     /// For what it asks.
     patience: Patience,
-}
-
-/// How often something was told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Said {
-    attentive: u64,
-    changed: PerList<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -217,43 +214,52 @@ impl Stdio {
         ask(&running.child, outgoing, false, on_told).await
     }
 
-    /// Hears of changes for as long as the running child tells of them.
+    /// Hears what the running child tells of changes, until it ends. `lost` is called when it told more than can be kept.
     pub(super) async fn follow(
         &self,
-        listen: Outgoing,
-        mut hear: impl FnMut(Heard) + Send,
+        hear: impl Fn(Heard),
+        lost: impl Fn(),
     ) -> Result<Silence, CallErrorKind> {
         let running = self.running().await?;
-        let mut said = self.ears.said.subscribe();
-        let mut before = *said.borrow_and_update();
-        let silent = async {
-            match running.route {
-                // It tells of changes unasked.
-                Route::Legacy(_) => {
-                    running.child.ended().await;
-                    Ok(Silence::Ended)
-                }
-                Route::Modern => {
-                    let ended = ask(&running.child, listen, true, &mut |_, _| {}).await;
-                    ended.map(|reply| silence(&reply.outcome)).map_err(|error| error.kind)
-                }
-            }
-        };
-        tokio::pin!(silent);
+        let mut heard = self.ears.heard.subscribe();
         if matches!(running.route, Route::Legacy(_)) {
+            // It tells of changes unasked.
             hear(Heard::Attentive);
         }
         loop {
             tokio::select! {
-                silence = &mut silent => return silence,
-                // It cannot fail: the sender is ours.
-                _ = said.changed() => {
-                    let now = *said.borrow_and_update();
-                    now.since(&before).for_each(&mut hear);
-                    before = now;
-                }
+                () = running.child.ended() => return Ok(Silence::Ended),
+                said = heard.recv() => match said {
+                    Ok(one) => hear(one),
+                    Err(RecvError::Lagged(_)) => lost(),
+                    // It cannot be: the sender is ours.
+                    Err(RecvError::Closed) => return Ok(Silence::Ended),
+                },
             }
         }
+    }
+
+    /// Asks the running child to tell of changes. `acknowledged` becomes true when it does.
+    pub(super) fn listen(
+        &self,
+        listen: Outgoing,
+        acknowledged: watch::Sender<bool>,
+    ) -> Listening<'_> {
+        let mut heard = self.ears.heard.subscribe();
+        Box::pin(async move {
+            let running = self.running().await?;
+            let mut on_told = |_: &RequestId, _| {};
+            let asking = ask(&running.child, listen, true, &mut on_told);
+            tokio::pin!(asking);
+            loop {
+                tokio::select! {
+                    reply = &mut asking => {
+                        return reply.map(|r| silence(&r.outcome)).map_err(|error| error.kind);
+                    }
+                    Ok(Heard::Attentive) = heard.recv() => drop(acknowledged.send_replace(true)),
+                }
+            }
+        })
     }
 
     /// Ends the child, if there is one, and waits for it. No other is started.
@@ -265,6 +271,13 @@ impl Stdio {
     }
 }
 
+impl Default for Ears {
+    fn default() -> Self {
+        let heard = broadcast::Sender::new(HEARD_WAITING_MAX);
+        Self { heard, sole: Arc::default(), patience: Patience::default() }
+    }
+}
+
 impl Ears {
     fn sole(&self) -> Option<SoleClient> {
         self.sole.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -273,25 +286,6 @@ impl Ears {
     /// What a server of the legacy era is told that it can ask for.
     fn capabilities(&self) -> Object {
         self.sole().map(|client| client.capabilities).unwrap_or_default()
-    }
-}
-
-impl Said {
-    fn note(&mut self, heard: Heard) {
-        let count = match heard {
-            Heard::Attentive => &mut self.attentive,
-            Heard::Changed(kind) => self.changed.of_mut(kind),
-        };
-        *count = count.wrapping_add(1);
-    }
-
-    /// What was told since `before`, each once.
-    fn since(self, before: &Self) -> impl Iterator<Item = Heard> {
-        let attentive = (self.attentive != before.attentive).then_some(Heard::Attentive);
-        let before = before.changed;
-        let changed = move |kind: &ListKind| self.changed.of(*kind) != before.of(*kind);
-        let changed = ListKind::ALL.into_iter().filter(changed);
-        attentive.into_iter().chain(changed.map(Heard::Changed))
     }
 }
 

@@ -20,6 +20,7 @@ use callgate_model::json::{JsonLimits, read};
 use futures_util::stream::{self, StreamExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use super::*;
 use fake::{Fake, Seen, events, json, typed};
@@ -60,6 +61,11 @@ async fn call_as(upstream: &Upstream, key: &str) -> Result<Answer, CallError> {
         round: Round::default(),
     };
     upstream.call(call, |_| {}).await
+}
+
+/// No resource is wanted, nor will be.
+fn nothing() -> watch::Receiver<Uris> {
+    watch::channel(Uris::new()).1
 }
 
 async fn call(upstream: &Upstream) -> Result<Answer, CallError> {

@@ -266,7 +266,8 @@ async fn read(output: ChildStdout, limits: UpstreamLimits, told: Told, name: Str
             }
             Ok(Message::Notification(told)) => {
                 if let Some(heard) = Heard::of(&told) {
-                    ears.said.send_modify(|said| said.note(heard));
+                    // Nobody may listen.
+                    ears.heard.send(heard).ok();
                 } else if let Some(question) = told.cancels() {
                     asking.withdraw(&question);
                 } else {

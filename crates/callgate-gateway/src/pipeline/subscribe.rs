@@ -1,0 +1,138 @@
+//! Wanting to hear when one resource changes: who may read it may, and it is decided and recorded as a request for it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use callgate_mcp::code;
+use callgate_mcp::http::StatusCode;
+use callgate_mcp::inbound::Refused;
+use callgate_mcp::message::{Subject, SubjectParams};
+use callgate_mcp::reply;
+use callgate_model::call::Method;
+use callgate_model::decision::Decision;
+use callgate_model::evidence::{Concluded, Outcome};
+use callgate_model::json::Object;
+use callgate_model::reason::Reason;
+
+use super::admit::Entrance;
+use super::{Gateway, Reply, Request, roof};
+use crate::follow::{Interest, Interests};
+use crate::name::{name_subject, operation_of};
+
+/// Resources that one client wants to hear of.
+const INTERESTS_MAX: usize = 100;
+
+impl Gateway {
+    /// Answers `resources/subscribe` in a session of the legacy era.
+    pub(super) async fn subscribe(&self, mut request: Request) -> Reply {
+        let Some(interests) = request.interests.clone() else {
+            let message = "only in a session is anybody told of changes".to_owned();
+            let status = StatusCode::OK;
+            let refused = Refused { status, code: code::INVALID_REQUEST, message, data: None };
+            let record = self.blank_record(&request, "", self.bundle.load().digest());
+            return self.refuse_wire(&request, record, &refused, Reason::RequestMalformed);
+        };
+        let params = match SubjectParams::of_resource(std::mem::take(&mut request.params)) {
+            Ok(params) => params.params,
+            Err(refused) => return self.refuse_params(&request, refused.to_string()),
+        };
+        let others = interests.borrow().len();
+        match self.interest(&mut request, params, others).await {
+            Ok((uri, interest)) => {
+                interests.send_modify(|interests| drop(interests.insert(uri, interest)));
+                Reply::json(StatusCode::OK, reply::result(&request.id, Object::default()))
+            }
+            Err(refusal) => Reply::json(StatusCode::OK, refusal),
+        }
+    }
+
+    /// Answers `resources/unsubscribe`.
+    pub(super) fn unsubscribe(&self, request: &Request) -> Reply {
+        let params = match SubjectParams::of_resource(request.params.clone()) {
+            Ok(params) => params,
+            Err(refused) => return self.refuse_params(request, refused.to_string()),
+        };
+        if let Some(interests) = &request.interests {
+            let uri = request.uri_as_called(params.subject.name());
+            interests.send_modify(|interests| drop(interests.remove(uri.as_str())));
+        }
+        Reply::json(StatusCode::OK, reply::result(&request.id, Object::default()))
+    }
+
+    /// Those of `uris` of whose changes the client of `request` may hear.
+    pub(super) async fn interests(&self, request: &Request, uris: Vec<String>) -> Interests {
+        let mut interests = Interests::new();
+        for called in uris {
+            let found = match request.entrance {
+                Entrance::Server | Entrance::UnderRoof => {
+                    Some((Arc::clone(&request.server), called))
+                }
+                Entrance::Roof => self.of_uri(&called).or_else(|| {
+                    let mut record =
+                        self.blank_record(request, &called, self.bundle.load().digest());
+                    record.decision = Decision::deny(Reason::ToolUnknown, record.decision.bundle);
+                    self.record_refusal(record);
+                    None
+                }),
+            };
+            let Some((server, uri)) = found else { continue };
+            let mut one = Request { server, ..request.aside() };
+            if request.entrance == Entrance::Roof {
+                one.entrance = Entrance::UnderRoof;
+            }
+            let params = Object::default().with("uri", uri);
+            let interest = self.interest(&mut one, params, interests.len()).await;
+            interests.extend(interest.ok());
+        }
+        interests
+    }
+
+    /// Decides and records that the client is told when a resource changes. Otherwise the refusal.
+    async fn interest(
+        &self,
+        request: &mut Request,
+        params: Object,
+        others: usize,
+    ) -> Result<(Arc<str>, Arc<Interest>), Bytes> {
+        let method = Method::ResourcesSubscribe;
+        method.as_str().clone_into(&mut request.method);
+        let server = Arc::clone(&request.server);
+        let uri = params.get("uri").and_then(|uri| uri.as_str()).unwrap_or_default().to_owned();
+        let called = Arc::from(request.uri_as_called(&uri));
+        let subject = Subject::Resource(uri);
+        let operation = operation_of(&server.catalog, &subject);
+        request.subject = Some(subject.clone());
+        let bundle = self.bundle.load_full();
+        let mut record = self.begin_record(request, subject.name(), &params, bundle.digest());
+        let named = name_subject(&server.name, &server.catalog, method, &subject, params);
+        let named = match self.consider_subject(request, named, &bundle, &mut record) {
+            Ok(named) => named,
+            Err(detail) => {
+                let hidden = self.is_hidden(request, operation, &bundle);
+                return Err(self.refusal(request, record, detail.as_deref(), hidden));
+            }
+        };
+        let interest = Interest::new(&server, named.clone()).filter(|_| others < INTERESTS_MAX);
+        let Some(interest) = interest else {
+            record.decision = Decision::deny(Reason::Overloaded, bundle.digest());
+            return Err(self.refusal(request, record, None, false));
+        };
+        let (_, (permit, evidence)) = self.open_call(request, record, named).await?;
+        let (call, _) = permit.spend();
+        let outcome = Outcome::Succeeded;
+        let concluded = Concluded { call, outcome, upstream_us: None, result: None, detail: None };
+        // It is a read: what could not be recorded is found without an outcome.
+        evidence.conclude(concluded).await.ok();
+        Ok((called, Arc::new(interest)))
+    }
+}
+
+impl Request {
+    /// The resource `uri` as the client calls it.
+    pub(super) fn uri_as_called(&self, uri: &str) -> String {
+        match self.entrance {
+            Entrance::Server | Entrance::Roof => uri.to_owned(),
+            Entrance::UnderRoof => roof::called_uri(&self.server.name, uri),
+        }
+    }
+}
