@@ -1,7 +1,8 @@
 //! Running a foreign client over a plan.
 
+use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use crate::install::{Inspector, Node, Python, Python2};
+use crate::install::{Inspector, Node, Python, Python2, Rmcp};
 
 /// How long one client may take over its whole plan.
 const RUN_MAX: Duration = Duration::from_secs(120);
@@ -18,55 +19,61 @@ const RUN_MAX: Duration = Duration::from_secs(120);
 #[derive(Clone, Debug)]
 pub struct Client {
     program: PathBuf,
-    driver: PathBuf,
-    /// The module beside the driver that knows the client.
-    module: &'static str,
+    arguments: Vec<OsString>,
 }
 
 impl Client {
     /// The first Python SDK: speaks 2025-11-25.
     #[must_use]
     pub fn python(python: &Python) -> Self {
-        let Python { interpreter, driver, .. } = python.clone();
-        Self { program: interpreter, driver, module: "mcp1" }
+        Self::script(&python.interpreter, &python.driver, "mcp1")
     }
 
     /// The second Python SDK: speaks what the plan's `protocol` says.
     #[must_use]
     pub fn python2(python: &Python2) -> Self {
-        let Python2 { interpreter, driver, .. } = python.clone();
-        Self { program: interpreter, driver, module: "mcp2" }
+        Self::script(&python.interpreter, &python.driver, "mcp2")
     }
 
     /// The client of `FastMCP`: speaks what the plan's `protocol` says.
     #[must_use]
     pub fn fastmcp(python: &Python2) -> Self {
-        Self { module: "fast", ..Self::python2(python) }
+        Self::script(&python.interpreter, &python.driver, "fast")
     }
 
     /// The second TypeScript SDK: speaks what the plan's `protocol` says.
     #[must_use]
     pub fn node(node: &Node) -> Self {
-        Self { program: PathBuf::from("node"), driver: node.driver.clone(), module: "client" }
+        Self::script(Path::new("node"), &node.driver, "client")
     }
 
     /// The first TypeScript SDK: speaks 2025-11-25.
     #[must_use]
     pub fn node1(node: &Node) -> Self {
-        Self { module: "sdk", ..Self::node(node) }
+        Self::script(Path::new("node"), &node.driver, "sdk")
     }
 
     /// An early TypeScript SDK: speaks 2024-11-05.
     #[must_use]
     pub fn node2024(node: &Node) -> Self {
-        Self { module: "sdk2024", ..Self::node(node) }
+        Self::script(Path::new("node"), &node.driver, "sdk2024")
     }
 
     /// The command line of the Inspector: speaks what the plan's `protocol` says, in a session for each step.
     #[must_use]
     pub fn inspector(inspector: &Inspector) -> Self {
-        let Inspector { node, driver } = inspector.clone();
-        Self { program: node, driver, module: "inspector" }
+        Self::script(&inspector.node, &inspector.driver, "inspector")
+    }
+
+    /// The Rust SDK: speaks what the plan's `protocol` says, which may also be an older version.
+    #[must_use]
+    pub fn rmcp(rmcp: &Rmcp) -> Self {
+        Self { program: rmcp.client.clone(), arguments: Vec::new() }
+    }
+
+    /// A driver script, and the module beside it that knows the client.
+    fn script(program: &Path, driver: &Path, module: &str) -> Self {
+        Self { program: program.to_owned(), arguments: vec![driver.into(), module.into()] }
     }
 
     /// Runs `plan` and gives what the client said of the connection and of each step.
@@ -75,8 +82,7 @@ impl Client {
     /// If the client cannot be run, takes too long, or does not say one thing per step.
     pub async fn run(&self, plan: &Plan) -> io::Result<Told> {
         let mut child = Command::new(&self.program)
-            .arg(&self.driver)
-            .arg(self.module)
+            .args(&self.arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -109,7 +115,8 @@ pub struct Told {
     /// `protocolVersion` and `serverInfo`, or `error`.
     pub connect: Value,
     /// One for each step: `tools`; or `resources`, `templates`, `prompts`; or `isError`, `text`, `structured`, `meta`,
-    /// `progress`; or `cancelled`; or `error`.
+    /// `progress`; or `cancelled`; or `error`. The Rust client says more: of a call `task`, `log` and what it was `asked`;
+    /// `values`; `acknowledged`; `uri`; or `status`, `task` and `result`.
     pub steps: Vec<Value>,
 }
 
@@ -148,7 +155,7 @@ impl Plan {
         self.with("timeout_ms", milliseconds.into())
     }
 
-    /// Listen for changes of the list of tools; only the TypeScript client does.
+    /// Listen for changes of the list of tools; only the TypeScript and the Rust client do.
     #[must_use]
     pub fn listens(self) -> Self {
         self.with("listens", true.into())
@@ -212,6 +219,84 @@ impl Plan {
     #[must_use]
     pub fn wait_ms(self, milliseconds: u64) -> Self {
         self.step(json!({ "op": "wait_ms", "ms": milliseconds }))
+    }
+
+    /// Declare and use these answers: `elicitation` (a result), `sampling` (a text), `roots` (URIs). This and what
+    /// follows only the Rust client can.
+    #[must_use]
+    pub fn answers(self, answers: Value) -> Self {
+        self.with("answers", answers)
+    }
+
+    /// Declare that calls may be answered with tasks.
+    #[must_use]
+    pub fn tasks(self) -> Self {
+        self.with("tasks", true.into())
+    }
+
+    /// Ask for log messages from this level on.
+    #[must_use]
+    pub fn log(self, level: &str) -> Self {
+        self.with("log", level.into())
+    }
+
+    /// Complete the value of an argument of a prompt.
+    #[must_use]
+    pub fn complete(self, prompt: &str, argument: &str, value: &str) -> Self {
+        let step =
+            json!({ "op": "complete", "prompt": prompt, "argument": argument, "value": value });
+        self.step(step)
+    }
+
+    /// Subscribe to a resource: by a request, or in the modern era by listening.
+    #[must_use]
+    pub fn subscribe(self, uri: &str) -> Self {
+        self.step(json!({ "op": "subscribe", "uri": uri }))
+    }
+
+    /// End that.
+    #[must_use]
+    pub fn unsubscribe(self, uri: &str) -> Self {
+        self.step(json!({ "op": "unsubscribe", "uri": uri }))
+    }
+
+    /// Wait until the client was told that a resource was updated.
+    #[must_use]
+    pub fn updated(self) -> Self {
+        self.step(json!({ "op": "updated" }))
+    }
+
+    /// Get the last task that a call was answered with.
+    #[must_use]
+    pub fn task_get(self) -> Self {
+        self.step(json!({ "op": "task_get" }))
+    }
+
+    /// Get that task again and again, until it has this status or one that does not change.
+    #[must_use]
+    pub fn task_until(self, status: &str) -> Self {
+        self.step(json!({ "op": "task_get", "until": status }))
+    }
+
+    /// Give that task what it asks for, from the answers.
+    #[must_use]
+    pub fn task_update(self) -> Self {
+        self.step(json!({ "op": "task_update" }))
+    }
+
+    /// Cancel that task.
+    #[must_use]
+    pub fn task_cancel(self) -> Self {
+        self.step(json!({ "op": "task_cancel" }))
+    }
+
+    /// The same three for any task, for clients that ask for what is another's.
+    #[must_use]
+    pub fn task_of_id(self, id: &str) -> Self {
+        let update = json!({ "op": "task_update", "task": id, "responses": {} });
+        self.step(json!({ "op": "task_get", "task": id }))
+            .step(update)
+            .step(json!({ "op": "task_cancel", "task": id }))
     }
 
     fn with(mut self, name: &str, value: Value) -> Self {

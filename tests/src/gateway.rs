@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
+use crate::install;
+
 pub use folder::{Chain, Folder, Ran, Setup, callgate, digest};
 
 /// How long it may take to start, and to stop.
@@ -162,17 +164,12 @@ impl Output {
     }
 }
 
-/// The program beside the test: `target/debug/deps/suite-…` and `target/debug/callgate`.
+/// The program.
 ///
 /// # Errors
 /// If it was not built.
 pub fn program() -> io::Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let beside = test.ancestors().nth(2).map(|folder| folder.join("callgate"));
-    beside.filter(|program| program.is_file()).ok_or_else(|| {
-        let hint = "build it first: cargo build -p callgate";
-        io::Error::other(format!("there is no `callgate` beside {}; {hint}", test.display()))
-    })
+    install::beside("callgate", "callgate")
 }
 
 fn spawn(folder: &Folder, output: &Output) -> io::Result<Child> {

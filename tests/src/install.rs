@@ -116,6 +116,16 @@ pub struct Conformance {
     pub fixture: PathBuf,
 }
 
+/// A client and a server made with the Rust SDK. They are not installed but built, as `callgate` is: from
+/// `callgate-tests-rmcp`, which nothing here links.
+#[derive(Clone, Debug)]
+pub struct Rmcp {
+    /// Runs plans.
+    pub client: PathBuf,
+    /// Keeps notes and can do what few servers can.
+    pub server: PathBuf,
+}
+
 /// Where the software goes unless told otherwise: `target/foreign` of this workspace.
 #[must_use]
 pub fn default_directory() -> PathBuf {
@@ -194,6 +204,28 @@ pub fn conformance(directory: &Path) -> io::Result<Conformance> {
         node: if own.is_file() { own } else { PathBuf::from("node") },
         suite: modules.join("@modelcontextprotocol/conformance/dist/index.js"),
         fixture: home.join("fixture.mjs"),
+    })
+}
+
+/// What is made with the Rust SDK.
+///
+/// # Errors
+/// If it was not built.
+pub fn rmcp() -> io::Result<Rmcp> {
+    let built = |name| beside(name, "callgate-tests-rmcp");
+    Ok(Rmcp { client: built("rmcp-client")?, server: built("rmcp-server")? })
+}
+
+/// A program beside the test: `target/debug/deps/suite-…` and `target/debug/NAME`.
+///
+/// # Errors
+/// If it was not built.
+pub fn beside(name: &str, package: &str) -> io::Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let beside = test.ancestors().nth(2).map(|folder| folder.join(name));
+    beside.filter(|program| program.is_file()).ok_or_else(|| {
+        let hint = format!("build it first: cargo build -p {package}");
+        io::Error::other(format!("there is no `{name}` beside {}; {hint}", test.display()))
     })
 }
 

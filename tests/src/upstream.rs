@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::backend::Backend;
-use crate::install::{Node, Python, Python2};
+use crate::install::{Node, Python, Python2, Rmcp};
 
 /// How long one may take to answer, whatever it is.
 const START_MAX: Duration = Duration::from_secs(60);
@@ -54,6 +54,18 @@ impl Upstream {
         let port = free_port()?;
         let mut command = Command::new(&python.interpreter);
         command.arg(&python.notes).arg(library).arg(folder).arg(port.to_string());
+        Self::of(command, port).await
+    }
+
+    /// Starts the server of notes made with the Rust SDK in `folder` and waits until it serves. `eras` is nothing, or
+    /// `--legacy`.
+    ///
+    /// # Errors
+    /// If it cannot be started or does not serve in time.
+    pub async fn rmcp(rmcp: &Rmcp, folder: &Path, eras: &[&str]) -> io::Result<Self> {
+        let port = free_port()?;
+        let mut command = Command::new(&rmcp.server);
+        command.arg(folder).arg(port.to_string()).args(eras);
         Self::of(command, port).await
     }
 

@@ -9,10 +9,15 @@ use crate::message::{Notification, RequestId, Response, RpcError};
 /// Where a result tells the server's name and version.
 pub const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 
-/// Whether a message that was made here is an answer, and not what comes before one.
+/// Whether a message that was made here is an answer, and not what comes before one. A question has an id, too, and its
+/// method after it.
 #[must_use]
 pub fn is_answer(message: &[u8]) -> bool {
-    message.starts_with(br#"{"jsonrpc":"2.0","id":"#)
+    const METHOD: &[u8] = br#","method":"#;
+    let Some(rest) = message.strip_prefix(br#"{"jsonrpc":"2.0","id":"#) else { return false };
+    // In a text a quote is escaped: this is where the id ends.
+    let after_id = rest.windows(METHOD.len()).find(|next| next.starts_with(br#",""#));
+    after_id.is_some_and(|next| next != METHOD)
 }
 
 /// An answer with a result.
@@ -71,6 +76,7 @@ pub fn complete(mut result: Object, era: Era, server: &Object) -> Object {
 mod tests {
     use super::*;
     use crate::era::LegacyVersion;
+    use crate::message::Request;
 
     #[test]
     fn a_result_is_shaped_for_the_era_and_otherwise_untouched() {
@@ -94,6 +100,21 @@ mod tests {
             error(None, -32700, "no", None),
             r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"no"}}"#
         );
+    }
+
+    #[test]
+    fn a_question_is_no_answer_whatever_the_ids_are() {
+        let ids =
+            [1.into(), "a".into(), r#"",","method":""#.into(), ",\"method\":".into(), ",".into()];
+        for id in ids.iter().filter_map(RequestId::from_json) {
+            assert!(is_answer(&result(&id, Object::default())), "{id:?}");
+            assert!(is_answer(&error(Some(&id), -32600, "no", None)), "{id:?}");
+        }
+        let (id, method) =
+            (RequestId::Text("callgate-1".to_owned()), "elicitation/create".to_owned());
+        let question = Request { id, method, params: Object::default() };
+        assert!(!is_answer(&question.into_bytes()));
+        assert!(!is_answer(&progress(&1.into(), Object::default())));
     }
 
     #[test]

@@ -38,6 +38,7 @@ mod floors {
         // beside the floors; what tests compare with must not share our mistakes
         ("callgate-sim", &[]),
         ("callgate-tests", &["callgate-sim"]),
+        ("callgate-tests-rmcp", &[]),
         ("callgate-benches", &["callgate-model"]),
         ("xtask", &[]),
     ];

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::clients::{LEGACY, MODERN, REFUSED, decision, names};
 use super::pipes::bridging;
+use super::rmcp::rmcp;
 use super::world::{ALICE, SITE, edit, read, reconcile, site_and_gateway};
 
 /// How long a client waits for the call that hangs: enough for it to arrive. One that starts anew for each step takes
@@ -154,8 +155,10 @@ fn check_site(sim: &Running) {
 }
 
 /// Every client that is asked through this file, and what it is to speak, but for the Inspector.
-pub(crate) fn sdks() -> [(Client, &'static str); 5] {
+pub(crate) fn sdks() -> [(Client, &'static str); 7] {
     [
+        (Client::rmcp(&rmcp()), MODERN),
+        (Client::rmcp(&rmcp()), "legacy"),
         (Client::python2(&python2()), MODERN),
         (Client::python2(&python2()), "legacy"),
         (Client::fastmcp(&python2()), MODERN),
@@ -206,6 +209,30 @@ async fn the_first_typescript_sdk() {
 }
 
 #[tokio::test]
+async fn rmcp_of_the_modern_era() {
+    gets_every_answer(&Family::new(Client::rmcp(&rmcp()), MODERN), with_token).await;
+}
+
+#[tokio::test]
+async fn rmcp_of_the_legacy_era() {
+    gets_every_answer(&Family::new(Client::rmcp(&rmcp()), "legacy"), with_token).await;
+}
+
+#[tokio::test]
+async fn rmcp_of_older_versions() {
+    let (sim, gateway) = site_and_gateway(SimOptions::default()).await;
+    for version in ["2024-11-05", "2025-03-26", "2025-06-18"] {
+        let plan =
+            with_token(&gateway).protocol(version).list().call("getJiraIssue", read("ENG-42"));
+        let told = Client::rmcp(&rmcp()).run(&plan).await.unwrap();
+        assert_eq!(told.connect["protocolVersion"], version, "{}", told.connect);
+        assert_eq!(names(&told.steps[0]).len(), 4, "{version}: {told:?}");
+        assert_eq!(told.steps[1]["isError"], false, "{version}: {told:?}");
+    }
+    assert_eq!(sim.ledger().count("getJiraIssue"), 3);
+}
+
+#[tokio::test]
 async fn the_inspector_of_the_modern_era() {
     let family = Family { step_by_step: true, ..Family::new(inspector(), MODERN) };
     gets_every_answer(&family, with_token).await;
@@ -250,12 +277,23 @@ async fn a_client_of_the_legacy_era_behind_the_bridge() {
 }
 
 #[tokio::test]
+async fn rmcp_of_the_modern_era_behind_the_bridge() {
+    behind_the_bridge(Client::rmcp(&rmcp()), MODERN).await;
+}
+
+#[tokio::test]
+async fn rmcp_of_the_legacy_era_behind_the_bridge() {
+    behind_the_bridge(Client::rmcp(&rmcp()), "legacy").await;
+}
+
+#[tokio::test]
 async fn a_wrong_token_reaches_nothing_with_any_client() {
     let (sim, gateway) = site_and_gateway(SimOptions::default()).await;
     let clients = [
         Client::python2(&python2()),
         Client::fastmcp(&python2()),
         Client::node1(&node()),
+        Client::rmcp(&rmcp()),
         inspector(),
     ];
     for client in clients {

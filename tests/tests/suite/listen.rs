@@ -11,6 +11,7 @@ use callgate_tests::install;
 use serde_json::Value;
 
 use super::pipes::{bridging, wrapping};
+use super::rmcp::rmcp;
 use super::world::{ALICE, ALICE_CHAIN, SECRET, read, setup, site, site_and_gateway};
 
 const READ_ONLY: &str = r#"
@@ -51,10 +52,9 @@ fn check(before: &Value, after: &Value) {
     assert!(!has(after, "editJiraIssue") && has(after, "getJiraIssue"), "{after}");
 }
 
-async fn over_http(protocol: &str) {
+async fn over_http(client: &Client, protocol: &str) {
     let (sim, mut gateway) = site_and_gateway(SimOptions::default()).await;
     let plan = plan(Plan::new(&gateway.url("atlassian")).token(ALICE), protocol);
-    let client = node();
     let (told, ()) = tokio::join!(client.run(&plan), change(gateway.path(), &sim));
     let told = told.unwrap();
     let [before, _, after] = told.steps.as_slice() else { panic!("{told:?}") };
@@ -64,21 +64,20 @@ async fn over_http(protocol: &str) {
 
 #[tokio::test]
 async fn a_modern_client_hears_of_a_policy_that_changes_its_list() {
-    over_http("auto").await;
+    over_http(&node(), "auto").await;
 }
 
 #[tokio::test]
 async fn a_legacy_client_hears_of_a_policy_that_changes_its_list() {
-    over_http("legacy").await;
+    over_http(&node(), "legacy").await;
 }
 
-async fn through_a_pipe(protocol: &str) {
+async fn through_a_pipe(client: &Client, protocol: &str) {
     let sim = site(SimOptions::default()).await;
     let setup =
         setup().server("atlassian", &format!("{}?tools=all", sim.url), "atlassian-rovo", SECRET);
     let folder = setup.write().unwrap();
     let plan = plan(wrapping(&folder, "atlassian"), protocol);
-    let client = node();
     let (told, ()) = tokio::join!(client.run(&plan), change(folder.path(), &sim));
     let told = told.unwrap();
     let [before, _, after] = told.steps.as_slice() else { panic!("{told:?}") };
@@ -90,12 +89,21 @@ async fn through_a_pipe(protocol: &str) {
 
 #[tokio::test]
 async fn a_modern_client_hears_of_it_through_a_pipe() {
-    through_a_pipe("auto").await;
+    through_a_pipe(&node(), "auto").await;
 }
 
 #[tokio::test]
 async fn a_legacy_client_hears_of_it_through_a_pipe() {
-    through_a_pipe("legacy").await;
+    through_a_pipe(&node(), "legacy").await;
+}
+
+#[tokio::test]
+async fn rmcp_hears_of_it_in_either_era_and_through_either_transport() {
+    let client = Client::rmcp(&rmcp());
+    for protocol in ["auto", "legacy"] {
+        over_http(&client, protocol).await;
+        through_a_pipe(&client, protocol).await;
+    }
 }
 
 /// Through a bridge the stream is one over HTTP; the bridge ends it with its client.

@@ -21,6 +21,8 @@ mod offers;
 #[cfg(test)]
 mod pipes;
 #[cfg(test)]
+mod rmcp;
+#[cfg(test)]
 mod servers;
 #[cfg(test)]
 mod stdio;

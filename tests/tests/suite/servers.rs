@@ -3,6 +3,7 @@
 
 mod broken;
 mod known;
+mod rust;
 
 use callgate_tests::drive::{Client, Plan, Told};
 use callgate_tests::evidence::Evidence;

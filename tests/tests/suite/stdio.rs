@@ -9,6 +9,7 @@ use callgate_tests::install;
 use serde_json::{Value, json};
 
 use super::pipes::{bridging, wrapping};
+use super::rmcp::rmcp;
 use super::world::{ALICE, ALICE_CHAIN, edit, read, reconcile, setup, site_and_gateway};
 
 /// It needs one to start.
@@ -187,4 +188,10 @@ async fn the_python_client_starts_the_gateway_around_its_server() {
 async fn the_typescript_client_starts_the_gateway_around_its_server() {
     let node = install::node(&install::default_directory()).unwrap();
     wrapped(&Client::node(&node), "2026-07-28").await;
+}
+
+#[tokio::test]
+async fn rmcp_starts_the_gateway_around_its_server_in_either_era() {
+    wrapped(&Client::rmcp(&rmcp()), "2026-07-28").await;
+    wrapped(&Client::rmcp(&rmcp()), "legacy").await;
 }

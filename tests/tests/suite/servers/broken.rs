@@ -15,7 +15,7 @@ use super::known::*;
 use super::settled;
 
 /// Gives up a call that takes a while, and reads.
-fn given_up(start: Plan, protocol: &str) -> Plan {
+pub(super) fn given_up(start: Plan, protocol: &str) -> Plan {
     let slowly = json!({ "name": "mine", "text": "so far", "seconds": 60 });
     start
         .protocol(protocol)
@@ -25,7 +25,7 @@ fn given_up(start: Plan, protocol: &str) -> Plan {
 }
 
 /// The client says that it wants no answer any more; the server hears it and stops.
-async fn is_given_up(folder: &Folder, told: &Told, server: &Server) {
+pub(super) async fn is_given_up(folder: &Folder, told: &Told, server: &Server) {
     let [_, cancelled, read] = told.steps.as_slice() else { panic!("{told:?}") };
     assert_eq!(cancelled["cancelled"], true, "{cancelled}");
     assert!(read["isError"] == false && read["text"] == "so far", "{read}");
@@ -124,7 +124,7 @@ async fn the_server_of_memories_dies_with_a_call() {
 }
 
 /// Here the write has happened.
-async fn notes_die(client: &Client, start: Plan, folder: &Folder, server: &Server) {
+pub(super) async fn notes_die(client: &Client, start: Plan, folder: &Folder, server: &Server) {
     fs::write(server.work.path().join("mine.txt"), "before").unwrap();
     let read = || ("read_note", json!({ "name": "mine" }));
     let write = ("write_slowly", json!({ "name": "mine", "text": "after", "seconds": 60 }));
