@@ -138,7 +138,8 @@ pub fn failed(
         Outcome::Cancelled | Outcome::Indeterminate | Outcome::TimedOut => {
             "It is not known whether the call took effect: look before you repeat it."
         }
-        Outcome::InputRequired
+        Outcome::InProgress
+        | Outcome::InputRequired
         | Outcome::Succeeded
         | Outcome::ToolError
         | Outcome::UpstreamError => "The server did not answer the call.",

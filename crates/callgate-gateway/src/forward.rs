@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use callgate_mcp::inbound::TraceContext;
 use callgate_mcp::log_level::LogLevel;
-use callgate_mcp::message::Round;
+use callgate_mcp::message::{Round, Task, TaskStatus};
 use callgate_mcp::upstream::{
     Answer, CallError, CallErrorKind, Meanwhile, OutgoingCall, SessionKey,
 };
 use callgate_model::call::{Method, ToolCall};
 use callgate_model::evidence::Outcome;
-use callgate_model::json::Object;
+use callgate_model::json::{Json, Object};
 use callgate_model::vocabulary::Effect;
 
 use crate::evidence::{OpenEvidence, Permit};
@@ -61,14 +61,24 @@ pub async fn forward(
         | Method::ResourcesRead
         | Method::ResourcesSubscribe
         | Method::RootsList
-        | Method::SamplingCreateMessage => arguments,
+        | Method::SamplingCreateMessage
+        | Method::TasksCancel
+        | Method::TasksGet
+        | Method::TasksUpdate => arguments,
+    };
+    let is_about_task =
+        matches!(method, Method::TasksCancel | Method::TasksGet | Method::TasksUpdate);
+    let name = if is_about_task {
+        params.get("taskId").and_then(Json::as_str).map(str::to_owned)
+    } else {
+        (method != Method::CompletionComplete).then_some(name)
     };
     let call = OutgoingCall {
         key: &way.key,
         credential: server.credential(),
         method: method.as_str(),
         params,
-        name: (method != Method::CompletionComplete).then_some(&name),
+        name: name.as_deref(),
         trace: &way.trace,
         progress: way.progress,
         log_level: way.log_level,
@@ -81,6 +91,19 @@ pub async fn forward(
     server.upstream.call(call, on_told).await
 }
 
+fn outcome_of_task(task: &Task) -> Outcome {
+    match task.status {
+        TaskStatus::Cancelled => Outcome::Cancelled,
+        TaskStatus::Completed => {
+            let failed = task.outcome().and_then(|result| result.get("isError"));
+            let failed = failed == Some(&Json::Bool(true));
+            if failed { Outcome::ToolError } else { Outcome::Succeeded }
+        }
+        TaskStatus::Failed => Outcome::UpstreamError,
+        TaskStatus::InputRequired | TaskStatus::Working => Outcome::InProgress,
+    }
+}
+
 /// What the answer says of the effect.
 #[must_use]
 pub fn outcome_of(answer: &Result<Answer, CallError>, effect: Effect) -> Outcome {
@@ -88,6 +111,7 @@ pub fn outcome_of(answer: &Result<Answer, CallError>, effect: Effect) -> Outcome
         Ok(Answer::Result { is_error: false, .. }) => Outcome::Succeeded,
         Ok(Answer::Result { is_error: true, .. }) => Outcome::ToolError,
         Ok(Answer::InputRequired(_)) => Outcome::InputRequired,
+        Ok(Answer::Task(task)) => outcome_of_task(task),
         Ok(Answer::RpcError { .. }) => Outcome::UpstreamError,
         Err(error) if !error.sent => Outcome::NotDispatched,
         Err(error) => match error.kind {

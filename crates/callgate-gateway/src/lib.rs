@@ -24,5 +24,6 @@ pub mod round;
 pub mod schema;
 pub mod server;
 pub mod session;
+pub mod tasks;
 pub mod telemetry;
 pub mod tools;

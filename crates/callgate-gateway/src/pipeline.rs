@@ -14,6 +14,7 @@ mod question;
 mod roof;
 mod rounds;
 mod subscribe;
+mod task;
 mod watch;
 mod welcome;
 
@@ -49,6 +50,7 @@ use crate::questions::Questions;
 use crate::round::Sealer;
 use crate::server::Server;
 use crate::session::Sessions;
+use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::tools::Tool;
 use admit::Request;
@@ -83,6 +85,7 @@ pub struct Gateway {
     pub(crate) sessions: Sessions,
     pub(crate) cancels: Arc<Cancels>,
     pub(crate) questions: Arc<Questions>,
+    pub(crate) tasks: Tasks,
     pub(crate) listeners: Arc<Listeners>,
     pub(crate) sealer: Sealer,
     pub(crate) ambient: Arc<dyn Ambient>,
@@ -126,6 +129,7 @@ impl Gateway {
             sessions: Sessions::default(),
             cancels: Arc::default(),
             questions: Arc::default(),
+            tasks: Tasks::default(),
             sealer: Sealer::new(&*ambient),
             ambient,
             metrics: Metrics::default(),
@@ -176,6 +180,9 @@ impl Gateway {
             Method::ResourcesRead => self.ask(request, method, SubjectParams::of_resource).await,
             Method::ToolsCall => self.call(request, headers).await,
             Method::ResourcesSubscribe => self.subscribe(request).await,
+            Method::TasksCancel | Method::TasksGet | Method::TasksUpdate => {
+                self.task(request, method).await
+            }
             // These go the other way.
             Method::ElicitationCreate | Method::RootsList | Method::SamplingCreateMessage => {
                 self.refuse_method(&request)

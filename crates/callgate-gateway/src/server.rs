@@ -31,6 +31,8 @@ pub struct Server {
     tools: Kept<ToolSet>,
     offers: Offers,
     pub(crate) limits: ListLimits,
+    /// Extensions that it may be told of, beside those that are known.
+    pub(crate) extensions: Vec<String>,
     /// For those who listen.
     pub(crate) changes: Changes,
     own_key: SessionKey,
@@ -54,9 +56,16 @@ impl Server {
             tools: Kept::new(limits),
             offers: Offers::new(limits),
             limits,
+            extensions: Vec::new(),
             changes: Changes::default(),
             own_key: SessionKey::new(format!("{name} gateway")),
         }
+    }
+
+    /// The same, which may be told of these extensions beside those that are known.
+    #[must_use]
+    pub fn with_extensions(self, extensions: Vec<String>) -> Self {
+        Self { extensions, ..self }
     }
 
     /// The tools it has. With `wanted`, a list without that tool is fetched again before the tool is said not to exist.

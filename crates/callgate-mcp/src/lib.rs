@@ -5,6 +5,7 @@
 
 pub mod code;
 pub mod era;
+pub mod extension;
 mod headers;
 pub mod inbound;
 pub mod limits;

@@ -7,6 +7,7 @@
 mod round;
 mod salvage;
 mod subject;
+mod task;
 mod tools_call;
 
 use std::fmt;
@@ -22,6 +23,7 @@ pub(crate) use round::may_ask;
 pub use round::{InputRequired, Round};
 pub(crate) use salvage::id_of_answer;
 pub use subject::{Subject, SubjectParams};
+pub use task::{Task, TaskParams, TaskStatus};
 pub use tools_call::{InvalidParams, ToolsCallParams};
 
 /// One message.

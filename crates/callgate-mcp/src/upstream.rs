@@ -3,6 +3,7 @@
 //! Nothing of a client's request reaches the server but what is passed here by name: ids, tokens and headers are our
 //! own. A call is sent once. It must not know who calls, or why that is allowed.
 
+mod answer;
 mod asking;
 mod connection;
 mod detect;
@@ -25,11 +26,12 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use tokio::time::{Instant, timeout_at};
 
 use crate::log_level::LogLevel;
-use crate::message::{InputRequired, Notification, RequestId, Round, RpcError};
+use crate::message::{Notification, RequestId, Round};
 use crate::mirror;
 use crate::tool::{ToolsPage, read_tools_page};
 use crate::trace::TraceContext;
 
+use answer::{read_answer, refuse_incomplete};
 use connection::Connection;
 use detect::{Detected, Speaks};
 use exchange::Reply;
@@ -39,6 +41,7 @@ use session::Sessions;
 use stdio::Stdio;
 
 pub use crate::limits::UpstreamLimits;
+pub use answer::Answer;
 pub use entries::List;
 pub use failure::{CallError, CallErrorKind, UnusableUpstream, UpstreamError};
 pub use follow::{Heard, Silence, Uris};
@@ -113,8 +116,8 @@ pub struct OutgoingCall<'a> {
     pub input_schema: Option<&'a Json>,
     /// What the server may ask the client for.
     pub capabilities: Object,
-    /// Whether the client can be asked while it waits, as servers of the legacy era do. Otherwise these are told of
-    /// nothing. The capabilities of such calls with one key are always the same.
+    /// Whether a server of the legacy era is told of these capabilities, since the client can be asked while it waits. They
+    /// are the same for all calls with one key.
     pub is_interactive: bool,
     /// What answers a server that asked before.
     pub round: Round,
@@ -129,31 +132,6 @@ pub enum Meanwhile {
     Progress(Object),
     /// It asks the client for something.
     Question(Question),
-}
-
-/// What a server answers to a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// A complete result.
-    Result {
-        /// As it was given.
-        result: Object,
-        /// Whether a tool says that it failed.
-        is_error: bool,
-        /// Its size on the wire.
-        bytes: usize,
-    },
-    /// It needs more before it can answer.
-    InputRequired(InputRequired),
-    /// A JSON-RPC error.
-    RpcError {
-        /// What kind of error.
-        code: i64,
-        /// For people.
-        message: String,
-        /// For programs.
-        data: Option<Json>,
-    },
 }
 
 impl Upstream {
@@ -282,7 +260,7 @@ impl Upstream {
         };
         let (route, reply) = self.ask(call.key, &ask, deadline, &mut on_told).await?;
         let declared = matches!(route, Route::Modern).then_some(&ask.capabilities);
-        read_answer(reply, declared).map_err(CallError::after_sending)
+        read_answer(reply, call.method, declared).map_err(CallError::after_sending)
     }
 
     /// Finds the way to the server, then asks. Only the second part may have sent the request.
@@ -415,7 +393,7 @@ fn page_of<'a>(
     credential: Option<&'a HeaderValue>,
     cursor: Option<String>,
 ) -> Ask<'a> {
-    let mut ask = Ask::new(method, credential);
+    let mut ask = Ask::of_gateway(method, credential);
     if let Some(cursor) = cursor {
         ask.params.set("cursor", cursor);
     }
@@ -441,38 +419,6 @@ fn refused_with(reply: &Result<Reply, CallError>) -> Option<StatusCode> {
     };
     let believed = !matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
     (status.is_client_error() && believed).then_some(status)
-}
-
-fn read_answer(reply: Reply, declared: Option<&Object>) -> Result<Answer, CallErrorKind> {
-    let result = match reply.outcome {
-        Ok(result) => result,
-        Err(RpcError { code, message, data }) => {
-            return Ok(Answer::RpcError { code, message, data });
-        }
-    };
-    if let Some(declared) = declared
-        && result.get("resultType").and_then(Json::as_str) == Some("input_required")
-    {
-        let required = InputRequired::read(result, declared);
-        return required.map(Answer::InputRequired).map_err(CallErrorKind::NotMcp);
-    }
-    refuse_incomplete(&result)?;
-    let is_error = match result.get("isError") {
-        None => false,
-        Some(Json::Bool(is_error)) => *is_error,
-        Some(_) => return Err(CallErrorKind::NotMcp("`isError` is not a boolean".to_owned())),
-    };
-    Ok(Answer::Result { result, is_error, bytes: reply.bytes })
-}
-
-/// A list is complete, and of calls nothing else was asked for; relayed, older clients would take it for an empty
-/// success.
-fn refuse_incomplete(result: &Object) -> Result<(), CallErrorKind> {
-    match result.get("resultType") {
-        None => Ok(()),
-        Some(Json::String(kind)) if kind == "complete" => Ok(()),
-        Some(_) => Err(CallErrorKind::NotMcp("the result is not complete".to_owned())),
-    }
 }
 
 impl SessionKey {

@@ -24,6 +24,12 @@ pub enum Method {
     RootsList,
     /// What a server asks the client's model.
     SamplingCreateMessage,
+    /// To give up a task that a server made of a call.
+    TasksCancel,
+    /// How far a task is, and its end.
+    TasksGet,
+    /// What answers the questions of a task.
+    TasksUpdate,
     /// One call of a tool.
     ToolsCall,
 }
@@ -40,6 +46,9 @@ impl Method {
             Self::ResourcesSubscribe => "resources/subscribe",
             Self::RootsList => "roots/list",
             Self::SamplingCreateMessage => "sampling/createMessage",
+            Self::TasksCancel => "tasks/cancel",
+            Self::TasksGet => "tasks/get",
+            Self::TasksUpdate => "tasks/update",
             Self::ToolsCall => "tools/call",
         }
     }

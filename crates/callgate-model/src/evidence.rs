@@ -32,6 +32,8 @@ pub enum Outcome {
     Indeterminate,
     /// The server needs more from the client before it answers; the client asks again, which is another call.
     InputRequired,
+    /// The server has made a task of it and goes on; what is asked of the task later continues this call.
+    InProgress,
     /// Nothing was sent to the server.
     NotDispatched,
     /// The server answered with a result.
@@ -52,6 +54,7 @@ impl Outcome {
             Self::Cancelled => "cancelled",
             Self::Indeterminate => "indeterminate",
             Self::InputRequired => "input_required",
+            Self::InProgress => "in_progress",
             Self::NotDispatched => "not_dispatched",
             Self::Succeeded => "succeeded",
             Self::TimedOut => "timed_out",

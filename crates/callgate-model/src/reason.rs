@@ -120,6 +120,9 @@ reasons! {
     TargetUnresolved = "target_unresolved", Caller,
         "What the call would touch cannot be determined.",
         "Name the target by a key or URL that says where it belongs.";
+    TaskUnknown = "task_unknown", Caller,
+        "There is no such task of this caller.",
+        "Call the tool again; look first whether the task had an effect.";
     TooManyTargets = "too_many_targets", Caller,
         "The call touches more things than one call may.",
         "Split it into smaller calls.";

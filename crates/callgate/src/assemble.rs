@@ -186,7 +186,10 @@ pub(crate) async fn gateway(
         };
         let Some(catalog) = catalogs.remove(name) else { continue };
         let credential = server.credential.as_ref();
-        servers.push(Server::new(name, upstream, catalog, credential, ListLimits::default()));
+        let limits = ListLimits::default();
+        let extensions = server.extensions.clone();
+        let server = Server::new(name, upstream, catalog, credential, limits);
+        servers.push(server.with_extensions(extensions));
     }
     let store = SqliteStore::open(&config.store).await.map_err(|error| error.to_string())?;
     let limits = EvidenceLimits {

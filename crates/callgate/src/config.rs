@@ -68,6 +68,8 @@ pub(crate) struct ServerConfig {
     pub(crate) catalog: String,
     /// Its era, if it should not be found out.
     pub(crate) era: EraSetting,
+    /// Extensions that it may be told of, beside those that are known.
+    pub(crate) extensions: Vec<String>,
     /// What it is called with.
     pub(crate) credential: Option<Credential>,
     /// The sites behind it.

@@ -48,6 +48,8 @@ pub(crate) struct Request {
     pub(crate) capabilities: Object,
     /// Whether a client that goes away before the answer has cancelled the request.
     pub(crate) cancels_by_leaving: bool,
+    /// What the client calls the task that it asks about.
+    pub(crate) task: Option<String>,
     /// What the client came to.
     pub(crate) entrance: Entrance,
     /// The resources whose changes are told in its session.
@@ -97,6 +99,7 @@ impl Request {
             trace: TraceContext::default(),
             capabilities: Object::default(),
             cancels_by_leaving: true,
+            task: None,
             entrance: Entrance::Server,
             interests: None,
         }
@@ -242,6 +245,7 @@ impl Gateway {
             trace: inbound.trace,
             capabilities: inbound.capabilities,
             cancels_by_leaving: matches!(inbound.era, Era::Modern),
+            task: None,
             entrance: *entrance,
             interests: None,
         };

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use callgate_mcp::code;
+use callgate_mcp::extension;
 use callgate_mcp::http::{HeaderValue, StatusCode};
-use callgate_mcp::message::{InputRequired, RequestId};
+use callgate_mcp::message::{InputRequired, RequestId, Task};
 use callgate_mcp::reply;
 use callgate_mcp::upstream::{Answer, CallError, CallErrorKind, Meanwhile};
 use callgate_model::call::Method;
@@ -76,8 +77,11 @@ pub(super) struct Running {
     effect: Effect,
     pub(super) way: Way,
     pub(super) opened: Opened,
-    /// What was allowed, to be decided again if the server asks and the client answers in the meantime.
-    pub(super) again: Option<NamedCall>,
+    /// What was allowed, to be decided again: if the server asks and the client answers in the meantime, or if it makes a
+    /// task of it.
+    pub(super) named: Option<NamedCall>,
+    /// Whether the client can be asked while the call is on its way.
+    can_be_asked: bool,
     /// How often it was made before.
     pub(super) rounds: usize,
     /// By which a client of the legacy era cancels it.
@@ -107,13 +111,19 @@ impl Gateway {
             return self.refuse(&request, record, None, false);
         };
         let (method, effect) = (named.call.method, named.call.operation.effect);
-        let is_interactive = !request.is_modern() && !asked.capabilities.is_empty();
-        let again = is_interactive.then(|| named.clone());
+        let is_interactive = !request.is_modern();
+        let can_be_asked = is_interactive && !asked.capabilities.is_empty();
+        let mut capabilities = asked.capabilities;
+        if !asked.extensions.is_empty() {
+            capabilities.set(extension::MEMBER, asked.extensions);
+        }
+        let may_be_task = extension::is_declared(&capabilities, extension::TASKS);
+        let kept = (can_be_asked || may_be_task).then(|| named.clone());
         let (decided, opened) = match self.open_call(&request, record, named).await {
             Ok(opened) => opened,
             Err(refusal) => return Reply::json(StatusCode::OK, refusal),
         };
-        let in_session = if is_interactive { &asked.capabilities } else { &Object::default() };
+        let in_session = if is_interactive { &capabilities } else { &Object::default() };
         let session = request.session.as_deref();
         let running = Running {
             decided,
@@ -125,12 +135,13 @@ impl Gateway {
                 progress: request.progress_token.is_some(),
                 log_level: request.log_level,
                 tool,
-                capabilities: asked.capabilities,
+                capabilities,
                 is_interactive,
                 round: asked.round,
             },
             opened: asked.opened,
-            again,
+            named: kept,
+            can_be_asked,
             rounds: 0,
             registered: self.register(&request),
             request,
@@ -225,7 +236,7 @@ impl Gateway {
             return Some(Made::Last((StatusCode::OK, answer)));
         }
         match answered {
-            Ok(Answer::InputRequired(required)) if running.again.is_some() => {
+            Ok(Answer::InputRequired(required)) if running.can_be_asked => {
                 Some(Made::Required(required))
             }
             answered => Some(Made::Last(self.answer_of(running, answered, outcome))),
@@ -260,7 +271,7 @@ impl Gateway {
         evidence: &mut OpenEvidence,
         say: &mpsc::Sender<Bytes>,
     ) -> Option<Result<Answer, CallError>> {
-        let party = running.again.is_some().then(|| Arc::new(running.party()));
+        let party = running.can_be_asked.then(|| Arc::new(running.party()));
         let token = running.request.progress_token.as_ref();
         let on_told = |told| {
             let message = match told {
@@ -301,6 +312,15 @@ impl Gateway {
                         let text = "what the server needs cannot be sealed";
                         reply::error(Some(id), code::INTERNAL_ERROR, text, None)
                     }
+                }
+            }
+            Ok(Answer::Task(task)) => {
+                let task = self.task_for_client(running, task);
+                // In place of an answer it is none that is complete.
+                if running.method == Method::ToolsCall {
+                    reply::result(id, task)
+                } else {
+                    answer::finish(era, id, task)
                 }
             }
             Ok(Answer::RpcError { code, message, data }) => {
@@ -350,7 +370,7 @@ impl Running {
     /// A client of the legacy era takes what asks it in the modern way for an empty success.
     fn fit(&self, answered: Result<Answer, CallError>) -> Result<Answer, CallError> {
         match answered {
-            Ok(Answer::InputRequired(_)) if !self.request.is_modern() && self.again.is_none() => {
+            Ok(Answer::InputRequired(_)) if !self.request.is_modern() && !self.can_be_asked => {
                 let text = "it needs input, which the client cannot give".to_owned();
                 Err(CallError { sent: true, kind: CallErrorKind::NotMcp(text) })
             }
@@ -376,7 +396,7 @@ impl Running {
 
 fn result_of(answered: &Result<Answer, CallError>) -> Option<(Digest, u64)> {
     match answered {
-        Ok(Answer::Result { result, .. }) => {
+        Ok(Answer::Result { result, .. } | Answer::Task(Task { result, .. })) => {
             let text = result.to_text();
             Some((Digest::of(text.as_bytes()), u64::try_from(text.len()).unwrap_or(u64::MAX)))
         }

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use callgate_mcp::code;
 use callgate_mcp::era::{Era, LegacyVersion};
 use callgate_mcp::http::StatusCode;
 use callgate_mcp::inbound::{self, Inbound, Refused};
@@ -14,6 +13,7 @@ use callgate_mcp::log_level::LogLevel;
 use callgate_mcp::message::{self, Message, RequestId};
 use callgate_mcp::reply;
 use callgate_mcp::upstream::{Meanwhile, SoleClient};
+use callgate_mcp::{code, extension};
 use callgate_model::caller::Caller;
 use callgate_model::json::Object;
 use callgate_model::reason::Reason;
@@ -23,6 +23,7 @@ use super::admit::Entrance;
 use super::listen::Wanted;
 use super::log_level::level_in;
 use super::question::Party;
+use super::rounds::extensions_of;
 use super::{Gateway, Reply, ReplyBody, Request};
 use crate::follow::Interests;
 use crate::identity::Identified;
@@ -165,7 +166,8 @@ impl Gateway {
             let agreed = Agreed { version, client_says, capabilities, log_level: None };
             self.serve_only(pipe, &agreed);
             pipe.agree(agreed);
-            return Incoming::of(Self::agree(&id, version));
+            let request = Request { id, ..pipe.unasked(version) };
+            return Incoming::of(Self::agree(&request, version));
         }
         if let Some(level) = level_in(&params)
             && treatment(&method, matches!(inbound.era, Era::Modern)) == Treatment::SetLogLevel
@@ -196,6 +198,7 @@ impl Gateway {
                 Era::Legacy(_) => declared,
             },
             cancels_by_leaving: true,
+            task: None,
             entrance: Entrance::Server,
             interests: Some(pipe.interests.clone()),
         };
@@ -234,7 +237,8 @@ impl Gateway {
     fn serve_only(&self, pipe: &Pipe, agreed: &Agreed) {
         let mut request = pipe.unasked(agreed.version);
         request.capabilities = agreed.capabilities.clone();
-        let capabilities = self.may_be_asked(&request, &self.bundle.load());
+        let mut capabilities = self.may_be_asked(&request, &self.bundle.load());
+        capabilities.set(extension::MEMBER, extensions_of(&request));
         pipe.server.upstream.serve_only(SoleClient { capabilities, told: pipe.told.clone() });
     }
 

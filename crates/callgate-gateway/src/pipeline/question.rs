@@ -208,7 +208,7 @@ impl Gateway {
     }
 
     async fn decide_again(&self, running: &mut Running) -> Result<(Permit, OpenEvidence), Bytes> {
-        let Some(named) = running.again.clone() else {
+        let Some(named) = running.named.clone() else {
             return Err(running.failed(Outcome::InputRequired, "it cannot be made again"));
         };
         let bundle = self.bundle.load_full();

@@ -11,6 +11,7 @@ use callgate_mcp::http::request::Parts;
 use callgate_mcp::http::{Method, StatusCode};
 use callgate_mcp::message::Message;
 use callgate_mcp::upstream::{List, UpstreamError};
+use callgate_model::call::Method as Call;
 use callgate_model::decision::Decision;
 use callgate_model::reason::Reason;
 use futures_util::future::join_all;
@@ -114,6 +115,9 @@ impl Gateway {
             | Treatment::Listen
             | Treatment::Pong
             | Treatment::SetLogLevel => self.serve(request, None).await,
+            Treatment::Decide(Call::TasksCancel | Call::TasksGet | Call::TasksUpdate) => {
+                self.serve(request, None).await
+            }
             Treatment::Decide(_) | Treatment::Subscribe | Treatment::Unsubscribe => {
                 let text = "it must name a tool, a prompt or a resource of one server";
                 self.refuse_params(&request, text.to_owned())

@@ -1,5 +1,6 @@
 //! What a server may ask a client for while it works on a call, and the rounds that this takes.
 
+use callgate_mcp::extension;
 use callgate_mcp::message::{InputRequired, Round};
 use callgate_model::decision::Decision;
 use callgate_model::digest::Digest;
@@ -16,6 +17,8 @@ use crate::round::{Binding, Opened};
 pub(super) struct Asked {
     /// What it may ask for: what the client declared, as far as policy lets this caller be asked by this server.
     pub(super) capabilities: Object,
+    /// The extensions that the client declared, as far as they are passed on.
+    pub(super) extensions: Object,
     /// What answers it, if it asked before.
     pub(super) round: Round,
     /// How far the call has got.
@@ -62,7 +65,7 @@ impl Gateway {
             round.responses = None;
         }
         record.responses_digest = round.responses.as_ref().map(Digest::of_object);
-        Asked { capabilities, round, opened }
+        Asked { capabilities, extensions: extensions_of(request), round, opened }
     }
 
     /// What the client declared that it can be asked for, as far as policy lets this server ask this caller.
@@ -83,6 +86,20 @@ impl Gateway {
     fn may_ask(&self, request: &Request, bundle: &Bundle, asking: Asking) -> Decision {
         self.decide(request, &name_asking(&request.server.name, asking, Object::default()), bundle)
     }
+}
+
+/// The extensions that the client declared, as far as they are passed on: those that are known, and what the operator has
+/// named for this server.
+pub(super) fn extensions_of(request: &Request) -> Object {
+    let declared = request.capabilities.get(extension::MEMBER).and_then(Json::as_object);
+    let mut passed = Object::default();
+    for (name, value) in declared.iter().flat_map(|declared| declared.iter()) {
+        let is_known = name == extension::UI || (name == extension::TASKS && request.is_modern());
+        if is_known || request.server.extensions.iter().any(|known| known == name) {
+            passed.set(name, value.clone());
+        }
+    }
+    passed
 }
 
 fn binding<'a>(request: &'a Request, record: &'a Decided) -> Binding<'a> {

@@ -1,12 +1,12 @@
 //! What a client is told first: which versions there are, and what the gateway itself serves.
 
 use callgate_mcp::era::{Era, LegacyVersion, SUPPORTED};
+use callgate_mcp::extension;
 use callgate_mcp::http::{HeaderValue, StatusCode};
-use callgate_mcp::message::RequestId;
 use callgate_mcp::reply;
 use callgate_model::json::Object;
 
-use super::admit::SESSION;
+use super::admit::{Entrance, SESSION};
 use super::list::LIST_TTL_MS;
 use super::{Gateway, Reply, Request};
 use crate::answer;
@@ -27,7 +27,7 @@ impl Gateway {
         if !self.sessions.open(id.clone(), request.caller.key, agreed, now) {
             return Reply::empty(StatusCode::SERVICE_UNAVAILABLE);
         }
-        let mut reply = Self::agree(&request.id, version);
+        let mut reply = Self::agree(request, version);
         if let Ok(value) = HeaderValue::from_str(&id) {
             reply.headers.push((SESSION, value));
         }
@@ -35,12 +35,12 @@ impl Gateway {
     }
 
     /// Answers `initialize` with what the gateway itself serves.
-    pub(super) fn agree(id: &RequestId, version: LegacyVersion) -> Reply {
+    pub(super) fn agree(request: &Request, version: LegacyVersion) -> Reply {
         let result = Object::default()
             .with("protocolVersion", version.as_str())
-            .with("capabilities", capabilities())
+            .with("capabilities", capabilities(request))
             .with("serverInfo", answer::server_info());
-        Reply::json(StatusCode::OK, reply::result(id, result))
+        Reply::json(StatusCode::OK, reply::result(&request.id, result))
     }
 
     /// Answers `server/discover` with what the gateway itself serves.
@@ -48,7 +48,7 @@ impl Gateway {
         let versions = SUPPORTED.to_vec();
         let result = Object::default()
             .with("supportedVersions", versions)
-            .with("capabilities", capabilities())
+            .with("capabilities", capabilities(request))
             .with("ttlMs", LIST_TTL_MS)
             .with("cacheScope", "private");
         Reply::json(StatusCode::OK, answer::finish(request.era, &request.id, result))
@@ -61,16 +61,25 @@ impl Gateway {
 }
 
 /// What is served.
-fn capabilities() -> Object {
+fn capabilities(request: &Request) -> Object {
     let told = || Object::default().with("listChanged", true);
+    let mut extensions = Object::default().with(extension::UI, Object::default());
+    if request.is_modern() {
+        extensions.set(extension::TASKS, Object::default());
+    }
+    if request.entrance != Entrance::Roof {
+        let named = request.server.extensions.iter();
+        named.for_each(|name| extensions.set(name, Object::default()));
+    }
     Object::default()
         .with("completions", Object::default())
+        .with(extension::MEMBER, extensions)
         .with("logging", Object::default())
         .with("prompts", told())
         .with("resources", told().with("subscribe", true))
         .with("tools", told())
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -25,6 +25,8 @@ pub(crate) struct Ask {
     pub(crate) progress: Option<&'static str>,
     /// From which level on log messages are wanted, by a client of the modern era.
     pub(crate) log_level: Option<&'static str>,
+    /// What a client of the modern era declares.
+    pub(crate) declares: &'static str,
 }
 
 impl Ask {
@@ -37,6 +39,7 @@ impl Ask {
             session: None,
             progress: None,
             log_level: None,
+            declares: "{}",
         }
     }
 
@@ -74,6 +77,10 @@ impl Ask {
         Self { log_level: Some(level), ..self }
     }
 
+    pub(crate) fn declaring(self, declares: &'static str) -> Self {
+        Self { declares, ..self }
+    }
+
     fn is_modern(&self) -> bool {
         self.session.is_none() && self.method != "initialize"
     }
@@ -83,7 +90,7 @@ impl Ask {
         let mut meta = Object::default();
         if self.is_modern() {
             meta.set("io.modelcontextprotocol/protocolVersion", "2026-07-28");
-            meta.set("io.modelcontextprotocol/clientCapabilities", Object::default());
+            meta.set("io.modelcontextprotocol/clientCapabilities", json(self.declares));
         }
         if let Some(token) = self.progress {
             meta.set("progressToken", token);
@@ -116,6 +123,7 @@ impl Ask {
             let member = match self.method.as_str() {
                 "tools/call" | "prompts/get" => "name",
                 "resources/read" => "uri",
+                "tasks/cancel" | "tasks/get" | "tasks/update" => "taskId",
                 _ => "",
             };
             if let Some(name) = json(&self.params).get(member).and_then(Json::as_str) {

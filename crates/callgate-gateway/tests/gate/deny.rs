@@ -118,6 +118,11 @@ fn requests() -> Vec<(Reason, Ask)> {
         call(Reason::TargetUnresolved, "alice", read, &issue("../ENG-42")),
         (Reason::ServerUnknown, Ask::call("alice", read, &issue("ENG-42")).at("nowhere")),
         (Reason::SessionUnknown, Ask::new("alice", "tools/list", "{}").in_session("guessed")),
+        (
+            Reason::TaskUnknown,
+            Ask::new("alice", "tasks/get", r#"{"taskId":"guessed"}"#)
+                .declaring(crate::tasks::TASKS),
+        ),
         (Reason::TooManyTargets, Ask::call("alice", write, &many(101)).at("wide")),
         (Reason::Permitted, Ask::call("alice", write, &many(3)).at("wide")),
         call(Reason::ToolUnclassified, "alice", "getLoomVideo", r#"{"videoId":"1"}"#),

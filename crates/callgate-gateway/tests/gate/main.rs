@@ -22,5 +22,6 @@ mod sent;
 mod store;
 mod subscribe;
 mod support;
+mod tasks;
 mod tools;
 mod upstream;

@@ -318,12 +318,15 @@ async fn lists_outlive_the_server_for_a_while() {
 #[tokio::test]
 async fn what_the_gateway_serves_is_declared() {
     let world = World::start(setup(Eras::Both)).await;
-    let wanted = r#"{"completions":{},"logging":{},"prompts":{"listChanged":true},"resources":{"listChanged":true,"subscribe":true},"tools":{"listChanged":true}}"#;
+    let wanted = r#"{"completions":{},"extensions":EXTENSIONS,"logging":{},"prompts":{"listChanged":true},"resources":{"listChanged":true,"subscribe":true},"tools":{"listChanged":true}}"#;
     let discover = Ask::new("nobody", "server/discover", "{}");
     let params = r#"{"protocolVersion":"2025-11-25","capabilities":{}}"#;
     for ask in [discover, Ask::new("nobody", "initialize", params)] {
         let answer = world.ask(&ask).await.answer();
         let capabilities = answer.get("result").unwrap().get("capabilities").unwrap().to_text();
-        assert_eq!(capabilities, wanted, "{}", ask.method);
+        let tasks = r#","io.modelcontextprotocol/tasks":{}"#;
+        let tasks = if ask.method == "initialize" { "" } else { tasks };
+        let extensions = format!(r#"{{"io.modelcontextprotocol/ui":{{}}{tasks}}}"#);
+        assert_eq!(capabilities, wanted.replace("EXTENSIONS", &extensions), "{}", ask.method);
     }
 }

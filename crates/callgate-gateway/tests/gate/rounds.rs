@@ -73,10 +73,9 @@ async fn world() -> (World, Calls) {
 async fn ask(world: &World, token: &str, arguments: &str, more: &str) -> Said {
     let params = format!(r#"{{"name":"editJiraIssue","arguments":{arguments}{more}}}"#);
     let ask = Ask::new(token, "tools/call", &params).at("asking");
-    let body = String::from_utf8(ask.body().into()).unwrap();
-    let declared = r#""io.modelcontextprotocol/clientCapabilities":{"elicitation":{"form":{}},"sampling":{},"roots":{},"extensions":{"x":{}}}"#;
-    let body = body.replace(r#""io.modelcontextprotocol/clientCapabilities":{}"#, declared);
-    world.raw(&ask, body.into()).await
+    let declares =
+        r#"{"elicitation":{"form":{}},"sampling":{},"roots":{},"extensions":{"x.y/z":{}}}"#;
+    world.ask(&ask.declaring(declares)).await
 }
 
 fn declared_to_the_server(calls: &Calls) -> Vec<String> {

@@ -69,7 +69,7 @@ impl Upstream {
         wanted: watch::Receiver<Uris>,
         hear: impl FnMut(Heard) + Send,
     ) -> Result<Silence, CallErrorKind> {
-        let ask = Ask::new("subscriptions/listen", credential);
+        let ask = Ask::of_gateway("subscriptions/listen", credential);
         let route = timeout(self.limits.total, self.route(key, &ask));
         let route = route.await.unwrap_or(Err(CallErrorKind::Timeout))?;
         let hear = Mutex::new(hear);
@@ -228,7 +228,7 @@ fn listening<'a>(credential: Option<&'a HeaderValue>, uris: &Uris) -> Ask<'a> {
         let uris = uris.iter().map(|uri| Json::from(&**uri)).collect::<Vec<_>>();
         filter.set("resourceSubscriptions", uris);
     }
-    let mut ask = Ask::new("subscriptions/listen", credential);
+    let mut ask = Ask::of_gateway("subscriptions/listen", credential);
     ask.params.set("notifications", filter);
     ask
 }

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::session::Session;
 use crate::era::MODERN;
+use crate::extension;
 use crate::headers;
 use crate::log_level::LogLevel;
 use crate::message::{Notification, Request, RequestId, Round};
@@ -74,6 +75,12 @@ impl<'a> Ask<'a> {
         }
     }
 
+    /// What the gateway asks for all callers.
+    pub(super) fn of_gateway(method: &'static str, credential: Option<&'a HeaderValue>) -> Self {
+        let (capabilities, is_interactive) = (extension::of_lists(), true);
+        Self { capabilities, is_interactive, ..Self::new(method, credential) }
+    }
+
     /// What a server of the legacy era is told with `initialize`.
     pub(super) fn session_capabilities(&self) -> Object {
         if self.is_interactive { self.capabilities.clone() } else { Object::default() }
@@ -94,9 +101,16 @@ impl<'a> Ask<'a> {
             headers: self.headers(route),
             body: request.into_bytes(),
             legacy: matches!(route, Route::Legacy(_)),
-            capabilities: self.session_capabilities(),
+            capabilities: self.asking(),
             cancel: matches!(route, Route::Legacy(_)),
         }
+    }
+
+    /// What of the capabilities a server can ask for.
+    fn asking(&self) -> Object {
+        let mut asking = self.session_capabilities();
+        asking.remove(extension::MEMBER);
+        asking
     }
 
     fn headers(&self, route: &Route) -> HeaderMap {

@@ -22,6 +22,7 @@ use super::follow::{Heard, Listening, Silence, silence};
 use super::outgoing::{Outgoing, Route};
 use super::question::Patience;
 use super::{CallError, CallErrorKind, EraSetting, Meanwhile, OnTold, Told, UpstreamLimits};
+use crate::extension;
 use crate::message::RequestId;
 use callgate_model::json::Object;
 use child::{Child, Waiting};
@@ -285,7 +286,7 @@ impl Ears {
 
     /// What a server of the legacy era is told that it can ask for.
     fn capabilities(&self) -> Object {
-        self.sole().map(|client| client.capabilities).unwrap_or_default()
+        self.sole().map_or_else(extension::of_lists, |client| client.capabilities)
     }
 }
 

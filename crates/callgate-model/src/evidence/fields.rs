@@ -119,7 +119,7 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     (
         "event.outcome",
         "text",
-        "outcome: `succeeded`, `tool_error`, `upstream_error`, `timed_out`, `cancelled`, `input_required`, `not_dispatched` or `indeterminate`.",
+        "outcome: `succeeded`, `tool_error`, `upstream_error`, `timed_out`, `cancelled`, `input_required`, `in_progress`, `not_dispatched` or `indeterminate`.",
     ),
     ("event.upstream_us", "integer?", "outcome: how long the server took, in microseconds."),
     ("event.result.digest", "SHA-256?", "outcome: of the result's text."),

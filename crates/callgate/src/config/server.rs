@@ -31,6 +31,8 @@ struct RawServer {
     #[serde(default)]
     era: Option<String>,
     #[serde(default)]
+    extensions: Vec<String>,
+    #[serde(default)]
     danger_plain_http: bool,
     credential: Option<RawCredential>,
     default_site: Option<String>,
@@ -115,7 +117,14 @@ impl Reader {
                 return None;
             }
         };
-        Some(ServerConfig { at: at?, catalog: raw.catalog, era, credential, sites })
+        if let Some(other) = raw.extensions.iter().find(|name| !is_extension(name)) {
+            let text = format!("`{other}` is no name of an extension");
+            let hint = "an extension is called `VENDOR-DOMAIN/NAME`: `com.example/things`";
+            self.problem(&format!("{place}.extensions"), &text, Some(hint.to_owned()));
+            return None;
+        }
+        let (catalog, extensions) = (raw.catalog, raw.extensions);
+        Some(ServerConfig { at: at?, catalog, era, extensions, credential, sites })
     }
 
     /// Where the server is: at a URL, or a command that starts it.
@@ -256,6 +265,16 @@ pub(crate) fn is_protected(url: &str) -> bool {
     url.scheme_str() != Some("http")
         || host == "localhost"
         || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// Whether `name` can be that of an extension: a domain the other way round, and a name.
+fn is_extension(name: &str) -> bool {
+    let plain = |text: &str| {
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        !text.is_empty() && text.bytes().all(known)
+    };
+    name.len() <= 128
+        && name.split_once('/').is_some_and(|(vendor, name)| plain(vendor) && plain(name))
 }
 
 fn is_plain(name: &str) -> bool {

@@ -162,7 +162,10 @@ pub(in super::super) fn in_result(request: &Request, method: Method, result: &mu
         | Method::ElicitationCreate
         | Method::ResourcesSubscribe
         | Method::RootsList
-        | Method::SamplingCreateMessage => {}
+        | Method::SamplingCreateMessage
+        | Method::TasksCancel
+        | Method::TasksGet
+        | Method::TasksUpdate => {}
     }
 }
 

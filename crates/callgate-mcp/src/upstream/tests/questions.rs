@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::upstream::{Question, RpcError};
+use crate::message::RpcError;
+use crate::upstream::Question;
 
 const CAPABILITIES: &str = r#"{"elicitation":{},"roots":{"listChanged":true}}"#;
 
