@@ -173,52 +173,55 @@ async fn a_client_that_declares_nothing() {
     .await;
 }
 
+/// Tasks that work, ask, fail and are cancelled; then a call that asks in its own time.
+pub(crate) fn with_tasks(plan: Plan) -> Plan {
+    plan.tasks()
+        .answers(answers())
+        .call("write_later", takes(0.3))
+        .task_get()
+        .task_until("completed")
+        .call("write_with_consent", note("with consent"))
+        .task_until("input_required")
+        .task_update()
+        .task_until("completed")
+        .call("fail_later", json!({}))
+        .task_until("failed")
+        .call("write_later", takes(60.0))
+        .task_cancel()
+        .task_until("cancelled")
+        .call("sign_note", json!({ "name": "mine" }))
+}
+
+pub(crate) fn check_tasks(told: &Told, notes: &Path) {
+    let [created, working, wrote, asks, asking, updated, consented, _, failed, rest @ ..] =
+        told.steps.as_slice()
+    else {
+        panic!("{told:?}")
+    };
+    assert_eq!(created["task"]["status"], "working", "{created}");
+    assert_eq!(working["task"]["taskId"], created["task"]["taskId"], "{working}");
+    assert_eq!(working["status"], "working", "{working}");
+    assert_eq!(
+        (&wrote["status"], &wrote["result"]["text"]),
+        (&json!("completed"), &json!("wrote mine"))
+    );
+    assert!(!asks["task"]["taskId"].is_null(), "{asks}");
+    let question = &asking["task"]["inputRequests"]["consent"];
+    assert_eq!(question["params"]["message"], "Write mine?", "{asking}");
+    assert_eq!(updated["asked"][0]["elicitation"]["message"], "Write mine?", "{updated}");
+    assert_eq!(consented["result"]["text"], "wrote mine", "{consented}");
+    assert_eq!(failed["task"]["error"]["message"], "the shelf fell over", "{failed}");
+    let [_, _, cancelled, signed] = rest else { panic!("{rest:?}") };
+    assert_eq!(cancelled["status"], "cancelled", "{cancelled}");
+    assert_eq!(kept(notes, "given-up").as_deref(), Some("mine"));
+    assert_eq!(signed["text"], "Ada 🖋 signed mine", "{signed}");
+    assert_eq!(kept(notes, "mine.txt").as_deref(), Some("with consent -- Ada 🖋"));
+}
+
 /// The extension is of no era: this SDK has it in a legacy session, too.
 #[tokio::test]
 async fn tasks_that_work_ask_fail_and_are_cancelled() {
-    let plan = |plan: Plan| {
-        plan.tasks()
-            .answers(answers())
-            .call("write_later", takes(0.3))
-            .task_get()
-            .task_until("completed")
-            .call("write_with_consent", note("with consent"))
-            .task_until("input_required")
-            .task_update()
-            .task_until("completed")
-            .call("fail_later", json!({}))
-            .task_until("failed")
-            .call("write_later", takes(60.0))
-            .task_cancel()
-            .task_until("cancelled")
-            .call("sign_note", json!({ "name": "mine" }))
-    };
-    everywhere(plan, |told, notes| {
-        let [created, working, wrote, asks, asking, updated, consented, _, failed, rest @ ..] =
-            told.steps.as_slice()
-        else {
-            panic!("{told:?}")
-        };
-        assert_eq!(created["task"]["status"], "working", "{created}");
-        assert_eq!(working["task"]["taskId"], created["task"]["taskId"], "{working}");
-        assert_eq!(working["status"], "working", "{working}");
-        assert_eq!(
-            (&wrote["status"], &wrote["result"]["text"]),
-            (&json!("completed"), &json!("wrote mine"))
-        );
-        assert!(!asks["task"]["taskId"].is_null(), "{asks}");
-        let question = &asking["task"]["inputRequests"]["consent"];
-        assert_eq!(question["params"]["message"], "Write mine?", "{asking}");
-        assert_eq!(updated["asked"][0]["elicitation"]["message"], "Write mine?", "{updated}");
-        assert_eq!(consented["result"]["text"], "wrote mine", "{consented}");
-        assert_eq!(failed["task"]["error"]["message"], "the shelf fell over", "{failed}");
-        let [_, _, cancelled, signed] = rest else { panic!("{rest:?}") };
-        assert_eq!(cancelled["status"], "cancelled", "{cancelled}");
-        assert_eq!(kept(notes, "given-up").as_deref(), Some("mine"));
-        assert_eq!(signed["text"], "Ada 🖋 signed mine", "{signed}");
-        assert_eq!(kept(notes, "mine.txt").as_deref(), Some("with consent -- Ada 🖋"));
-    })
-    .await;
+    everywhere(with_tasks, check_tasks).await;
 }
 
 #[tokio::test]
@@ -233,36 +236,38 @@ async fn a_task_that_nobody_has() {
     .await;
 }
 
+/// A resource that is followed for a while.
+pub(crate) fn following(plan: Plan) -> Plan {
+    let post = |text: &str| json!({ "text": text });
+    plan.timeout_ms(2_000)
+        .subscribe(BOARD)
+        .call("post_to_board", post("first"))
+        .updated()
+        .read(BOARD)
+        .unsubscribe(BOARD)
+        // Who stops listening gets no answer to wait for.
+        .wait_ms(300)
+        .call("post_to_board", post("second"))
+        .updated()
+}
+
+pub(crate) fn check_followed(told: &Told) {
+    let [subscribed, posted, updated, read, ended, _, _, unheard] = told.steps.as_slice() else {
+        panic!("{told:?}")
+    };
+    assert!(subscribed["error"].is_null(), "{subscribed}");
+    if is_modern(told) {
+        let followed = &subscribed["acknowledged"]["resourceSubscriptions"];
+        assert_eq!(followed, &json!([BOARD]), "{subscribed}");
+    }
+    assert_eq!(posted["text"], "posted", "{posted}");
+    assert_eq!(updated["uri"], BOARD, "{} {updated}", told.connect);
+    assert_eq!(read["text"], "first", "{read}");
+    assert!(ended["error"].is_null(), "{ended}");
+    assert_eq!(unheard["error"]["code"], "timeout", "{unheard}");
+}
+
 #[tokio::test]
 async fn a_resource_that_is_followed() {
-    let plan = |plan: Plan| {
-        let post = |text: &str| json!({ "text": text });
-        plan.timeout_ms(2_000)
-            .subscribe(BOARD)
-            .call("post_to_board", post("first"))
-            .updated()
-            .read(BOARD)
-            .unsubscribe(BOARD)
-            // Who stops listening gets no answer to wait for.
-            .wait_ms(300)
-            .call("post_to_board", post("second"))
-            .updated()
-    };
-    everywhere(plan, |told, _| {
-        let [subscribed, posted, updated, read, ended, _, _, unheard] = told.steps.as_slice()
-        else {
-            panic!("{told:?}")
-        };
-        assert!(subscribed["error"].is_null(), "{subscribed}");
-        if is_modern(told) {
-            let followed = &subscribed["acknowledged"]["resourceSubscriptions"];
-            assert_eq!(followed, &json!([BOARD]), "{subscribed}");
-        }
-        assert_eq!(posted["text"], "posted", "{posted}");
-        assert_eq!(updated["uri"], BOARD, "{} {updated}", told.connect);
-        assert_eq!(read["text"], "first", "{read}");
-        assert!(ended["error"].is_null(), "{ended}");
-        assert_eq!(unheard["error"]["code"], "timeout", "{unheard}");
-    })
-    .await;
+    everywhere(following, |told, _| check_followed(told)).await;
 }

@@ -1,13 +1,18 @@
 //! The server made with the Rust SDK, with several clients in front of the gate.
 
+use std::path::Path;
+
 use callgate_tests::drive::{Client, Plan, Told};
+use callgate_tests::evidence::Evidence;
 use callgate_tests::upstream::Upstream;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::super::clients::MODERN;
 use super::super::pipes::wrapping;
-use super::super::rmcp::{LEGACY_ONLY, answers, note, rmcp, takes};
+use super::super::rmcp::{
+    LEGACY_ONLY, answers, check_followed, check_tasks, following, note, rmcp, takes, with_tasks,
+};
 use super::super::world::ALICE;
 use super::broken::{given_up, is_given_up, notes_die};
 use super::known::*;
@@ -235,4 +240,55 @@ async fn rmcp_of_the_modern_era_asks_its_client_back() {
 async fn rmcp_of_the_legacy_era_asks_its_client_back() {
     asked_back(LEGACY_ONLY, MODERN).await;
     asked_back(LEGACY_ONLY, "legacy").await;
+}
+
+const TASKS: &str = r#"
+@id("notes") @reason("Her own") @owner("tests")
+permit(principal, action, resource == Notes::Note::"mine");
+@id("shelf") @reason("Everybody looks at it") @owner("tests")
+permit(principal, action in [Action::"rmcp-notes/fail_later", Action::"rmcp-notes/post_to_board"], resource);
+@id("asks") @reason("It may ask") @owner("tests")
+permit(principal, action == Action::"mcp.elicitation.create", resource == MCP::Server::"rmcp-notes");
+@id("reads") @reason("Everybody reads the board") @owner("tests")
+permit(principal, action == Action::"mcp.resource.read", resource in MCP::Server::"rmcp-notes");
+"#;
+
+/// Runs `plan` in front of the server as a child, over HTTP and in a wrap, and checks what the client is told.
+async fn everywhere(
+    eras: &[&str],
+    protocol: &str,
+    plan: impl Fn(Plan) -> Plan,
+    check: impl Fn(&Told, &Path),
+) {
+    let client = Client::rmcp(&rmcp());
+    let served = async |server: &Server| {
+        let gateway = server.setup().start().await.unwrap();
+        let start = Plan::new(&gateway.url(server.name)).token(ALICE).protocol(protocol);
+        check(&client.run(&plan(start)).await.unwrap(), server.work.path());
+        assert!(gateway.evidence_when(Evidence::is_settled).await.is_ok());
+    };
+    served(&Server { permits: TASKS, ..as_child_of(eras) }).await;
+    let work = work();
+    let upstream = Upstream::rmcp(&rmcp(), work.path(), eras).await.unwrap();
+    let place = Place::Url(upstream.url.clone());
+    served(&Server { permits: TASKS, ..rmcp_notes(place, work) }).await;
+
+    let server = Server { permits: TASKS, ..as_child_of(eras) };
+    let folder = server.setup().write().unwrap();
+    let start = wrapping(&folder, server.name).protocol(protocol);
+    check(&client.run(&plan(start)).await.unwrap(), server.work.path());
+}
+
+#[tokio::test]
+async fn tasks_of_rmcp_are_followed_to_their_end() {
+    everywhere(&[], MODERN, with_tasks, check_tasks).await;
+}
+
+#[tokio::test]
+async fn resources_of_rmcp_are_followed() {
+    for eras in [&[], LEGACY_ONLY] {
+        for protocol in [MODERN, "legacy"] {
+            everywhere(eras, protocol, following, |told, _| check_followed(told)).await;
+        }
+    }
 }
