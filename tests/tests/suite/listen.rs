@@ -107,10 +107,9 @@ async fn rmcp_hears_of_it_in_either_era_and_through_either_transport() {
 }
 
 /// Through a bridge the stream is one over HTTP; the bridge ends it with its client.
-#[tokio::test]
-async fn a_modern_client_hears_of_it_through_a_bridge() {
+async fn through_a_bridge(protocol: &str) {
     let (sim, mut gateway) = site_and_gateway(SimOptions::default()).await;
-    let plan = plan(bridging(&gateway, gateway.path()), "auto");
+    let plan = plan(bridging(&gateway, gateway.path()), protocol);
     let client = node();
     let (told, ()) = tokio::join!(client.run(&plan), change(gateway.path(), &sim));
     let told = told.unwrap();
@@ -119,6 +118,16 @@ async fn a_modern_client_hears_of_it_through_a_bridge() {
     let asked = Instant::now();
     assert_eq!(gateway.terminate().await.unwrap(), Some(0));
     assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+}
+
+#[tokio::test]
+async fn a_modern_client_hears_of_it_through_a_bridge() {
+    through_a_bridge("auto").await;
+}
+
+#[tokio::test]
+async fn a_legacy_client_hears_of_it_through_a_bridge() {
+    through_a_bridge("legacy").await;
 }
 
 /// A client that listens for a long time does not keep the gateway from stopping.

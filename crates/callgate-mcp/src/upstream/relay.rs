@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use callgate_model::json::{Json, Object};
@@ -12,11 +13,14 @@ use http::response::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use hyper::body::Incoming;
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 
 use super::connection::{Connection, next};
+use super::follow::Silence;
 use super::outgoing::base_headers;
+use super::question::Patience;
 use super::session::initialized;
-use super::{CallErrorKind, UnusableUpstream, UpstreamLimits};
+use super::{CallErrorKind, Told, UnusableUpstream, UpstreamLimits};
 use crate::code;
 use crate::headers::{self, MediaType};
 use crate::inbound::mirrored_member;
@@ -24,6 +28,9 @@ use crate::message::{Message, Notification, Request, Response};
 use crate::mirror::param_headers;
 use crate::reply;
 use crate::sse::{SseLimits, SseParser};
+
+/// Before a stream that ended is opened again.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 
@@ -99,6 +106,35 @@ impl Relay {
         if let Err(error) = self.connection.post(headers, response.into_bytes()).await {
             tracing::debug!(%error, "an answer was not passed on");
         }
+    }
+
+    /// Passes on what the server says in the client's session by itself, for as long as there is a session and a client.
+    pub async fn listen(&self, out: &mpsc::Sender<Bytes>) {
+        while self.has_session() {
+            match self.hear(out).await {
+                Ok(Silence::Never) => return,
+                Ok(Silence::Ended) => {}
+                Err(error) => tracing::debug!(%error, "the server is not heard"),
+            }
+            tokio::select! {
+                () = sleep(AGAIN_AFTER) => {}
+                () = out.closed() => return,
+            }
+        }
+    }
+
+    async fn hear(&self, out: &mpsc::Sender<Bytes>) -> Result<Silence, CallErrorKind> {
+        let (headers, none) = (self.headers("", &Object::default()), Object::default());
+        let on_told = |told| {
+            let message = match told {
+                Told::Notification(notification) => notification.into_bytes(),
+                // Over HTTP it asks on the stream of the call.
+                Told::Question(_) => return,
+            };
+            // What a slow client does not take is lost: it is told again when something changes again.
+            out.try_send(message).ok();
+        };
+        self.connection.stand(headers, &none, Patience::default, || {}, on_told).await
     }
 
     async fn ask(

@@ -21,6 +21,8 @@ use crate::pipe::{self, Next};
 
 /// The request that has no answer for as long as its client listens.
 const LISTEN: &str = "subscriptions/listen";
+/// What a client says when its session begins; then it is told of changes.
+const INITIALIZED: &str = "notifications/initialized";
 /// The variable that holds the token, unless a file does.
 const TOKEN: &str = "CALLGATE_TOKEN";
 
@@ -64,13 +66,17 @@ fn next(relay: &Arc<Relay>, line: Line, out: &mpsc::Sender<Bytes>) -> Next {
         Ok(Message::Notification(told)) => match told.cancels() {
             // The gateway learns of it from the connection, which closes, or from the notification.
             Some(id) if !relay.has_session() => Next::Cancel(id),
-            Some(_) | None => Next::Work(
-                None,
-                Box::pin(async move {
+            Some(_) | None => {
+                let begins = told.method == INITIALIZED;
+                let work = Box::pin(async move {
                     relay.notification(told).await;
+                    if begins {
+                        relay.listen(&out).await;
+                    }
                     None
-                }),
-            ),
+                });
+                if begins { Next::Listen(None, work) } else { Next::Work(None, work) }
+            }
         },
         Ok(Message::Response(response)) => Next::Work(
             None,
