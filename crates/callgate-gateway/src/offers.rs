@@ -6,16 +6,15 @@
 use std::sync::Arc;
 
 use callgate_mcp::code;
-use callgate_mcp::http::HeaderValue;
 use callgate_mcp::lists::ListKind;
 use callgate_mcp::message::Subject;
-use callgate_mcp::upstream::{List, SessionKey, Upstream, UpstreamError};
+use callgate_mcp::upstream::{List, UpstreamError};
 use callgate_model::call::Method;
 use callgate_model::json::{Json, Object};
 
-use crate::catalog::ServerCatalog;
 use crate::kept::{Kept, ListLimits};
 use crate::name::{NamedCall, name_subject};
+use crate::server::Server;
 
 /// One resource, template or prompt.
 #[derive(Debug)]
@@ -32,21 +31,6 @@ pub struct Offers {
     prompts: Kept<Vec<Offer>>,
     resources: Kept<Vec<Offer>>,
     templates: Kept<Vec<Offer>>,
-}
-
-/// What fetching needs.
-#[derive(Debug)]
-pub struct Source<'a> {
-    /// The server's configured name.
-    pub server: &'a Arc<str>,
-    /// What its URIs name.
-    pub catalog: &'a ServerCatalog,
-    /// The server.
-    pub upstream: &'a Upstream,
-    /// The gateway's own upstream session.
-    pub key: &'a SessionKey,
-    /// The server's credential.
-    pub credential: Option<&'a HeaderValue>,
 }
 
 impl Offers {
@@ -76,35 +60,35 @@ impl Offers {
     ///
     /// # Errors
     /// See [`Kept::get`].
-    pub async fn get(
+    pub(crate) async fn get(
         &self,
         list: List,
-        source: &Source<'_>,
+        server: &Server,
     ) -> Result<Arc<Vec<Offer>>, UpstreamError> {
         let kept = match list {
             List::Prompts => &self.prompts,
             List::Resources => &self.resources,
             List::Templates => &self.templates,
         };
-        kept.get(|_| true, fetch(list, source)).await
+        kept.get(|_| true, fetch(list, server)).await
     }
 }
 
-async fn fetch(list: List, source: &Source<'_>) -> Result<Vec<Offer>, UpstreamError> {
-    let fetched = source.upstream.list_entries(list, source.key, source.credential).await;
+async fn fetch(list: List, server: &Server) -> Result<Vec<Offer>, UpstreamError> {
+    let fetched = server.upstream.list_entries(list, &server.own_key, server.credential()).await;
     let entries = match fetched {
         // It has none of these, and says so.
         Err(UpstreamError::Refused(error)) if error.code == code::METHOD_NOT_FOUND => Vec::new(),
         fetched => fetched?,
     };
     let offers = entries.into_iter().filter_map(|definition| {
-        let offer = offer(list, source, definition);
+        let offer = offer(list, server, definition);
         offer.map_err(|why| tracing::warn!(list = list.method(), why, "entry refused")).ok()
     });
     Ok(offers.collect())
 }
 
-fn offer(list: List, source: &Source<'_>, definition: Json) -> Result<Offer, String> {
+fn offer(list: List, server: &Server, definition: Json) -> Result<Offer, String> {
     let (method, member) = match list {
         List::Prompts => (Method::PromptsGet, "name"),
         List::Resources => (Method::ResourcesRead, "uri"),
@@ -117,7 +101,7 @@ fn offer(list: List, source: &Source<'_>, definition: Json) -> Result<Offer, Str
         List::Prompts => Subject::Prompt(name),
         List::Resources | List::Templates => Subject::Resource(name),
     };
-    let named = name_subject(source.server, source.catalog, method, &subject, params);
+    let named = name_subject(&server.name, &server.catalog, method, &subject, params);
     let named = named.map_err(|unnameable| unnameable.detail.unwrap_or_default())?;
     Ok(Offer { definition, named })
 }

@@ -16,7 +16,7 @@ use crate::credential::Credential;
 use crate::follow::Changes;
 use crate::identity::Identified;
 use crate::kept::{Kept, ListLimits};
-use crate::offers::{self, Offer, Offers};
+use crate::offers::{Offer, Offers};
 use crate::tools::{self, ToolSet};
 
 /// An upstream server with everything that is known of it.
@@ -35,7 +35,7 @@ pub struct Server {
     pub(crate) extensions: Vec<String>,
     /// For those who listen.
     pub(crate) changes: Changes,
-    own_key: SessionKey,
+    pub(crate) own_key: SessionKey,
 }
 
 impl Server {
@@ -73,14 +73,8 @@ impl Server {
     /// # Errors
     /// See [`Kept::get`].
     pub async fn tools(&self, wanted: Option<&str>) -> Result<Arc<ToolSet>, UpstreamError> {
-        let source = tools::Source {
-            upstream: &self.upstream,
-            catalog: &self.catalog,
-            key: &self.own_key,
-            credential: self.credential.as_ref(),
-        };
         let has = |set: &ToolSet| wanted.is_none_or(|name| set.has(name));
-        self.tools.get(has, tools::fetch(&source)).await
+        self.tools.get(has, tools::fetch(self)).await
     }
 
     /// The entries of `list` that it has.
@@ -88,14 +82,7 @@ impl Server {
     /// # Errors
     /// See [`Kept::get`].
     pub async fn offers(&self, list: List) -> Result<Arc<Vec<Offer>>, UpstreamError> {
-        let source = offers::Source {
-            server: &self.name,
-            catalog: &self.catalog,
-            upstream: &self.upstream,
-            key: &self.own_key,
-            credential: self.credential.as_ref(),
-        };
-        self.offers.get(list, &source).await
+        self.offers.get(list, self).await
     }
 
     /// The next who needs a list of this kind fetches it again.

@@ -5,13 +5,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use callgate_mcp::http::HeaderValue;
 use callgate_mcp::tool::ToolDefinition;
-use callgate_mcp::upstream::{SessionKey, Upstream, UpstreamError};
+use callgate_mcp::upstream::UpstreamError;
 use callgate_model::vocabulary::{Operation, Risk};
 
 use crate::catalog::{self, ServerCatalog};
 use crate::schema::ArgumentSchema;
+use crate::server::Server;
 
 /// One tool of a server.
 #[derive(Debug)]
@@ -53,32 +53,19 @@ impl ToolSet {
     }
 }
 
-/// What fetching needs.
-#[derive(Debug)]
-pub struct Source<'a> {
-    /// The server.
-    pub upstream: &'a Upstream,
-    /// What its tools mean.
-    pub catalog: &'a ServerCatalog,
-    /// The gateway's own upstream session.
-    pub key: &'a SessionKey,
-    /// The server's credential.
-    pub credential: Option<&'a HeaderValue>,
-}
-
-/// Fetches the tools.
+/// Fetches the tools of `server`.
 ///
 /// # Errors
 /// The server's fault, if it cannot be asked.
-pub async fn fetch(source: &Source<'_>) -> Result<ToolSet, UpstreamError> {
-    let page = source.upstream.list_tools(source.key, source.credential).await?;
+pub(crate) async fn fetch(server: &Server) -> Result<ToolSet, UpstreamError> {
+    let page = server.upstream.list_tools(&server.own_key, server.credential()).await?;
     for (name, why) in &page.refused {
         tracing::warn!(tool = name.as_str(), why = why.as_str(), "tool definition refused");
     }
     let mut set = ToolSet { tools: Vec::new(), by_name: HashMap::new(), unclassified: Vec::new() };
     for definition in page.tools {
         let name = definition.name.clone();
-        match classify(definition, source.catalog) {
+        match classify(definition, &server.catalog) {
             Ok(Some(tool)) => {
                 set.by_name.insert(name, set.tools.len());
                 set.tools.push(Arc::new(tool));

@@ -23,7 +23,7 @@ pub use transport::{
     HostRules, check_accept, check_accept_stream, check_content_type, check_origin_host,
 };
 
-const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+pub(crate) const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 const META_LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
 const META_CLIENT: &str = "io.modelcontextprotocol/clientInfo";
@@ -66,11 +66,7 @@ pub struct Refused {
 /// [`Refused`], with the answer that the era prescribes.
 pub fn classify(headers: &HeaderMap, message: &Message) -> Result<Inbound, Refused> {
     let empty = Object::default();
-    let (method, params) = match message {
-        Message::Request(request) => (request.method.as_str(), &request.params),
-        Message::Notification(notification) => (notification.method.as_str(), &notification.params),
-        Message::Response(_) => ("", &empty),
-    };
+    let (method, params) = asked(message).unwrap_or(("", &empty));
     let meta = meta_of(params)?.unwrap_or(&empty);
     let header = optional(headers, &headers::PROTOCOL_VERSION)?;
     let claims = Claims { headers, header, method, params, meta };
@@ -105,11 +101,7 @@ pub fn classify_line(
     negotiated: Option<LegacyVersion>,
 ) -> Result<Inbound, Refused> {
     let (empty, headers) = (Object::default(), HeaderMap::new());
-    let (method, params) = match message {
-        Message::Request(request) => (request.method.as_str(), &request.params),
-        Message::Notification(notification) => (notification.method.as_str(), &notification.params),
-        Message::Response(_) => ("", &empty),
-    };
+    let (method, params) = asked(message).unwrap_or(("", &empty));
     let meta = meta_of(params)?.unwrap_or(&empty);
     let claims = Claims { headers: &headers, header: None, method, params, meta };
     let era = match (message, meta.get(META_VERSION), negotiated) {
@@ -130,6 +122,15 @@ pub fn classify_line(
         (Message::Notification(_) | Message::Response(_), _, _) => Era::Modern,
     };
     claims.into_inbound(era)
+}
+
+/// What is asked or told, and with which parameters.
+fn asked(message: &Message) -> Option<(&str, &Object)> {
+    match message {
+        Message::Request(request) => Some((&request.method, &request.params)),
+        Message::Notification(told) => Some((&told.method, &told.params)),
+        Message::Response(_) => None,
+    }
 }
 
 fn meta_of(params: &Object) -> Result<Option<&Object>, Refused> {

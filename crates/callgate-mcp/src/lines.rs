@@ -1,6 +1,6 @@
 //! Messages on a pipe: one a line, none longer than a limit.
 
-use tokio::io::{AsyncBufRead, AsyncBufReadExt as _};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 /// A line.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,6 +19,16 @@ const HEAD_BYTES_MAX: usize = 4096;
 pub struct Lines<R> {
     from: R,
     bytes_max: usize,
+}
+
+/// Writes one message, which has no end of line in it.
+///
+/// # Errors
+/// What writing fails with.
+pub async fn write_line(mut into: impl AsyncWrite + Unpin, message: &[u8]) -> std::io::Result<()> {
+    into.write_all(message).await?;
+    into.write_all(b"\n").await?;
+    into.flush().await
 }
 
 impl<R: AsyncBufRead + Unpin> Lines<R> {

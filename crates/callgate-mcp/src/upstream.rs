@@ -31,7 +31,7 @@ use crate::mirror;
 use crate::tool::{ToolsPage, read_tools_page};
 use crate::trace::TraceContext;
 
-use answer::{read_answer, refuse_incomplete};
+use answer::read_answer;
 use connection::Connection;
 use detect::{Detected, Speaks};
 use exchange::Reply;
@@ -186,38 +186,18 @@ impl Upstream {
         key: &SessionKey,
         credential: Option<&HeaderValue>,
     ) -> Result<ToolsPage, UpstreamError> {
-        let deadline = Instant::now() + self.limits.total;
-        let (mut all, mut bytes) = (ToolsPage::default(), 0);
-        for _ in 0..self.limits.pages_max {
-            let cursor = all.next_cursor.take();
-            let ask = page_of("tools/list", credential, cursor);
-            let (route, reply) = self.ask_for_page(key, &ask, deadline).await?;
-            bytes += reply.bytes;
-            let result = reply.outcome.map_err(UpstreamError::Refused)?;
-            refuse_incomplete(&result)?;
-            let mut page = read_tools_page(&result).map_err(CallErrorKind::NotMcp)?;
-            if matches!(route, Route::Modern) {
+        let mut all = ToolsPage::default();
+        let take = |is_modern, result: Object| {
+            let mut page = read_tools_page(&result)?;
+            if is_modern {
                 page.refuse(|tool| mirror::invalid_param_headers(&tool.input_schema));
             }
+            let next = page.next_cursor.take();
             all.append(page);
-            let count = all.tools.len() + all.refused.len();
-            if count > self.limits.tools_max || bytes > self.limits.response_bytes_max {
-                return Err(CallErrorKind::TooLarge.into());
-            }
-            if all.next_cursor.is_none() {
-                return Ok(all);
-            }
-        }
-        Err(CallErrorKind::TooLarge.into())
-    }
-
-    async fn ask_for_page(
-        &self,
-        key: &SessionKey,
-        ask: &Ask<'_>,
-        deadline: Instant,
-    ) -> Result<(Route, Reply), CallErrorKind> {
-        self.ask(key, ask, deadline, &mut |_, _| {}).await.map_err(|error| error.kind)
+            Ok((next, all.tools.len() + all.refused.len()))
+        };
+        self.pages("tools/list", key, credential, take).await?;
+        Ok(all)
     }
 
     /// Sends one call and waits for its answer. What the server tells meanwhile is reported as it was asked for. Dropping
@@ -386,18 +366,6 @@ impl Upstream {
     fn next_id(&self) -> RequestId {
         RequestId::Number(self.last_id.fetch_add(1, Ordering::Relaxed).wrapping_add(1))
     }
-}
-
-fn page_of<'a>(
-    method: &'static str,
-    credential: Option<&'a HeaderValue>,
-    cursor: Option<String>,
-) -> Ask<'a> {
-    let mut ask = Ask::of_gateway(method, credential);
-    if let Some(cursor) = cursor {
-        ask.params.set("cursor", cursor);
-    }
-    ask
 }
 
 /// What comes before an answer.

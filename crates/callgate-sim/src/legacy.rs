@@ -31,10 +31,6 @@ struct Known {
 }
 
 impl Sessions {
-    pub(crate) fn forget(&self) {
-        self.known().versions.clear();
-    }
-
     fn open(&self, version: &str) -> Option<String> {
         let mut known = self.known();
         if known.versions.len() >= SESSIONS_MAX {

@@ -146,11 +146,6 @@ impl Running {
         self.shared.faults.clear();
     }
 
-    /// Forgets every legacy session, as a restart would.
-    pub fn forget_sessions(&self) {
-        self.shared.sessions.forget();
-    }
-
     /// Stops listening and cuts every connection.
     pub async fn stop(mut self) {
         self.accepting.abort();

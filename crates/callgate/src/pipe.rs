@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use callgate_mcp::code;
-use callgate_mcp::lines::{Line, Lines};
+use callgate_mcp::lines::{Line, Lines, write_line};
 use callgate_mcp::message::RequestId;
 use callgate_mcp::reply;
 use futures_util::future::BoxFuture;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio::sync::mpsc;
 use tokio::task::{self, AbortHandle, JoinSet};
 use tokio::time::timeout;
@@ -168,12 +168,7 @@ async fn read_lines(input: impl AsyncRead + Unpin, bytes_max: usize, read: mpsc:
 
 async fn write_lines(mut output: impl AsyncWrite + Unpin, mut messages: mpsc::Receiver<Bytes>) {
     while let Some(message) = messages.recv().await {
-        let written = async {
-            output.write_all(&message).await?;
-            output.write_all(b"\n").await?;
-            output.flush().await
-        };
-        if written.await.is_err() {
+        if write_line(&mut output, &message).await.is_err() {
             return;
         }
     }
@@ -182,7 +177,9 @@ async fn write_lines(mut output: impl AsyncWrite + Unpin, mut messages: mpsc::Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::{AsyncBufReadExt, DuplexStream, ReadHalf, WriteHalf, duplex, split};
+    use tokio::io::{
+        AsyncBufReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, duplex, split,
+    };
 
     type Ends = (WriteHalf<DuplexStream>, tokio::io::Lines<BufReader<ReadHalf<DuplexStream>>>);
 

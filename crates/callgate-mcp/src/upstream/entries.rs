@@ -4,7 +4,9 @@ use callgate_model::json::{Json, Object};
 use http::HeaderValue;
 use tokio::time::Instant;
 
-use super::{CallErrorKind, SessionKey, Upstream, UpstreamError, page_of, refuse_incomplete};
+use super::answer::refuse_incomplete;
+use super::outgoing::{Ask, Route};
+use super::{CallErrorKind, SessionKey, Upstream, UpstreamError};
 use crate::limits::TOKEN_BYTES_MAX;
 
 /// A list of a server.
@@ -51,20 +53,40 @@ impl Upstream {
         key: &SessionKey,
         credential: Option<&HeaderValue>,
     ) -> Result<Vec<Json>, UpstreamError> {
+        let mut entries = Vec::new();
+        let take = |_, result| {
+            let next = read_page(result, list, &mut entries)?;
+            Ok((next, entries.len()))
+        };
+        self.pages(list.method(), key, credential, take).await?;
+        Ok(entries)
+    }
+
+    /// Asks for one page after the other. `take` is given whether the server is of the modern era, and a page; it says where
+    /// the next one begins, and how many entries there are by now.
+    pub(super) async fn pages(
+        &self,
+        method: &'static str,
+        key: &SessionKey,
+        credential: Option<&HeaderValue>,
+        mut take: impl FnMut(bool, Object) -> Result<(Option<String>, usize), String> + Send,
+    ) -> Result<(), UpstreamError> {
         let deadline = Instant::now() + self.limits.total;
-        let (mut entries, mut cursor, mut bytes) = (Vec::new(), None, 0);
+        let (mut ask, mut bytes) = (Ask::of_gateway(method, credential), 0);
         for _ in 0..self.limits.pages_max {
-            let ask = page_of(list.method(), credential, cursor.take());
-            let (_, reply) = self.ask_for_page(key, &ask, deadline).await?;
+            let asked = self.ask(key, &ask, deadline, &mut |_, _| {}).await;
+            let (route, reply) = asked.map_err(|error| error.kind)?;
             bytes += reply.bytes;
             let result = reply.outcome.map_err(UpstreamError::Refused)?;
             refuse_incomplete(&result)?;
-            cursor = read_page(result, list, &mut entries).map_err(CallErrorKind::NotMcp)?;
-            if entries.len() > self.limits.tools_max || bytes > self.limits.response_bytes_max {
+            let is_modern = matches!(route, Route::Modern);
+            let (next, count) = take(is_modern, result).map_err(CallErrorKind::NotMcp)?;
+            if count > self.limits.tools_max || bytes > self.limits.response_bytes_max {
                 return Err(CallErrorKind::TooLarge.into());
             }
-            if cursor.is_none() {
-                return Ok(entries);
+            match next {
+                Some(cursor) => ask.params.set("cursor", cursor),
+                None => return Ok(()),
             }
         }
         Err(CallErrorKind::TooLarge.into())

@@ -23,7 +23,7 @@ use super::session::initialized;
 use super::{CallErrorKind, Told, UnusableUpstream, UpstreamLimits};
 use crate::code;
 use crate::headers::{self, MediaType};
-use crate::inbound::mirrored_member;
+use crate::inbound::{META_VERSION, mirrored_member};
 use crate::message::{Message, Notification, Request, Response};
 use crate::mirror::param_headers;
 use crate::reply;
@@ -31,8 +31,6 @@ use crate::sse::{SseLimits, SseParser};
 
 /// Before a stream that ended is opened again.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
-
-const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 
 /// A server over HTTP, as one client sees it.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use rustix::process::{Pid, Signal, kill_process_group};
 use secrecy::ExposeSecret as _;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout};
 use super::{
     CallError, CallErrorKind, Ears, Heard, Meanwhile, Outgoing, Program, Reply, UpstreamLimits,
 };
-use crate::lines::{Line, Lines};
+use crate::lines::{Line, Lines, write_line};
 use crate::message::{Message, Notification, Request, RequestId, Response, id_of_answer};
 use crate::upstream::asking::put;
 use crate::upstream::outgoing::cancelled;
@@ -363,9 +363,7 @@ async fn write(
 ) {
     let writing = async {
         while let Some(message) = queue.recv().await {
-            input.write_all(&message).await?;
-            input.write_all(b"\n").await?;
-            input.flush().await?;
+            write_line(&mut input, &message).await?;
         }
         std::io::Result::Ok(())
     };
