@@ -3,7 +3,9 @@
 //! The server says that a list has changed, or it is asked again when its list is no longer fresh. Either way those who
 //! listen look again at what they may see, each for themselves.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +20,8 @@ use crate::server::Server;
 
 /// For a server that told of changes and does not any more to be asked for them again.
 const FOLLOW_AGAIN: Duration = Duration::from_secs(5);
+/// The same, if all that is lost is the session.
+const FOLLOW_LOST_AGAIN: Duration = Duration::from_secs(1);
 /// What a server says meanwhile is said at once, however often it says it.
 const SAID_MIN: Duration = Duration::from_millis(500);
 /// A server is not asked again sooner, however short its lists are fresh.
@@ -29,6 +33,8 @@ const LOOKING_MAX: usize = 1;
 const UPDATES_WAITING_MAX: usize = 256;
 /// Resources of one server that anybody wants to hear of.
 const RESOURCES_FOLLOWED_MAX: usize = 2_000;
+/// Of these, one caller's, in all of their sessions and streams.
+const INTERESTS_PER_CALLER_MAX: usize = 500;
 
 /// Why to look again at one list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,17 +54,26 @@ pub(crate) struct Changes {
     /// Whether there is a task that follows.
     followed: Mutex<bool>,
     pub(crate) looking: Semaphore,
-    /// How many want to hear of one resource.
-    interests: Mutex<BTreeMap<Arc<str>, usize>>,
+    interests: Mutex<Counts>,
     wanted: watch::Sender<Uris>,
     /// The resources that have changed, as the server said.
     updated: broadcast::Sender<Arc<str>>,
+}
+
+/// Who wants to hear of what.
+#[derive(Debug, Default)]
+struct Counts {
+    /// How many want to hear of one resource.
+    of_resource: BTreeMap<Arc<str>, usize>,
+    /// Of how many one caller wants to hear.
+    of_caller: HashMap<Digest, usize>,
 }
 
 /// That somebody wants to hear when a resource of a server changes, for as long as this is kept.
 #[derive(Debug)]
 pub struct Interest {
     pub(crate) server: Arc<Server>,
+    caller: Digest,
     uri: Arc<str>,
     /// The request for it, to be decided again whenever there is something to tell.
     pub(crate) named: NamedCall,
@@ -102,29 +117,48 @@ impl Changes {
         self.updated.subscribe()
     }
 
-    /// Counts who wants to hear of `uri`. `false` if there is no room for another resource.
-    fn want(&self, uri: &Arc<str>) -> bool {
-        let mut interests = self.interests();
-        if !interests.contains_key(uri) && interests.len() >= RESOURCES_FOLLOWED_MAX {
+    /// Counts that `caller` wants to hear of `uri`. `false` if there is no room for that.
+    fn want(&self, caller: Digest, uri: &Arc<str>) -> bool {
+        let mut counts = self.interests();
+        let own = counts.of_caller.get(&caller).copied().unwrap_or_default();
+        let is_new = !counts.of_resource.contains_key(uri);
+        let full = is_new && counts.of_resource.len() >= RESOURCES_FOLLOWED_MAX;
+        if full || own >= INTERESTS_PER_CALLER_MAX {
             return false;
         }
-        *interests.entry(Arc::clone(uri)).or_default() += 1;
+        counts.of_caller.insert(caller, own + 1);
+        *counts.of_resource.entry(Arc::clone(uri)).or_default() += 1;
         self.wanted.send_if_modified(|wanted| wanted.insert(Arc::clone(uri)));
         true
     }
 
-    fn leave(&self, uri: &Arc<str>) {
-        let mut interests = self.interests();
-        let Some(count) = interests.get_mut(uri) else { return };
+    fn leave(&self, caller: Digest, uri: &Arc<str>) {
+        let mut counts = self.interests();
+        if let Entry::Occupied(mut own) = counts.of_caller.entry(caller) {
+            *own.get_mut() = own.get().saturating_sub(1);
+            if *own.get() == 0 {
+                own.remove();
+            }
+        }
+        let Some(count) = counts.of_resource.get_mut(uri) else { return };
         *count = count.saturating_sub(1);
         if *count == 0 {
-            interests.remove(uri);
+            counts.of_resource.remove(uri);
             self.wanted.send_if_modified(|wanted| wanted.remove(uri));
         }
     }
 
-    fn interests(&self) -> std::sync::MutexGuard<'_, BTreeMap<Arc<str>, usize>> {
+    fn interests(&self) -> std::sync::MutexGuard<'_, Counts> {
         self.interests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Anything may have changed.
+    fn may_have_changed(&self, said: &Said) {
+        ListKind::ALL.into_iter().for_each(|kind| said.note(kind));
+        for uri in self.wanted.borrow().iter() {
+            // Nobody may listen any more.
+            self.updated.send(Arc::clone(uri)).ok();
+        }
     }
 
     fn followed(&self) -> std::sync::MutexGuard<'_, bool> {
@@ -133,10 +167,11 @@ impl Changes {
 }
 
 impl Interest {
-    /// The interest in the resource of `server` that `named` asks for. `None` if there are too many.
-    pub(crate) fn new(server: &Arc<Server>, named: NamedCall) -> Option<Self> {
+    /// The interest of `caller` in the resource of `server` that `named` asks for. `None` if there are too many.
+    pub(crate) fn new(server: &Arc<Server>, caller: Digest, named: NamedCall) -> Option<Self> {
         let (server, uri) = (Arc::clone(server), Arc::from(named.call.tool.as_str()));
-        server.changes.want(&uri).then_some(Self { server, uri, named })
+        // Made only if there is room: dropping one gives room back.
+        server.changes.want(caller, &uri).then(|| Self { server, caller, uri, named })
     }
 
     /// The resource, as its server calls it.
@@ -147,7 +182,7 @@ impl Interest {
 
 impl Drop for Interest {
     fn drop(&mut self) {
-        self.server.changes.leave(&self.uri);
+        self.server.changes.leave(self.caller, &self.uri);
     }
 }
 
@@ -202,10 +237,16 @@ impl Said {
 
 /// Listens to the server. Never returns.
 async fn hear(server: &Server, said: &Said) {
-    let attentive = &server.changes.attentive;
+    let (attentive, heard_before) = (&server.changes.attentive, AtomicBool::new(false));
     loop {
         let hear = |heard| match heard {
-            Heard::Attentive => drop(attentive.send_replace(true)),
+            Heard::Attentive => {
+                attentive.send_replace(true);
+                // What happened since it told of changes last is not known.
+                if heard_before.swap(true, Ordering::Relaxed) {
+                    server.changes.may_have_changed(said);
+                }
+            }
             Heard::Changed(kind) => said.note(kind),
             // Nobody may listen any more.
             Heard::Updated(uri) => drop(server.changes.updated.send(uri)),
@@ -215,6 +256,7 @@ async fn hear(server: &Server, said: &Said) {
         attentive.send_replace(true);
         let again = match silence {
             Ok(Silence::Never) => server.limits.fresh.max(FOLLOW_AGAIN),
+            Ok(Silence::Lost) => FOLLOW_LOST_AGAIN,
             Ok(Silence::Ended) => FOLLOW_AGAIN,
             Err(error) => {
                 tracing::debug!(server = &*server.name, %error, "changes are not heard of");

@@ -60,6 +60,10 @@ pub use pipe::{Incoming, Pipe, Piped};
 /// How long calls on their way are waited for when the gateway ends.
 const CALLS_END_WITHIN: Duration = Duration::from_secs(10);
 
+/// How often, and how long each time, is waited for questions to end.
+const QUESTIONS_END_TRIES: usize = 50;
+const QUESTIONS_END_PAUSE: Duration = Duration::from_millis(20);
+
 /// What a gateway is told once.
 #[derive(Debug)]
 pub struct Settings {
@@ -366,6 +370,13 @@ impl Gateway {
     /// start.
     pub async fn close(&self) {
         self.end_listening();
+        // Those who were asked are told; what came of it is recorded.
+        for _ in 0..QUESTIONS_END_TRIES {
+            if self.questions.count() == 0 {
+                break;
+            }
+            tokio::time::sleep(QUESTIONS_END_PAUSE).await;
+        }
         let every_slot = u32::try_from(self.settings.calls_in_flight_max).unwrap_or(u32::MAX);
         let all_ended = self.in_flight.acquire_many(every_slot);
         if tokio::time::timeout(CALLS_END_WITHIN, all_ended).await.is_err() {

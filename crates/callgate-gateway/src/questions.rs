@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use callgate_mcp::upstream::Answered;
+use callgate_model::digest::Digest;
 use tokio::sync::oneshot;
 
 use crate::session::InSession;
@@ -45,6 +46,20 @@ impl Questions {
     }
 }
 
+impl Questions {
+    /// Nobody will answer what was asked in that session.
+    pub fn forget(&self, caller: Digest, session: &str) {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|at, _| at.caller != caller || at.session != session);
+    }
+
+    /// How many are open.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
 impl Asked {
     /// The answer, when it is there.
     pub async fn answered(&mut self) -> Option<Answered> {
@@ -61,7 +76,6 @@ impl Drop for Asked {
 #[cfg(test)]
 mod tests {
     use callgate_mcp::message::RequestId;
-    use callgate_model::digest::Digest;
     use callgate_model::json::Object;
 
     use super::*;

@@ -4,15 +4,19 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use bytes::Bytes;
 use callgate_mcp::era::LegacyVersion;
 use callgate_mcp::log_level::LogLevel;
 use callgate_mcp::message::RequestId;
 use callgate_model::ambient::Timestamp;
 use callgate_model::digest::Digest;
 use callgate_model::json::Object;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::follow::Interests;
+
+/// Between two looks for idle sessions, in milliseconds: what they hold is not to be held for ever.
+const SWEEP_MS: u64 = 60_000;
 
 /// How many sessions may be open, in all and for one caller, and how long an idle one lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +40,8 @@ impl Default for SessionLimits {
 pub struct Sessions {
     limits: SessionLimits,
     open: Mutex<HashMap<String, Session>>,
+    /// When idle ones were closed last.
+    swept: Mutex<Timestamp>,
 }
 
 /// What `initialize` agreed on, and what was said since.
@@ -71,6 +77,8 @@ struct Session {
     interests: watch::Sender<Interests>,
     /// The stream of the one who listens in this session. Dropping it ends the stream.
     stream: Option<oneshot::Sender<()>>,
+    /// Where it is told; it may have ended.
+    says: Option<mpsc::WeakSender<Bytes>>,
 }
 
 impl Session {
@@ -85,15 +93,13 @@ impl Sessions {
     /// No sessions yet.
     #[must_use]
     pub fn new(limits: SessionLimits) -> Self {
-        Self { limits, open: Mutex::default() }
+        Self { limits, open: Mutex::default(), swept: Mutex::default() }
     }
 
     /// Opens a session under `id`. `false` if there is no room.
     pub fn open(&self, id: String, caller: Digest, agreed: Agreed, now: Timestamp) -> bool {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.len() >= self.limits.sessions_max {
-            open.retain(|_, session| !session.is_idle(now, self.limits.idle_ms_max));
-        }
+        self.sweep(&mut open, now);
         let own = open.values().filter(|session| session.caller == caller).count();
         if own >= self.limits.sessions_per_caller_max {
             let idle = open
@@ -107,8 +113,17 @@ impl Sessions {
             return false;
         }
         let interests = watch::Sender::default();
-        open.insert(id, Session { caller, agreed, used: now, interests, stream: None });
+        open.insert(id, Session { caller, agreed, used: now, interests, stream: None, says: None });
         true
+    }
+
+    /// Closes idle sessions, now and then.
+    fn sweep(&self, open: &mut HashMap<String, Session>, now: Timestamp) {
+        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.len() >= self.limits.sessions_max || now.ms_since(*swept) >= SWEEP_MS {
+            *swept = now;
+            open.retain(|_, session| !session.is_idle(now, self.limits.idle_ms_max));
+        }
     }
 
     /// What was agreed on in the session `id` of this caller. `None` if there is none: also for another caller's.
@@ -146,6 +161,20 @@ impl Sessions {
         let (stream, ended) = oneshot::channel();
         session.stream = Some(stream);
         Some(ended)
+    }
+
+    /// Says where the stream of the session `id` of this caller is told.
+    pub fn speak(&self, id: &str, caller: Digest, says: &mpsc::Sender<Bytes>) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(session) = open.get_mut(id).filter(|session| session.caller == caller) {
+            session.says = Some(says.downgrade());
+        }
+    }
+
+    /// Where the stream of the session `id` of this caller is told, if it is open.
+    pub fn stream(&self, id: &str, caller: Digest) -> Option<mpsc::Sender<Bytes>> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.get(id).filter(|session| session.caller == caller)?.says.as_ref()?.upgrade()
     }
 
     /// Closes the session `id` of this caller; whether there was one.

@@ -61,7 +61,7 @@ impl Tasks {
         if all.values().filter(|other| of_caller(other)).count() >= TASKS_PER_CALLER_MAX {
             forget_oldest(&mut all, of_caller);
         }
-        if all.len() >= TASKS_MAX {
+        if all.len() >= TASKS_MAX && !forget_oldest(&mut all, of_caller) {
             forget_oldest(&mut all, |_| true);
         }
         all.insert(id, Arc::new(task));
@@ -83,8 +83,9 @@ impl Tasks {
     }
 }
 
-fn forget_oldest(all: &mut HashMap<String, Arc<TaskOf>>, is_one: impl Fn(&TaskOf) -> bool) {
+/// Whether there was one.
+fn forget_oldest(all: &mut HashMap<String, Arc<TaskOf>>, is_one: impl Fn(&TaskOf) -> bool) -> bool {
     let of_these = all.iter().filter(|(_, task)| is_one(task));
     let oldest = of_these.min_by_key(|(_, task)| task.made).map(|(id, _)| id.clone());
-    oldest.and_then(|id| all.remove(&id));
+    oldest.and_then(|id| all.remove(&id)).is_some()
 }

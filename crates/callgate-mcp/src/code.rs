@@ -12,6 +12,8 @@ pub const INVALID_PARAMS: i64 = -32602;
 pub const INTERNAL_ERROR: i64 = -32603;
 /// A resource that does not exist, in the legacy era; the modern one has [`INVALID_PARAMS`] for it.
 pub const RESOURCE_NOT_FOUND: i64 = -32002;
+/// A person has to open a page first; only in 2025-11-25.
+pub const URL_ELICITATION_REQUIRED: i64 = -32042;
 /// Headers that do not say what the body says.
 pub const HEADER_MISMATCH: i64 = -32020;
 /// The client did not declare a capability that the answer needs.

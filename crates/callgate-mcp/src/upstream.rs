@@ -328,7 +328,8 @@ impl Upstream {
         let outgoing = ask.outgoing(self.next_id(), route);
         match (route, &self.transport) {
             (Route::Legacy(session), Transport::Http(connection))
-                if !outgoing.capabilities.is_empty() =>
+                // Without a session its stream would be everybody's (I6).
+                if session.has_id() && !outgoing.capabilities.is_empty() =>
             {
                 let calls = &session.calls;
                 connection.exchange_asking(outgoing, calls, patience, on_told).await

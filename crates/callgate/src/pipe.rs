@@ -37,7 +37,7 @@ pub(crate) enum Next {
 }
 
 /// Serves the client until it closes its end and has all its answers, or until `stop`. `take` says what is to be done with
-/// a line, given where answers go.
+/// a line, given where answers go; `hung_up` is told when the client says nothing more.
 pub(crate) async fn serve(
     (input, output): (
         impl AsyncRead + Send + Unpin + 'static,
@@ -45,6 +45,7 @@ pub(crate) async fn serve(
     ),
     line_bytes_max: usize,
     take: impl Fn(Line, &mpsc::Sender<Bytes>) -> Next,
+    hung_up: impl Fn(),
     stop: impl Future<Output = ()>,
 ) {
     let (read, mut lines) = mpsc::channel(WAITING_MAX);
@@ -70,6 +71,7 @@ pub(crate) async fn serve(
                 }
                 None => {
                     ended = true;
+                    hung_up();
                     requests.listening.iter().for_each(AbortHandle::abort);
                 }
             },
@@ -202,7 +204,7 @@ mod tests {
             Line::Whole(line) => Next::Answer(line.into()),
             Line::TooLong(_) => Next::Answer(Bytes::from_static(b"too long")),
         };
-        let serving = tokio::spawn(serve((input, output), 10, take, std::future::pending()));
+        let serving = tokio::spawn(serve((input, output), 10, take, || {}, std::future::pending()));
         let (read, write) = split(ours);
         ((write, BufReader::new(read).lines()), serving)
     }

@@ -223,8 +223,16 @@ impl Gateway {
                 return Err(self.take_note(entered, headers, &notification, inbound.era));
             }
             Message::Response(response) => {
-                if let (Some(session), Some(id)) = (session_in(headers), response.id.clone()) {
-                    let (caller, session) = (caller.key, session.to_owned());
+                let (caller_key, session) = (caller.key, session_in(headers));
+                let now = self.ambient.now();
+                let unknown = |id: &str| self.sessions.find(id, caller_key, now).is_none();
+                if session.is_some_and(unknown) {
+                    let reason = Reason::SessionUnknown;
+                    let refused = invalid(StatusCode::NOT_FOUND, reason.message());
+                    return Err(self.turn_away(Some(caller), entered.place(), &refused, reason));
+                }
+                if let (Some(session), Some(id)) = (session, response.id.clone()) {
+                    let (caller, session) = (caller_key, session.to_owned());
                     self.take_answer(&InSession { caller, session, id }, response);
                 }
                 return Err(Box::new(Reply::empty(StatusCode::ACCEPTED)));

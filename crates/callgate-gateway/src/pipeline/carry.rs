@@ -227,7 +227,10 @@ impl Gateway {
             return None;
         };
         let upstream_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let outcome = outcome_of(&answered, running.effect);
+        // Asking how far a task is changes nothing.
+        let is_poll = running.method == Method::TasksGet;
+        let effect = if is_poll { Effect::Read } else { running.effect };
+        let outcome = outcome_of(&answered, effect);
         let concluded =
             self.conclude(running, evidence, outcome, Some(upstream_us), Some(&answered));
         if concluded.await.is_err() {
@@ -300,6 +303,12 @@ impl Gateway {
     ) -> Last {
         let (era, id) = (running.request.era, &running.request.id);
         let body = match answered {
+            // There is nothing in it but that it was taken.
+            Ok(Answer::Result { .. })
+                if matches!(running.method, Method::TasksCancel | Method::TasksUpdate) =>
+            {
+                answer::finish(era, id, Object::default())
+            }
             Ok(Answer::Result { mut result, .. }) => {
                 roof::in_result(&running.request, running.method, &mut result);
                 answer::relayed(era, id, running.method, result)
@@ -322,6 +331,12 @@ impl Gateway {
                 } else {
                     answer::finish(era, id, task)
                 }
+            }
+            Ok(Answer::RpcError { code: code::URL_ELICITATION_REQUIRED, .. })
+                if !running.may_be_shown_pages() =>
+            {
+                let text = "it needs a person to open a page, which this client may not be asked";
+                running.failed(outcome, text)
             }
             Ok(Answer::RpcError { code, message, data }) => {
                 let body = answer::relayed_error(era, id, code, &message, data);
@@ -382,6 +397,12 @@ impl Running {
     pub(super) fn failed(&self, outcome: Outcome, what: &str) -> Bytes {
         let (request, call) = (&self.request, self.decided.call.to_string());
         answer::failed(request.era, &request.id, request.subject.as_ref(), &call, outcome, what)
+    }
+
+    /// Whether the server may ask for a page to be opened; in the modern era it does so in another way.
+    fn may_be_shown_pages(&self) -> bool {
+        let elicitation = self.way.capabilities.get("elicitation");
+        !self.request.is_modern() && elicitation.is_some_and(|modes| modes.get("url").is_some())
     }
 
     /// The one error that only the server can know of and that has a status of its own.

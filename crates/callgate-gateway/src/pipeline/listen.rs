@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::admit::{Entered, Entrance};
+use super::subscribe::INTERESTS_MAX;
 use super::watch::Watch;
 use super::{Gateway, Reply, ReplyBody, Request};
 use crate::answer;
@@ -73,8 +74,27 @@ impl Gateway {
             Ok(wanted) => wanted,
             Err(message) => return self.refuse_params(&request, message),
         };
+        let place = match self.enter_stream(&request) {
+            Ok(place) => place,
+            Err(refusal) => return *refusal,
+        };
         let interests = watch::Sender::new(self.interests(&request, uris).await);
-        self.open_stream(request, Wanted { lists, interests: interests.subscribe() }, None)
+        let wanted = Wanted { lists, interests: interests.subscribe() };
+        self.open_stream(request, wanted, place, None)
+    }
+
+    /// Room for a stream, or the refusal.
+    pub(super) fn enter_stream(&self, request: &Request) -> Result<Place, Box<Reply>> {
+        self.listeners.enter(request.caller.key).ok_or_else(|| {
+            let refused = Refused {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                code: code::INTERNAL_ERROR,
+                message: "too many streams are open".to_owned(),
+                data: None,
+            };
+            let record = self.blank_record(request, "", self.bundle.load().digest());
+            Box::new(self.refuse_wire(request, record, &refused, Reason::Overloaded))
+        })
     }
 
     /// Answers a GET in a session of the legacy era: all changes are told. An older stream of the session ends.
@@ -91,6 +111,7 @@ impl Gateway {
         let era = Era::Legacy(LegacyVersion::ASSUMED);
         let mut request = Request { entrance, ..Request::unasked(server, caller, era) };
         self.resume_session(headers, &mut request)?;
+        let place = self.enter_stream(&request)?;
         let session = request.session.as_deref().unwrap_or_default();
         let ended = self.sessions.listen(session, request.caller.key);
         let Some((ended, interests)) = ended.zip(request.interests.as_ref()) else {
@@ -98,7 +119,7 @@ impl Gateway {
             return Ok(Reply::empty(StatusCode::NOT_FOUND));
         };
         let wanted = Wanted { lists: PerList::all(true), interests: interests.subscribe() };
-        Ok(self.open_stream(request, wanted, Some(ended)))
+        Ok(self.open_stream(request, wanted, place, Some(ended)))
     }
 
     /// A stream for `request`, which ends when `session` does, if it is of one.
@@ -106,18 +127,9 @@ impl Gateway {
         self: &Arc<Self>,
         request: Request,
         wanted: Wanted,
+        place: Place,
         session: Option<oneshot::Receiver<()>>,
     ) -> Reply {
-        let Some(place) = self.listeners.enter(request.caller.key) else {
-            let refused = Refused {
-                status: StatusCode::SERVICE_UNAVAILABLE,
-                code: code::INTERNAL_ERROR,
-                message: "too many streams are open".to_owned(),
-                data: None,
-            };
-            let record = self.blank_record(&request, "", self.bundle.load().digest());
-            return self.refuse_wire(&request, record, &refused, Reason::Overloaded);
-        };
         let of_each = match request.entrance {
             Entrance::Server | Entrance::UnderRoof => vec![request.aside()],
             Entrance::Roof => self.each(&request).collect(),
@@ -127,6 +139,9 @@ impl Gateway {
         let gateway = Arc::clone(self);
         let listener = Listener { gateway, request, wanted, watches, _place: place };
         let (events, body) = mpsc::channel(MESSAGES_WAITING_MAX);
+        if let Some(session) = &listener.request.session {
+            self.sessions.speak(session, listener.request.caller.key, &events);
+        }
         tokio::spawn(listener.run(events, session));
         let headers = vec![("cache-control", HeaderValue::from_static("no-store"))];
         Reply { status: StatusCode::OK, headers, body: ReplyBody::Listening(body) }
@@ -152,7 +167,9 @@ fn wanted(params: &Object) -> Result<(PerList<bool>, Vec<String>), String> {
             uris.iter().map(|uri| uri.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
         }),
     };
-    let uris = uris.ok_or("`resourceSubscriptions` must be an array of strings")?;
+    let uris = uris.filter(|uris| uris.len() <= INTERESTS_MAX).ok_or_else(|| {
+        format!("`resourceSubscriptions` must be an array of at most {INTERESTS_MAX} strings")
+    })?;
     Ok((lists, uris))
 }
 

@@ -164,7 +164,6 @@ impl Gateway {
         {
             let (client_says, capabilities) = (inbound.client_info, inbound.capabilities);
             let agreed = Agreed { version, client_says, capabilities, log_level: None };
-            self.serve_only(pipe, &agreed);
             pipe.agree(agreed);
             let request = Request { id, ..pipe.unasked(version) };
             return Incoming::of(Self::agree(&request, version));
@@ -214,6 +213,10 @@ impl Gateway {
         }
         let mut all = Vec::new();
         if let Some(hears) = pipe.hears.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // Not before there is somebody to hear it.
+            if let Some(agreed) = pipe.agreed() {
+                self.serve_only(pipe, &agreed);
+            }
             let (say, said) = mpsc::channel(MESSAGES_WAITING_MAX);
             let party = Party::of(&pipe.unasked(version), None);
             tokio::spawn(Arc::clone(self).hear(
@@ -226,8 +229,9 @@ impl Gateway {
         }
         let request = pipe.unasked(version);
         let wanted = Wanted { lists: PerList::all(true), interests: pipe.interests.subscribe() };
-        let stream = self.open_stream(request, wanted, None);
-        if let ReplyBody::Listening(messages) = stream.body {
+        let stream =
+            self.enter_stream(&request).map(|place| self.open_stream(request, wanted, place, None));
+        if let Ok(Reply { body: ReplyBody::Listening(messages), .. }) = stream {
             all.push(messages);
         }
         Incoming::Listens(all)
@@ -273,6 +277,13 @@ impl Gateway {
         let reason = Reason::RequestMalformed;
         self.turn_away(Some(&pipe.caller), &pipe.server.name, refused, reason);
         Incoming::Answer(reply::error(id, refused.code, &refused.message, refused.data.clone()))
+    }
+}
+
+impl Gateway {
+    /// The client of `pipe` says nothing more: it has answered nothing.
+    pub fn hung_up(&self, pipe: &Pipe) {
+        self.questions.forget(pipe.caller.key, &pipe.session);
     }
 }
 

@@ -3,17 +3,19 @@
 //! and calls again.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use callgate_mcp::code;
 use callgate_mcp::message::{self, InputRequired, Notification, RequestId, Round, RpcError};
 use callgate_mcp::upstream::{Answered, Question};
 use callgate_model::ambient::Id;
+use callgate_model::decision::Decision;
 use callgate_model::digest::Digest;
 use callgate_model::evidence::{Concluded, Decided, Outcome};
 use callgate_model::json::{Json, Object};
 use callgate_model::products::mcp::Asking;
+use callgate_model::reason::Reason;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
@@ -31,6 +33,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5 * 60);
 const STATE_AFTER: Duration = Duration::from_millis(250);
 /// Rounds of one call.
 const ROUNDS_MAX: usize = 16;
+/// How much is recorded of a client's refusal, in characters.
+const DETAIL_CHARS_MAX: usize = 200;
 
 /// Who is asked, and in which call.
 pub(super) struct Party {
@@ -73,8 +77,25 @@ impl Gateway {
         say: mpsc::Sender<Bytes>,
     ) {
         let (method, params) = (question.method.clone(), std::mem::take(&mut question.params));
+        let (party, say) = self.where_to_put(&question, party, say);
         let answered = self.ask_client(&party, &method, params, &say, question.withdrawn()).await;
         question.answer(answered);
+    }
+
+    /// A question of which it is not known whose call it is of goes where the client listens for what belongs to none, if it
+    /// does: the call that it came with may end before it.
+    fn where_to_put(
+        &self,
+        question: &Question,
+        party: Arc<Party>,
+        say: mpsc::Sender<Bytes>,
+    ) -> (Arc<Party>, mpsc::Sender<Bytes>) {
+        if question.is_certain {
+            return (party, say);
+        }
+        let caller = party.request.caller.key;
+        let stream = self.sessions.stream(&party.session, caller).unwrap_or(say);
+        (Arc::new(Party::of(&party.request, None)), stream)
     }
 
     /// Asks the client, if policy allows it, until it answers or nobody wants to know any more.
@@ -89,38 +110,70 @@ impl Gateway {
         let (permit, mut evidence) = self.permit_question(party, method, params).await?;
         let (call, asked) = permit.spend();
         let id = RequestId::Text(format!("callgate-{call}"));
-        let request =
-            message::Request { id: id.clone(), method: method.to_owned(), params: asked.arguments };
-        let at = InSession { caller: party.request.caller.key, session: party.session.clone(), id };
-        let Some(asked) = self.questions.ask(at.clone()) else {
-            return conclude(
-                evidence,
-                Outcome::NotDispatched,
-                Err(failed("too many questions are open")),
-            )
-            .await;
+        let (caller, session) = (party.request.caller.key, party.session.clone());
+        let Some(asked_now) = self.questions.ask(InSession { caller, session, id: id.clone() })
+        else {
+            let busy = Err(failed("too many questions are open"));
+            return self.conclude_question(party, evidence, Outcome::NotDispatched, busy).await;
         };
-        if say.send(request.into_bytes()).await.is_err() {
-            return conclude(evidence, Outcome::NotDispatched, Err(failed("the client has gone")))
-                .await;
-        }
-        evidence.dispatched();
-        let mut open = Open { asked, id: at.id, say, is_answered: false };
-        let (outcome, answered) = tokio::select! {
-            answered = timeout(ANSWER_WITHIN, open.asked.answered()) => match answered {
-                Ok(Some(answered)) => {
+        let mut open = Open { asked: asked_now, id: id.clone(), say, is_answered: true };
+        let method = method.to_owned();
+        let request = message::Request { id, method, params: asked.arguments }.into_bytes();
+        let answering = async {
+            if say.send(request).await.is_err() {
+                return (Outcome::NotDispatched, Err(failed("the client has gone")));
+            }
+            evidence.dispatched();
+            open.is_answered = false;
+            match open.asked.answered().await {
+                Some(answered) => {
                     open.is_answered = true;
-                    let outcome = if answered.is_ok() { Outcome::Succeeded } else { Outcome::UpstreamError };
+                    let good = answered.is_ok();
+                    let outcome = if good { Outcome::Succeeded } else { Outcome::UpstreamError };
                     (outcome, answered)
                 }
-                Ok(None) => (Outcome::Cancelled, Err(failed("the question was dropped"))),
-                Err(_elapsed) => (Outcome::TimedOut, Err(failed("the client did not answer in time"))),
-            },
-            () = withdrawn => (Outcome::Cancelled, Err(failed("it was withdrawn"))),
-            () = say.closed() => (Outcome::Cancelled, Err(failed("the client has gone"))),
+                None => (Outcome::Cancelled, Err(failed("the client has gone"))),
+            }
+        };
+        let given_up = |why: &str| (Outcome::Cancelled, Err(failed(why)));
+        let (outcome, answered) = tokio::select! {
+            answered = timeout(ANSWER_WITHIN, answering) => answered.unwrap_or_else(|_elapsed| {
+                (Outcome::TimedOut, Err(failed("the client did not answer in time")))
+            }),
+            () = withdrawn => given_up("it was withdrawn"),
+            () = say.closed() => given_up("the client has gone"),
+            () = self.listeners.ended() => given_up("the gateway ends"),
         };
         drop(open);
-        conclude(evidence, outcome, answered).await
+        self.conclude_question(party, evidence, outcome, answered).await
+    }
+
+    /// Records how a question ended, before the server learns it.
+    async fn conclude_question(
+        &self,
+        party: &Party,
+        evidence: OpenEvidence,
+        outcome: Outcome,
+        answered: Answered,
+    ) -> Answered {
+        let call = evidence.id();
+        let result = answered.as_ref().ok().map(|result| {
+            let text = result.to_text();
+            (Digest::of(text.as_bytes()), u64::try_from(text.len()).unwrap_or(u64::MAX))
+        });
+        let detail = answered
+            .as_ref()
+            .err()
+            .map(|error| error.to_string().chars().take(DETAIL_CHARS_MAX).collect());
+        self.metrics.concluded(&party.request.server.name, &call.to_string(), outcome, 0);
+        let concluded = Concluded { call, outcome, upstream_us: None, result, detail };
+        match evidence.conclude(concluded).await {
+            Ok(()) => answered,
+            Err(error) => {
+                tracing::error!(%error, "what a client answered could not be recorded");
+                Err(failed("it cannot be recorded"))
+            }
+        }
     }
 
     /// Decides and records a question.
@@ -136,6 +189,7 @@ impl Gateway {
                 ..failed("nobody can be asked this")
             });
         };
+        let begun = Instant::now();
         let (request, bundle) = (&party.request, self.bundle.load_full());
         let mut record = self.begin_record(request, "", &params, bundle.digest());
         method.clone_into(&mut record.method);
@@ -143,6 +197,7 @@ impl Gateway {
         let named = name_asking(&request.server.name, asking, params);
         record.understood = Some(understood(&named));
         record.decision = self.decide(request, &named, &bundle);
+        record.decided_in_us = micros(begun);
         if !record.decision.is_allow() {
             self.record_refusal(record);
             return Err(failed("policy does not let this client be asked"));
@@ -183,7 +238,7 @@ impl Gateway {
         requests: Option<Object>,
         say: &mpsc::Sender<Bytes>,
     ) -> Option<Result<Option<Object>, RpcError>> {
-        let Some(requests) = requests else {
+        let Some(requests) = requests.filter(|requests| !requests.is_empty()) else {
             return running.unless_cancelled(say, sleep(STATE_AFTER)).await.map(|()| Ok(None));
         };
         let (party, mut responses) = (running.party(), Object::default());
@@ -207,17 +262,32 @@ impl Gateway {
         Some(Ok(Some(responses)))
     }
 
+    /// Whether a tool is still the one that was called.
+    async fn is_as_it_was(&self, running: &Running) -> bool {
+        let Some(tool) = &running.way.tool else { return true };
+        let name = &tool.definition.name;
+        let now = running.request.server.tools(Some(name)).await;
+        let digest = now.ok().and_then(|set| Some(set.get(name)?.definition.digest));
+        digest == Some(tool.definition.digest)
+    }
+
     async fn decide_again(&self, running: &mut Running) -> Result<(Permit, OpenEvidence), Bytes> {
         let Some(named) = running.named.clone() else {
             return Err(running.failed(Outcome::InputRequired, "it cannot be made again"));
         };
-        let bundle = self.bundle.load_full();
+        let (begun, bundle) = (Instant::now(), self.bundle.load_full());
         let before = &running.decided;
+        let decision = if self.is_as_it_was(running).await {
+            self.decide(&running.request, &named, &bundle)
+        } else {
+            Decision::deny(Reason::ToolUnknown, bundle.digest())
+        };
         let record = Decided {
             call: self.ambient.id(),
             continues: before.continues.or(Some(before.call)),
             responses_digest: running.way.round.responses.as_ref().map(Digest::of_object),
-            decision: self.decide(&running.request, &named, &bundle),
+            decision,
+            decided_in_us: micros(begun),
             ..Decided::clone(before)
         };
         if !record.decision.is_allow() {
@@ -249,21 +319,8 @@ impl Drop for Open<'_> {
     }
 }
 
-/// Records how a question ended, before the server learns it.
-async fn conclude(evidence: OpenEvidence, outcome: Outcome, answered: Answered) -> Answered {
-    let result = answered.as_ref().ok().map(|result| {
-        let text = result.to_text();
-        (Digest::of(text.as_bytes()), u64::try_from(text.len()).unwrap_or(u64::MAX))
-    });
-    let detail = answered.as_ref().err().map(ToString::to_string);
-    let concluded = Concluded { call: evidence.id(), outcome, upstream_us: None, result, detail };
-    match evidence.conclude(concluded).await {
-        Ok(()) => answered,
-        Err(error) => {
-            tracing::error!(%error, "what a client answered could not be recorded");
-            Err(failed("it cannot be recorded"))
-        }
-    }
+fn micros(begun: Instant) -> u64 {
+    u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
 fn failed(message: &str) -> RpcError {

@@ -1,6 +1,7 @@
 //! Wanting to hear when one resource changes: who may read it may, and it is decided and recorded as a request for it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use callgate_mcp::code;
@@ -10,17 +11,18 @@ use callgate_mcp::message::{Subject, SubjectParams};
 use callgate_mcp::reply;
 use callgate_model::call::Method;
 use callgate_model::decision::Decision;
-use callgate_model::evidence::{Concluded, Outcome};
+use callgate_model::evidence::{Concluded, Decided, Outcome};
 use callgate_model::json::Object;
 use callgate_model::reason::Reason;
 
 use super::admit::Entrance;
 use super::{Gateway, Reply, Request, roof};
+use crate::answer;
 use crate::follow::{Interest, Interests};
 use crate::name::{name_subject, operation_of};
 
 /// Resources that one client wants to hear of.
-const INTERESTS_MAX: usize = 100;
+pub(super) const INTERESTS_MAX: usize = 100;
 
 impl Gateway {
     /// Answers `resources/subscribe` in a session of the legacy era.
@@ -36,7 +38,10 @@ impl Gateway {
             Ok(params) => params.params,
             Err(refused) => return self.refuse_params(&request, refused.to_string()),
         };
-        let others = interests.borrow().len();
+        // Who asks again for the same is no other.
+        let called = params.get("uri").and_then(|uri| uri.as_str()).unwrap_or_default();
+        let called = request.uri_as_called(called);
+        let others = interests.borrow().keys().filter(|uri| ***uri != *called).count();
         match self.interest(&mut request, params, others).await {
             Ok((uri, interest)) => {
                 interests.send_modify(|interests| drop(interests.insert(uri, interest)));
@@ -102,27 +107,35 @@ impl Gateway {
         let subject = Subject::Resource(uri);
         let operation = operation_of(&server.catalog, &subject);
         request.subject = Some(subject.clone());
-        let bundle = self.bundle.load_full();
+        let (begun, bundle) = (Instant::now(), self.bundle.load_full());
         let mut record = self.begin_record(request, subject.name(), &params, bundle.digest());
         let named = name_subject(&server.name, &server.catalog, method, &subject, params);
-        let named = match self.consider_subject(request, named, &bundle, &mut record) {
+        let considered = self.consider_subject(request, named, &bundle, &mut record);
+        record.decided_in_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let named = match considered {
             Ok(named) => named,
             Err(detail) => {
                 let hidden = self.is_hidden(request, operation, &bundle);
                 return Err(self.refusal(request, record, detail.as_deref(), hidden));
             }
         };
-        let interest = Interest::new(&server, named.clone()).filter(|_| others < INTERESTS_MAX);
-        let Some(interest) = interest else {
-            record.decision = Decision::deny(Reason::Overloaded, bundle.digest());
-            return Err(self.refusal(request, record, None, false));
-        };
-        let (_, (permit, evidence)) = self.open_call(request, record, named).await?;
+        let wanted = named.clone();
+        let (decided, (permit, evidence)) = self.open_call(request, record, named).await?;
         let (call, _) = permit.spend();
-        let outcome = Outcome::Succeeded;
+        // Only now the server may learn of it.
+        let interest = Interest::new(&server, request.caller.key, wanted);
+        let interest = interest.filter(|_| others < INTERESTS_MAX);
+        let outcome = if interest.is_some() { Outcome::Succeeded } else { Outcome::NotDispatched };
+        self.metrics.concluded(&server.name, &call.to_string(), outcome, 0);
         let concluded = Concluded { call, outcome, upstream_us: None, result: None, detail: None };
         // It is a read: what could not be recorded is found without an outcome.
         evidence.conclude(concluded).await.ok();
+        let Some(interest) = interest else {
+            let decision = Decision::deny(Reason::Overloaded, bundle.digest());
+            let record = Decided { decision, ..Decided::clone(&decided) };
+            let (era, id, subject) = (request.era, &request.id, request.subject.as_ref());
+            return Err(answer::refused(era, id, subject, &record, None));
+        };
         Ok((called, Arc::new(interest)))
     }
 }

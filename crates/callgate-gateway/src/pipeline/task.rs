@@ -2,6 +2,7 @@
 //! was, recorded, and passed on under the server's own id.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use callgate_mcp::http::StatusCode;
 use callgate_mcp::inbound::Refused;
@@ -52,7 +53,9 @@ impl Gateway {
         }
         let named = of_task(&task.named, method, params);
         let mut record = self.record_of(&request, &task, &named, bundle.digest());
+        let begun = Instant::now();
         record.decision = self.decide(&request, &named, &bundle);
+        record.decided_in_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         if !record.decision.is_allow() {
             return self.refuse(&request, record, None, false);
         }

@@ -13,6 +13,7 @@ mod listen;
 mod listing;
 mod logs;
 mod matrix;
+mod odd;
 mod offers;
 mod people;
 mod questions;

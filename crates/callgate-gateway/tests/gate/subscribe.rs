@@ -147,8 +147,22 @@ async fn without_a_session_nobody_is_told_of_anything() {
 #[tokio::test]
 async fn i13_what_one_client_wants_is_bounded() {
     let world = world().await;
-    let uris: Vec<_> = (0..150).map(|n| format!(r#""acme://n/{n}""#)).collect();
-    let params = format!(r#"{{"notifications":{{"resourceSubscriptions":[{}]}}}}"#, uris.join(","));
-    let (_stream, honoured) = Stream::open(&world, "alice", &params).await;
+    let params = |count: usize| {
+        let uris: Vec<_> = (0..count).map(|n| format!(r#""acme://n/{n}""#)).collect();
+        format!(r#"{{"notifications":{{"resourceSubscriptions":[{}]}}}}"#, uris.join(","))
+    };
+    let (_stream, honoured) = Stream::open(&world, "alice", &params(100)).await;
     assert_eq!(honoured.matches("acme://n/").count(), 100);
+    let said = world.ask(&Ask::new("alice", "subscriptions/listen", &params(101))).await;
+    assert_eq!(said.brief(), "error -32602");
+    // In a session it is one more that is refused, and not one again.
+    let session = world.session("alice").await;
+    let mut told = Vec::new();
+    for n in (0..100).chain([7, 100]) {
+        let uri = format!("acme://n/{n}");
+        let said = subscription(&world, "alice", &session, "resources/subscribe", &uri).await;
+        told.push(said.brief());
+    }
+    assert!(told[..101].iter().all(|said| said == "ok"), "{told:?}");
+    assert_eq!(told[101], "refused deny overloaded");
 }

@@ -50,7 +50,8 @@ pub(super) fn read_answer(
             (Some("input_required"), _) => {
                 Some(InputRequired::read(result.clone(), declared).map(Answer::InputRequired))
             }
-            (Some("task"), "tools/call") | (Some("complete"), "tasks/get") => {
+            // Nothing said means that it is complete.
+            (Some("task"), "tools/call") | (Some("complete") | None, "tasks/get") => {
                 Some(Task::read(result.clone(), declared).map(Answer::Task))
             }
             (Some(_) | None, _) => None,

@@ -1,6 +1,7 @@
 //! What a server over HTTP asks on one stream, and the answers on their way to it.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use callgate_model::json::Object;
@@ -8,11 +9,17 @@ use futures_util::future::{AbortHandle, BoxFuture, abortable};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use http::HeaderMap;
+use tokio::time::timeout;
 
 use super::CallErrorKind;
 use super::connection::Connection;
 use super::question::{Answered, Answering, Patience, Question, declined};
 use crate::message::{Request, RequestId, Response, may_ask};
+
+/// Requests of a server on one stream that have no answer yet.
+const UNANSWERED_MAX: usize = 64;
+/// For a server to take an answer.
+const TAKES_WITHIN: Duration = Duration::from_secs(10);
 
 /// The requests of a server on one stream.
 pub(super) struct Asking<'a> {
@@ -20,9 +27,13 @@ pub(super) struct Asking<'a> {
     headers: &'a HeaderMap,
     /// What the client can be asked.
     capabilities: &'a Object,
+    /// Questions that were put.
     count: usize,
-    answers: FuturesUnordered<BoxFuture<'a, RequestId>>,
+    /// What the client has to answer.
+    questions: FuturesUnordered<BoxFuture<'a, RequestId>>,
     open: HashMap<RequestId, AbortHandle>,
+    /// What is answered without it.
+    others: FuturesUnordered<BoxFuture<'a, ()>>,
 }
 
 impl<'a> Asking<'a> {
@@ -31,8 +42,9 @@ impl<'a> Asking<'a> {
         headers: &'a HeaderMap,
         capabilities: &'a Object,
     ) -> Self {
-        let (answers, open) = (FuturesUnordered::new(), HashMap::new());
-        Self { connection, headers, capabilities, count: 0, answers, open }
+        let (questions, others) = (FuturesUnordered::new(), FuturesUnordered::new());
+        let open = HashMap::new();
+        Self { connection, headers, capabilities, count: 0, questions, open, others }
     }
 
     /// Waits for `data`, and sends answers meanwhile.
@@ -41,9 +53,15 @@ impl<'a> Asking<'a> {
         loop {
             tokio::select! {
                 data = &mut data => return data,
-                Some(answered) = self.answers.next() => drop(self.open.remove(&answered)),
+                Some(answered) = self.questions.next() => drop(self.open.remove(&answered)),
+                Some(()) = self.others.next() => {}
             }
         }
+    }
+
+    /// Sends the answers that wait for nobody. The stream has ended.
+    pub(super) async fn finish(mut self) {
+        while self.others.next().await.is_some() {}
     }
 
     /// From now on only what is open counts: a stream that stays may ask as often as it likes.
@@ -51,32 +69,34 @@ impl<'a> Asking<'a> {
         self.count = self.open.len();
     }
 
-    /// Takes a request of the server: as a question, if the client may be asked; or it is answered at once.
-    pub(super) async fn take(
+    /// Takes a request of the server: as a question, if the client may be asked; or it is answered.
+    pub(super) fn take(
         &mut self,
         request: Request,
         patience: &Patience,
     ) -> Result<Option<Question>, CallErrorKind> {
+        let id = request.id.clone();
+        let (question, saying) = put(request, self.capabilities, patience);
+        if self.others.len() >= UNANSWERED_MAX || self.open.contains_key(&id) {
+            return Err(CallErrorKind::TooLarge);
+        }
+        let (connection, headers, own) = (self.connection, self.headers, id.clone());
+        let answer = async move {
+            let body = saying.body(own).await;
+            // An answer that gets lost costs nothing but the server's patience.
+            drop(timeout(TAKES_WITHIN, connection.post(headers.clone(), body)).await);
+        };
+        if question.is_none() {
+            self.others.push(answer.boxed());
+            return Ok(None);
+        }
         self.count += 1;
         if self.count > self.connection.limits.server_requests_max {
             return Err(CallErrorKind::TooLarge);
         }
-        let id = request.id.clone();
-        let (question, saying) = put(request, self.capabilities, patience);
-        let (connection, headers) = (self.connection, self.headers);
-        let own = id.clone();
-        let answer = async move {
-            let body = saying.body(own).await;
-            // An answer that gets lost costs nothing but the server's patience.
-            drop(connection.post(headers.clone(), body).await);
-        };
-        if question.is_none() {
-            answer.await;
-            return Ok(None);
-        }
         let (answer, handle) = abortable(answer);
         let own = id.clone();
-        self.answers.push(answer.map(|_answered| own).boxed());
+        self.questions.push(answer.map(|_answered| own).boxed());
         self.open.insert(id, handle);
         Ok(question)
     }

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::Semaphore;
 use tower::Service;
 
 use super::{CallError, CallErrorKind, UnusableUpstream, UpstreamLimits};
@@ -22,6 +24,8 @@ use super::{CallError, CallErrorKind, UnusableUpstream, UpstreamLimits};
 const POOL_IDLE: Duration = Duration::from_secs(30);
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const POOL_CONNECTIONS_MAX: usize = 32;
+/// Sessions with one server that are listened to at one time.
+const STREAMS_MAX: usize = 256;
 
 /// The connections to one server. Clones share them.
 #[derive(Clone)]
@@ -29,6 +33,8 @@ pub(super) struct Connection {
     client: Client<BoundedConnector, Full<Bytes>>,
     url: Uri,
     pub(super) limits: UpstreamLimits,
+    /// Room for streams of sessions that are listened to.
+    pub(super) streams: Arc<Semaphore>,
 }
 
 impl Connection {
@@ -47,7 +53,7 @@ impl Connection {
             .http1_max_buf_size(limits.header_bytes_max.max(8 << 10))
             .http2_max_header_list_size(headers_max)
             .build(connector);
-        Ok(Self { client, url, limits })
+        Ok(Self { client, url, limits, streams: Arc::new(Semaphore::new(STREAMS_MAX)) })
     }
 
     /// Sends one POST. The pool tries another connection only if none of the request was written.

@@ -137,8 +137,22 @@ impl Connection {
 
     async fn read_events(
         &self,
+        body: Incoming,
+        outgoing: &Outgoing,
+        patience: &Patience,
+        on_told: OnTold<'_>,
+    ) -> Result<(usize, Outcome), CallErrorKind> {
+        let mut asking = Asking::new(self, &outgoing.headers, &outgoing.capabilities);
+        let read = self.read_to_answer(body, outgoing, &mut asking, patience, on_told).await;
+        asking.finish().await;
+        read
+    }
+
+    async fn read_to_answer(
+        &self,
         mut body: Incoming,
         outgoing: &Outgoing,
+        asking: &mut Asking<'_>,
         patience: &Patience,
         on_told: OnTold<'_>,
     ) -> Result<(usize, Outcome), CallErrorKind> {
@@ -147,7 +161,6 @@ impl Connection {
             total_bytes_max: self.limits.response_bytes_max,
         });
         let mut events = Vec::new();
-        let mut asking = Asking::new(self, &outgoing.headers, &outgoing.capabilities);
         while let Some(data) = asking.until(next(&mut body)).await? {
             let pushed = parser.push(&data, &mut events);
             for event in events.drain(..).filter(carries_message) {
@@ -160,7 +173,7 @@ impl Connection {
                         None => on_told(&outgoing.id, Told::Notification(told)),
                     },
                     Message::Request(request) if outgoing.legacy => {
-                        if let Some(question) = asking.take(request, patience).await? {
+                        if let Some(question) = asking.take(request, patience)? {
                             on_told(&outgoing.id, Told::Question(question));
                         }
                     }

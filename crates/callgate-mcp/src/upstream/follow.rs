@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use callgate_model::json::{Json, Object};
 use http::HeaderValue;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::exchange::Reply;
 use super::outgoing::{Ask, Outgoing, Route, base_headers};
@@ -33,9 +35,14 @@ pub enum Heard {
 pub enum Silence {
     /// It told of changes until now.
     Ended,
+    /// It knows nothing of the session any more.
+    Lost,
     /// It does not tell of changes, at least not in a way that is served here.
     Never,
 }
+
+/// Before a server is asked for something else: what is wanted may change again at once.
+const TOGETHER: Duration = Duration::from_millis(20);
 
 /// URIs of resources whose changes somebody wants to hear of.
 pub type Uris = BTreeSet<Arc<str>>;
@@ -72,8 +79,14 @@ impl Upstream {
         let ask = Ask::of_gateway("subscriptions/listen", credential);
         let route = timeout(self.limits.total, self.route(key, &ask));
         let route = route.await.unwrap_or(Err(CallErrorKind::Timeout))?;
-        let hear = Mutex::new(hear);
-        let hear = |heard| (hear.lock().unwrap_or_else(PoisonError::into_inner))(heard);
+        let (hear, begun) = (Mutex::new(hear), AtomicBool::new(false));
+        let hear = |heard| {
+            // It is asked anew now and then, and attentive all the time.
+            let is_again = heard == Heard::Attentive && begun.swap(true, Ordering::Relaxed);
+            if !is_again {
+                (hear.lock().unwrap_or_else(PoisonError::into_inner))(heard);
+            }
+        };
         // What it was is not known any more: it may have been anything.
         let all = wanted.clone();
         let lost = || {
@@ -90,10 +103,14 @@ impl Upstream {
                     }
                 };
                 let (none, opened) = (Object::default(), || hear(Heard::Attentive));
-                tokio::select! {
+                let heard = tokio::select! {
                     heard = connection.stand(headers, &none, Patience::default, opened, on_told) => heard,
                     () = self.subscribe(&route, credential, wanted) => Ok(Silence::Ended),
+                };
+                if heard == Ok(Silence::Lost) {
+                    self.sessions.forget(key, session).await;
                 }
+                heard
             }
             (Transport::Http(connection), Route::Modern) => {
                 let listen = |listen, acknowledged: watch::Sender<bool>| -> Listening<'_> {
@@ -137,27 +154,39 @@ impl Upstream {
         mut wanted: watch::Receiver<Uris>,
         listen: impl Fn(Outgoing, watch::Sender<bool>) -> Listening<'a>,
     ) -> Result<Silence, CallErrorKind> {
-        let begin = |wanted: &mut watch::Receiver<Uris>| {
-            let ask = listening(credential, &wanted.borrow_and_update());
+        let begin = |uris: &Uris| {
+            let ask = listening(credential, uris);
             let (tell, acknowledged) = watch::channel(false);
             (listen(ask.outgoing(self.next_id(), &Route::Modern), tell), acknowledged)
         };
-        let (mut current, mut acknowledged) = begin(&mut wanted);
+        let mut asked = Asked::new(wanted.borrow_and_update().clone());
+        let (mut current, mut acknowledged) = begin(&asked.now);
         let mut before = None;
         loop {
             let is_acknowledged = async {
                 acknowledged.wait_for(|acknowledged| *acknowledged).await.ok();
             };
             tokio::select! {
-                silence = &mut current => return silence,
-                () = is_acknowledged, if before.is_some() => before = None,
-                _ = ended(&mut before), if before.is_some() => before = None,
-                // Nothing else will be wanted once its sender is gone.
-                Ok(()) = wanted.changed() => {
-                    let (next, its) = begin(&mut wanted);
-                    before = Some(std::mem::replace(&mut current, next));
-                    acknowledged = its;
+                silence = &mut current => match before.take() {
+                    // The one before goes on. What was added cannot be had, or not together.
+                    Some(still) => {
+                        current = still;
+                        asked.refuse();
+                    }
+                    None => return silence,
+                },
+                () = is_acknowledged, if asked.is_new => {
+                    before = None;
+                    asked.take();
                 }
+                _ = ended(&mut before), if before.is_some() => before = None,
+                // Nothing else will be wanted once its sender is gone. Much may be wanted at once.
+                Ok(()) = wanted.changed(), if !asked.is_new => sleep(TOGETHER).await,
+            }
+            if !asked.is_new && asked.next(&wanted.borrow_and_update()) {
+                let (next, its) = begin(&asked.now);
+                before = Some(std::mem::replace(&mut current, next));
+                acknowledged = its;
             }
         }
     }
@@ -175,7 +204,7 @@ impl Upstream {
     ) {
         let mut known = Uris::new();
         loop {
-            let now = wanted.borrow_and_update().clone();
+            let (now, mut failed) = (wanted.borrow_and_update().clone(), Uris::new());
             for (method, uris) in [
                 ("resources/subscribe", now.difference(&known)),
                 ("resources/unsubscribe", known.difference(&now)),
@@ -185,16 +214,76 @@ impl Upstream {
                     ask.params.set("uri", &**uri);
                     let outgoing = ask.outgoing(self.next_id(), route);
                     let said = timeout(self.limits.total, self.tell(outgoing)).await;
-                    if !matches!(said, Ok(Ok(ref reply)) if reply.outcome.is_ok()) {
-                        tracing::debug!(method, %uri, ?said, "the server does not take it");
+                    if matches!(said, Ok(Ok(ref reply)) if reply.outcome.is_ok()) {
+                        continue;
                     }
+                    tracing::debug!(method, %uri, ?said, "the server does not take it");
+                    // It is asked again when something else is wanted.
+                    failed.insert(Arc::clone(uri));
                 }
             }
-            known = now;
+            known = now.difference(&failed).cloned().collect();
             if wanted.changed().await.is_err() {
                 std::future::pending().await
             }
         }
+    }
+}
+
+/// What a server was asked for.
+struct Asked {
+    /// By the request that was made last, and whether it has not been acknowledged.
+    now: Uris,
+    is_new: bool,
+    /// By the last one that was acknowledged.
+    taken: Uris,
+    /// What the server does not take.
+    refused: Uris,
+    /// Whether to add one thing at a time, because it did not take several.
+    one_by_one: bool,
+}
+
+impl Asked {
+    fn new(now: Uris) -> Self {
+        let (taken, refused) = (Uris::new(), Uris::new());
+        Self { now, is_new: true, taken, refused, one_by_one: false }
+    }
+
+    /// The last request was acknowledged.
+    fn take(&mut self) {
+        self.is_new = false;
+        self.taken = self.now.clone();
+    }
+
+    /// The last request was refused.
+    fn refuse(&mut self) {
+        self.is_new = false;
+        let mut added = self.now.difference(&self.taken);
+        match (added.next(), added.next()) {
+            (Some(only), None) => drop(self.refused.insert(Arc::clone(only))),
+            (Some(_), Some(_)) => self.one_by_one = true,
+            (None, _) => {}
+        }
+        self.now = self.taken.clone();
+    }
+
+    /// Whether to ask for something else, now that this is wanted.
+    fn next(&mut self, wanted: &Uris) -> bool {
+        self.refused.retain(|uri| wanted.contains(uri));
+        let mut next: Uris = self.taken.intersection(wanted).cloned().collect();
+        let mut added =
+            wanted.iter().filter(|uri| !self.taken.contains(*uri) && !self.refused.contains(*uri));
+        if self.one_by_one {
+            next.extend(added.next().cloned());
+            self.one_by_one = added.next().is_some();
+        } else {
+            next.extend(added.cloned());
+        }
+        let changes = next != self.now;
+        if changes {
+            (self.now, self.is_new) = (next, true);
+        }
+        changes
     }
 }
 

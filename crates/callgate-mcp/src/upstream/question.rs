@@ -9,6 +9,9 @@ use tokio::time::{Instant, sleep};
 use crate::code;
 use crate::message::{Request, RpcError};
 
+/// How long the time of one call can stand still in all, however often its server asks.
+const STANDS_STILL_MAX: Duration = Duration::from_secs(15 * 60);
+
 /// What a client answers.
 pub type Answered = Result<Object, RpcError>;
 
@@ -19,9 +22,11 @@ pub struct Question {
     pub method: String,
     /// Its parameters, as the server wrote them.
     pub params: Object,
+    /// Whether it is of the call that it comes with, and not of another one of the same session.
+    pub is_certain: bool,
     answer: oneshot::Sender<Answered>,
     /// The server's time stands still until there is an answer.
-    _held: Held,
+    held: Vec<Held>,
 }
 
 /// The answer to a [`Question`], to come.
@@ -31,7 +36,14 @@ impl Question {
     pub(super) fn new(request: Request, patience: &Patience) -> (Self, Answering) {
         let (answer, answering) = oneshot::channel();
         let Request { method, params, .. } = request;
-        (Self { method, params, answer, _held: patience.hold() }, answering)
+        let held = vec![patience.hold()];
+        (Self { method, params, is_certain: true, answer, held }, answering)
+    }
+
+    /// It may be of any of these calls: the time of each stands still.
+    pub(super) fn of_any<'a>(&mut self, calls: impl Iterator<Item = &'a Patience>) {
+        self.held = calls.map(Patience::hold).collect();
+        self.is_certain = self.held.len() == 1;
     }
 
     /// Gives the server the client's answer.
@@ -74,17 +86,16 @@ impl Patience {
     ) -> Option<T> {
         let mut open = self.0.subscribe();
         let mut left = deadline.saturating_duration_since(Instant::now());
+        let mut still = STANDS_STILL_MAX;
         loop {
             let (held, since) = (*open.borrow_and_update() > 0, Instant::now());
+            let left = if held { &mut still } else { &mut left };
             tokio::select! {
                 biased;
                 out = &mut future => return Some(out),
                 // It cannot fail: the sender is ours.
-                _ = open.changed() => {
-                    let passed = if held { Duration::ZERO } else { since.elapsed() };
-                    left = left.saturating_sub(passed);
-                }
-                () = sleep(left), if !held => return None,
+                _ = open.changed() => *left = left.saturating_sub(since.elapsed()),
+                () = sleep(*left) => return None,
             }
         }
     }

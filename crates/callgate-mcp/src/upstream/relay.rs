@@ -111,7 +111,8 @@ impl Relay {
         while self.has_session() {
             match self.hear(out).await {
                 Ok(Silence::Never) => return,
-                Ok(Silence::Ended) => {}
+                // The next request opens a lost session again.
+                Ok(Silence::Ended | Silence::Lost) => {}
                 Err(error) => tracing::debug!(%error, "the server is not heard"),
             }
             tokio::select! {

@@ -27,6 +27,8 @@ const READY_WITHIN: Duration = Duration::from_secs(2);
 const LINGER: Duration = Duration::from_secs(30);
 /// Before a stream that ended is opened again.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// Questions on the stream of the session while one call is on its way.
+const QUESTIONS_MAX: usize = 16;
 /// Questions that wait for the client of one call.
 const QUESTIONS_WAITING_MAX: usize = 16;
 
@@ -49,8 +51,7 @@ impl Connection {
         match parts.status.as_u16() {
             200 if is_stream && !parts.headers.contains_key(CONTENT_ENCODING) => opened(),
             401 | 403 => return Err(CallErrorKind::Unauthorized),
-            // Its session is gone.
-            404 => return Ok(Silence::Ended),
+            404 => return Ok(Silence::Lost),
             200 | 400..500 => return Ok(Silence::Never),
             status => return Err(CallErrorKind::Status(status)),
         }
@@ -69,7 +70,7 @@ impl Connection {
                     },
                     Message::Request(request) => {
                         asking.forget_answered();
-                        if let Some(question) = asking.take(request, &patience()).await? {
+                        if let Some(question) = asking.take(request, &patience())? {
                             on_told(Told::Question(question));
                         }
                     }
@@ -126,6 +127,8 @@ struct Call {
     number: u64,
     patience: Patience,
     questions: mpsc::Sender<Question>,
+    /// How often it was asked by this way.
+    asked: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -155,8 +158,7 @@ impl Calls {
         capabilities: &Object,
         patience: &Patience,
     ) -> Attending {
-        let (tell, questions) = mpsc::channel(QUESTIONS_WAITING_MAX);
-        let attending = self.enter(patience.clone(), tell, questions);
+        let attending = self.enter(patience.clone());
         let opens = self.0.stream.send_if_modified(|stream| {
             let closed = *stream == Stream::Closed;
             if closed {
@@ -169,49 +171,63 @@ impl Calls {
             tokio::spawn(self.clone().stay(connection, headers, capabilities));
         }
         let mut stream = self.0.stream.subscribe();
-        // A server that does not say in time whether it has one is called nevertheless.
-        timeout(READY_WITHIN, stream.wait_for(|stream| *stream != Stream::Opening)).await.ok();
+        let ready = timeout(READY_WITHIN, stream.wait_for(|stream| *stream != Stream::Opening));
+        if ready.await.is_err() {
+            // A server that does not say in time whether it has one is waited for once.
+            self.is(Stream::Open);
+        }
         attending
     }
 
-    fn enter(
-        &self,
-        patience: Patience,
-        tell: mpsc::Sender<Question>,
-        questions: mpsc::Receiver<Question>,
-    ) -> Attending {
+    fn enter(&self, patience: Patience) -> Attending {
+        let (tell, questions) = mpsc::channel(QUESTIONS_WAITING_MAX);
         let mut calls = self.lock();
         let number = calls.last().map_or(0, |call| call.number + 1);
-        calls.push(Call { number, patience, questions: tell });
+        calls.push(Call { number, patience, questions: tell, asked: 0 });
         self.0.count.send_replace(calls.len());
         Attending { calls: self.clone(), number, questions }
     }
 
     /// Keeps the stream open until there have been no calls for a while.
     async fn stay(self, connection: Connection, headers: HeaderMap, capabilities: Object) {
-        let hearing = async {
-            loop {
-                let heard = connection.stand(
-                    headers.clone(),
-                    &capabilities,
-                    || self.latest().map(|(patience, _)| patience).unwrap_or_default(),
-                    || self.is(Stream::Open),
-                    |told| self.ask(told),
-                );
-                match heard.await {
-                    Ok(Silence::Never) => return Stream::Never,
-                    Ok(Silence::Ended) => {}
-                    Err(error) => tracing::debug!(%error, "questions are not heard"),
-                }
-                self.is(Stream::Open);
-                sleep(AGAIN_AFTER).await;
+        let Ok(_place) = connection.streams.try_acquire() else {
+            tracing::warn!("too many sessions are listened to: what is asked there is not heard");
+            return self.is(Stream::Never);
+        };
+        loop {
+            let hearing = self.hear(&connection, &headers, &capabilities);
+            let end = tokio::select! {
+                end = hearing => end,
+                () = self.idle() => Stream::Closed,
+            };
+            let calls = self.lock();
+            // Who came just now counts on the stream.
+            if end != Stream::Closed || calls.is_empty() {
+                return self.is(end);
             }
-        };
-        let end = tokio::select! {
-            end = hearing => end,
-            () = self.idle() => Stream::Closed,
-        };
-        self.is(end);
+        }
+    }
+
+    /// Hears the stream until the server has none for this session.
+    async fn hear(
+        &self,
+        connection: &Connection,
+        headers: &HeaderMap,
+        capabilities: &Object,
+    ) -> Stream {
+        loop {
+            let patience = Patience::default;
+            let (opened, on_told) = (|| self.is(Stream::Open), |told| self.ask(told));
+            let heard = connection.stand(headers.clone(), capabilities, patience, opened, on_told);
+            match heard.await {
+                // The next call finds out that the session is gone.
+                Ok(Silence::Never | Silence::Lost) => return Stream::Never,
+                Ok(Silence::Ended) => {}
+                Err(error) => tracing::debug!(%error, "questions are not heard"),
+            }
+            self.is(Stream::Open);
+            sleep(AGAIN_AFTER).await;
+        }
     }
 
     /// Ready when there have been no calls for a while.
@@ -228,19 +244,18 @@ impl Calls {
 
     /// Passes on a question. It is not said of which call it is: they are all of one client, so the latest will do.
     fn ask(&self, told: Told) {
-        if let (Told::Question(question), Some((_, questions))) = (told, self.latest()) {
-            // Dropped, it is declined.
-            questions.try_send(question).ok();
+        let Told::Question(mut question) = told else { return };
+        let mut calls = self.lock();
+        question.of_any(calls.iter().map(|call| &call.patience));
+        // Dropped, it is declined.
+        if let Some(latest) = calls.last_mut().filter(|call| call.asked < QUESTIONS_MAX) {
+            latest.asked += 1;
+            latest.questions.try_send(question).ok();
         }
     }
 
     fn is(&self, stream: Stream) {
         self.0.stream.send_replace(stream);
-    }
-
-    fn latest(&self) -> Option<(Patience, mpsc::Sender<Question>)> {
-        let calls = self.lock();
-        calls.last().map(|call| (call.patience.clone(), call.questions.clone()))
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Call>> {

@@ -257,7 +257,12 @@ impl Stdio {
                     reply = &mut asking => {
                         return reply.map(|r| silence(&r.outcome)).map_err(|error| error.kind);
                     }
-                    Ok(Heard::Attentive) = heard.recv() => drop(acknowledged.send_replace(true)),
+                    heard = heard.recv() => {
+                        // Among what was lost it may have been.
+                        if matches!(heard, Ok(Heard::Attentive) | Err(RecvError::Lagged(_))) {
+                            acknowledged.send_replace(true);
+                        }
+                    }
                 }
             }
         })

@@ -3,11 +3,13 @@
 mod answers;
 mod detection;
 mod fake;
+mod following;
 mod legacy;
 mod lists;
 mod logs;
 mod questions;
 mod relay;
+mod standing;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

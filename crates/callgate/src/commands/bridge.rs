@@ -40,7 +40,7 @@ pub(crate) async fn run(options: Bridge) -> Result<(), Failure> {
     let relay = Arc::new(relay.map_err(|error| error.to_string())?);
     let ends = (tokio::io::stdin(), tokio::io::stdout());
     let take = |line, out: &mpsc::Sender<Bytes>| next(&relay, line, out);
-    pipe::serve(ends, JsonLimits::default().bytes_max, take, stop_signal()?).await;
+    pipe::serve(ends, JsonLimits::default().bytes_max, take, || {}, stop_signal()?).await;
     Ok(())
 }
 

@@ -55,7 +55,7 @@ pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
         Line::Whole(line) => next(&gateway, gateway.read_line(&pipe, &line), out),
         Line::TooLong(_) => next(&gateway, gateway.refuse_long_line(&pipe), out),
     };
-    pipe::serve(ends, line_bytes_max, take, stop).await;
+    pipe::serve(ends, line_bytes_max, take, || gateway.hung_up(&pipe), stop).await;
     following.abort();
     gateway.close().await;
     Ok(())

@@ -19,16 +19,19 @@ use super::{
     CallError, CallErrorKind, Ears, Heard, Meanwhile, Outgoing, Program, Reply, UpstreamLimits,
 };
 use crate::lines::{Line, Lines, write_line};
-use crate::message::{Message, Notification, Request, RequestId, Response, id_of_answer};
+use crate::message::{Message, Notification, Request, RequestId, Response, RpcError, id_of_answer};
 use crate::upstream::asking::put;
 use crate::upstream::outgoing::cancelled;
+use crate::upstream::question::declined;
 
 /// Messages that may wait for a child that does not read.
 const WRITES_WAITING_MAX: usize = 1024;
 /// For a child to end by itself when its input ends, and again when it is asked to.
 const ENDS_WITHIN: Duration = Duration::from_secs(2);
-/// Questions of one child that have no answer yet.
-const QUESTIONS_MAX: usize = 64;
+/// Requests of one child that have no answer yet.
+const UNANSWERED_MAX: usize = 64;
+/// Questions of one child.
+const QUESTIONS_PER_MINUTE_MAX: usize = 60;
 /// Longest line of a child's standard error that is logged, in bytes.
 const ERROR_LINE_BYTES_MAX: u64 = 4096;
 
@@ -240,7 +243,8 @@ struct Told {
 /// Reads what the child writes, until it ends.
 async fn read(output: ChildStdout, limits: UpstreamLimits, told: Told, name: String) {
     let Told { pending, writes, ears } = told;
-    let mut asking = Asking { writes, ears: ears.clone(), open: HashMap::new() };
+    let (open, since) = (HashMap::new(), Instant::now());
+    let mut asking = Asking { writes, ears: ears.clone(), open, since, asked: 0 };
     let mut lines = Lines::new(BufReader::new(output), limits.response_bytes_max);
     while let Ok(Some(line)) = lines.next().await {
         let bytes = match line {
@@ -303,6 +307,8 @@ struct Asking {
     writes: mpsc::WeakSender<Bytes>,
     ears: Ears,
     open: HashMap<RequestId, AbortHandle>,
+    since: Instant,
+    asked: usize,
 }
 
 impl Asking {
@@ -313,14 +319,16 @@ impl Asking {
         let capabilities = sole.as_ref().map(|client| client.capabilities.clone());
         let patience = &self.ears.patience;
         let (question, saying) = put(request, &capabilities.unwrap_or_default(), patience);
-        if let Some((client, question)) = sole.zip(question) {
+        self.open.retain(|_, answer| !answer.is_finished());
+        if self.open.len() >= UNANSWERED_MAX {
+            let busy = RpcError { message: "too much is asked at once".to_owned(), ..declined() };
+            return self.say(Response { id: Some(id), outcome: Err(busy) }.into_bytes());
+        }
+        if let Some((client, question)) = sole.zip(question)
+            && self.may_ask_again()
+        {
             // Dropped, it is declined.
             client.told.try_send(Meanwhile::Question(question)).ok();
-        }
-        self.open.retain(|_, answer| !answer.is_finished());
-        if self.open.len() >= QUESTIONS_MAX {
-            tracing::warn!("a server asks too much at once");
-            return;
         }
         let (writes, own) = (self.writes.clone(), id.clone());
         let answer = tokio::spawn(async move {
@@ -330,6 +338,21 @@ impl Asking {
             }
         });
         self.open.insert(id, answer.abort_handle());
+    }
+
+    fn say(&self, body: Bytes) {
+        if self.writes.upgrade().is_none_or(|writes| writes.try_send(body).is_err()) {
+            tracing::debug!("a server's request could not be answered");
+        }
+    }
+
+    /// Counts a question. A person who says no is not asked for ever.
+    fn may_ask_again(&mut self) -> bool {
+        if self.since.elapsed() >= Duration::from_secs(60) {
+            (self.since, self.asked) = (Instant::now(), 0);
+        }
+        self.asked += 1;
+        self.asked <= QUESTIONS_PER_MINUTE_MAX
     }
 
     /// The child does not want to know any more.

@@ -1,6 +1,7 @@
 //! Children with one habit each. Their input is kept in a file, as the oracle.
 
 mod sole;
+mod wanted;
 
 use std::path::Path;
 

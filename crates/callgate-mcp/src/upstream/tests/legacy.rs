@@ -120,14 +120,6 @@ async fn a_legacy_server_is_told_that_it_cannot_ask() {
         .collect();
     assert_eq!(told[0], r#"{"jsonrpc":"2.0","id":70,"result":{}}"#);
     assert!(told[1].contains(r#""id":71,"error":{"code":-32601"#), "{}", told[1]);
-
-    let fake = Fake::start(|seen, _| {
-        seen.legacy("s").unwrap_or_else(|| {
-            events("data: {\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n\n".repeat(17))
-        })
-    })
-    .await;
-    assert_eq!(call(&upstream(&fake)).await.unwrap_err().kind, CallErrorKind::TooLarge);
 }
 
 #[tokio::test]

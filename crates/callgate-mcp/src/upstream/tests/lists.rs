@@ -120,7 +120,7 @@ data: {"jsonrpc":"2.0","method":"notifications/resources/list_changed","params":
     assert_eq!(stood(200, changed, &mut heard).await, Ok(Silence::Ended));
     assert_eq!(heard, [Heard::Attentive, Heard::Changed(ListKind::Tools)]);
     assert_eq!(stood(405, "", &mut Vec::new()).await, Ok(Silence::Never));
-    assert_eq!(stood(404, "", &mut Vec::new()).await, Ok(Silence::Ended));
+    assert_eq!(stood(404, "", &mut Vec::new()).await, Ok(Silence::Lost));
     assert_eq!(stood(403, "", &mut Vec::new()).await, Err(CallErrorKind::Unauthorized));
     assert_eq!(stood(500, "", &mut Vec::new()).await, Err(CallErrorKind::Status(500)));
     let answer = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
@@ -144,101 +144,4 @@ async fn stood(
     .await;
     let upstream = upstream_with(&fake.url, EraSetting::Legacy, UpstreamLimits::default());
     upstream.follow(&SessionKey::new("own"), None, nothing(), |one| heard.push(one)).await
-}
-
-#[tokio::test]
-async fn a_modern_server_is_asked_anew_when_something_else_is_wanted_and_nothing_is_missed_meanwhile()
- {
-    let (say, _) = tokio::sync::broadcast::channel::<String>(8);
-    let said = say.clone();
-    let fake = Fake::start(move |_, before| {
-        // The second one takes its time.
-        let slow = if before == 1 { 100 } else { 0 };
-        let acknowledged = stream::once(async move {
-            tokio::time::sleep(Duration::from_millis(slow)).await;
-            let told = r#"{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged"}"#;
-            Ok::<_, std::io::Error>(format!("data: {told}\n\n"))
-        });
-        let more = stream::unfold(said.subscribe(), async |mut said| {
-            Some((Ok(said.recv().await.ok()?), said))
-        });
-        typed(200, "text/event-stream", Body::from_stream(acknowledged.chain(more)))
-    })
-    .await;
-    let (wanted, wanting) = watch::channel(Uris::from(["a:b".into()]));
-    let (tell, mut heard) = tokio::sync::mpsc::unbounded_channel();
-    let upstream = modern(&fake);
-    let key = SessionKey::new("own");
-    let following = upstream.follow(&key, None, wanting, |one| tell.send(one).unwrap());
-    let updated = |uri: &str| {
-        let params = format!(
-            r#"{{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{{"uri":"{uri}"}}}}"#
-        );
-        drop(say.send(format!("data: {params}\n\n")));
-    };
-    let driving = async {
-        assert_eq!(heard.recv().await, Some(Heard::Attentive));
-        wanted.send_replace(Uris::from(["a:b".into(), "c:d".into()]));
-        while fake.seen().len() < 2 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        updated("a:b");
-        assert_eq!(heard.recv().await, Some(Heard::Updated("a:b".into())), "by the first one");
-        assert_eq!(heard.recv().await, Some(Heard::Attentive));
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        while heard.try_recv().is_ok() {}
-        updated("c:d");
-        assert_eq!(heard.recv().await, Some(Heard::Updated("c:d".into())));
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        assert!(heard.try_recv().is_err(), "once: the first one has ended");
-    };
-    tokio::select! {
-        silence = following => panic!("{silence:?}"),
-        () = driving => {}
-    }
-    let asked = |at: usize| {
-        let notifications = fake.seen()[at].params().get("notifications").cloned().unwrap();
-        notifications.get("resourceSubscriptions").unwrap().to_text()
-    };
-    assert_eq!((asked(0), asked(1)), (r#"["a:b"]"#.to_owned(), r#"["a:b","c:d"]"#.to_owned()));
-}
-
-#[tokio::test]
-async fn a_legacy_server_is_told_which_resources_are_wanted() {
-    let fake = Fake::start(|seen, _| {
-        seen.legacy("s").unwrap_or_else(|| match seen.method() {
-            "a GET" => {
-                let never = stream::pending::<Result<Bytes, std::io::Error>>();
-                typed(200, "text/event-stream", Body::from_stream(never))
-            }
-            _ => json(200, seen.result("{}")),
-        })
-    })
-    .await;
-    let (wanted, wanting) = watch::channel(Uris::from(["a:b".into()]));
-    let upstream = upstream_with(&fake.url, EraSetting::Legacy, UpstreamLimits::default());
-    let key = SessionKey::new("own");
-    let told = || {
-        let seen = fake.seen();
-        let told = seen.iter().filter(|seen| seen.method().starts_with("resources/"));
-        told.map(|seen| (seen.method().to_owned(), seen.params().get("uri").unwrap().to_text()))
-            .collect::<Vec<_>>()
-    };
-    let until = async |count: usize| {
-        while told().len() < count {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::select! {
-        silence = upstream.follow(&key, None, wanting, |_| {}) => panic!("{silence:?}"),
-        () = async {
-            until(1).await;
-            wanted.send_replace(Uris::from(["c:d".into()]));
-            until(3).await;
-        } => {}
-    }
-    let pair = |method: &str, uri: &str| (method.to_owned(), format!("\"{uri}\""));
-    let (subscribe, unsubscribe) = ("resources/subscribe", "resources/unsubscribe");
-    let expected = [pair(subscribe, "a:b"), pair(subscribe, "c:d"), pair(unsubscribe, "a:b")];
-    assert_eq!(told(), expected);
 }
