@@ -8,6 +8,7 @@ mod lists;
 mod logs;
 mod questions;
 mod relay;
+mod resume;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
