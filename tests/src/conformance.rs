@@ -1,9 +1,9 @@
-//! The official MCP conformance suite, and the server of ours that it is run against.
+//! The official MCP conformance suite, and what of ours it judges: a server, and a client.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::install::Conformance;
+use crate::install::{Conformance, Node};
 
 /// How long the server may take to listen, and the suite to end.
 const START_MAX: Duration = Duration::from_secs(30);
@@ -19,6 +19,9 @@ const RUN_MAX: Duration = Duration::from_secs(60);
 
 /// What the server says before its address.
 const LISTENING: &str = "listening ";
+
+/// What was checked, in each folder of results.
+const CHECKS: &str = "checks.json";
 
 /// `-2026-11-26T00-24-07-191Z`, at the end of the name of each folder of results.
 const TIME_BYTES: usize = 25;
@@ -60,8 +63,10 @@ pub struct Findings {
     pub conforms: bool,
     /// The scenarios that were run, also those that the revision does not require.
     pub scenarios: BTreeSet<String>,
-    /// Each `SCENARIO CHECK`. One that was made several times has the worst of its verdicts.
+    /// Each `SCENARIO CHECK NAME`. One that was made several times has the worst of its verdicts.
     pub checks: BTreeMap<String, Check>,
+    /// What the client said beside, in each scenario; nothing of a server.
+    pub said: BTreeMap<String, String>,
 }
 
 /// One check.
@@ -91,18 +96,42 @@ pub enum Verdict {
 /// # Errors
 /// If the suite cannot be run, takes too long, or leaves no results.
 pub async fn run(installed: &Conformance, url: &str, revision: &str) -> io::Result<Findings> {
+    judge(installed, &["server", "--url", url, "--requirements", revision]).await
+}
+
+/// Runs every client scenario of `revision`, all at the same time: the suite gives `client` the address of a server.
+///
+/// # Errors
+/// If the suite cannot be run, takes too long, or leaves no results.
+pub async fn run_client(
+    installed: &Conformance,
+    client: &[&str],
+    revision: &str,
+) -> io::Result<Findings> {
+    let command = client.join(" ");
+    judge(installed, &["client", "--command", &command, "--requirements", revision]).await
+}
+
+/// The client that the suite judges, as a command.
+#[must_use]
+pub fn client<'a>(installed: &'a Conformance, node: &'a Node) -> [&'a str; 2] {
+    [&installed.node, &node.judged].map(|path| path.to_str().unwrap_or_default())
+}
+
+async fn judge(installed: &Conformance, arguments: &[&str]) -> io::Result<Findings> {
     let results = tempfile::tempdir()?;
     let suite = Command::new(&installed.node)
         .arg(&installed.suite)
-        .args(["server", "--url", url, "--requirements", revision, "--output-dir"])
+        .args(arguments)
+        .arg("--output-dir")
         .arg(results.path())
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
     let output = tokio::time::timeout(RUN_MAX, suite).await??;
     let mut findings = Findings { conforms: output.status.success(), ..Findings::default() };
-    for folder in fs::read_dir(results.path())? {
-        findings.add(&folder?.path())?;
+    for folder in scenarios_in(results.path())? {
+        findings.add(&folder)?;
     }
     if findings.scenarios.is_empty() {
         let said = String::from_utf8_lossy(&output.stderr);
@@ -111,15 +140,21 @@ pub async fn run(installed: &Conformance, url: &str, revision: &str) -> io::Resu
     Ok(findings)
 }
 
+/// The folders of results. Those of scenarios about how a client logs in are one deeper, and left out.
+fn scenarios_in(results: &Path) -> io::Result<Vec<PathBuf>> {
+    let folders = fs::read_dir(results)?.map(|folder| folder.map(|folder| folder.path()));
+    let folders: Vec<_> = folders.collect::<Result<_, _>>()?;
+    Ok(folders.into_iter().filter(|folder| folder.join(CHECKS).is_file()).collect())
+}
+
 impl Findings {
     /// Adds the results of one scenario.
     fn add(&mut self, folder: &Path) -> io::Result<()> {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let end = name.len().saturating_sub(TIME_BYTES);
-        let scenario = name.get(..end).and_then(|name| name.strip_prefix("server-"));
+        let scenario = name.get(..end).map(|name| name.strip_prefix("server-").unwrap_or(name));
         let scenario = scenario.ok_or_else(|| io::Error::other(format!("what is `{name}`?")))?;
-        let checks = fs::read(folder.join("checks.json"))?;
-        let checks: Vec<Value> = serde_json::from_slice(&checks)?;
+        let checks: Vec<Value> = serde_json::from_slice(&fs::read(folder.join(CHECKS))?)?;
         for check in &checks {
             let text = |name: &str| check.get(name).and_then(Value::as_str).unwrap_or_default();
             let verdict = match text("status") {
@@ -129,12 +164,14 @@ impl Findings {
                 _ => Verdict::Failed,
             };
             let check = Check { verdict, says: text("errorMessage").to_owned() };
-            let known = self.checks.entry(format!("{scenario} {}", text("id")));
+            let known = self.checks.entry(format!("{scenario} {} {}", text("id"), text("name")));
             let known = known.or_insert_with(|| check.clone());
             if verdict > known.verdict {
                 *known = check;
             }
         }
+        let said = fs::read_to_string(folder.join("stderr.txt")).unwrap_or_default();
+        self.said.insert(scenario.to_owned(), said);
         self.scenarios.insert(scenario.to_owned());
         Ok(())
     }

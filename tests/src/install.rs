@@ -32,6 +32,7 @@ const NODE: Scripts = &[
     DRIVE_MJS,
     ("alike.mjs", include_str!("../foreign/node/alike.mjs")),
     ("client.mjs", include_str!("../foreign/node/client.mjs")),
+    ("judged.mjs", include_str!("../foreign/node/judged.mjs")),
     ("legacy.mjs", include_str!("../foreign/node/legacy.mjs")),
     ("sdk.mjs", include_str!("../foreign/node/sdk.mjs")),
     ("sdk2024.mjs", include_str!("../foreign/node/sdk2024.mjs")),
@@ -73,6 +74,8 @@ pub struct Python2 {
 pub struct Node {
     /// The driver script, beside the modules it needs.
     pub driver: PathBuf,
+    /// The client that the conformance suite judges.
+    pub judged: PathBuf,
     modules: PathBuf,
 }
 
@@ -175,7 +178,9 @@ pub fn node(directory: &Path) -> io::Result<Node> {
     let home = directory.join("node");
     npm(&home, PACKAGE, PACKAGE_LOCK)?;
     scripts(&home, NODE)?;
-    Ok(Node { driver: home.join(DRIVE_MJS.0), modules: home.join("node_modules") })
+    let [driver, judged, modules] =
+        [DRIVE_MJS.0, "judged.mjs", "node_modules"].map(|name| home.join(name));
+    Ok(Node { driver, judged, modules })
 }
 
 /// Installs the Inspector into `directory`. It runs on the Node of the conformance suite.
@@ -216,14 +221,15 @@ pub fn rmcp() -> io::Result<Rmcp> {
     Ok(Rmcp { client: built("rmcp-client")?, server: built("rmcp-server")? })
 }
 
-/// A program beside the test: `target/debug/deps/suite-…` and `target/debug/NAME`.
+/// A program beside the one that runs: `target/debug/deps/suite-…` or `target/debug/judged-gateway`, and
+/// `target/debug/NAME`.
 ///
 /// # Errors
 /// If it was not built.
 pub fn beside(name: &str, package: &str) -> io::Result<PathBuf> {
     let test = std::env::current_exe()?;
-    let beside = test.ancestors().nth(2).map(|folder| folder.join(name));
-    beside.filter(|program| program.is_file()).ok_or_else(|| {
+    let mut beside = test.ancestors().skip(1).take(2).map(|folder| folder.join(name));
+    beside.find(|program| program.is_file()).ok_or_else(|| {
         let hint = format!("build it first: cargo build -p {package}");
         io::Error::other(format!("there is no `{name}` beside {}; {hint}", test.display()))
     })

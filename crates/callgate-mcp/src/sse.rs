@@ -1,11 +1,16 @@
 //! Server-sent events, as the WHATWG HTML standard parses them, except that bytes which are not UTF-8 are refused,
 //! never replaced.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use thiserror::Error;
 
 /// A line that keeps a stream alive and says nothing.
 pub const KEEP_ALIVE: &str = ":\n\n";
+
+/// Longest id of an event, in bytes: it is sent back in a header.
+const EVENT_ID_BYTES_MAX: usize = 1024;
 
 /// How much a stream may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +63,10 @@ pub struct SseParser {
     kind: String,
     /// Every data line so far, each with a line feed after it.
     data: String,
+    /// The id that the next event to end has; events inherit it.
+    id: String,
+    last_id: String,
+    retry: Option<Duration>,
 }
 
 impl SseParser {
@@ -72,7 +81,29 @@ impl SseParser {
             after_cr: false,
             kind: String::new(),
             data: String::new(),
+            id: String::new(),
+            last_id: String::new(),
+            retry: None,
         }
+    }
+
+    /// The id of the last event, after which the stream can be resumed.
+    #[must_use]
+    pub fn last_id(&self) -> Option<&str> {
+        Some(self.last_id.as_str()).filter(|id| !id.is_empty())
+    }
+
+    /// How long to wait before that, if the stream says it.
+    #[must_use]
+    pub const fn retry(&self) -> Option<Duration> {
+        self.retry
+    }
+
+    /// At the beginning of a stream that goes on with the last one. What was not complete there is no event.
+    pub fn resume(&mut self) {
+        let id = std::mem::take(&mut self.last_id);
+        let (limits, total, retry) = (self.limits, self.total, self.retry);
+        *self = Self { total, id: id.clone(), last_id: id, retry, ..Self::new(limits) };
     }
 
     /// Reads the next bytes; appends the events they complete to `events`, also before an error.
@@ -135,13 +166,27 @@ impl SseParser {
                 self.data.push('\n');
             }
             "event" => value.clone_into(&mut self.kind),
-            // `id` and `retry` are for resuming, which is not done; an empty name is a comment; the rest is ignored.
+            "id" if !value.contains('\0') => self.take_id(value),
+            "retry" if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) => {
+                self.retry = value.parse().map(Duration::from_millis).ok();
+            }
+            // An empty name is a comment; the rest is ignored.
             _ => {}
         }
         Ok(())
     }
 
+    /// After an event whose id is too long nothing can be resumed.
+    fn take_id(&mut self, id: &str) {
+        self.id.clear();
+        if id.len() <= EVENT_ID_BYTES_MAX {
+            self.id.push_str(id);
+        }
+    }
+
     fn dispatch(&mut self, events: &mut Vec<SseEvent>) {
+        // Also of an event that has nothing else.
+        self.last_id.clone_from(&self.id);
         let kind = std::mem::take(&mut self.kind);
         let mut data = std::mem::take(&mut self.data);
         if data.pop().is_some() {

@@ -14,6 +14,7 @@ mod follow;
 mod outgoing;
 mod question;
 mod relay;
+mod resume;
 mod session;
 mod standing;
 mod stdio;

@@ -74,6 +74,48 @@ fn r06_events_and_streams_are_bounded() {
 }
 
 #[test]
+fn what_a_stream_says_of_resuming() {
+    let says = |stream: &str| {
+        let limits = SseLimits { event_bytes_max: 5000, total_bytes_max: 5000 };
+        let mut parser = SseParser::new(limits);
+        parser.push(stream.as_bytes(), &mut Vec::new()).unwrap();
+        let last_id = parser.last_id().map(ToOwned::to_owned);
+        (last_id, parser.retry().map(|retry| retry.as_millis()))
+    };
+    let seven = || Some("7".to_owned());
+    let long = format!("id: 7\n\nid: {}\n\n", "7".repeat(1025));
+    for (stream, expected) in [
+        ("data: a\n\n", (None, None)),
+        ("id: 7\nretry: 500\ndata: \n\n", (seven(), Some(500))),
+        ("id: 7\n\ndata: a\n\n", (seven(), None)),
+        ("id: 7\n\nid: 8\ndata: cut off", (seven(), None)),
+        ("id: 7\n\nid: 8\0\n\n", (seven(), None)),
+        ("id: 7\n\nid\n\n", (None, None)),
+        (&long, (None, None)),
+        ("retry: 1s\nretry:\nretry: -1\n", (None, None)),
+        ("retry: 99999999999999999999\n", (None, None)),
+    ] {
+        assert_eq!(says(stream), expected, "{stream:?}");
+    }
+}
+
+#[test]
+fn a_stream_that_goes_on_begins_with_no_half_event() {
+    let (mut parser, mut events) = (SseParser::new(LIMITS), Vec::new());
+    parser
+        .push(b"id: 7\nretry: 5\ndata: a\n\nid: 8\nevent: half\ndata: lo\r", &mut events)
+        .unwrap();
+    parser.resume();
+    assert_eq!((parser.last_id(), parser.retry()), (Some("7"), Some(Duration::from_millis(5))));
+    parser.push("\u{feff}data: b\n\n".as_bytes(), &mut events).unwrap();
+    let data: Vec<_> = events.iter().map(|event| (&*event.kind, &*event.data)).collect();
+    assert_eq!(data, [("message", "a"), ("message", "b")]);
+    assert_eq!(parser.last_id(), Some("7"));
+    let rest = b":\n".repeat(128);
+    assert_eq!(parser.push(&rest, &mut events), Err(SseError::StreamTooLong { max: 256 }));
+}
+
+#[test]
 fn what_is_encoded_is_parsed() {
     for text in ["{}", "a\nb", " a", ""] {
         assert_eq!(data(std::str::from_utf8(&encode_event(text)).unwrap()), [text]);

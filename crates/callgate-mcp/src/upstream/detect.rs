@@ -71,7 +71,11 @@ impl Upstream {
 /// A failure to authenticate or to answer at all is no verdict.
 pub(super) fn judge(reply: Result<Reply, CallError>) -> Result<Speaks, CallErrorKind> {
     match reply {
-        Ok(Reply { outcome: Ok(result), .. }) => by_versions(result.get("supportedVersions")),
+        Ok(Reply { outcome: Ok(result), .. }) => match result.get("supportedVersions") {
+            // Some servers answer like this to every method that they do not know.
+            None => Ok(Speaks::Legacy),
+            versions => by_versions(versions),
+        },
         Ok(Reply { status, outcome: Err(error), .. }) => match error.code {
             code::HEADER_MISMATCH | code::MISSING_CAPABILITY => Ok(Speaks::Modern),
             code::UNSUPPORTED_VERSION => {

@@ -161,28 +161,36 @@ impl Connection {
             total_bytes_max: self.limits.response_bytes_max,
         });
         let mut events = Vec::new();
-        while let Some(data) = asking.until(next(&mut body)).await? {
-            let pushed = parser.push(&data, &mut events);
-            for event in events.drain(..).filter(carries_message) {
-                match self.message(event.data.as_bytes())? {
-                    Message::Response(response) => {
-                        return Ok((event.data.len(), answer(response, outgoing)?));
-                    }
-                    Message::Notification(told) => match told.cancels() {
-                        Some(question) => asking.withdraw(&question),
-                        None => on_told(&outgoing.id, Told::Notification(told)),
-                    },
-                    Message::Request(request) if outgoing.legacy => {
-                        if let Some(question) = asking.take(request, patience)? {
-                            on_told(&outgoing.id, Told::Question(question));
+        loop {
+            let broken = loop {
+                let data = match asking.until(next(&mut body)).await {
+                    Ok(Some(data)) => data,
+                    Ok(None) => break not_mcp("the stream ended without an answer"),
+                    Err(broken) => break broken,
+                };
+                let pushed = parser.push(&data, &mut events);
+                for event in events.drain(..).filter(carries_message) {
+                    match self.message(event.data.as_bytes())? {
+                        Message::Response(response) => {
+                            return Ok((event.data.len(), answer(response, outgoing)?));
                         }
+                        Message::Notification(told) => match told.cancels() {
+                            Some(question) => asking.withdraw(&question),
+                            None => on_told(&outgoing.id, Told::Notification(told)),
+                        },
+                        Message::Request(request) if outgoing.legacy => {
+                            if let Some(question) = asking.take(request, patience)? {
+                                on_told(&outgoing.id, Told::Question(question));
+                            }
+                        }
+                        Message::Request(_) => return Err(not_mcp("a request from the server")),
                     }
-                    Message::Request(_) => return Err(not_mcp("a request from the server")),
                 }
-            }
-            pushed.map_err(unreadable)?;
+                pushed.map_err(unreadable)?;
+            };
+            let resumed = asking.until(self.resume(outgoing, &mut parser)).await?;
+            body = resumed.ok_or(broken)?;
         }
-        Err(not_mcp("the stream ended without an answer"))
     }
 }
 
@@ -233,7 +241,7 @@ fn answer(response: Response, outgoing: &Outgoing) -> Result<Outcome, CallErrorK
     }
 }
 
-/// An event without data primes a stream for resuming, which is not done.
+/// An event without data says only where a stream can be resumed.
 pub(super) fn carries_message(event: &SseEvent) -> bool {
     event.kind == "message" && !event.data.is_empty()
 }

@@ -9,6 +9,7 @@ mod lists;
 mod logs;
 mod questions;
 mod relay;
+mod resume;
 mod standing;
 
 use std::collections::BTreeSet;

@@ -38,6 +38,31 @@ async fn era_detection() {
     }
 }
 
+/// Some servers answer whatever they do not know with an empty result.
+#[tokio::test]
+async fn a_result_that_is_no_discovery_is_of_a_server_that_knows_none() {
+    let modern_only_unknown = r#"{"supportedVersions":["2031-01-01"]}"#;
+    let no_common = CallErrorKind::NotMcp("no protocol version in common".into());
+    for (result, expected) in [
+        ("{}", Ok(Speaks::Legacy)),
+        (r#"{"tools":[]}"#, Ok(Speaks::Legacy)),
+        (r#"{"supportedVersions":[]}"#, Err(no_common.clone())),
+        (r#"{"supportedVersions":{}}"#, Err(no_common.clone())),
+        (modern_only_unknown, Err(no_common)),
+        (r#"{"supportedVersions":["2025-11-25","2026-07-28"]}"#, Ok(Speaks::Modern)),
+    ] {
+        let fake = Fake::start(move |seen, _| json(200, seen.result(result))).await;
+        let upstream = upstream(&fake);
+        assert_eq!(upstream.detect(None).await, expected, "{result}");
+    }
+    let fake = Fake::start(|seen, _| match seen.method() {
+        "server/discover" => json(200, seen.result("{}")),
+        _ => seen.legacy("s").unwrap_or_else(|| json(200, seen.result(OK))),
+    })
+    .await;
+    succeeded(call(&upstream(&fake)).await);
+}
+
 #[tokio::test]
 async fn a_verdict_expires_and_is_dropped_when_it_proves_wrong() {
     let fake = Fake::start(|seen, before| match before {
