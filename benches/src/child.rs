@@ -46,10 +46,15 @@ impl Child {
 
     /// Resident memory, in megabytes.
     pub(crate) fn resident_mb(&self) -> u64 {
+        self.resident_kib() / 1024
+    }
+
+    /// Resident memory, in KiB.
+    pub(crate) fn resident_kib(&self) -> u64 {
         let status = self.proc("status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kb = line.and_then(|line| line.split_ascii_whitespace().next()?.parse::<u64>().ok());
-        kb.unwrap_or(0) / 1024
+        kb.unwrap_or(0)
     }
 
     fn proc(&self, file: &str) -> String {

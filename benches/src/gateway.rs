@@ -15,8 +15,13 @@ use tokio::process::Command;
 use crate::Failure;
 use crate::child::Child;
 
-/// The token of the one caller.
+/// The token of the caller of everything but streams that stay open.
 pub(crate) const TOKEN: &str = "bench-token";
+
+/// The token of one of many callers.
+pub(crate) fn token_of(caller: usize) -> String {
+    format!("{TOKEN}-{caller}")
+}
 
 /// For the gateway to load its policies and listen.
 const STARTS_WITHIN: Duration = Duration::from_secs(60);
@@ -27,12 +32,16 @@ pub(crate) struct Gateway {
     _folder: TempDir,
 }
 
-/// Starts a gateway with `count` permits, two of which concern the calls.
-pub(crate) async fn start(upstream: &Child, count: usize) -> Result<Gateway, Failure> {
+/// Starts a gateway with `count` permits, two of which concern the calls, and many callers.
+pub(crate) async fn start(
+    upstream: &str,
+    count: usize,
+    callers: usize,
+) -> Result<Gateway, Failure> {
     let folder = tempfile::tempdir()?;
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
     let address = format!("127.0.0.1:{port}");
-    write(folder.path(), &address, &upstream.address, count)?;
+    write(folder.path(), &address, upstream, count, callers)?;
     let mut command = Command::new(binary()?);
     command.args(["serve", "--config"]).arg(folder.path().join("callgate.toml"));
     command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -50,7 +59,7 @@ pub(crate) async fn start(upstream: &Child, count: usize) -> Result<Gateway, Fai
 /// The command that puts the gate around this program as a server on standard input and output, and the folder it needs.
 pub(crate) fn wrapped() -> Result<(Command, TempDir), Failure> {
     let folder = tempfile::tempdir()?;
-    write(folder.path(), "127.0.0.1:0", "127.0.0.1:1", 10)?;
+    write(folder.path(), "127.0.0.1:0", "127.0.0.1:1", 10, 0)?;
     let mut command = Command::new(binary()?);
     command.args(["wrap", "--server", "bench", "--caller", "bench", "--config"]);
     command.arg(folder.path().join("callgate.toml")).arg("--");
@@ -64,11 +73,20 @@ fn binary() -> Result<PathBuf, Failure> {
     Ok(folder.join("callgate"))
 }
 
-fn write(folder: &Path, address: &str, upstream: &str, count: usize) -> Result<(), Failure> {
+fn write(
+    folder: &Path,
+    address: &str,
+    upstream: &str,
+    count: usize,
+    callers: usize,
+) -> Result<(), Failure> {
     let permits = folder.join("policies").join("permits");
     fs::create_dir_all(&permits)?;
     fs::write(permits.join("bench.cedar"), policies(count))?;
-    let token = Digest::of(TOKEN.as_bytes());
+    let tokens: String = std::iter::once(("bench".to_owned(), TOKEN.to_owned()))
+        .chain((0..callers).map(|caller| (format!("bench-{caller}"), token_of(caller))))
+        .map(|(name, token)| token_section(&name, &token))
+        .collect();
     let configuration = format!(
         r#"
 [listen]
@@ -99,17 +117,25 @@ url = "https://acme.atlassian.net"
 [servers.bench.sites.acme]
 cloud_id = "5f2c9a1e-7b34-4d08-9c61-2ad0e8f3b7c4"
 url = "https://acme.atlassian.net"
-[[danger_static_tokens]]
-name = "bench"
-sha256 = "{token}"
-human = "alice"
+{tokens}"#
+    );
+    fs::write(folder.join("callgate.toml"), configuration)?;
+    Ok(())
+}
+
+/// A caller of whom the two permits speak.
+fn token_section(name: &str, token: &str) -> String {
+    let digest = Digest::of(token.as_bytes());
+    format!(
+        r#"[[danger_static_tokens]]
+name = "{name}"
+sha256 = "{digest}"
+human = "{name}"
 groups = ["engineering"]
 agent = "release-bot"
 class = "automation"
 "#
-    );
-    fs::write(folder.join("callgate.toml"), configuration)?;
-    Ok(())
+    )
 }
 
 fn policies(count: usize) -> String {

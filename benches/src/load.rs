@@ -108,12 +108,8 @@ impl Load {
         address: &str,
         body: Bytes,
     ) -> Result<(), Failure> {
-        let mut request = Request::post(self.path)
-            .header("host", address)
-            .header("content-type", "application/json")
-            .header("accept", "application/json, text/event-stream")
-            .header("mcp-protocol-version", VERSION)
-            .header("mcp-method", if self.tool.is_empty() { "tools/list" } else { "tools/call" });
+        let method = if self.tool.is_empty() { "tools/list" } else { "tools/call" };
+        let mut request = head(self.path, address, method);
         if !self.tool.is_empty() {
             request = request.header("mcp-name", self.tool);
         }
@@ -162,4 +158,14 @@ impl Load {
             .into();
         Bytes::from(message.to_text())
     }
+}
+
+/// The headers that every request has.
+pub(crate) fn head(path: &str, address: &str, method: &str) -> http::request::Builder {
+    Request::post(path)
+        .header("host", address)
+        .header("content-type", "application/json")
+        .header("accept", "application/json, text/event-stream")
+        .header("mcp-protocol-version", VERSION)
+        .header("mcp-method", method)
 }

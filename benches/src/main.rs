@@ -6,6 +6,7 @@
 
 mod child;
 mod gateway;
+mod idle;
 mod load;
 mod servers;
 mod stdio;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
             ["upstream"] => servers::upstream().await,
             ["upstream-stdio"] => servers::upstream_stdio(),
             ["forward", to] => servers::forward(to).await,
+            ["idle"] => idle::measure().await,
             _ => measure(&words).await,
         }
     });
@@ -43,7 +45,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// `cargo xtask bench [POLICIES…]`: the numbers of permits to load, 10 and 10000 if none is given.
+/// `cargo xtask bench [POLICIES…]`: the numbers of permits to load, 10 and 10000 if none is given. `cargo xtask bench idle` is
+/// only about streams that stay open.
 async fn measure(arguments: &[&str]) -> Result<(), Failure> {
     let mut policies: Vec<usize> = arguments.iter().filter_map(|word| word.parse().ok()).collect();
     if policies.is_empty() {
@@ -64,7 +67,7 @@ async fn measure(arguments: &[&str]) -> Result<(), Failure> {
         floor.push(bare.cpu_us_per_call);
     }
     for count in policies {
-        let gateway = gateway::start(&upstream, count).await?;
+        let gateway = gateway::start(&upstream.address, count, 0).await?;
         say(&format!("gateway, resident memory at rest: {} MB", gateway.child.resident_mb()));
         for (kind, tool) in [("reads", "getJiraIssue"), ("writes", "editJiraIssue")] {
             for (concurrency, floor) in CONCURRENCY.into_iter().zip(&floor) {
@@ -81,6 +84,7 @@ async fn measure(arguments: &[&str]) -> Result<(), Failure> {
         streams(&forward, &gateway.child).await?;
         say(&format!("gateway, resident memory under load: {} MB", gateway.child.resident_mb()));
     }
+    idle::measure().await?;
     stdio::measure().await?;
     say(&format!("one fsync of 4 kB here: {:.0} us (median)", gateway::fsync_us()?));
     Ok(())

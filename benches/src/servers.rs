@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
@@ -24,19 +24,23 @@ const CALLED: &str = r#"{"content":[{"type":"text","text":"{\"key\":\"ENG-42\",\
 const REPORTS: usize = 10;
 
 /// The two tools that are called.
-fn tools() -> String {
-    let tool = |name: &str| {
+pub(crate) const TOOLS: [&str; 2] = ["getJiraIssue", "editJiraIssue"];
+
+/// Tools of these names, as a list has them.
+pub(crate) fn tools(names: &[&str]) -> String {
+    let tool = |name| {
         format!(
             r#"{{"name":"{name}","description":"{}","inputSchema":{{"type":"object","properties":{{"cloudId":{{"type":"string"}},"issueIdOrKey":{{"type":"string"}},"fields":{{"type":"object"}}}},"required":["cloudId","issueIdOrKey"],"additionalProperties":false}}}}"#,
             "What the tool does, in a few sentences that a model reads. ".repeat(4)
         )
     };
-    format!("[{}]", ["getJiraIssue", "editJiraIssue"].map(tool).join(","))
+    let tools: Vec<String> = names.iter().map(tool).collect();
+    format!("[{}]", tools.join(","))
 }
 
 /// Serves until it is killed; prints its address.
 pub(crate) async fn upstream() -> Result<(), Failure> {
-    let (called, real) = (Bytes::from(tools()), Bytes::from(REAL));
+    let (called, real) = (Bytes::from(tools(&TOOLS)), Bytes::from(REAL));
     serve(move |request| {
         let list = if request.uri().path() == "/98" { real.clone() } else { called.clone() };
         let streams = request.uri().path() == "/sse";
@@ -44,14 +48,8 @@ pub(crate) async fn upstream() -> Result<(), Failure> {
             let listing = request.headers().get("mcp-method").is_some_and(|m| m == "tools/list");
             let body = request.into_body().collect().await.map(|body| body.to_bytes());
             let id = body.ok().and_then(|body| id_of(&body)).unwrap_or_else(|| "null".to_owned());
-            let result = if listing {
-                format!(
-                    r#"{{"tools":{},"resultType":"complete","ttlMs":0,"cacheScope":"private"}}"#,
-                    String::from_utf8_lossy(&list)
-                )
-            } else {
-                CALLED.to_owned()
-            };
+            let result =
+                if listing { listed(&String::from_utf8_lossy(&list)) } else { CALLED.to_owned() };
             let answer = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#);
             if streams && !listing { events(&id, &answer) } else { json(Bytes::from(answer)) }
         }
@@ -61,14 +59,12 @@ pub(crate) async fn upstream() -> Result<(), Failure> {
 
 /// The same server on standard input and output.
 pub(crate) fn upstream_stdio() -> Result<(), Failure> {
-    let tools = tools();
+    let tools = tools(&TOOLS);
     for line in std::io::stdin().lines() {
         let line = line?;
         let Some(id) = id_of(line.as_bytes()) else { continue };
         let result = if line.contains("tools/list") {
-            format!(
-                r#"{{"tools":{tools},"resultType":"complete","ttlMs":0,"cacheScope":"private"}}"#
-            )
+            listed(&tools)
         } else if line.contains("server/discover") {
             r#"{"supportedVersions":["2026-07-28"],"capabilities":{},"resultType":"complete"}"#
                 .to_owned()
@@ -80,7 +76,12 @@ pub(crate) fn upstream_stdio() -> Result<(), Failure> {
     Ok(())
 }
 
-fn id_of(body: &[u8]) -> Option<String> {
+/// The result of a request for these tools.
+pub(crate) fn listed(tools: &str) -> String {
+    format!(r#"{{"tools":{tools},"resultType":"complete","ttlMs":0,"cacheScope":"private"}}"#)
+}
+
+pub(crate) fn id_of(body: &[u8]) -> Option<String> {
     let value: serde_json::Value = serde_json::from_slice(body).ok()?;
     value.get("id").map(ToString::to_string)
 }
@@ -117,6 +118,16 @@ where
 {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     say(&listener.local_addr()?.to_string());
+    serve_on(listener, answer).await
+}
+
+/// Answers whatever comes in.
+pub(crate) async fn serve_on<F, A, B>(listener: TcpListener, answer: F) -> Result<(), Failure>
+where
+    F: Fn(Request<Incoming>) -> A + Clone + Send + 'static,
+    A: Future<Output = Response<B>> + Send,
+    B: Body<Data = Bytes, Error: Into<Failure>> + Send + 'static,
+{
     loop {
         let (socket, _) = listener.accept().await?;
         socket.set_nodelay(true)?;
@@ -141,15 +152,16 @@ fn events(id: &str, answer: &str) -> Response<Full<Bytes>> {
     };
     let mut body: String = (1..=REPORTS).map(report).collect();
     body.push_str(&format!("event: message\ndata: {answer}\n\n"));
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    let kind = http::HeaderValue::from_static("text/event-stream");
-    response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
-    response
+    of_type("text/event-stream", Full::new(Bytes::from(body)))
 }
 
 fn json(body: Bytes) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body));
-    let kind = http::HeaderValue::from_static("application/json");
-    response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+    of_type("application/json", Full::new(body))
+}
+
+/// An answer of the media type `kind`.
+pub(crate) fn of_type<B>(kind: &'static str, body: B) -> Response<B> {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
     response
 }

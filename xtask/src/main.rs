@@ -1,4 +1,6 @@
-//! The project's own commands: `cargo xtask test`, `cargo xtask check`, `cargo xtask bench`.
+//! The project's own commands: `cargo xtask test`, `cargo xtask check`, `cargo xtask fuzz`, `cargo xtask bench`.
+
+mod fuzz;
 
 use std::env;
 use std::process::{Command, ExitCode};
@@ -6,7 +8,9 @@ use std::process::{Command, ExitCode};
 const USAGE: &str = "\
 cargo xtask test [ARGS]   install what the tests need, then run all of them; ARGS go to the test runner
 cargo xtask check         format, lints, documentation, licences and bans, unused dependencies
-cargo xtask bench [ARGS]  the benchmarks; they compare in one run
+cargo xtask fuzz [TARGET…] [--seconds N]
+                          what must hold for any bytes, with bytes that libFuzzer makes; 10 seconds for each target
+cargo xtask bench [ARGS]  the benchmarks; they compare in one run; `idle` for streams that stay open only
 cargo xtask docs          write the generated reference pages anew
 ";
 
@@ -20,6 +24,7 @@ fn main() -> ExitCode {
     let done = match command.as_str() {
         "test" => test(&rest),
         "check" => check(),
+        "fuzz" => fuzz::fuzz(&rest),
         "bench" => bench(&rest),
         "docs" => docs(),
         _ => Err(USAGE.to_owned()),
@@ -78,6 +83,9 @@ fn bench(arguments: &[String]) -> Result<(), String> {
         "cargo",
         &[&["run", "--release", "--package", "callgate-benches", "--"][..], &rest].concat(),
     )?;
+    if rest == ["idle"] {
+        return Ok(());
+    }
     say("a decision alone, in one process:");
     run("cargo", &["run", "--release", "--package", "callgate-policy", "--example", "growth"])
 }

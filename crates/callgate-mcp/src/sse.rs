@@ -139,11 +139,14 @@ impl SseParser {
     }
 
     fn extend_line(&mut self, piece: &[u8]) -> Result<(), SseError> {
-        self.count(piece.len())?;
         let max = self.limits.event_bytes_max;
-        if self.data.len() + self.line.len() + piece.len() > max {
+        let event_room = max.saturating_sub(self.data.len() + self.line.len());
+        let total_room = self.limits.total_bytes_max.saturating_sub(self.total);
+        // Of both limits it is the one that is reached first, so that cutting makes no difference.
+        if event_room < total_room.min(piece.len()) {
             return Err(SseError::EventTooLong { max });
         }
+        self.count(piece.len())?;
         self.line.extend_from_slice(piece);
         Ok(())
     }

@@ -40,6 +40,7 @@ mod floors {
         ("callgate-tests", &["callgate-sim"]),
         ("callgate-tests-rmcp", &[]),
         ("callgate-benches", &["callgate-model"]),
+        ("callgate-fuzz", &["callgate-mcp", "callgate-model"]),
         ("xtask", &[]),
     ];
 
@@ -99,7 +100,7 @@ mod floors {
     /// Every Rust file of the workspace, by its path from the root.
     fn sources() -> Vec<(String, String)> {
         let mut sources = Vec::new();
-        for folder in ["benches", "crates", "tests", "xtask"] {
+        for folder in ["benches", "crates", "fuzz", "tests", "xtask"] {
             gather(&root().join(folder), &mut sources);
         }
         assert!(sources.len() > 100, "the files are looked for in the wrong place");

@@ -73,6 +73,19 @@ fn r06_events_and_streams_are_bounded() {
     assert_eq!(parse(&[&comments[..256]]).1, Ok(()));
 }
 
+/// Found by fuzzing: one piece beyond both limits was refused for the other one.
+#[test]
+fn r06_the_limit_that_is_reached_first_is_told_however_the_stream_is_cut() {
+    let long = [b'x'; 300];
+    let bytes: Vec<&[u8]> = long.chunks(1).collect();
+    for pieces in [&[&long[..]][..], &[&long[..60], &long[60..]], &bytes] {
+        assert_eq!(parse(pieces).1, Err(SseError::EventTooLong { max: 64 }));
+    }
+    let comments = b":\n".repeat(120);
+    assert_eq!(parse(&[&comments, &long]).1, Err(SseError::StreamTooLong { max: 256 }));
+    assert_eq!(parse(&[&comments, &long[..30]]).1, Err(SseError::StreamTooLong { max: 256 }));
+}
+
 #[test]
 fn what_a_stream_says_of_resuming() {
     let says = |stream: &str| {
