@@ -286,9 +286,13 @@ async fn tasks_of_rmcp_are_followed_to_their_end() {
 
 #[tokio::test]
 async fn resources_of_rmcp_are_followed() {
-    for eras in [&[], LEGACY_ONLY] {
-        for protocol in [MODERN, "legacy"] {
-            everywhere(eras, protocol, following, |told, _| check_followed(told)).await;
-        }
-    }
+    let follow = async |eras: &[&str], protocol: &str| {
+        everywhere(eras, protocol, following, |told, _| check_followed(told)).await;
+    };
+    tokio::join!(
+        follow(&[], MODERN),
+        follow(&[], "legacy"),
+        follow(LEGACY_ONLY, MODERN),
+        follow(LEGACY_ONLY, "legacy"),
+    );
 }
