@@ -13,6 +13,8 @@ const PACKAGE: &str = include_str!("../foreign/node/package.json");
 const PACKAGE_LOCK: &str = include_str!("../foreign/node/package-lock.json");
 const INSPECTOR_PACKAGE: &str = include_str!("../foreign/inspector/package.json");
 const INSPECTOR_LOCK: &str = include_str!("../foreign/inspector/package-lock.json");
+const OAUTH_PACKAGE: &str = include_str!("../foreign/oauth/package.json");
+const OAUTH_LOCK: &str = include_str!("../foreign/oauth/package-lock.json");
 const SUITE_PACKAGE: &str = include_str!("../foreign/conformance/package.json");
 const SUITE_LOCK: &str = include_str!("../foreign/conformance/package-lock.json");
 
@@ -39,6 +41,10 @@ const NODE: Scripts = &[
 ];
 const INSPECTOR: Scripts =
     &[DRIVE_MJS, ("inspector.mjs", include_str!("../foreign/inspector/inspector.mjs"))];
+const OAUTH: Scripts = &[
+    ("login.mjs", include_str!("../foreign/oauth/login.mjs")),
+    ("provider.mjs", include_str!("../foreign/oauth/provider.mjs")),
+];
 const FIXTURE: Scripts = &[
     ("fixture.mjs", include_str!("../foreign/conformance/fixture.mjs")),
     ("offers.mjs", include_str!("../foreign/conformance/offers.mjs")),
@@ -108,6 +114,15 @@ pub struct Inspector {
     pub driver: PathBuf,
 }
 
+/// An OpenID provider, and clients that log in there.
+#[derive(Clone, Debug)]
+pub struct OAuth {
+    /// The script of the provider.
+    pub provider: PathBuf,
+    /// The script of a client that finds the provider by itself.
+    pub login: PathBuf,
+}
+
 /// The MCP conformance suite, and the server of ours that it is run against.
 #[derive(Clone, Debug)]
 pub struct Conformance {
@@ -144,6 +159,7 @@ pub fn all(directory: &Path) -> io::Result<()> {
     python2(directory)?;
     node(directory)?;
     inspector(directory)?;
+    oauth(directory)?;
     conformance(directory).map(drop)
 }
 
@@ -193,6 +209,17 @@ pub fn inspector(directory: &Path) -> io::Result<Inspector> {
     npm(&home, INSPECTOR_PACKAGE, INSPECTOR_LOCK)?;
     scripts(&home, INSPECTOR)?;
     Ok(Inspector { node, driver: home.join(DRIVE_MJS.0) })
+}
+
+/// Installs the OpenID provider and the SDKs of its clients into `directory`.
+///
+/// # Errors
+/// If a command cannot be run or fails, with what it said.
+pub fn oauth(directory: &Path) -> io::Result<OAuth> {
+    let home = directory.join("oauth");
+    npm(&home, OAUTH_PACKAGE, OAUTH_LOCK)?;
+    scripts(&home, OAUTH)?;
+    Ok(OAuth { provider: home.join("provider.mjs"), login: home.join("login.mjs") })
 }
 
 /// Installs the conformance suite, the SDK of its server and, where there is a package of it, the Node they need.

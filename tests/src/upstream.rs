@@ -1,5 +1,5 @@
-//! Servers over HTTP: `mcp-atlassian`, which others wrote, in front of the fake backend, and notes made with libraries that
-//! others wrote.
+//! Servers over HTTP: `mcp-atlassian`, which others wrote, in front of the fake backend, notes made with libraries that
+//! others wrote, and an OpenID provider.
 
 use std::io;
 use std::net::TcpListener;
@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::backend::Backend;
-use crate::install::{Node, Python, Python2, Rmcp};
+use crate::install::{Node, OAuth, Python, Python2, Rmcp};
 
 /// How long one may take to answer, whatever it is.
 const START_MAX: Duration = Duration::from_secs(60);
@@ -85,6 +85,19 @@ impl Upstream {
         Self::of(command, port).await
     }
 
+    /// Starts the OpenID provider and waits until it serves; its `url` is that of the issuer.
+    ///
+    /// # Errors
+    /// If it cannot be started or does not serve in time.
+    pub async fn provider(oauth: &OAuth) -> io::Result<Self> {
+        let port = free_port()?;
+        let mut command = Command::new("node");
+        command.arg(&oauth.provider).arg(port.to_string());
+        let mut provider = Self::of(command, port).await?;
+        provider.url = format!("http://127.0.0.1:{port}");
+        Ok(provider)
+    }
+
     async fn of(mut command: Command, port: u16) -> io::Result<Self> {
         let silent = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = silent.process_group(0).spawn()?;
@@ -109,7 +122,7 @@ impl Upstream {
 }
 
 /// It is free when we look; nothing else on this machine is asked to hold it.
-fn free_port() -> io::Result<u16> {
+pub(crate) fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 

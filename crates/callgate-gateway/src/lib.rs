@@ -20,6 +20,7 @@ pub mod offers;
 pub mod pipeline;
 pub mod questions;
 pub mod rehearse;
+pub mod resource;
 pub mod round;
 pub mod schema;
 pub mod server;

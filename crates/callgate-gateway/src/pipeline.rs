@@ -47,6 +47,7 @@ use crate::listeners::{Listeners, StreamLimits};
 use crate::method::{Treatment, treatment};
 use crate::name::{NamedCall, Unnameable, name};
 use crate::questions::Questions;
+use crate::resource::Resources;
 use crate::round::Sealer;
 use crate::server::Server;
 use crate::session::Sessions;
@@ -69,6 +70,8 @@ const QUESTIONS_END_PAUSE: Duration = Duration::from_millis(20);
 pub struct Settings {
     /// Limits of one request body.
     pub json: JsonLimits,
+    /// The addresses under which clients know what they ask for.
+    pub resources: Resources,
     /// The names under which it may be addressed, and the web origins that may call it.
     pub hosts: HostRules,
     /// Calls in progress at one time.
@@ -145,7 +148,7 @@ impl Gateway {
         if batch::is_batch(&body) {
             return self.batch(http, server, body).await;
         }
-        let request = match self.admit(http, server, &body) {
+        let request = match self.admit(http, server, &body).await {
             Ok(request) => request,
             Err(reply) => return *reply,
         };

@@ -4,6 +4,7 @@
 //! or what a tool means: it says what a message *is* and carries it, nothing more.
 
 pub mod code;
+pub mod document;
 pub mod era;
 pub mod extension;
 mod headers;

@@ -33,7 +33,7 @@ use crate::tool::{ToolsPage, read_tools_page};
 use crate::trace::TraceContext;
 
 use answer::read_answer;
-use connection::Connection;
+pub(crate) use connection::Connection;
 use detect::{Detected, Speaks};
 use exchange::Reply;
 use outgoing::{Ask, Outgoing, Route};

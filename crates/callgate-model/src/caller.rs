@@ -96,6 +96,8 @@ pub struct Credential {
 /// The kinds of credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialKind {
+    /// A JSON Web Token of an issuer.
+    Jwt,
     /// None was presented: the client started this gateway itself, for a caller that the operator named.
     Process,
     /// A `danger_static_tokens` entry: for development, on loopback.
@@ -107,6 +109,7 @@ impl CredentialKind {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Jwt => "jwt",
             Self::Process => "process",
             Self::StaticToken => "static_token",
         }

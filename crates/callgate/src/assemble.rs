@@ -204,12 +204,14 @@ pub(crate) async fn gateway(
     }
     let settings = Settings {
         json: config.limits.json,
+        resources: config.resources.clone(),
         hosts: hosts(&config, port),
         calls_in_flight_max: config.limits.calls_in_flight_max,
         reveal_denied_tools: config.reveal_denied_tools,
         streams: config.limits.streams,
     };
     let identities = identities(config.danger_anonymous.as_deref(), config.tokens);
+    let identities = identities.with_issuers(config.issuers);
     Ok(Arc::new(Gateway::new(settings, servers, identities, bundle, evidence, ambient)))
 }
 

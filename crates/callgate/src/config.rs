@@ -2,6 +2,7 @@
 //!
 //! Only this module reads the environment and secret files.
 
+mod issuer;
 mod problems;
 mod section;
 mod server;
@@ -12,7 +13,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use callgate_gateway::credential::Credential;
+use callgate_gateway::identity::Issuer;
 use callgate_gateway::listeners::StreamLimits;
+use callgate_gateway::resource::Resources;
 use callgate_mcp::upstream::{EraSetting, Program};
 use callgate_model::caller::Caller;
 use callgate_model::json::JsonLimits;
@@ -26,6 +29,8 @@ pub(crate) use server::{environment, is_protected};
 pub(crate) struct Config {
     /// Where the gateway listens. Loopback.
     pub(crate) listen: SocketAddr,
+    /// The address under which clients know the gateway.
+    pub(crate) resources: Resources,
     /// Further `Host` values under which it may be addressed.
     pub(crate) hosts: Vec<String>,
     /// Web origins that may call it.
@@ -44,6 +49,8 @@ pub(crate) struct Config {
     pub(crate) reveal_denied_tools: bool,
     /// The servers by name.
     pub(crate) servers: BTreeMap<String, ServerConfig>,
+    /// Whose tokens are accepted.
+    pub(crate) issuers: Vec<Issuer>,
     /// The callers of `danger_static_tokens`, by the token's name.
     pub(crate) tokens: BTreeMap<String, Caller>,
     /// How to log.

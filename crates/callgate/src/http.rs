@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use bytes::Bytes;
 use callgate_gateway::pipeline::{Gateway, Reply, ReplyBody};
+use callgate_gateway::resource::WELL_KNOWN;
 use callgate_mcp::sse;
 use futures_util::stream;
 use http::{HeaderValue, StatusCode, header};
@@ -69,6 +70,9 @@ pub(crate) async fn serve(
     let router = Router::new()
         .route("/mcp", any(roof))
         .route("/mcp/{server}", any(mcp))
+        .route(&format!("{WELL_KNOWN}/mcp/{{server}}"), get(metadata))
+        .route(&format!("{WELL_KNOWN}/mcp"), get(metadata_of_all))
+        .route(WELL_KNOWN, get(metadata_of_all))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
@@ -133,7 +137,7 @@ async fn mcp(State(front): State<Front>, Path(server): Path<String>, request: Re
     let (head, body) = request.into_parts();
     respond(match front.read(body).await {
         Ok(body) => front.gateway.handle(&head, &server, body).await,
-        Err(status) => front.gateway.refuse_unread(&head, &server, status),
+        Err(status) => front.gateway.refuse_unread(&head, &server, status).await,
     })
 }
 
@@ -142,7 +146,7 @@ async fn roof(State(front): State<Front>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     respond(match front.read(body).await {
         Ok(body) => front.gateway.handle_roof(&head, body).await,
-        Err(status) => front.gateway.refuse_unread(&head, "", status),
+        Err(status) => front.gateway.refuse_unread(&head, "", status).await,
     })
 }
 
@@ -193,6 +197,28 @@ fn events(
             Err(_elapsed) => Some((Ok(Bytes::from_static(sse::KEEP_ALIVE.as_bytes())), messages)),
         }
     })
+}
+
+/// Where to get a token for one server. Anybody may ask, also a page.
+async fn metadata(State(front): State<Front>, Path(server): Path<String>) -> Response {
+    let is_name = |name: &str| {
+        name.len() <= 40 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    let found = Some(server).filter(|name| is_name(name));
+    described(found.and_then(|name| front.gateway.resource_metadata(&name)))
+}
+
+async fn metadata_of_all(State(front): State<Front>) -> Response {
+    described(front.gateway.resource_metadata(""))
+}
+
+fn described(metadata: Option<Bytes>) -> Response {
+    let headers =
+        [(header::CONTENT_TYPE, "application/json"), (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
+    match metadata {
+        Some(metadata) => (headers, metadata).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 async fn ready(State(front): State<Front>) -> Response {

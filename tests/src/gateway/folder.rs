@@ -15,6 +15,7 @@ use tokio::process::Command;
 
 use super::{Gateway, program};
 use crate::evidence::Evidence;
+use crate::upstream::free_port;
 
 /// How long evidence may take to show.
 const SHOWS_WITHIN: Duration = Duration::from_secs(10);
@@ -103,6 +104,17 @@ impl Setup {
         self.section(&format!(
             "[[danger_static_tokens]]\nname = \"{human}\"\nsha256 = \"{digest}\"\nhuman = \"{human}\"\n"
         ))
+    }
+
+    /// It knows its own address, which tokens of issuers are for.
+    ///
+    /// # Errors
+    /// If there is no free port.
+    pub fn public(mut self) -> io::Result<Self> {
+        let port = free_port()?;
+        let listen = format!("127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"");
+        self.config = self.config.replacen("127.0.0.1:0\"", &listen, 1);
+        Ok(self)
     }
 
     /// More of the configuration.

@@ -17,6 +17,8 @@ mod families;
 #[cfg(test)]
 mod listen;
 #[cfg(test)]
+mod login;
+#[cfg(test)]
 mod offers;
 #[cfg(test)]
 mod pipes;

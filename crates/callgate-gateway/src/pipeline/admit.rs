@@ -137,43 +137,50 @@ impl Request {
 
 impl Gateway {
     /// Reads and identifies. Whatever fails is answered here, and recorded.
-    pub(super) fn admit(
+    pub(super) async fn admit(
         self: &Arc<Self>,
         http: &Parts,
         server: &str,
         body: &Bytes,
     ) -> Result<Request, Box<Reply>> {
-        let entered = self.enter(http, server)?;
+        let entered = self.enter(http, server).await?;
         let message = Message::read(body, &self.settings.json);
         self.receive(&entered, &http.headers, message)
     }
 
-    /// Who comes, to `server`.
-    pub(super) fn who(&self, http: &Parts, server: &str) -> Result<Arc<Identified>, Box<Reply>> {
+    /// Who comes, to `server`; to all of them, if that is nothing.
+    pub(super) async fn who(
+        &self,
+        http: &Parts,
+        server: &str,
+    ) -> Result<Arc<Identified>, Box<Reply>> {
         let headers = &http.headers;
         inbound::check_origin_host(headers, http.uri.authority(), &self.settings.hosts)
             .map_err(|refused| self.turn_away(None, server, &refused, Reason::RequestMalformed))?;
-        self.identities.identify(headers, self.ambient.now()).map_err(|reason| {
-            let refused = Refused {
-                status: StatusCode::UNAUTHORIZED,
-                code: answer::UNAUTHENTICATED,
-                message: reason.message().to_owned(),
-                data: None,
-            };
-            let mut reply = self.turn_away(None, server, &refused, reason);
-            reply.headers.push(("www-authenticate", HeaderValue::from_static("Bearer")));
+        let resource = self.settings.resources.of(server);
+        let now = self.ambient.now();
+        self.identities.identify(headers, now, &resource.address).await.map_err(|wrong| {
+            let (status, code) = (StatusCode::UNAUTHORIZED, answer::UNAUTHENTICATED);
+            let said = |message: String| Refused { status, code, message, data: None };
+            // What exactly was wrong is for the operator.
+            let mut reply =
+                self.turn_away(None, server, &said(wrong.to_string()), Reason::Unauthenticated);
+            let told = said(wrong.for_client().to_owned());
+            reply.body = super::ReplyBody::Whole(refusal_body(None, &told));
+            let challenge = self.challenge(&resource, &wrong);
+            reply.headers.extend(challenge.map(|value| ("www-authenticate", value)));
             reply
         })
     }
 
     /// Who comes to which server, before the body is looked at.
-    pub(super) fn enter(
+    pub(super) async fn enter(
         self: &Arc<Self>,
         http: &Parts,
         server: &str,
     ) -> Result<Entered, Box<Reply>> {
         let headers = &http.headers;
-        let caller = self.who(http, server)?;
+        let caller = self.who(http, server).await?;
         let Some(found) = self.servers.get(server).cloned() else {
             let refused = invalid(StatusCode::NOT_FOUND, Reason::ServerUnknown.message());
             return Err(self.turn_away(Some(&caller), server, &refused, Reason::ServerUnknown));
@@ -341,8 +348,10 @@ impl Gateway {
     }
 
     /// Refuses and records a request whose body was not read: too long, too slow, or broken off.
-    pub fn refuse_unread(&self, http: &Parts, server: &str, status: StatusCode) -> Reply {
-        let caller = self.identities.identify(&http.headers, self.ambient.now()).ok();
+    pub async fn refuse_unread(&self, http: &Parts, server: &str, status: StatusCode) -> Reply {
+        let (now, resource) = (self.ambient.now(), self.settings.resources.of(server));
+        let identified = self.identities.identify(&http.headers, now, &resource.address).await;
+        let caller = identified.ok();
         let text = status.canonical_reason().unwrap_or_default();
         let refused = invalid(status, text);
         *self.turn_away(caller.as_ref(), server, &refused, Reason::RequestMalformed)

@@ -27,7 +27,7 @@ pub(super) fn is_batch(body: &[u8]) -> bool {
 impl Gateway {
     /// Answers a batch with the answers to its requests, in their order.
     pub(super) async fn batch(self: &Arc<Self>, http: &Parts, server: &str, body: Bytes) -> Reply {
-        let messages = self.enter(http, server).and_then(|entered| {
+        let messages = self.enter(http, server).await.and_then(|entered| {
             let messages = self.messages_of(http, &entered, &body);
             let messages = messages.map_err(|unread| self.refuse_malformed(&entered, unread))?;
             Ok((entered, messages))

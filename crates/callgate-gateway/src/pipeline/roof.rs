@@ -41,15 +41,19 @@ enum Asked {
 impl Gateway {
     /// Answers one HTTP request to `/mcp`.
     pub async fn handle_roof(self: &Arc<Self>, http: &Parts, body: Bytes) -> Reply {
-        match self.admit_under_roof(http, &body) {
+        match self.admit_under_roof(http, &body).await {
             Ok(Asked::One(request)) => self.serve(request, Some(&http.headers)).await,
             Ok(Asked::All(request)) => self.serve_all(request).await,
             Err(reply) => *reply,
         }
     }
 
-    fn admit_under_roof(self: &Arc<Self>, http: &Parts, body: &[u8]) -> Result<Asked, Box<Reply>> {
-        let caller = self.who(http, "")?;
+    async fn admit_under_roof(
+        self: &Arc<Self>,
+        http: &Parts,
+        body: &[u8],
+    ) -> Result<Asked, Box<Reply>> {
+        let caller = self.who(http, "").await?;
         if http.method == Method::GET && session_in(&http.headers).is_some() {
             let entered = self.enter_roof(caller)?;
             return Err(Box::new(self.listen_in_session(&http.headers, entered)?));

@@ -24,5 +24,6 @@ mod store;
 mod subscribe;
 mod support;
 mod tasks;
+mod tokens;
 mod tools;
 mod upstream;

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use callgate_gateway::catalog::Catalogs;
 use callgate_gateway::credential::{Credential, Scheme};
-use callgate_gateway::identity::Identities;
+use callgate_gateway::identity::{Identities, Issuer};
 use callgate_gateway::kept::ListLimits;
 use callgate_gateway::listeners::StreamLimits;
 use callgate_gateway::pipeline::{Gateway, Settings};
+use callgate_gateway::resource::Resources;
 use callgate_gateway::server::Server;
 use callgate_mcp::inbound::HostRules;
 use callgate_mcp::upstream::{EraSetting, Upstream, UpstreamConfig, UpstreamLimits};
@@ -66,6 +67,9 @@ pub(crate) struct Setup {
     pub(crate) calls_in_flight_max: usize,
     pub(crate) reveal: bool,
     pub(crate) streams: StreamLimits,
+    /// Whose tokens are accepted beside the static ones.
+    pub(crate) issuers: Vec<Issuer>,
+    pub(crate) public_url: Option<&'static str>,
     /// Catalog files beside the shipped ones.
     pub(crate) catalogs: &'static [(&'static str, &'static str)],
     /// More servers: name, catalog and address; without an address, the simulated site.
@@ -90,6 +94,8 @@ impl Default for Setup {
             calls_in_flight_max: 64,
             reveal: true,
             streams: StreamLimits::default(),
+            issuers: Vec::new(),
+            public_url: None,
             catalogs: &[],
             servers: Vec::new(),
         }
@@ -134,13 +140,14 @@ impl World {
         let (evidence, _) = evidence.await.unwrap();
         let settings = Settings {
             json: setup.json,
+            resources: Resources { public_url: setup.public_url.map(str::to_owned) },
             hosts: HostRules::new(["gate.test"], []),
             calls_in_flight_max: setup.calls_in_flight_max,
             reveal_denied_tools: setup.reveal,
             streams: setup.streams,
         };
         let bundle = bundle(&catalogs, &setup.policies, setup.catalogs.is_empty());
-        let identities = Identities::new(everybody());
+        let identities = Identities::new(everybody()).with_issuers(setup.issuers);
         let gateway = Gateway::new(settings, servers, identities, bundle, evidence, ambient);
         Self { gateway: Arc::new(gateway), sim, faults, store }
     }

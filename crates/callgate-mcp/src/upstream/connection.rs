@@ -29,7 +29,7 @@ const STREAMS_MAX: usize = 256;
 
 /// The connections to one server. Clones share them.
 #[derive(Clone)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     client: Client<BoundedConnector, Full<Bytes>>,
     url: Uri,
     pub(super) limits: UpstreamLimits,
@@ -38,7 +38,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(url: Uri, limits: UpstreamLimits) -> Result<Self, UnusableUpstream> {
+    pub(crate) fn new(url: Uri, limits: UpstreamLimits) -> Result<Self, UnusableUpstream> {
         let http_scheme = matches!(url.scheme_str(), Some("http" | "https"));
         let host = url.authority().filter(|authority| !authority.as_str().contains('@'));
         if !http_scheme || host.is_none_or(|host| host.host().is_empty()) {
@@ -66,7 +66,7 @@ impl Connection {
     }
 
     /// Sends one GET.
-    pub(super) async fn get(&self, headers: HeaderMap) -> Result<Response<Incoming>, CallError> {
+    pub(crate) async fn get(&self, headers: HeaderMap) -> Result<Response<Incoming>, CallError> {
         self.send(Method::GET, headers, Bytes::new()).await
     }
 

@@ -96,7 +96,7 @@ impl Connection {
         }
     }
 
-    pub(super) async fn read_whole(&self, mut body: Incoming) -> Result<Vec<u8>, CallErrorKind> {
+    pub(crate) async fn read_whole(&self, mut body: Incoming) -> Result<Vec<u8>, CallErrorKind> {
         let max = self.limits.response_bytes_max;
         if body.size_hint().lower() > max as u64 {
             return Err(CallErrorKind::TooLarge);

@@ -36,16 +36,7 @@ pub(crate) async fn serve(
         request_time_max: config.limits.request_time_max,
     };
     let (policies, vocabulary) = (config.policies.clone(), parts.vocabulary.clone());
-    tracing::warn!(
-        tokens = config.tokens.len(),
-        "danger_static_tokens: callers are known by static tokens, for development only"
-    );
-    if let Some(token) = &config.danger_anonymous {
-        tracing::warn!(
-            token,
-            "danger_anonymous: whoever sends no credential is taken for the holder of this token"
-        );
-    }
+    warn_of_danger(&config);
     let gateway = assemble::gateway(config, parts, Arc::new(Machine), address.port()).await?;
     tracing::info!(%address, bundle = %gateway.bundle().digest(), "serving");
     let following = tokio::spawn(reload::follow(Arc::clone(&gateway), policies, vocabulary));
@@ -55,6 +46,22 @@ pub(crate) async fn serve(
     gateway.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Whatever weakens safety is in the log.
+fn warn_of_danger(config: &Config) {
+    if !config.tokens.is_empty() {
+        tracing::warn!(
+            tokens = config.tokens.len(),
+            "danger_static_tokens: callers are known by static tokens, for development only"
+        );
+    }
+    if let Some(token) = &config.danger_anonymous {
+        tracing::warn!(
+            token,
+            "danger_anonymous: whoever sends no credential is taken for the holder of this token"
+        );
+    }
 }
 
 /// Ready when the process is asked to end.

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use callgate_gateway::identity::ChainSpec;
+use callgate_gateway::identity::{ChainSpec, Issuer};
 use callgate_gateway::listeners::StreamLimits;
+use callgate_gateway::resource::Resources;
 use callgate_model::caller::Caller;
 use callgate_model::digest::Digest;
 use callgate_model::json::JsonLimits;
@@ -19,6 +20,7 @@ const SECTIONS: &[&str] = &[
     "answers",
     "catalogs",
     "danger_static_tokens",
+    "issuers",
     "limits",
     "listen",
     "log",
@@ -36,6 +38,7 @@ struct Listen {
     #[serde(default)]
     origins: Vec<String>,
     danger_anonymous: Option<String>,
+    public_url: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -147,11 +150,15 @@ impl Reader {
         let limits = self.optional("limits").as_ref().map(limits);
         let log = self.log();
         let servers = self.servers();
-        let tokens = self.tokens();
-        let listen = self.loopback(listen?);
+        let (listen, tokens) = (listen?, self.tokens());
+        let public_url = self.public_url(&listen);
+        let issuers = self.issuers(public_url.is_some());
+        self.anybody(&tokens, &issuers);
+        let listen = self.loopback(listen, &tokens, public_url.as_deref());
         self.anonymous(&listen, &tokens);
         Some(Config {
             listen: listen.address,
+            resources: Resources { public_url },
             hosts: listen.hosts,
             origins: listen.origins,
             danger_anonymous: listen.danger_anonymous,
@@ -161,6 +168,7 @@ impl Reader {
             limits: limits?,
             reveal_denied_tools: answers?.reveal_denied_tools,
             servers,
+            issuers,
             tokens,
             log: log?,
         })
@@ -223,13 +231,49 @@ impl Reader {
         }
     }
 
-    /// Static tokens are for development: they may not be reachable from elsewhere.
-    fn loopback(&mut self, listen: Listen) -> Listen {
-        if !listen.address.ip().is_loopback() {
-            let hint = "static tokens are the only credential this version accepts; listen on 127.0.0.1 or [::1]";
+    /// Static tokens are for development: they may not be reachable from elsewhere. Nor may anything be that is not behind
+    /// TLS.
+    fn loopback(
+        &mut self,
+        mut listen: Listen,
+        tokens: &BTreeMap<String, Caller>,
+        public_url: Option<&str>,
+    ) -> Listen {
+        let is_https = public_url.is_some_and(|url| url.starts_with("https://"));
+        if !listen.address.ip().is_loopback() && (!tokens.is_empty() || !is_https) {
+            let hint = "listen on 127.0.0.1 or [::1]; or have no `danger_static_tokens`, and a `public_url` with https, where TLS ends before the gateway";
             self.problem("listen.address", "is not a loopback address", Some(hint.to_owned()));
         }
+        let host =
+            public_url.and_then(|url| url.split_once("://")).map(|(_, host)| host.to_owned());
+        listen.hosts.extend(host);
         listen
+    }
+
+    /// `https://host[:port]` under which clients know the gateway.
+    fn public_url(&mut self, listen: &Listen) -> Option<String> {
+        let url = listen.public_url.as_ref()?;
+        let parsed = url.parse::<http::Uri>().ok();
+        let is_origin = parsed.is_some_and(|url| {
+            let known = matches!(url.scheme_str(), Some("http" | "https"));
+            known && url.authority().is_some_and(|host| !host.as_str().contains('@'))
+        });
+        if !is_origin || url.matches('/').count() != 2 {
+            let text = format!("`{url}` is not `https://host` or `https://host:port`");
+            self.problem("listen.public_url", &text, None);
+            return None;
+        }
+        Some(url.clone())
+    }
+
+    fn anybody(&mut self, tokens: &BTreeMap<String, Caller>, issuers: &[Issuer]) {
+        let is_said = |section: &str| self.table.contains_key(section);
+        if !tokens.is_empty() || !issuers.is_empty() || is_said("issuers") {
+            return;
+        }
+        let hint = "[[danger_static_tokens]]\n  name = \"alice\"\n  sha256 = \"…\"  # printf %s TOKEN | sha256sum\n  human = \"alice\"";
+        let text = "nobody could call: there is no token, and no issuer of tokens";
+        self.problem("danger_static_tokens", text, Some(hint.to_owned()));
     }
 
     fn anonymous(&mut self, listen: &Listen, tokens: &BTreeMap<String, Caller>) {
@@ -263,14 +307,6 @@ impl Reader {
     fn tokens(&mut self) -> BTreeMap<String, Caller> {
         let mut tokens = BTreeMap::new();
         let raw: Vec<toml::Value> = self.optional("danger_static_tokens").unwrap_or_default();
-        if raw.is_empty() {
-            let hint = "[[danger_static_tokens]]\n  name = \"alice\"\n  sha256 = \"…\"  # printf %s TOKEN | sha256sum\n  human = \"alice\"";
-            self.problem(
-                "danger_static_tokens",
-                "nobody could call: there is no token",
-                Some(hint.to_owned()),
-            );
-        }
         for (index, value) in raw.into_iter().enumerate() {
             let place = format!("danger_static_tokens[{index}]");
             let Some(token) = self.read::<RawToken>(&place, value) else { continue };

@@ -277,7 +277,7 @@ fn is_extension(name: &str) -> bool {
         && name.split_once('/').is_some_and(|(vendor, name)| plain(vendor) && plain(name))
 }
 
-fn is_plain(name: &str) -> bool {
+pub(super) fn is_plain(name: &str) -> bool {
     (1..=40).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }

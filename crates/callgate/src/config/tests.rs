@@ -92,6 +92,57 @@ fn i7_a_credential_does_not_cross_a_network_in_the_clear() {
     assert!(problems(&danger).is_empty());
 }
 
+const ISSUER: &str = r#"
+[issuers.corp]
+issuer = "https://login.example.com/"
+profile = "auth0"
+audiences = ["callgate"]
+[issuers.corp.agents.x7f]
+name = "release-bot"
+"#;
+
+#[test]
+fn tokens_of_an_issuer_are_enough_and_may_come_from_elsewhere() {
+    let (without_tokens, _) = GOOD.split_once("[[danger").unwrap();
+    let text = format!("{without_tokens}{ISSUER}");
+    assert_eq!(problems(&text), Vec::<String>::new());
+    // Nobody could tell which tokens are for this gateway.
+    let nameless = text.replace("audiences = [\"callgate\"]\n", "");
+    assert!(problems(&nameless).join("").contains("issuers.corp: nobody could tell"));
+    let public = |url: &str, text: &str| {
+        text.replace("127.0.0.1:0\"", &format!("0.0.0.0:80\"\npublic_url = \"{url}\""))
+    };
+    assert_eq!(problems(&public("https://gate.example.com", &nameless)), Vec::<String>::new());
+    for (bad, expected) in [
+        (public("http://gate.example.com", &nameless), "is not a loopback address"),
+        (public("https://gate.example.com", &format!("{GOOD}{ISSUER}")), "not a loopback"),
+        (public("https://gate.example.com/", &nameless), "listen.public_url: `https://gate"),
+        (public("https://me@gate.example.com", &nameless), "listen.public_url: `https://me@"),
+        (public("gate.example.com", &nameless), "listen.public_url: `gate.example.com` is not"),
+    ] {
+        let told = problems(&bad).join("\n");
+        assert!(told.contains(expected), "{expected}\nnot in\n{told}");
+    }
+}
+
+#[test]
+fn i5_an_issuer_that_is_not_well_said_keeps_the_gateway_from_starting() {
+    let twice = ISSUER.replace("corp", "again");
+    for (from, to, expected) in [
+        ("https://login", "login", "issuers.corp.issuer: `login.example.com/` is no address"),
+        ("https://login", "http://login", "issuers.corp.metadata_url: the keys would cross"),
+        ("auth0", "saml", "issuers.corp: unknown variant `saml`"),
+        ("\"release-bot\"", "\"corp/alice\"", "issuers.corp.agents: `corp/alice` is empty or"),
+        ("[issuers.corp.", "algorithms = [\"HS256\"]\n[issuers.corp.", "corp.algorithms: `HS256`"),
+        ("[issuers.corp.", "max_age_s = 0\n[issuers.corp.", "issuers.corp.max_age_s: is not more"),
+        ("[issuers.corp.", "jwks = 1\n[issuers.corp.", "issuers.corp: unknown field `jwks`"),
+        ("[issuers.corp]", &format!("{twice}[issuers.corp]"), "the issuer of another section"),
+    ] {
+        let told = problems(&format!("{GOOD}{}", ISSUER.replacen(from, to, 1))).join("\n");
+        assert!(told.contains(expected), "{expected}\nnot in\n{told}");
+    }
+}
+
 const COMMAND: &str = r#"
 [servers.local]
 command = ["uvx", "mcp-atlassian", "-v"]

@@ -1,0 +1,62 @@
+//! A JSON document at an address that the operator configured: no redirects, no compression, bounded in size and time.
+
+use callgate_model::json::{Json, JsonLimits, read};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING};
+use http::{HeaderMap, HeaderValue, Uri};
+use tokio::time::timeout;
+
+use crate::upstream::{CallErrorKind, Connection, UnusableUpstream, UpstreamLimits};
+
+/// Longest document, in bytes.
+const BYTES_MAX: usize = 256 << 10;
+
+/// Where a document is.
+#[derive(Clone, Debug)]
+pub struct Document {
+    connection: Connection,
+    limits: UpstreamLimits,
+}
+
+impl Document {
+    /// The document at `url`.
+    ///
+    /// # Errors
+    /// [`UnusableUpstream`].
+    pub fn new(url: Uri, limits: UpstreamLimits) -> Result<Self, UnusableUpstream> {
+        let limits = UpstreamLimits { response_bytes_max: BYTES_MAX, ..limits };
+        Ok(Self { connection: Connection::new(url, limits)?, limits })
+    }
+
+    /// Another one, with the same limits.
+    ///
+    /// # Errors
+    /// [`UnusableUpstream`].
+    pub fn at(&self, url: Uri) -> Result<Self, UnusableUpstream> {
+        Self::new(url, self.limits)
+    }
+
+    /// Fetches it.
+    ///
+    /// # Errors
+    /// [`CallErrorKind`], also for every status but 200.
+    pub async fn fetch(&self) -> Result<Json, CallErrorKind> {
+        timeout(self.limits.total, self.get()).await.unwrap_or(Err(CallErrorKind::Timeout))
+    }
+
+    async fn get(&self) -> Result<Json, CallErrorKind> {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let response = self.connection.get(headers).await.map_err(|error| error.kind)?;
+        let (parts, body) = response.into_parts();
+        if parts.status.as_u16() != 200 {
+            return Err(CallErrorKind::Status(parts.status.as_u16()));
+        }
+        if parts.headers.contains_key(CONTENT_ENCODING) {
+            return Err(CallErrorKind::NotMcp("compressed".to_owned()));
+        }
+        let bytes = self.connection.read_whole(body).await?;
+        let limits = JsonLimits { bytes_max: BYTES_MAX, ..JsonLimits::default() };
+        read(&bytes, &limits).map_err(|error| CallErrorKind::NotMcp(error.to_string()))
+    }
+}

@@ -1,0 +1,172 @@
+//! The sections of issuers: whose tokens are accepted, and how their claims become a chain.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use callgate_gateway::identity::{
+    Issuer, IssuerConfig, KeyLimits, KeySource, KnownAgent, Mapping, Profile,
+};
+use callgate_mcp::document::Document;
+use callgate_mcp::upstream::UpstreamLimits;
+use serde::Deserialize;
+
+use super::section::Reader;
+use super::server::{is_plain, is_protected};
+
+/// How old a token may become if nothing else is said: a day, in seconds.
+const AGE_S_MAX: i64 = 86_400;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawIssuer {
+    issuer: String,
+    #[serde(default)]
+    profile: RawProfile,
+    jwks_url: Option<String>,
+    metadata_url: Option<String>,
+    #[serde(default)]
+    audiences: Vec<String>,
+    #[serde(default)]
+    algorithms: Vec<String>,
+    max_age_s: Option<i64>,
+    human: Option<String>,
+    groups: Option<String>,
+    #[serde(default)]
+    scopes: Vec<String>,
+    #[serde(default)]
+    agents: BTreeMap<String, RawAgent>,
+    #[serde(default)]
+    danger_plain_http: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawProfile {
+    #[default]
+    Rfc9068,
+    Auth0,
+    Entra,
+    Keycloak,
+    Okta,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAgent {
+    name: Option<String>,
+    class: Option<String>,
+}
+
+impl Reader {
+    /// The issuers. `has_address` says whether the gateway knows its own address, which tokens are for unless their issuer
+    /// has a name for it.
+    pub(super) fn issuers(&mut self, has_address: bool) -> Vec<Issuer> {
+        let raw: BTreeMap<String, toml::Value> = self.optional("issuers").unwrap_or_default();
+        let (mut issuers, mut known) = (Vec::new(), BTreeSet::new());
+        for (name, value) in raw {
+            let place = format!("issuers.{name}");
+            if !is_plain(&name) {
+                let text = "an issuer's name is of a-z, 0-9 and `-`, at most 40 long";
+                self.problem(&place, text, None);
+                continue;
+            }
+            let Some(raw) = self.read::<RawIssuer>(&place, value) else { continue };
+            if raw.audiences.is_empty() && !has_address {
+                let hint =
+                    "set `listen.public_url`, the address that tokens are for, or `audiences`";
+                let text = "nobody could tell which tokens are for this gateway";
+                self.problem(&place, text, Some(hint.to_owned()));
+                continue;
+            }
+            if !known.insert(raw.issuer.clone()) {
+                let text = format!("`{}` is the issuer of another section, too", raw.issuer);
+                self.problem(&format!("{place}.issuer"), &text, None);
+                continue;
+            }
+            if raw.max_age_s.is_some_and(|age| age <= 0) {
+                self.problem(&format!("{place}.max_age_s"), "is not more than 0", None);
+                continue;
+            }
+            issuers.extend(self.issuer(&place, name, raw));
+        }
+        issuers
+    }
+
+    fn issuer(&mut self, place: &str, name: String, raw: RawIssuer) -> Option<Issuer> {
+        let keys = self.keys(place, &raw)?;
+        let agents = raw.agents.into_iter().map(|(id, agent)| {
+            let RawAgent { name, class } = agent;
+            (id, KnownAgent { name, class })
+        });
+        let agents: BTreeMap<_, _> = agents.collect();
+        let bad = agents.values().filter_map(|agent| agent.name.as_ref());
+        if let Some(bad) = bad.into_iter().find(|name| name.is_empty() || name.contains('/')) {
+            let text = format!("`{bad}` is empty or has a slash");
+            self.problem(&format!("{place}.agents"), &text, None);
+            return None;
+        }
+        let profile = match raw.profile {
+            RawProfile::Rfc9068 => Profile::Rfc9068,
+            RawProfile::Auth0 => Profile::Auth0,
+            RawProfile::Entra => Profile::Entra,
+            RawProfile::Keycloak => Profile::Keycloak,
+            RawProfile::Okta => Profile::Okta,
+        };
+        let made = Issuer::new(IssuerConfig {
+            name,
+            issuer: raw.issuer,
+            keys,
+            key_limits: KeyLimits::default(),
+            algorithms: raw.algorithms,
+            audiences: raw.audiences,
+            age_s_max: raw.max_age_s.unwrap_or(AGE_S_MAX),
+            mapping: Mapping { profile, human: raw.human, groups: raw.groups, agents },
+            scopes: raw.scopes,
+        });
+        made.map_err(|text| self.problem(&format!("{place}.algorithms"), &text, None)).ok()
+    }
+
+    /// Where its keys are: said, or found by its own description.
+    fn keys(&mut self, place: &str, raw: &RawIssuer) -> Option<KeySource> {
+        let Some(origin) = origin(&raw.issuer) else {
+            let text = format!("`{}` is no address of an issuer", raw.issuer);
+            let hint = "the `iss` of its tokens, byte for byte: `https://login.example.com/`";
+            self.problem(&format!("{place}.issuer"), &text, Some(hint.to_owned()));
+            return None;
+        };
+        if let Some(url) = &raw.jwks_url {
+            let document = self.document(&format!("{place}.jwks_url"), url, raw)?;
+            return Some(KeySource::Jwks(document));
+        }
+        let discovery =
+            || format!("{}/.well-known/openid-configuration", raw.issuer.trim_end_matches('/'));
+        let url = raw.metadata_url.clone().unwrap_or_else(discovery);
+        let document = self.document(&format!("{place}.metadata_url"), &url, raw)?;
+        let (issuer, origins) = (raw.issuer.clone(), vec![origin]);
+        Some(KeySource::Metadata { document, issuer, origins })
+    }
+
+    fn document(&mut self, place: &str, url: &str, raw: &RawIssuer) -> Option<Document> {
+        if !raw.danger_plain_http && !is_protected(url) {
+            let hint = "use https, or say `danger_plain_http = true`";
+            let text = "the keys would cross the network unprotected";
+            self.problem(place, text, Some(hint.to_owned()));
+            return None;
+        }
+        let parsed = url.parse().map_err(|error| format!("`{url}`: {error}"));
+        let limits = UpstreamLimits {
+            total: std::time::Duration::from_secs(10),
+            ..UpstreamLimits::default()
+        };
+        let document =
+            parsed.and_then(|url| Document::new(url, limits).map_err(|error| error.to_string()));
+        document.map_err(|text| self.problem(place, &text, None)).ok()
+    }
+}
+
+/// `https://host[:port]` of an address.
+fn origin(url: &str) -> Option<String> {
+    let parsed: http::Uri = url.parse().ok()?;
+    let (scheme, authority) = (parsed.scheme_str()?, parsed.authority()?);
+    let known = matches!(scheme, "http" | "https") && !authority.as_str().contains('@');
+    known.then(|| format!("{scheme}://{authority}"))
+}

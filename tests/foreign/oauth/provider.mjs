@@ -1,0 +1,39 @@
+// An OpenID provider, made with the certified library: `provider.mjs PORT`. People log in by their name, and tokens for a
+// resource are JSON Web Tokens of RFC 9068. What is here of features is what a company's provider has.
+import Provider from 'oidc-provider';
+
+const [port] = process.argv.slice(2);
+
+const provider = new Provider(`http://127.0.0.1:${port}`, {
+  clients: [
+    {
+      client_id: 'nightly',
+      client_secret: 'the secret of the nightly job',
+      grant_types: ['client_credentials'],
+      redirect_uris: [],
+      response_types: [],
+    },
+  ],
+  claims: { openid: ['sub'] },
+  // Clients ask for all that the resource says, and for what they can renew their tokens with.
+  scopes: ['openid', 'offline_access', 'mcp'],
+  findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
+  features: {
+    clientCredentials: { enabled: true },
+    devInteractions: { enabled: true },
+    registration: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      getResourceServerInfo: (_, resource) => ({
+        scope: 'mcp',
+        audience: resource,
+        accessTokenTTL: 600,
+        accessTokenFormat: 'jwt',
+        jwt: { sign: { alg: 'RS256' } },
+      }),
+      useGrantedResource: () => true,
+    },
+  },
+  pkce: { required: () => true },
+});
+provider.listen(Number(port), '127.0.0.1');

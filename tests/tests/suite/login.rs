@@ -1,0 +1,130 @@
+//! Callers of a real OpenID provider: the SDKs find out from the gateway where to log in, do it, and every call carries
+//! who it was that did. Nothing about the provider is told to the clients.
+
+use std::process::Stdio;
+
+use callgate_sim::{Running, SimOptions};
+use callgate_tests::evidence::{Decision, Evidence};
+use callgate_tests::gateway::{Gateway, Setup};
+use callgate_tests::install::{self, OAuth};
+use callgate_tests::upstream::Upstream;
+use serde_json::Value;
+use tokio::process::Command;
+
+use super::world::{SECRET, reconcile, site};
+
+const PERMITS: &str = r#"
+@id("alice-in-eng") @reason("Her project") @owner("engineering")
+permit(principal == User::"corp/alice",
+  action in [Action::"jira.issue.read", Action::"jira.issue.edit"],
+  resource in Jira::Project::"acme/ENG");
+@id("nightly-reads") @reason("It reports") @owner("engineering")
+permit(principal == ServiceAccount::"corp/nightly",
+  action == Action::"jira.issue.read",
+  resource in Jira::Project::"acme/ENG");
+"#;
+
+/// A provider, a site, and a gateway that takes the provider's tokens and no others.
+struct World {
+    oauth: OAuth,
+    provider: Upstream,
+    sim: Running,
+    gateway: Gateway,
+}
+
+impl World {
+    async fn start() -> Self {
+        let oauth = install::oauth(&install::default_directory()).unwrap();
+        let (provider, sim) = tokio::join!(Upstream::provider(&oauth), site(SimOptions::default()));
+        let provider = provider.unwrap();
+        let issuer = format!(
+            "[issuers.corp]\nissuer = \"{}\"\nscopes = [\"mcp\"]\ndanger_plain_http = true\n",
+            provider.url
+        );
+        let url = format!("{}?tools=all", sim.url);
+        let gateway = Setup::default()
+            .public()
+            .unwrap()
+            .server("atlassian", &url, "atlassian-rovo", SECRET)
+            .section(&issuer)
+            .file("policies/permits/all.cedar", PERMITS)
+            .start()
+            .await
+            .unwrap();
+        Self { oauth, provider, sim, gateway }
+    }
+
+    /// What the client `kind` is told after `who` logged in.
+    async fn login(&self, kind: &str, who: &str) -> Value {
+        let client = Command::new("node")
+            .arg(&self.oauth.login)
+            .args([kind, &self.gateway.url("atlassian"), who])
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let output = client.await.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {said}\n{}", self.gateway.output()))
+    }
+
+    /// The calls of tools in the evidence, once there are `count`.
+    async fn calls(&self, count: usize) -> Evidence {
+        let is_call = |one: &Decision| !one.tool().is_empty();
+        let enough = |evidence: &Evidence| {
+            evidence.is_settled() && evidence.0.iter().filter(|one| is_call(one)).count() == count
+        };
+        let evidence = self.gateway.evidence_when(enough).await.unwrap();
+        Evidence(evidence.0.into_iter().filter(is_call).collect())
+    }
+}
+
+/// What became of each call, in order.
+fn outcomes(told: &Value) -> Vec<bool> {
+    let calls = told["calls"].as_array().unwrap();
+    calls.iter().map(|call| !call["isError"].as_bool().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn people_log_in_at_their_provider_and_every_call_carries_who_it_was() {
+    let world = World::start().await;
+    for (kind, calls) in [("client", 3), ("sdk", 6)] {
+        let told = world.login(kind, "alice").await;
+        assert_eq!(told["refused"], "UnauthorizedError", "{kind}");
+        assert_eq!(outcomes(&told), [true, true, false], "{kind}: {told}");
+        let denied = told["calls"][2]["text"].as_str().unwrap();
+        assert!(denied.contains("human_not_permitted"), "{denied}");
+
+        let evidence = world.calls(calls).await;
+        for call in &evidence.0 {
+            assert_eq!(call.human(), "corp/alice");
+            assert_eq!(call.text("/caller/accountable/kind"), "human");
+            assert_eq!(call.text("/caller/accountable/assurance"), "verified");
+            assert_eq!(call.text("/caller/credential/kind"), "jwt");
+            // It registered itself a moment ago: all that is known of it is what the provider calls it.
+            assert!(call.text("/caller/client/name").len() > 20);
+            assert_eq!(call.record.pointer("/event/caller/agent"), Some(&Value::Null));
+        }
+        reconcile(&world.sim, &evidence);
+        // I7: neither the log nor the evidence has the token.
+        let token = told["token"].as_str().unwrap();
+        assert_eq!(token.split('.').count(), 3, "{token}");
+        let records: String = evidence.0.iter().map(|call| call.record.to_string()).collect();
+        assert!(!records.contains(token) && !world.gateway.output().contains(token));
+    }
+    let stranger = world.login("client", "mallory").await;
+    assert_eq!(stranger["tools"], Value::Array(Vec::new()));
+}
+
+#[tokio::test]
+async fn a_job_with_a_token_of_its_own_is_no_human() {
+    let world = World::start().await;
+    let told = world.login("job", &world.provider.url).await;
+    assert_eq!(outcomes(&told), [true, false, false], "{told}");
+    let evidence = world.calls(3).await;
+    for call in &evidence.0 {
+        assert_eq!(call.human(), "corp/nightly");
+        assert_eq!(call.text("/caller/accountable/kind"), "service_account");
+    }
+    reconcile(&world.sim, &evidence);
+}
