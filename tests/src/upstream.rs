@@ -85,14 +85,15 @@ impl Upstream {
         Self::of(command, port).await
     }
 
-    /// Starts the OpenID provider and waits until it serves; its `url` is that of the issuer.
+    /// Starts the OpenID provider and waits until it serves; its `url` is that of the issuer. The `format` of its tokens is
+    /// `jwt` or `opaque`.
     ///
     /// # Errors
     /// If it cannot be started or does not serve in time.
-    pub async fn provider(oauth: &OAuth) -> io::Result<Self> {
+    pub async fn provider(oauth: &OAuth, format: &str) -> io::Result<Self> {
         let port = free_port()?;
         let mut command = Command::new("node");
-        command.arg(&oauth.provider).arg(port.to_string());
+        command.arg(&oauth.provider).arg(port.to_string()).arg(format);
         let mut provider = Self::of(command, port).await?;
         provider.url = format!("http://127.0.0.1:{port}");
         Ok(provider)

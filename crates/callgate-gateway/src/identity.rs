@@ -3,6 +3,7 @@
 
 mod chain;
 mod claims;
+mod introspection;
 mod issuer;
 mod jwt;
 mod keys;
@@ -18,14 +19,14 @@ use callgate_model::evidence::CallerRecord;
 use callgate_model::json::{Json, Object};
 use callgate_policy::PreparedCaller;
 use thiserror::Error;
-use tokio::time::Instant;
 
 pub use chain::ChainSpec;
 pub use claims::{KnownAgent, Mapping, Profile};
+pub use introspection::Introspection;
 pub use issuer::{Issuer, IssuerConfig};
 pub use keys::{KeyLimits, KeySource};
 
-use issuer::Accepted;
+use issuer::{Accepted, Basis};
 use jwt::{Jwt, LEEWAY_S};
 
 /// Tokens whose signatures need not be checked again.
@@ -55,14 +56,16 @@ impl Identified {
     }
 
     /// A caller who is known by who they are, whatever their credential is now.
-    fn by_chain(caller: Caller) -> Self {
+    fn by_chain(caller: Caller, audiences: &[String]) -> Self {
         let id = |agent: &Agent| Json::from(agent.identity.to_string());
         let chain = Object::default()
             .with("kind", caller.accountable.kind.as_str())
             .with("accountable", caller.accountable.identity.to_string())
             .with("agent", caller.agent.as_ref().map_or(Json::Null, id))
             .with("actors", caller.actors.iter().map(id).collect::<Vec<_>>())
-            .with("client", caller.client.name.as_str());
+            .with("client", caller.client.name.as_str())
+            // A token that opens one server does not open the sessions of one that opens all.
+            .with("audiences", audiences.to_vec());
         let ends = caller.credential.expires;
         let expires = ends.map(|at| Timestamp::from_unix_ms(at.unix_ms() + LEEWAY_MS));
         Self { expires, ..Self::with_key(caller, Digest::of_object(&chain)) }
@@ -105,6 +108,15 @@ pub enum Unacceptable {
     /// The issuer's keys are not known.
     #[error("the issuer's keys cannot be had")]
     NoKeys,
+    /// The issuer cannot be asked about it.
+    #[error("the issuer cannot be asked about the token")]
+    NoAnswer,
+    /// The issuer says that it is not good.
+    #[error("the issuer says that the token is not active")]
+    Inactive,
+    /// It is good only with a proof.
+    #[error("the token is bound to a key, and no proof of that can be taken")]
+    Bound,
     /// The signature does not hold.
     #[error("the token's signature does not hold")]
     Signature,
@@ -135,12 +147,14 @@ impl Unacceptable {
         match self {
             Self::Absent => "a credential is required",
             Self::Expired => "the token has expired",
-            Self::NoKeys => "the token cannot be checked now",
+            Self::NoAnswer | Self::NoKeys => "the token cannot be checked now",
             Self::Algorithm
             | Self::Audience
+            | Self::Bound
             | Self::Chain
             | Self::Claim(_)
             | Self::Header
+            | Self::Inactive
             | Self::Malformed
             | Self::NotBearer
             | Self::NotYet
@@ -165,7 +179,7 @@ struct Remembered {
     identified: Arc<Identified>,
     issuer: usize,
     audiences: Vec<String>,
-    keys_of: Instant,
+    basis: Basis,
 }
 
 /// The credentials this gateway accepts.
@@ -209,8 +223,6 @@ impl Identities {
 
     /// The caller who presents these headers at `now` to `resource`, the address under which what they ask for is known.
     ///
-    /// The token is compared by its digest, so the time taken says nothing about how much of it was right.
-    ///
     /// A credential that is there must be right, also if there need not be one.
     ///
     /// # Errors
@@ -221,9 +233,24 @@ impl Identities {
         now: Timestamp,
         resource: &str,
     ) -> Result<Arc<Identified>, Unacceptable> {
-        let Some(token) = presented(headers)? else {
-            return self.anonymous.clone().ok_or(Unacceptable::Absent);
-        };
+        match presented(headers)? {
+            Some(token) => self.holder(token, now, resource).await,
+            None => self.anonymous.clone().ok_or(Unacceptable::Absent),
+        }
+    }
+
+    /// The caller who holds `token`, if it is good at `now` for `resource`.
+    ///
+    /// A token of the gateway is compared by its digest, so the time taken says nothing about how much of it was right.
+    ///
+    /// # Errors
+    /// [`Unacceptable`].
+    pub async fn holder(
+        &self,
+        token: &str,
+        now: Timestamp,
+        resource: &str,
+    ) -> Result<Arc<Identified>, Unacceptable> {
         let digest = Digest::of(token.as_bytes());
         let found = match self.by_token.get(&digest) {
             Some(found) => Arc::clone(found),
@@ -244,9 +271,9 @@ impl Identities {
             return Err(Unacceptable::Unknown);
         }
         let known = self.remembered().get(&digest).cloned();
-        // With other keys it may be good no more.
+        // With other keys, or by another answer, it may be good no more.
         let known = known.filter(|known| {
-            self.issuers.get(known.issuer).is_some_and(|issuer| issuer.still_has(known.keys_of))
+            self.issuers.get(known.issuer).is_some_and(|issuer| issuer.still_holds(known.basis))
         });
         let known = match known {
             Some(known) => known,
@@ -266,18 +293,24 @@ impl Identities {
         digest: Digest,
         now: Timestamp,
     ) -> Result<Remembered, Unacceptable> {
-        let jwt = Jwt::read(token)?;
-        let iss = jwt.issuer().ok_or(Unacceptable::Unknown)?;
-        let (index, issuer) = self
-            .issuers
-            .iter()
-            .enumerate()
-            .find(|(_, issuer)| issuer.issuer == iss)
-            .ok_or(Unacceptable::Unknown)?;
-        let accepted = issuer.accept(jwt, digest, now).await?;
-        let Accepted { caller, audiences, keys_of } = accepted;
-        let identified = Arc::new(Identified::by_chain(caller));
-        let known = Remembered { identified, issuer: index, audiences, keys_of };
+        let mut issuers = self.issuers.iter().enumerate();
+        let (index, accepted) = match Jwt::read(token) {
+            Ok(jwt) => {
+                let by = |iss: &str| issuers.find(|(_, issuer)| issuer.issuer == iss);
+                let (index, issuer) = jwt.issuer().and_then(by).ok_or(Unacceptable::Unknown)?;
+                (index, issuer.accept(jwt, digest, now).await?)
+            }
+            // There is one at most, so that no token is shown to an issuer that did not make it.
+            Err(Unacceptable::Malformed) => {
+                let asked = issuers.find(|(_, issuer)| issuer.is_asked());
+                let (index, issuer) = asked.ok_or(Unacceptable::Malformed)?;
+                (index, issuer.ask(token, digest, now).await?)
+            }
+            Err(wrong) => return Err(wrong),
+        };
+        let Accepted { caller, audiences, basis } = accepted;
+        let identified = Arc::new(Identified::by_chain(caller, &audiences));
+        let known = Remembered { identified, issuer: index, audiences, basis };
         let mut remembered = self.remembered();
         remembered.remove(&digest);
         if remembered.len() >= REMEMBERED_MAX {

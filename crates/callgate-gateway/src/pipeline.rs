@@ -125,6 +125,7 @@ impl Gateway {
         evidence: EvidenceLog,
         ambient: Arc<dyn Ambient>,
     ) -> Self {
+        let metrics = Metrics::new(servers.iter().map(|server| server.name.to_string()));
         Self {
             in_flight: Arc::new(Semaphore::new(settings.calls_in_flight_max)),
             listeners: Arc::new(Listeners::new(settings.streams)),
@@ -139,7 +140,7 @@ impl Gateway {
             tasks: Tasks::default(),
             sealer: Sealer::new(&*ambient),
             ambient,
-            metrics: Metrics::default(),
+            metrics,
         }
     }
 

@@ -28,7 +28,10 @@ impl Resources {
     /// The resource that is the server of that name; all of them, if it is nothing.
     #[must_use]
     pub fn of(&self, server: &str) -> Resource {
-        let Some(public) = &self.public_url else {
+        // What is no name of a server is not repeated to anybody.
+        let is_name = server.len() <= 40
+            && server.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let Some(public) = self.public_url.as_ref().filter(|_| is_name) else {
             return Resource { address: String::new(), metadata: None };
         };
         let path = if server.is_empty() { "/mcp".to_owned() } else { format!("/mcp/{server}") };

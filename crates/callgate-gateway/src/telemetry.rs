@@ -1,5 +1,6 @@
 //! Metrics and the one log line of each call. Neither is evidence: both may be sampled or lost.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::atomic::AtomicU64;
 
@@ -15,6 +16,8 @@ use prometheus_client::registry::{Registry, Unit};
 /// What is counted. Labels take only values of the operator's or of ours, never a client's.
 #[derive(Debug)]
 pub struct Metrics {
+    /// The names of servers that may become labels: any other is a client's.
+    servers: BTreeSet<String>,
     registry: Registry,
     decisions: Family<DecisionLabels, Counter>,
     outcomes: Family<OutcomeLabels, Counter>,
@@ -39,10 +42,12 @@ struct OutcomeLabels {
     outcome: &'static str,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
+impl Metrics {
+    /// Nothing counted yet, of servers of these names.
+    pub fn new(servers: impl Iterator<Item = String>) -> Self {
         let mut registry = Registry::with_prefix("callgate");
         let metrics = Self {
+            servers: servers.collect(),
             decisions: Family::default(),
             outcomes: Family::default(),
             decided_in: Histogram::new(exponential_buckets(0.000_02, 2.0, 16)),
@@ -86,7 +91,7 @@ impl Metrics {
     pub fn decided(&self, decided: &Decided) {
         let understood = decided.understood.as_ref();
         let labels = DecisionLabels {
-            server: decided.server.clone(),
+            server: self.servers.get(&decided.server).cloned().unwrap_or_default(),
             verdict: decided.decision.verdict.as_str(),
             reason: decided.decision.codes().next().unwrap_or_default(),
             effect: understood.map_or("", |u| u.effect.as_str()),

@@ -1,8 +1,9 @@
 //! A JSON document at an address that the operator configured: no redirects, no compression, bounded in size and time.
 
 use callgate_model::json::{Json, JsonLimits, read};
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING};
-use http::{HeaderMap, HeaderValue, Uri};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Response, Uri};
+use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use crate::upstream::{CallErrorKind, Connection, UnusableUpstream, UpstreamLimits};
@@ -43,11 +44,32 @@ impl Document {
         timeout(self.limits.total, self.get()).await.unwrap_or(Err(CallErrorKind::Timeout))
     }
 
+    /// What is answered to `form`, which is URL-encoded.
+    ///
+    /// # Errors
+    /// [`CallErrorKind`], also for every status but 200.
+    pub async fn post_form(
+        &self,
+        authorization: HeaderValue,
+        form: String,
+    ) -> Result<Json, CallErrorKind> {
+        let mut headers = wanted();
+        headers.insert(AUTHORIZATION, authorization);
+        let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
+        headers.insert(CONTENT_TYPE, form_type);
+        let answer = async {
+            let response = self.connection.post(headers, form.into()).await;
+            self.read(response.map_err(|error| error.kind)?).await
+        };
+        timeout(self.limits.total, answer).await.unwrap_or(Err(CallErrorKind::Timeout))
+    }
+
     async fn get(&self) -> Result<Json, CallErrorKind> {
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let response = self.connection.get(headers).await.map_err(|error| error.kind)?;
+        let response = self.connection.get(wanted()).await.map_err(|error| error.kind)?;
+        self.read(response).await
+    }
+
+    async fn read(&self, response: Response<Incoming>) -> Result<Json, CallErrorKind> {
         let (parts, body) = response.into_parts();
         if parts.status.as_u16() != 200 {
             return Err(CallErrorKind::Status(parts.status.as_u16()));
@@ -59,4 +81,12 @@ impl Document {
         let limits = JsonLimits { bytes_max: BYTES_MAX, ..JsonLimits::default() };
         read(&bytes, &limits).map_err(|error| CallErrorKind::NotMcp(error.to_string()))
     }
+}
+
+/// JSON, as it is.
+fn wanted() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers
 }

@@ -98,6 +98,8 @@ pub struct Credential {
 pub enum CredentialKind {
     /// A JSON Web Token of an issuer.
     Jwt,
+    /// A token that says nothing by itself; its issuer told what it is.
+    Opaque,
     /// None was presented: the client started this gateway itself, for a caller that the operator named.
     Process,
     /// A `danger_static_tokens` entry: for development, on loopback.
@@ -110,6 +112,7 @@ impl CredentialKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Jwt => "jwt",
+            Self::Opaque => "opaque",
             Self::Process => "process",
             Self::StaticToken => "static_token",
         }

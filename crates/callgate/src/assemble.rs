@@ -215,7 +215,7 @@ pub(crate) async fn gateway(
     Ok(Arc::new(Gateway::new(settings, servers, identities, bundle, evidence, ambient)))
 }
 
-fn identities(anonymous: Option<&str>, tokens: BTreeMap<String, Caller>) -> Identities {
+pub(crate) fn identities(anonymous: Option<&str>, tokens: BTreeMap<String, Caller>) -> Identities {
     let anonymous = anonymous.and_then(|name| tokens.get(name)).map(|held| held.credential.digest);
     let identities = Identities::new(tokens.into_values().collect());
     match anonymous {

@@ -33,6 +33,9 @@ enum Command {
     Check(Check),
     /// Say why a call would be decided so.
     Explain(Explain),
+    /// Callers: what chain a token makes.
+    #[command(subcommand)]
+    Caller(Caller),
     /// Policies: test them against decision cases, or see what they can name.
     #[command(subcommand)]
     Policy(Policy),
@@ -112,6 +115,25 @@ pub(crate) struct Explain {
     /// "class": …}, "server": …, "tool": …, "arguments": {…}}; in place of tool and arguments, "resource": URI or "prompt": NAME.
     #[arg(value_name = "CALL")]
     pub(crate) call: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Caller {
+    /// Say who a token's holder is to the gateway and what it opens, or why it is not accepted.
+    Show(CallerShow),
+}
+
+/// Options of `caller show`.
+#[derive(Debug, Args)]
+pub(crate) struct CallerShow {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    /// A file with the token; else it is read from standard input.
+    #[arg(value_name = "FILE")]
+    pub(crate) token: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -238,6 +260,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Wrap(options) => block_on(commands::wrap::run(options)),
         Command::Check(options) => commands::check::run(&options),
         Command::Explain(options) => commands::explain::run(&options),
+        Command::Caller(Caller::Show(options)) => block_on(commands::caller::show(options)),
         Command::Policy(Policy::Test(options)) => commands::policy::test(&options),
         Command::Policy(Policy::Schema(options)) => commands::policy::schema(&options),
         Command::Evidence(Evidence::List(options)) => block_on(commands::evidence::list(options)),

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod bridge;
+pub(crate) mod caller;
 pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod evidence;

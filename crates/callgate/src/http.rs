@@ -201,11 +201,7 @@ fn events(
 
 /// Where to get a token for one server. Anybody may ask, also a page.
 async fn metadata(State(front): State<Front>, Path(server): Path<String>) -> Response {
-    let is_name = |name: &str| {
-        name.len() <= 40 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    };
-    let found = Some(server).filter(|name| is_name(name));
-    described(found.and_then(|name| front.gateway.resource_metadata(&name)))
+    described(front.gateway.resource_metadata(&server))
 }
 
 async fn metadata_of_all(State(front): State<Front>) -> Response {

@@ -1,8 +1,9 @@
-// An OpenID provider, made with the certified library: `provider.mjs PORT`. People log in by their name, and tokens for a
-// resource are JSON Web Tokens of RFC 9068. What is here of features is what a company's provider has.
+// An OpenID provider, made with the certified library: `provider.mjs PORT jwt|opaque`. People log in by their name; tokens
+// for a resource are JSON Web Tokens of RFC 9068, or say nothing by themselves. What is here of features is what a
+// company's provider has.
 import Provider from 'oidc-provider';
 
-const [port] = process.argv.slice(2);
+const [port, format] = process.argv.slice(2);
 
 const provider = new Provider(`http://127.0.0.1:${port}`, {
   clients: [
@@ -13,6 +14,13 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
       redirect_uris: [],
       response_types: [],
     },
+    {
+      client_id: 'gateway',
+      client_secret: 'secret-of-the-gateway',
+      grant_types: [],
+      redirect_uris: [],
+      response_types: [],
+    },
   ],
   claims: { openid: ['sub'] },
   // Clients ask for all that the resource says, and for what they can renew their tokens with.
@@ -20,6 +28,7 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
   findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
   features: {
     clientCredentials: { enabled: true },
+    introspection: { enabled: true },
     devInteractions: { enabled: true },
     registration: { enabled: true },
     resourceIndicators: {
@@ -28,7 +37,7 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
         scope: 'mcp',
         audience: resource,
         accessTokenTTL: 600,
-        accessTokenFormat: 'jwt',
+        accessTokenFormat: format,
         jwt: { sign: { alg: 'RS256' } },
       }),
       useGrantedResource: () => true,

@@ -45,6 +45,28 @@ async fn check_sums_up_what_is_good() {
 }
 
 #[tokio::test]
+async fn caller_show_says_who_holds_a_token() {
+    let folder = offline().write().unwrap();
+    folder.put("token", &format!("{ALICE}\n")).unwrap();
+    let ran = cli(&folder, &["caller", "show", "token"]).await;
+    assert_eq!(ran.code, WELL, "{ran:?}");
+    let shown = "\
+human       alice (configured)
+groups      engineering
+agent       release-bot (configured)
+client      unnamed (configured)
+credential  static_token, ends never
+opens       /mcp/atlassian, /mcp
+";
+    assert_eq!(ran.stdout, shown);
+    let ran = callgate(folder.path(), &["caller", "show", "--json"], "unknown").await.unwrap();
+    let [told]: [Value; 1] = ran.json().unwrap().try_into().unwrap();
+    let why = json!({ "accepted": false, "why": "the token is not known",
+        "help": "it must be a token of one that is configured" });
+    assert_eq!((ran.code, told), (NO, why));
+}
+
+#[tokio::test]
 async fn check_tells_every_problem_at_once() {
     let bad = setup().server("atlassian", "http://127.0.0.1:9/mcp", "atlassian-rovo", " ").section(
         "[servers.other]\nurl = \"http://127.0.0.1:9/mcp\"\ncatalogue = \"x\"\n[polices]\n[catalogs]\nfiles = [\"none.toml\"]\n",

@@ -5,10 +5,10 @@ use std::process::Stdio;
 
 use callgate_sim::{Running, SimOptions};
 use callgate_tests::evidence::{Decision, Evidence};
-use callgate_tests::gateway::{Gateway, Setup};
+use callgate_tests::gateway::{Gateway, Setup, callgate};
 use callgate_tests::install::{self, OAuth};
 use callgate_tests::upstream::Upstream;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::world::{SECRET, reconcile, site};
@@ -33,13 +33,16 @@ struct World {
 }
 
 impl World {
-    async fn start() -> Self {
+    /// `more` is what else the configuration says of the provider, which is at `URL`.
+    async fn start(format: &str, more: &str) -> Self {
         let oauth = install::oauth(&install::default_directory()).unwrap();
-        let (provider, sim) = tokio::join!(Upstream::provider(&oauth), site(SimOptions::default()));
+        let (provider, sim) =
+            tokio::join!(Upstream::provider(&oauth, format), site(SimOptions::default()));
         let provider = provider.unwrap();
         let issuer = format!(
-            "[issuers.corp]\nissuer = \"{}\"\nscopes = [\"mcp\"]\ndanger_plain_http = true\n",
-            provider.url
+            "[issuers.corp]\nissuer = \"{}\"\nscopes = [\"mcp\"]\n{}",
+            provider.url,
+            more.replace("URL", &provider.url)
         );
         let url = format!("{}?tools=all", sim.url);
         let gateway = Setup::default()
@@ -47,6 +50,8 @@ impl World {
             .unwrap()
             .server("atlassian", &url, "atlassian-rovo", SECRET)
             .section(&issuer)
+            // `gateway:secret-of-the-gateway`
+            .file("gateway.secret", "Z2F0ZXdheTpzZWNyZXQtb2YtdGhlLWdhdGV3YXk=")
             .file("policies/permits/all.cedar", PERMITS)
             .start()
             .await
@@ -87,7 +92,7 @@ fn outcomes(told: &Value) -> Vec<bool> {
 
 #[tokio::test]
 async fn people_log_in_at_their_provider_and_every_call_carries_who_it_was() {
-    let world = World::start().await;
+    let world = World::start("jwt", "").await;
     for (kind, calls) in [("client", 3), ("sdk", 6)] {
         let told = world.login(kind, "alice").await;
         assert_eq!(told["refused"], "UnauthorizedError", "{kind}");
@@ -111,6 +116,10 @@ async fn people_log_in_at_their_provider_and_every_call_carries_who_it_was() {
         assert_eq!(token.split('.').count(), 3, "{token}");
         let records: String = evidence.0.iter().map(|call| call.record.to_string()).collect();
         assert!(!records.contains(token) && !world.gateway.output().contains(token));
+        let shown = callgate(world.gateway.path(), &["caller", "show", "--json"], token).await;
+        let shown = shown.unwrap().json().unwrap().remove(0);
+        assert_eq!(shown["caller"]["accountable"]["id"], "corp/alice", "{shown}");
+        assert_eq!(shown["opens"], json!(["/mcp/atlassian"]));
     }
     let stranger = world.login("client", "mallory").await;
     assert_eq!(stranger["tools"], Value::Array(Vec::new()));
@@ -118,7 +127,7 @@ async fn people_log_in_at_their_provider_and_every_call_carries_who_it_was() {
 
 #[tokio::test]
 async fn a_job_with_a_token_of_its_own_is_no_human() {
-    let world = World::start().await;
+    let world = World::start("jwt", "").await;
     let told = world.login("job", &world.provider.url).await;
     assert_eq!(outcomes(&told), [true, false, false], "{told}");
     let evidence = world.calls(3).await;
@@ -127,4 +136,34 @@ async fn a_job_with_a_token_of_its_own_is_no_human() {
         assert_eq!(call.text("/caller/accountable/kind"), "service_account");
     }
     reconcile(&world.sim, &evidence);
+}
+
+/// How the provider is asked about its tokens.
+const ASKED: &str = "introspection = { url = \"URL/token/introspection\", \
+                     credential = { scheme = \"basic\", file = \"gateway.secret\" } }\n";
+
+#[tokio::test]
+async fn the_provider_is_asked_about_tokens_that_say_nothing() {
+    let world = World::start("opaque", ASKED).await;
+    let told = world.login("client", "alice").await;
+    assert_eq!(outcomes(&told), [true, true, false], "{told}");
+    let told = world.login("job", &world.provider.url).await;
+    assert_eq!(outcomes(&told), [true, false, false], "{told}");
+    let evidence = world.calls(6).await;
+    let who = |call: &Decision| {
+        let kind = call.text("/caller/accountable/kind");
+        format!("{kind} {} {}", call.human(), call.text("/caller/credential/kind"))
+    };
+    let who: Vec<_> = evidence.0.iter().map(who).collect();
+    assert_eq!(who[..3], ["human corp/alice opaque"; 3]);
+    assert_eq!(who[3..], ["service_account corp/nightly opaque"; 3]);
+    reconcile(&world.sim, &evidence);
+    let token = told["token"].as_str().unwrap();
+    assert!(!token.contains('.'), "{token}");
+    let shown = world.gateway.cli(&["caller", "show", "nowhere"]).await.unwrap();
+    assert_eq!(shown.code, Some(2), "{shown:?}");
+    let shown = callgate(world.gateway.path(), &["caller", "show"], &format!("{token}x")).await;
+    let shown = shown.unwrap();
+    assert_eq!(shown.code, Some(1), "{shown:?}");
+    assert_eq!(shown.stdout, "not accepted: the issuer says that the token is not active\n");
 }

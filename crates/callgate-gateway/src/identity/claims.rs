@@ -4,17 +4,18 @@
 use std::collections::BTreeMap;
 
 use callgate_model::caller::{
-    Accountable, AccountableKind, Agent, Assurance, Caller, Client, Credential, CredentialKind,
-    Identity,
+    Accountable, AccountableKind, Agent, Assurance, Caller, Client, Credential, Identity,
 };
-use callgate_model::digest::Digest;
 use callgate_model::json::{Json, Object};
 
 use super::Unacceptable;
-use super::jwt::{Claims, Times};
+use super::jwt::Claims;
 
 /// Actors in one chain.
 const ACTORS_MAX: usize = 8;
+
+/// What only other tokens have: those that say who logged in, and that somebody logged out.
+const OTHER_TOKENS: [&str; 4] = ["at_hash", "c_hash", "events", "nonce"];
 
 /// How an issuer writes its claims.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,7 +70,9 @@ impl Profile {
         match self {
             // `sub` is another one for each application there.
             Self::Entra => "oid",
-            Self::Auth0 | Self::Keycloak | Self::Okta | Self::Rfc9068 => "sub",
+            // `sub` is a login name there, which may become another person's.
+            Self::Okta => "uid",
+            Self::Auth0 | Self::Keycloak | Self::Rfc9068 => "sub",
         }
     }
 
@@ -95,50 +98,47 @@ impl Mapping {
         &self,
         issuer: &str,
         claims: &Claims,
-        token: Digest,
-        times: Times,
+        credential: Credential,
     ) -> Result<Caller, Unacceptable> {
         self.refuse_other_tokens(claims)?;
-        let client = self.client(claims)?;
+        let client = self.client(claims)?.ok_or_else(|| self.no_client())?;
         let kind = self.kind(claims, client)?;
         let human = self.human.as_deref().unwrap_or_else(|| self.profile.human());
         let subject = match kind {
             AccountableKind::Human => claims.text(human)?,
-            AccountableKind::ServiceAccount => claims.text("sub")?.or(client),
+            AccountableKind::ServiceAccount => claims.text("sub")?.or(Some(client)),
         };
         let subject = subject.ok_or_else(|| Unacceptable::Claim(human.to_owned()))?;
-        let groups = self.groups.as_deref().unwrap_or("groups");
-        let (agent, actors) = self.actors(issuer, claims, client, kind)?;
+        let groups = self.groups(claims)?;
+        let (agent, actors) = self.actors(issuer, claims, client)?;
         let of_issuer = |subject: &str| identity(issuer, subject);
+        // Another issuer may have a group or a client of the same name.
+        let named = |name: &str| of_issuer(name).to_string();
         Ok(Caller {
             accountable: Accountable {
                 kind,
                 identity: of_issuer(subject),
-                groups: claims.texts(groups)?,
+                groups: groups.iter().map(|group| named(group)).collect(),
                 assurance: Assurance::Verified,
             },
             agent,
             actors,
-            client: Client {
-                name: client.unwrap_or("unnamed").to_owned(),
-                assurance: Assurance::Verified,
-            },
-            credential: Credential {
-                kind: CredentialKind::Jwt,
-                digest: token,
-                issued: times.issued,
-                expires: Some(times.expires),
-            },
+            client: Client { name: named(client), assurance: Assurance::Verified },
+            credential,
             workflow: None,
         })
     }
 
     /// Tokens of the same issuer that are none for a resource: who somebody is, or what gets another token.
     fn refuse_other_tokens(&self, claims: &Claims) -> Result<(), Unacceptable> {
+        // A proof that its holder has the key is needed, and none is taken (RFC 9449 §7.2, RFC 8705 §3).
+        if claims.0.get("cnf").is_some() {
+            return Err(Unacceptable::Bound);
+        }
         let is_other = match self.profile {
-            Profile::Keycloak => claims.text("typ")?.is_some_and(|typ| typ != "Bearer"),
+            Profile::Keycloak => claims.text("typ")? != Some("Bearer"),
             Profile::Auth0 | Profile::Entra | Profile::Okta | Profile::Rfc9068 => {
-                claims.0.get("nonce").is_some() && claims.0.get("at_hash").is_some()
+                OTHER_TOKENS.iter().any(|name| claims.0.get(name).is_some())
             }
         };
         if is_other { Err(Unacceptable::Type) } else { Ok(()) }
@@ -153,8 +153,24 @@ impl Mapping {
         Ok(None)
     }
 
+    fn no_client(&self) -> Unacceptable {
+        Unacceptable::Claim(self.profile.clients().join("` or `"))
+    }
+
+    /// The groups, if they are all there.
+    fn groups(&self, claims: &Claims) -> Result<Vec<String>, Unacceptable> {
+        let name = self.groups.as_deref().unwrap_or("groups");
+        // Somebody in many groups has them told elsewhere (OpenID Connect Core §5.6.2): to miss one might allow something.
+        let elsewhere = claims.0.get("_claim_names").and_then(Json::as_object);
+        let is_elsewhere = elsewhere.is_some_and(|names| names.get(name).is_some());
+        if is_elsewhere || claims.0.get("hasgroups").is_some() {
+            return Err(Unacceptable::Claim(name.to_owned()));
+        }
+        claims.texts(name)
+    }
+
     /// Whether there is a human in it. A client that has a token of its own is none, nor is an agent's user.
-    fn kind(&self, claims: &Claims, client: Option<&str>) -> Result<AccountableKind, Unacceptable> {
+    fn kind(&self, claims: &Claims, client: &str) -> Result<AccountableKind, Unacceptable> {
         let sub = claims.text("sub")?;
         let by_itself = match self.profile {
             Profile::Rfc9068 => false,
@@ -163,15 +179,22 @@ impl Mapping {
                     || sub.is_some_and(|sub| sub.ends_with("@clients"))
             }
             Profile::Entra => {
-                claims.text("idtyp")? == Some("app") || has_facet(claims, "xms_sub_fct", "13")?
+                // `idtyp` is there only if it was asked for. A delegated token has scopes; an application's own has none.
+                let is_user = match claims.text("idtyp")? {
+                    Some(kind) => kind == "user",
+                    None => claims.text("scp")?.is_some() && sub != claims.text("oid")?,
+                };
+                !is_user || has_facet(claims, "xms_sub_fct", "13")?
             }
-            Profile::Keycloak => claims
-                .text("preferred_username")?
-                .is_some_and(|name| name.starts_with("service-account-")),
+            // Only the token of a service account says whose client it is by that name.
+            Profile::Keycloak => {
+                let name = claims.text("preferred_username")?;
+                claims.text("client_id")?.is_some()
+                    || name.is_some_and(|name| name.starts_with("service-account-"))
+            }
             Profile::Okta => claims.text("uid")?.is_none(),
         };
-        let is_client = sub.is_some() && sub == client;
-        let service = by_itself || is_client;
+        let service = by_itself || sub == Some(client);
         Ok(if service { AccountableKind::ServiceAccount } else { AccountableKind::Human })
     }
 
@@ -180,9 +203,9 @@ impl Mapping {
         &self,
         issuer: &str,
         claims: &Claims,
-        client: Option<&str>,
-        kind: AccountableKind,
+        client: &str,
     ) -> Result<(Option<Agent>, Vec<Agent>), Unacceptable> {
+        let url = claims.text("iss")?;
         let mut actors = Vec::new();
         let mut next = claims.0.get("act");
         while let Some(actor) = next {
@@ -190,31 +213,37 @@ impl Mapping {
             if actors.len() >= ACTORS_MAX {
                 return Err(Unacceptable::Chain);
             }
-            actors.push(self.actor(issuer, actor)?);
+            actors.push(self.actor(issuer, url, actor)?);
             next = actor.get("act");
         }
+        // A client that is an agent is one whoever else acts.
+        let is_agent = self.agents.contains_key(client)
+            || (self.profile == Profile::Entra && has_facet(claims, "xms_act_fct", "11")?);
+        let client = self.agent(issuer, client);
+        if is_agent && !actors.contains(&client) {
+            actors.push(client);
+        }
         if actors.is_empty() {
-            let is_agent = |client: &&str| {
-                let of_itself = kind == AccountableKind::ServiceAccount;
-                self.agents.contains_key(*client)
-                    || (self.profile == Profile::Entra
-                        && !of_itself
-                        && has_facet(claims, "xms_act_fct", "11").unwrap_or(false))
-            };
-            return Ok((client.filter(is_agent).map(|id| self.agent(issuer, id)), actors));
+            return Ok((None, actors));
         }
         let agent = actors.remove(0);
         Ok((Some(agent), actors))
     }
 
-    fn actor(&self, issuer: &str, actor: &Object) -> Result<Agent, Unacceptable> {
+    /// An actor in a token of `issuer`, which calls itself `url` there.
+    fn actor(
+        &self,
+        issuer: &str,
+        url: Option<&str>,
+        actor: &Object,
+    ) -> Result<Agent, Unacceptable> {
         let text = |name: &str| match actor.get(name) {
             None => Ok(None),
             Some(Json::String(text)) if !text.is_empty() => Ok(Some(text.as_str())),
             Some(_) => Err(Unacceptable::Chain),
         };
         let subject = text("sub")?.ok_or(Unacceptable::Chain)?;
-        match text("iss")? {
+        match text("iss")?.filter(|other| Some(*other) != url) {
             // Whose names are another's: it is told from one of ours, and known to no registry.
             Some(other) => Ok(Agent {
                 identity: identity(&format!("{issuer}|{other}"), subject),
@@ -245,181 +274,4 @@ fn has_facet(claims: &Claims, name: &str, facet: &str) -> Result<bool, Unaccepta
 }
 
 #[cfg(test)]
-mod tests {
-    use callgate_model::ambient::Timestamp;
-    use callgate_model::json::{JsonLimits, read};
-
-    use super::*;
-
-    fn caller(mapping: &Mapping, claims: &str) -> Result<Caller, Unacceptable> {
-        let claims = read(claims.as_bytes(), &JsonLimits::default()).unwrap();
-        let claims = Claims(claims.as_object().unwrap().clone());
-        let times = Times { issued: None, expires: Timestamp::from_unix_ms(0) };
-        mapping.caller("corp", &claims, Digest::default(), times)
-    }
-
-    fn of(profile: Profile) -> Mapping {
-        let known = KnownAgent { name: Some("release-bot".into()), class: Some("release".into()) };
-        let agents = BTreeMap::from([("bot-1".to_owned(), known)]);
-        Mapping { profile, agents, ..Mapping::default() }
-    }
-
-    /// The kind, the accountable identity, the agent and those before it, the client.
-    fn chain(profile: Profile, claims: &str) -> String {
-        let caller =
-            caller(&of(profile), claims).unwrap_or_else(|error| panic!("{error}: {claims}"));
-        let agent = |agent: &Agent| {
-            let class = agent.class.as_ref().map(|class| format!(":{class}"));
-            format!("{}{}", agent.identity, class.unwrap_or_default())
-        };
-        let actors = caller.agent.iter().chain(&caller.actors).map(agent).collect::<Vec<_>>();
-        let kind = caller.accountable.kind.as_str();
-        let who = &caller.accountable.identity;
-        format!("{kind} {who} by [{}] with {}", actors.join(", "), caller.client.name)
-    }
-
-    #[test]
-    fn each_issuer_is_read_as_it_writes() {
-        use Profile::{Auth0, Entra, Keycloak, Okta, Rfc9068};
-        for (profile, claims, expected) in [
-            (Rfc9068, r#"{"sub":"alice","client_id":"ide"}"#, "human corp/alice by [] with ide"),
-            (
-                Rfc9068,
-                r#"{"sub":"alice","client_id":"bot-1"}"#,
-                "human corp/alice by [release-bot:release] with bot-1",
-            ),
-            (Rfc9068, r#"{"sub":"ci","client_id":"ci"}"#, "service_account corp/ci by [] with ci"),
-            (
-                Rfc9068,
-                r#"{"sub":"alice","client_id":"ide","act":{"sub":"bot-1","act":{"sub":"planner"}}}"#,
-                "human corp/alice by [release-bot:release, corp/planner] with ide",
-            ),
-            (
-                Rfc9068,
-                r#"{"sub":"alice","client_id":"ide","act":{"sub":"bot-1","iss":"https://other"}}"#,
-                "human corp/alice by [corp|https://other/bot-1] with ide",
-            ),
-            (Auth0, r#"{"sub":"auth0|7","azp":"ide"}"#, "human corp/auth0|7 by [] with ide"),
-            (
-                Auth0,
-                r#"{"sub":"bot-1@clients","azp":"bot-1","gty":"client-credentials"}"#,
-                "service_account corp/bot-1@clients by [release-bot:release] with bot-1",
-            ),
-            (
-                Okta,
-                r#"{"sub":"a@example.com","uid":"00u1","cid":"ide"}"#,
-                "human corp/a@example.com by [] with ide",
-            ),
-            (
-                Okta,
-                r#"{"sub":"bot-1","cid":"bot-1"}"#,
-                "service_account corp/bot-1 by [release-bot:release] with bot-1",
-            ),
-            (
-                Keycloak,
-                r#"{"sub":"f81","azp":"ide","typ":"Bearer","preferred_username":"alice"}"#,
-                "human corp/f81 by [] with ide",
-            ),
-            (
-                Keycloak,
-                r#"{"sub":"f82","azp":"ci","client_id":"ci","typ":"Bearer","preferred_username":"service-account-ci"}"#,
-                "service_account corp/f82 by [] with ci",
-            ),
-            (
-                Entra,
-                r#"{"sub":"pairwise","oid":"o-1","azp":"ide","idtyp":"user"}"#,
-                "human corp/o-1 by [] with ide",
-            ),
-            (
-                Entra,
-                r#"{"sub":"p","oid":"o-1","azp":"agent","idtyp":"user","xms_act_fct":"9 11"}"#,
-                "human corp/o-1 by [corp/agent] with agent",
-            ),
-            (
-                Entra,
-                r#"{"sub":"p","oid":"o-2","azp":"agent","idtyp":"user","xms_act_fct":"11","xms_sub_fct":"13"}"#,
-                "service_account corp/p by [] with agent",
-            ),
-            (
-                Entra,
-                r#"{"sub":"p","oid":"o-3","appid":"app","idtyp":"app"}"#,
-                "service_account corp/p by [] with app",
-            ),
-        ] {
-            assert_eq!(chain(profile, claims), expected, "{claims}");
-        }
-    }
-
-    #[test]
-    fn i10_a_chain_that_cannot_be_read_is_refused_and_not_shortened() {
-        let deep = |depth: usize| {
-            let inner = "null".to_owned();
-            (0..depth).fold(inner, |inner, _| match inner.as_str() {
-                "null" => r#"{"sub":"a"}"#.to_owned(),
-                inner => format!(r#"{{"sub":"a","act":{inner}}}"#),
-            })
-        };
-        let mapping = of(Profile::Rfc9068);
-        let with = |act: &str| {
-            caller(&mapping, &format!(r#"{{"sub":"alice","client_id":"x","act":{act}}}"#))
-        };
-        assert_eq!(with(&deep(8)).unwrap().actors.len(), 7);
-        for bad in [
-            &deep(9),
-            "\"bot\"",
-            "null",
-            "[]",
-            "{}",
-            r#"{"sub":7}"#,
-            r#"{"sub":""}"#,
-            r#"{"sub":"a","iss":7}"#,
-            r#"{"sub":"a","act":"b"}"#,
-            r#"{"sub":"a","act":{"sub":"b","act":[]}}"#,
-        ] {
-            assert_eq!(with(bad), Err(Unacceptable::Chain), "{bad}");
-        }
-        for bad in [
-            r#"{"client_id":"x"}"#,
-            r#"{"sub":7,"client_id":"x"}"#,
-            r#"{"sub":"","client_id":"x"}"#,
-            r#"{"sub":"a","client_id":["x"]}"#,
-            r#"{"sub":"a","client_id":"x","groups":"admins"}"#,
-            r#"{"sub":"a","client_id":"x","groups":["a",7]}"#,
-        ] {
-            assert!(caller(&mapping, bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn tokens_for_something_else_are_refused() {
-        let id_token = r#"{"sub":"a","client_id":"x","nonce":"n","at_hash":"h"}"#;
-        assert_eq!(caller(&of(Profile::Rfc9068), id_token), Err(Unacceptable::Type));
-        let refresh = r#"{"sub":"a","azp":"x","typ":"Refresh"}"#;
-        assert_eq!(caller(&of(Profile::Keycloak), refresh), Err(Unacceptable::Type));
-        for (profile, typ, is_one) in [
-            (Profile::Rfc9068, Some("at+jwt"), true),
-            (Profile::Rfc9068, Some("application/AT+JWT"), true),
-            (Profile::Rfc9068, Some("JWT"), false),
-            (Profile::Rfc9068, None, false),
-            (Profile::Keycloak, Some("JWT"), true),
-            (Profile::Keycloak, Some("logout+jwt"), false),
-            (Profile::Okta, None, true),
-            (Profile::Entra, Some("dpop+jwt"), false),
-        ] {
-            assert_eq!(profile.is_type(typ), is_one, "{profile:?} {typ:?}");
-        }
-    }
-
-    #[test]
-    fn the_operator_may_name_other_claims() {
-        let mapping = Mapping {
-            human: Some("email".into()),
-            groups: Some("https://example.com/groups".into()),
-            ..of(Profile::Auth0)
-        };
-        let claims = r#"{"sub":"auth0|7","azp":"x","email":"a@example.com","https://example.com/groups":["eng"]}"#;
-        let caller = caller(&mapping, claims).unwrap();
-        assert_eq!(caller.accountable.identity.to_string(), "corp/a@example.com");
-        assert_eq!(caller.accountable.groups, ["eng"]);
-    }
-}
+mod tests;

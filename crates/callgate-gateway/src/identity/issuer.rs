@@ -1,19 +1,25 @@
 //! An issuer whose tokens are accepted.
 
+use std::time::Duration;
+
 use callgate_model::ambient::Timestamp;
-use callgate_model::caller::Caller;
+use callgate_model::caller::{Caller, Credential, CredentialKind};
 use callgate_model::digest::Digest;
 use jsonwebtoken::Algorithm;
 use tokio::time::Instant;
 
 use super::Unacceptable;
 use super::claims::Mapping;
-use super::jwt::{Jwt, algorithm};
+use super::introspection::Introspection;
+use super::jwt::{Claims, Jwt, algorithm};
 use super::keys::{KeyLimits, KeyRing, KeySource};
 
 /// What is accepted if nothing else is said.
 const ALGORITHMS: &[Algorithm] =
     &[Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA, Algorithm::PS256, Algorithm::RS256];
+
+/// How long an issuer's answer about a token holds. It may have been withdrawn a moment later.
+const ANSWER_HOLDS: Duration = Duration::from_secs(30);
 
 /// What an operator says of an issuer.
 #[derive(Debug)]
@@ -36,6 +42,8 @@ pub struct IssuerConfig {
     pub mapping: Mapping,
     /// The scopes that clients should ask it for.
     pub scopes: Vec<String>,
+    /// Where it is asked about tokens that say nothing by themselves.
+    pub introspection: Option<Introspection>,
 }
 
 /// An issuer whose tokens are accepted.
@@ -48,6 +56,7 @@ pub struct Issuer {
     age_s_max: i64,
     mapping: Mapping,
     pub(super) scopes: Vec<String>,
+    introspection: Option<Introspection>,
 }
 
 /// What a good token says.
@@ -56,8 +65,17 @@ pub(super) struct Accepted {
     pub(super) caller: Caller,
     /// For whom it is.
     pub(super) audiences: Vec<String>,
-    /// When the key was fetched by which that is known.
-    pub(super) keys_of: Instant,
+    /// By what that is known.
+    pub(super) basis: Basis,
+}
+
+/// By what it is known that a token is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Basis {
+    /// A key that was fetched then.
+    Keys(Instant),
+    /// What the issuer answered then.
+    Answer(Instant),
 }
 
 impl Issuer {
@@ -81,6 +99,7 @@ impl Issuer {
             age_s_max: config.age_s_max,
             mapping: config.mapping,
             scopes: config.scopes,
+            introspection: config.introspection,
         })
     }
 
@@ -98,24 +117,57 @@ impl Issuer {
         if !key.verifies(jwt.alg, jwt.signed, jwt.signature) {
             return Err(Unacceptable::Signature);
         }
-        let keys_of = key.fetched;
-        let claims = jwt.into_claims();
-        let times = claims.times(now, self.age_s_max)?;
-        let audiences = claims.audiences()?;
-        let caller = self.mapping.caller(&self.name, &claims, token, times)?;
-        Ok(Accepted { caller, audiences, keys_of })
+        let basis = Basis::Keys(key.fetched);
+        self.accepted(&jwt.into_claims(), CredentialKind::Jwt, token, now, basis)
     }
 
-    /// Whether what was accepted by its keys of then need not be looked at again.
-    pub(super) fn still_has(&self, keys_of: Instant) -> bool {
-        self.keys.is_current(keys_of)
+    /// Whether it is to be asked about tokens that say nothing by themselves.
+    pub(super) const fn is_asked(&self) -> bool {
+        self.introspection.is_some()
+    }
+
+    /// Asks it about a token that says nothing by itself.
+    pub(super) async fn ask(
+        &self,
+        token: &str,
+        digest: Digest,
+        now: Timestamp,
+    ) -> Result<Accepted, Unacceptable> {
+        let introspection = self.introspection.as_ref().ok_or(Unacceptable::Malformed)?;
+        let asked = Instant::now();
+        let claims = introspection.ask(token, &self.issuer).await?;
+        self.accepted(&claims, CredentialKind::Opaque, digest, now, Basis::Answer(asked))
+    }
+
+    fn accepted(
+        &self,
+        claims: &Claims,
+        kind: CredentialKind,
+        token: Digest,
+        now: Timestamp,
+        basis: Basis,
+    ) -> Result<Accepted, Unacceptable> {
+        let times = claims.times(now, self.age_s_max)?;
+        let audiences = claims.audiences()?;
+        let credential =
+            Credential { kind, digest: token, issued: times.issued, expires: Some(times.expires) };
+        let caller = self.mapping.caller(&self.name, claims, credential)?;
+        Ok(Accepted { caller, audiences, basis })
+    }
+
+    /// Whether what was accepted on that basis need not be looked at again.
+    pub(super) fn still_holds(&self, basis: Basis) -> bool {
+        match basis {
+            Basis::Keys(fetched) => self.keys.is_current(fetched),
+            Basis::Answer(asked) => asked.elapsed() < ANSWER_HOLDS,
+        }
     }
 
     /// Whether a token for `audiences` is for `resource`.
     pub(super) fn is_for(&self, audiences: &[String], resource: &str) -> bool {
         audiences.iter().any(|audience| {
             if self.audiences.is_empty() {
-                audience == resource
+                audience == resource && !resource.is_empty()
             } else {
                 self.audiences.contains(audience)
             }

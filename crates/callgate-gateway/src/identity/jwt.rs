@@ -143,7 +143,7 @@ impl Claims {
         if issued.max(not_before).is_some_and(|begins| begins > now.saturating_add(LEEWAY_S)) {
             return Err(Unacceptable::NotYet);
         }
-        let begun = issued.unwrap_or(now);
+        let begun = issued.ok_or_else(|| Unacceptable::Claim("iat".to_owned()))?;
         if now.saturating_sub(begun) > age_s_max || expires.saturating_sub(begun) > age_s_max {
             return Err(Unacceptable::TooOld);
         }
@@ -234,13 +234,14 @@ mod tests {
         let good = times(r#"{"exp":1000100,"iat":999900.5,"nbf":999900}"#).unwrap();
         assert_eq!(good.expires, Timestamp::from_unix_ms(1_000_100_000));
         assert_eq!(good.issued, Some(Timestamp::from_unix_ms(999_900_000)));
-        assert!(times(r#"{"exp":999971}"#).is_ok(), "within the leeway");
+        assert!(times(r#"{"exp":999971,"iat":999900}"#).is_ok(), "within the leeway");
         for (text, wrong) in [
             (r#"{"exp":999970}"#, Unacceptable::Expired),
             (r#"{"exp":1000100,"nbf":1000031}"#, Unacceptable::NotYet),
             (r#"{"exp":1000100,"iat":1000031}"#, Unacceptable::NotYet),
             (r#"{"exp":1000100,"iat":996000}"#, Unacceptable::TooOld),
-            (r#"{"exp":1003700}"#, Unacceptable::TooOld),
+            (r#"{"exp":1003530,"iat":999900}"#, Unacceptable::TooOld),
+            (r#"{"exp":1000100}"#, Unacceptable::Claim("iat".to_owned())),
         ] {
             assert_eq!(times(text), Err(wrong), "{text}");
         }

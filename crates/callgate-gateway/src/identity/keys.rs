@@ -9,7 +9,7 @@ use arc_swap::ArcSwapOption;
 use callgate_mcp::document::Document;
 use callgate_model::json::Json;
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::Instant;
 
 use super::Unacceptable;
@@ -72,20 +72,23 @@ struct Fetched {
     at: Instant,
 }
 
-/// The keys of one issuer.
-pub(super) struct KeyRing {
+/// The keys of one issuer. Clones share them.
+#[derive(Clone)]
+pub(super) struct KeyRing(Arc<Ring>);
+
+struct Ring {
     source: KeySource,
     /// What the operator allows.
     algorithms: Vec<Algorithm>,
     limits: KeyLimits,
     current: ArcSwapOption<Fetched>,
     /// Held while keys are fetched: when that was tried last.
-    fetching: Mutex<Option<Instant>>,
+    fetching: Arc<Mutex<Option<Instant>>>,
 }
 
 impl std::fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KeyRing").field("source", &self.source).finish_non_exhaustive()
+        f.debug_struct("KeyRing").field("source", &self.0.source).finish_non_exhaustive()
     }
 }
 
@@ -99,47 +102,55 @@ impl Key {
 
 impl KeyRing {
     pub(super) fn new(source: KeySource, algorithms: Vec<Algorithm>, limits: KeyLimits) -> Self {
-        let (current, fetching) = (ArcSwapOption::empty(), Mutex::default());
-        Self { source, algorithms, limits, current, fetching }
+        let (current, fetching) = (ArcSwapOption::empty(), Arc::default());
+        Self(Arc::new(Ring { source, algorithms, limits, current, fetching }))
     }
 
     /// The key that a token names, fetched if it is not known.
     pub(super) async fn key(&self, id: Option<&str>) -> Result<Key, Unacceptable> {
-        let known = self.known(id);
+        let known = self.0.known(id);
         if let Some((key, true)) = known {
             return Ok(key);
         }
         // A key that is merely old serves while somebody else fetches.
-        let mut tried = match (known, self.fetching.try_lock()) {
+        let fetching = Arc::clone(&self.0.fetching);
+        let tried = match (known, Arc::clone(&fetching).try_lock_owned()) {
             (Some((key, _)), Err(_held)) => return Ok(key),
             (_, Ok(tried)) => tried,
-            (None, Err(_held)) => self.fetching.lock().await,
+            (None, Err(_held)) => fetching.lock_owned().await,
         };
         // Who held it before may have fetched what is wanted.
-        if let Some((key, true)) = self.known(id) {
+        if let Some((key, true)) = self.0.known(id) {
             return Ok(key);
         }
-        if tried.is_none_or(|at| at.elapsed() >= self.limits.refetch_min) {
-            *tried = Some(Instant::now());
-            match self.fetch().await {
-                Ok(fetched) => self.current.store(Some(Arc::new(fetched))),
-                Err(error) => tracing::warn!(error, "keys of an issuer cannot be fetched"),
-            }
+        if tried.is_none_or(|at| at.elapsed() >= self.0.limits.refetch_min) {
+            // A task of its own: whoever's request made us ask may go away, and others wait for the same keys.
+            let ring = Arc::clone(&self.0);
+            tokio::spawn(async move { ring.refresh(tried).await }).await.ok();
         }
-        drop(tried);
-        let unknown = if self.current.load().is_none() {
+        let unknown = if self.0.current.load().is_none() {
             Unacceptable::NoKeys
         } else {
             Unacceptable::UnknownKey
         };
-        self.known(id).map(|(key, _)| key).ok_or(unknown)
+        self.0.known(id).map(|(key, _)| key).ok_or(unknown)
     }
 
     /// Whether the keys that were fetched then are still those that count, and need not be fetched again.
     pub(super) fn is_current(&self, fetched: Instant) -> bool {
-        let current = self.current.load();
+        let current = self.0.current.load();
         current.as_ref().is_some_and(|keys| keys.at == fetched)
-            && fetched.elapsed() < self.limits.fresh
+            && fetched.elapsed() < self.0.limits.fresh
+    }
+}
+
+impl Ring {
+    async fn refresh(&self, mut tried: OwnedMutexGuard<Option<Instant>>) {
+        *tried = Some(Instant::now());
+        match self.fetch().await {
+            Ok(fetched) => self.current.store(Some(Arc::new(fetched))),
+            Err(error) => tracing::warn!(error, "keys of an issuer cannot be fetched"),
+        }
     }
 
     /// The key that is known, and whether it need not be fetched again.
@@ -190,8 +201,9 @@ impl KeyRing {
             (None, 1) => by_id.values().next().cloned(),
             (Some(_) | None, _) => None,
         };
+        // None at all is an answer, too: they were withdrawn.
         if by_id.is_empty() && only.is_none() {
-            return Err("there is no key that can be used".to_owned());
+            tracing::warn!("an issuer has no key that can be used");
         }
         Ok(Fetched { by_id, only, at })
     }

@@ -15,6 +15,7 @@ mod logs;
 mod matrix;
 mod odd;
 mod offers;
+mod opaque;
 mod people;
 mod questions;
 mod roof;

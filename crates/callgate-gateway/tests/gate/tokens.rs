@@ -23,11 +23,11 @@ use crate::client::{Ask, Said, edit, issue};
 use crate::store::{STARTED_MS, event, reasons};
 use crate::support::{Rule, Setup, World, json};
 
-const GATE: &str = "https://gate.example";
-const RESOURCE: &str = "https://gate.example/mcp/atlassian";
+pub(crate) const GATE: &str = "https://gate.example";
+pub(crate) const RESOURCE: &str = "https://gate.example/mcp/atlassian";
 
 /// Ada may do everything in ENG, but not by the bot of releases, which may only read.
-const POLICIES: &[Rule] = &[
+pub(crate) const POLICIES: &[Rule] = &[
     (
         Tier::Permit,
         "ada",
@@ -46,6 +46,8 @@ struct Published {
     keys: Arc<Mutex<Vec<String>>>,
     asked: Arc<Mutex<usize>>,
     is_down: Arc<Mutex<bool>>,
+    /// How long it takes to answer.
+    takes: Arc<Mutex<Duration>>,
     address: Arc<Mutex<String>>,
 }
 
@@ -90,6 +92,8 @@ struct Corp {
 
 async fn keys(State(published): State<Published>) -> impl IntoResponse {
     *published.asked.lock().unwrap() += 1;
+    let takes = *published.takes.lock().unwrap();
+    tokio::time::sleep(takes).await;
     if *published.is_down.lock().unwrap() {
         return (http::StatusCode::SERVICE_UNAVAILABLE, String::new());
     }
@@ -145,6 +149,7 @@ impl Corp {
                 ..Mapping::default()
             },
             scopes: vec!["mcp".to_owned()],
+            introspection: None,
         };
         let world = World::start(Setup {
             policies: POLICIES.to_vec(),
@@ -293,6 +298,15 @@ async fn a_client_without_a_token_is_told_where_to_get_one() {
     assert_eq!(metadata.get("resource"), Some(&RESOURCE.into()));
     let servers = metadata.get("authorization_servers").unwrap().to_text();
     assert_eq!(servers, format!(r#"["{}"]"#, corp.issuer));
+    // What is no server's name is not repeated, and not counted by itself.
+    for name in ["x\", resource_metadata=\"https://evil.example/", "a b", &"x".repeat(41)] {
+        let said = corp.world.gateway.handle(&head, name, ask.body()).await;
+        let headers = Said::of(said).await.headers;
+        assert_eq!(headers.get("www-authenticate").unwrap(), r#"Bearer"#, "{name}");
+        assert!(corp.world.gateway.resource_metadata(name).is_none(), "{name}");
+        assert!(!corp.world.gateway.metrics().contains(name), "{name}");
+    }
+    assert!(corp.world.gateway.metrics().contains(r#"server="atlassian""#));
     // Of all servers it is another resource, for another token.
     let roof = corp.world.gateway.resource_metadata("").unwrap();
     let roof = json(std::str::from_utf8(&roof).unwrap());
@@ -332,10 +346,28 @@ async fn i06_keys_rotate_without_a_restart_and_nobody_makes_us_ask_for_them_all_
     tokio::time::sleep(QUICK.refetch_min).await;
     assert_eq!(corp.read(&next.token(&corp.claims())).await.brief(), "ok");
     assert_eq!(corp.asked(), 2);
+    // They may all be withdrawn.
+    *corp.published.keys.lock().unwrap() = Vec::new();
+    tokio::time::sleep(QUICK.refetch_min).await;
+    let unknown = Key::new("six").token(&corp.claims());
+    assert_eq!(corp.read(&unknown).await.status.as_u16(), 401);
+    assert_eq!(corp.asked(), 3);
+    assert_eq!(corp.read(&next.token(&corp.claims())).await.status.as_u16(), 401);
     // The old key is gone, and with it what it signed, also what was accepted before.
     for claims in [corp.claims(), corp.claims_but("jti", "another")] {
         assert_eq!(corp.read(&corp.key.token(&claims)).await.status.as_u16(), 401);
     }
+}
+
+#[tokio::test]
+async fn i06_who_goes_away_keeps_nobody_from_the_keys() {
+    let corp = Corp::start().await;
+    *corp.published.takes.lock().unwrap() = Duration::from_millis(100);
+    let good = corp.key.token(&corp.claims());
+    let gone = tokio::time::timeout(Duration::from_millis(20), corp.read(&good)).await;
+    assert!(gone.is_err(), "the keys cannot be there yet");
+    assert_eq!(corp.read(&good).await.brief(), "ok");
+    assert_eq!(corp.asked(), 1);
 }
 
 #[tokio::test]
@@ -370,7 +402,9 @@ async fn i6_a_session_outlives_a_token_that_is_renewed_and_is_nobody_elses() {
     assert_eq!(corp.world.ask(&ask(&second)).await.brief(), "ok");
     let eve = corp.key.token(&corp.claims_but("sub", "eve"));
     let by_bot = corp.claims_but("act", Object::default().with("sub", "bot-1"));
-    for other in [eve, corp.key.token(&by_bot)] {
+    let aud = Json::Array(vec![RESOURCE.into(), "https://gate.example/mcp".into()]);
+    let of_all = corp.key.token(&corp.claims_but("aud", aud));
+    for other in [eve, corp.key.token(&by_bot), of_all] {
         assert_eq!(corp.world.ask(&ask(&other)).await.status.as_u16(), 404);
     }
 }

@@ -57,7 +57,7 @@ impl Connection {
     }
 
     /// Sends one POST. The pool tries another connection only if none of the request was written.
-    pub(super) async fn post(
+    pub(crate) async fn post(
         &self,
         headers: HeaderMap,
         body: Bytes,

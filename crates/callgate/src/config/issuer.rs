@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use callgate_gateway::identity::{
-    Issuer, IssuerConfig, KeyLimits, KeySource, KnownAgent, Mapping, Profile,
+    Introspection, Issuer, IssuerConfig, KeyLimits, KeySource, KnownAgent, Mapping, Profile,
 };
 use callgate_mcp::document::Document;
 use callgate_mcp::upstream::UpstreamLimits;
 use serde::Deserialize;
 
 use super::section::Reader;
-use super::server::{is_plain, is_protected};
+use super::server::{RawCredential, is_plain, is_protected};
 
 /// How old a token may become if nothing else is said: a day, in seconds.
 const AGE_S_MAX: i64 = 86_400;
@@ -34,8 +34,16 @@ struct RawIssuer {
     scopes: Vec<String>,
     #[serde(default)]
     agents: BTreeMap<String, RawAgent>,
+    introspection: Option<RawIntrospection>,
     #[serde(default)]
     danger_plain_http: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawIntrospection {
+    url: String,
+    credential: RawCredential,
 }
 
 #[derive(Default, Deserialize)]
@@ -61,7 +69,7 @@ impl Reader {
     /// has a name for it.
     pub(super) fn issuers(&mut self, has_address: bool) -> Vec<Issuer> {
         let raw: BTreeMap<String, toml::Value> = self.optional("issuers").unwrap_or_default();
-        let (mut issuers, mut known) = (Vec::new(), BTreeSet::new());
+        let (mut issuers, mut known, mut asked) = (Vec::new(), BTreeSet::new(), None);
         for (name, value) in raw {
             let place = format!("issuers.{name}");
             if !is_plain(&name) {
@@ -86,13 +94,24 @@ impl Reader {
                 self.problem(&format!("{place}.max_age_s"), "is not more than 0", None);
                 continue;
             }
+            if raw.introspection.is_some()
+                && let Some(other) = asked.replace(place.clone())
+            {
+                let text = format!("{other} has it, too: whose tokens those are could not be told");
+                self.problem(&format!("{place}.introspection"), &text, None);
+                continue;
+            }
             issuers.extend(self.issuer(&place, name, raw));
         }
         issuers
     }
 
-    fn issuer(&mut self, place: &str, name: String, raw: RawIssuer) -> Option<Issuer> {
+    fn issuer(&mut self, place: &str, name: String, mut raw: RawIssuer) -> Option<Issuer> {
         let keys = self.keys(place, &raw)?;
+        let introspection = match raw.introspection.take() {
+            Some(asked) => Some(self.introspection(place, asked, &raw)?),
+            None => None,
+        };
         let agents = raw.agents.into_iter().map(|(id, agent)| {
             let RawAgent { name, class } = agent;
             (id, KnownAgent { name, class })
@@ -121,6 +140,7 @@ impl Reader {
             age_s_max: raw.max_age_s.unwrap_or(AGE_S_MAX),
             mapping: Mapping { profile, human: raw.human, groups: raw.groups, agents },
             scopes: raw.scopes,
+            introspection,
         });
         made.map_err(|text| self.problem(&format!("{place}.algorithms"), &text, None)).ok()
     }
@@ -145,10 +165,22 @@ impl Reader {
         Some(KeySource::Metadata { document, issuer, origins })
     }
 
+    fn introspection(
+        &mut self,
+        place: &str,
+        asked: RawIntrospection,
+        raw: &RawIssuer,
+    ) -> Option<Introspection> {
+        let place = format!("{place}.introspection");
+        let endpoint = self.document(&format!("{place}.url"), &asked.url, raw)?;
+        let credential = self.credential(&format!("{place}.credential"), asked.credential)?;
+        Some(Introspection::new(endpoint, credential))
+    }
+
     fn document(&mut self, place: &str, url: &str, raw: &RawIssuer) -> Option<Document> {
         if !raw.danger_plain_http && !is_protected(url) {
             let hint = "use https, or say `danger_plain_http = true`";
-            let text = "the keys would cross the network unprotected";
+            let text = "what is asked there would cross the network unprotected";
             self.problem(place, text, Some(hint.to_owned()));
             return None;
         }

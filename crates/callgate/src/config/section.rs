@@ -14,6 +14,7 @@ use callgate_model::json::JsonLimits;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::server::is_protected;
 use super::{Config, Limits, LogConfig, Places, Problem, Problems};
 
 const SECTIONS: &[&str] = &[
@@ -231,8 +232,8 @@ impl Reader {
         }
     }
 
-    /// Static tokens are for development: they may not be reachable from elsewhere. Nor may anything be that is not behind
-    /// TLS.
+    /// Static tokens are for development: they may not be reachable from elsewhere, be it through a proxy. Nor may anything
+    /// be that is not behind TLS.
     fn loopback(
         &mut self,
         mut listen: Listen,
@@ -243,6 +244,12 @@ impl Reader {
         if !listen.address.ip().is_loopback() && (!tokens.is_empty() || !is_https) {
             let hint = "listen on 127.0.0.1 or [::1]; or have no `danger_static_tokens`, and a `public_url` with https, where TLS ends before the gateway";
             self.problem("listen.address", "is not a loopback address", Some(hint.to_owned()));
+        }
+        let is_elsewhere =
+            public_url.is_some_and(|url| !is_protected(&url.replace("https", "http")));
+        if is_elsewhere && (!tokens.is_empty() || !is_https) {
+            let hint = "have no `danger_static_tokens`, and a `public_url` with https; or one of this machine: http://127.0.0.1:8077";
+            self.problem("listen.public_url", "is not of this machine", Some(hint.to_owned()));
         }
         let host =
             public_url.and_then(|url| url.split_once("://")).map(|(_, host)| host.to_owned());

@@ -42,7 +42,7 @@ struct RawServer {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawCredential {
+pub(super) struct RawCredential {
     #[serde(default)]
     scheme: Option<String>,
     file: Option<PathBuf>,
@@ -206,7 +206,7 @@ impl Reader {
         secret.map(SecretString::from)
     }
 
-    fn credential(&mut self, place: &str, raw: RawCredential) -> Option<Credential> {
+    pub(super) fn credential(&mut self, place: &str, raw: RawCredential) -> Option<Credential> {
         let scheme = match raw.scheme.as_deref() {
             None | Some("bearer") => Scheme::Bearer,
             Some("basic") => Scheme::Basic,

@@ -113,7 +113,15 @@ fn tokens_of_an_issuer_are_enough_and_may_come_from_elsewhere() {
         text.replace("127.0.0.1:0\"", &format!("0.0.0.0:80\"\npublic_url = \"{url}\""))
     };
     assert_eq!(problems(&public("https://gate.example.com", &nameless)), Vec::<String>::new());
+    let behind = |text: &str, url: &str| {
+        text.replace("127.0.0.1:0\"", &format!("127.0.0.1:0\"\npublic_url = \"{url}\""))
+    };
+    let local = behind(&format!("{GOOD}{ISSUER}"), "http://localhost:8077");
+    assert_eq!(problems(&local), Vec::<String>::new());
+    let elsewhere = "listen.public_url: is not of this machine";
     for (bad, expected) in [
+        (behind(&format!("{GOOD}{ISSUER}"), "https://gate.example.com"), elsewhere),
+        (behind(&text, "http://gate.example.com"), elsewhere),
         (public("http://gate.example.com", &nameless), "is not a loopback address"),
         (public("https://gate.example.com", &format!("{GOOD}{ISSUER}")), "not a loopback"),
         (public("https://gate.example.com/", &nameless), "listen.public_url: `https://gate"),
@@ -130,7 +138,7 @@ fn i5_an_issuer_that_is_not_well_said_keeps_the_gateway_from_starting() {
     let twice = ISSUER.replace("corp", "again");
     for (from, to, expected) in [
         ("https://login", "login", "issuers.corp.issuer: `login.example.com/` is no address"),
-        ("https://login", "http://login", "issuers.corp.metadata_url: the keys would cross"),
+        ("https://login", "http://login", "issuers.corp.metadata_url: what is asked there would"),
         ("auth0", "saml", "issuers.corp: unknown variant `saml`"),
         ("\"release-bot\"", "\"corp/alice\"", "issuers.corp.agents: `corp/alice` is empty or"),
         ("[issuers.corp.", "algorithms = [\"HS256\"]\n[issuers.corp.", "corp.algorithms: `HS256`"),
