@@ -7,9 +7,10 @@ mod introspection;
 mod issuer;
 mod jwt;
 mod keys;
+mod memory;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use callgate_mcp::http::HeaderMap;
 use callgate_model::ambient::Timestamp;
@@ -26,11 +27,10 @@ pub use introspection::Introspection;
 pub use issuer::{Issuer, IssuerConfig};
 pub use keys::{KeyLimits, KeySource};
 
-use issuer::{Accepted, Basis};
+use issuer::Accepted;
 use jwt::{Jwt, LEEWAY_S};
+use memory::{Memory, Remembered};
 
-/// Tokens whose signatures need not be checked again.
-const REMEMBERED_MAX: usize = 10_000;
 /// How far clocks may be apart, in milliseconds.
 const LEEWAY_MS: i64 = LEEWAY_S * 1000;
 
@@ -166,20 +166,17 @@ impl Unacceptable {
         }
     }
 
+    /// Whether the credential may be good, but that cannot be found out now.
+    #[must_use]
+    pub const fn is_ours(&self) -> bool {
+        matches!(self, Self::NoAnswer | Self::NoKeys)
+    }
+
     /// Whether a credential was presented at all.
     #[must_use]
     pub const fn was_presented(&self) -> bool {
         !matches!(self, Self::Absent)
     }
-}
-
-/// A token that was accepted before.
-#[derive(Clone, Debug)]
-struct Remembered {
-    identified: Arc<Identified>,
-    issuer: usize,
-    audiences: Vec<String>,
-    basis: Basis,
 }
 
 /// The credentials this gateway accepts.
@@ -188,8 +185,7 @@ pub struct Identities {
     by_token: HashMap<Digest, Arc<Identified>>,
     anonymous: Option<Arc<Identified>>,
     issuers: Vec<Issuer>,
-    /// By the tokens' digests.
-    remembered: Mutex<HashMap<Digest, Remembered>>,
+    memory: Memory,
 }
 
 impl Identities {
@@ -219,6 +215,11 @@ impl Identities {
     /// The addresses of the issuers, and the scopes that clients should ask them for.
     pub fn issuers(&self) -> impl Iterator<Item = (&str, &[String])> {
         self.issuers.iter().map(|issuer| (issuer.issuer.as_str(), issuer.scopes.as_slice()))
+    }
+
+    /// What issuers may call the gateway in place of its address.
+    pub fn audiences(&self) -> impl Iterator<Item = &str> {
+        self.issuers.iter().flat_map(|issuer| &issuer.audiences).map(String::as_str)
     }
 
     /// The caller who presents these headers at `now` to `resource`, the address under which what they ask for is known.
@@ -270,14 +271,17 @@ impl Identities {
         if self.issuers.is_empty() {
             return Err(Unacceptable::Unknown);
         }
-        let known = self.remembered().get(&digest).cloned();
-        // With other keys, or by another answer, it may be good no more.
-        let known = known.filter(|known| {
-            self.issuers.get(known.issuer).is_some_and(|issuer| issuer.still_holds(known.basis))
-        });
-        let known = match known {
-            Some(known) => known,
-            None => self.accept(token, digest, now).await?,
+        let known = match self.memory.get(digest) {
+            Some(known) if self.is_current(&known) => known,
+            // With other keys, or by another answer, it may be good no more. That is found out by one for all.
+            Some(_) => {
+                let _turn = self.memory.turn(digest).await;
+                match self.memory.get(digest).filter(|known| self.is_current(known)) {
+                    Some(known) => known,
+                    None => self.accept(token, digest, now, true).await?,
+                }
+            }
+            None => self.accept(token, digest, now, false).await?,
         };
         let issuer = self.issuers.get(known.issuer).ok_or(Unacceptable::Unknown)?;
         if issuer.is_for(&known.audiences, resource) {
@@ -287,43 +291,46 @@ impl Identities {
         }
     }
 
+    /// Whether what is remembered need not be looked at again.
+    fn is_current(&self, known: &Remembered) -> bool {
+        self.issuers.get(known.issuer).is_some_and(|issuer| issuer.still_holds(known.basis))
+    }
+
     async fn accept(
         &self,
         token: &str,
         digest: Digest,
         now: Timestamp,
+        was_accepted: bool,
     ) -> Result<Remembered, Unacceptable> {
         let mut issuers = self.issuers.iter().enumerate();
-        let (index, accepted) = match Jwt::read(token) {
+        let (issuer, accepted) = match Jwt::read(token) {
             Ok(jwt) => {
                 let by = |iss: &str| issuers.find(|(_, issuer)| issuer.issuer == iss);
                 let (index, issuer) = jwt.issuer().and_then(by).ok_or(Unacceptable::Unknown)?;
-                (index, issuer.accept(jwt, digest, now).await?)
+                (index, issuer.accept(jwt, digest, now).await)
             }
-            // There is one at most, so that no token is shown to an issuer that did not make it.
+            Err(Unacceptable::Malformed) if self.memory.is_refused(digest) => {
+                return Err(Unacceptable::Inactive);
+            }
+            // There is one at most, so that it need not be guessed whose token it is.
             Err(Unacceptable::Malformed) => {
                 let asked = issuers.find(|(_, issuer)| issuer.is_asked());
                 let (index, issuer) = asked.ok_or(Unacceptable::Malformed)?;
-                (index, issuer.ask(token, digest, now).await?)
+                (index, issuer.ask(token, digest, now, was_accepted).await)
             }
             Err(wrong) => return Err(wrong),
         };
-        let Accepted { caller, audiences, basis } = accepted;
+        let Accepted { caller, audiences, basis } = accepted.inspect_err(|wrong| {
+            self.memory.forget(digest);
+            if *wrong == Unacceptable::Inactive {
+                self.memory.refuse(digest);
+            }
+        })?;
         let identified = Arc::new(Identified::by_chain(caller, &audiences));
-        let known = Remembered { identified, issuer: index, audiences, basis };
-        let mut remembered = self.remembered();
-        remembered.remove(&digest);
-        if remembered.len() >= REMEMBERED_MAX {
-            remembered.retain(|_, one| one.identified.expires.is_some_and(|at| at > now));
-        }
-        if remembered.len() < REMEMBERED_MAX {
-            remembered.insert(digest, known.clone());
-        }
+        let known = Remembered { identified, issuer, audiences, basis };
+        self.memory.put(digest, known.clone(), |one| self.is_current(one));
         Ok(known)
-    }
-
-    fn remembered(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Remembered>> {
-        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

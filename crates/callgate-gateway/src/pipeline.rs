@@ -6,6 +6,7 @@ mod admit;
 mod ask;
 mod batch;
 mod carry;
+mod challenge;
 mod list;
 mod listen;
 mod log_level;
@@ -333,7 +334,12 @@ impl Gateway {
         detail: Option<&str>,
         hidden: bool,
     ) -> Reply {
-        Reply::json(StatusCode::OK, self.refusal(request, record, detail, hidden))
+        let challenge = self.scopes_wanted(request, &record).filter(|_| !hidden);
+        let answer = self.refusal(request, record, detail, hidden);
+        let Some(challenge) = challenge else { return Reply::json(StatusCode::OK, answer) };
+        let mut reply = Reply::json(StatusCode::FORBIDDEN, answer);
+        reply.headers.push(("www-authenticate", challenge));
+        reply
     }
 
     /// Records a refusal and says it.

@@ -6,6 +6,7 @@ use std::fmt;
 
 use crate::ambient::Timestamp;
 use crate::digest::Digest;
+use crate::envelope::Envelope;
 use crate::json::{Json, Object};
 
 /// How a link is known. Only the first two may ever help to allow.
@@ -91,6 +92,8 @@ pub struct Credential {
     pub issued: Option<Timestamp>,
     /// When it ends, if known.
     pub expires: Option<Timestamp>,
+    /// What its scopes cover, if they are to count.
+    pub scopes: Option<Envelope>,
 }
 
 /// The kinds of credential.
@@ -166,11 +169,17 @@ impl Caller {
         let client = Object::default()
             .with("name", self.client.name.as_str())
             .with("assurance", self.client.assurance.as_str());
+        let scopes = self
+            .credential
+            .scopes
+            .as_ref()
+            .map(|scopes| Json::Array(scopes.held().map(Json::from).collect()));
         let credential = Object::default()
             .with("kind", self.credential.kind.as_str())
             .with("digest", self.credential.digest.to_string())
             .with("issued", self.credential.issued.map(|at| at.to_string()))
-            .with("expires", self.credential.expires.map(|at| at.to_string()));
+            .with("expires", self.credential.expires.map(|at| at.to_string()))
+            .with("scopes", scopes);
         let workflow = self.workflow.as_ref().map(|workflow| {
             Object::default()
                 .with("run", workflow.run.as_str())

@@ -8,6 +8,7 @@ pub mod call;
 pub mod caller;
 pub mod decision;
 pub mod digest;
+pub mod envelope;
 pub mod evidence;
 pub mod json;
 pub mod products;

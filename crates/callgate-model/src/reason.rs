@@ -105,6 +105,9 @@ reasons! {
     RequestMalformed = "request_malformed", Caller,
         "The request is not unambiguous MCP.",
         "Correct the request.";
+    ScopeInsufficient = "scope_insufficient", Caller,
+        "No scope of the credential covers this.",
+        "Get a token with the scope that does, if you may have it.";
     ServerUnknown = "server_unknown", Caller,
         "This gateway has no server of that name.",
         "Use the address of a server that it has.";

@@ -135,27 +135,31 @@ impl Operation {
     /// for every X from it. Forbids use `from`, permits use `up_to`; so raising a risk can only deny more (I9).
     #[must_use]
     pub fn groups(&self, risk: Risk) -> Vec<String> {
-        let mut groups = vec![self.effect.as_str().to_owned()];
-        if self.effect != Effect::Read {
-            groups.push("mutate".to_owned());
-        }
-        groups.extend(
-            self.name.match_indices('.').map(|(at, _)| self.name.chars().take(at).collect()),
-        );
-        groups.extend(
-            Risk::ALL
-                .iter()
-                .filter(|level| **level <= risk)
-                .map(|level| format!("risk.from.{}", level.as_str())),
-        );
-        groups.extend(
-            Risk::ALL
-                .iter()
-                .filter(|level| **level >= risk)
-                .map(|level| format!("risk.up_to.{}", level.as_str())),
-        );
-        groups
+        groups(&self.name, self.effect, risk)
     }
+}
+
+/// The action groups of an operation of that name and effect: [`Operation::groups`].
+#[must_use]
+pub fn groups(name: &str, effect: Effect, risk: Risk) -> Vec<String> {
+    let mut groups = vec![effect.as_str().to_owned()];
+    if effect != Effect::Read {
+        groups.push("mutate".to_owned());
+    }
+    groups.extend(name.match_indices('.').map(|(at, _)| name.chars().take(at).collect()));
+    groups.extend(
+        Risk::ALL
+            .iter()
+            .filter(|level| **level <= risk)
+            .map(|level| format!("risk.from.{}", level.as_str())),
+    );
+    groups.extend(
+        Risk::ALL
+            .iter()
+            .filter(|level| **level >= risk)
+            .map(|level| format!("risk.up_to.{}", level.as_str())),
+    );
+    groups
 }
 
 /// Everything policies can name.

@@ -135,6 +135,7 @@ fn caller() -> Caller {
             digest: Digest::default(),
             issued: None,
             expires: None,
+            scopes: None,
         },
         workflow: None,
     }

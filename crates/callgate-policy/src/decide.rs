@@ -8,6 +8,7 @@ use callgate_model::ambient::Timestamp;
 use callgate_model::call::ToolCall;
 use callgate_model::decision::{Decision, Gate, Verdict};
 use callgate_model::digest::Digest;
+use callgate_model::envelope::Action;
 use callgate_model::reason::Reason;
 use callgate_model::target::{Obstacle, Target};
 use callgate_model::vocabulary::Effect;
@@ -39,7 +40,24 @@ pub struct Question<'a> {
 /// Decides. Total: whatever goes wrong is a denial.
 #[must_use]
 pub fn decide(bundle: &Bundle, question: &Question<'_>) -> Decision {
-    combine(bundle.digest(), &findings(bundle, question, Shown::Slice))
+    within_scopes(question, combine(bundle.digest(), &findings(bundle, question, Shown::Slice)))
+}
+
+/// Whatever policies say, nothing is allowed that the scopes of the credential do not cover (I10).
+fn within_scopes(question: &Question<'_>, decision: Decision) -> Decision {
+    let Some(scopes) = &question.caller.credential.scopes else { return decision };
+    let operation = &question.call.operation;
+    let (name, effect) = (operation.name.as_str(), operation.effect);
+    let action = Action { operation: name, effect, risk: question.call.risk };
+    if question.targets.iter().all(|target| scopes.covers(action, target)) {
+        return decision;
+    }
+    if decision.verdict != Verdict::Deny {
+        return Decision::deny(Reason::ScopeInsufficient, decision.bundle);
+    }
+    let mut reasons = decision.reasons;
+    reasons.push(Reason::ScopeInsufficient);
+    Decision { reasons: sorted(reasons), ..decision }
 }
 
 impl Bundle {
@@ -48,6 +66,7 @@ impl Bundle {
     #[must_use]
     pub fn verify_slice(&self, question: &Question<'_>) -> bool {
         let full = combine(self.digest(), &findings(self, question, Shown::All));
+        let full = within_scopes(question, full);
         decide(self, question) == full
     }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use callgate_model::envelope::Action;
 use callgate_model::target::Resource;
 use callgate_model::vocabulary::{Effect, Operation, Risk};
 use cedar_policy::{EntityTypeName, EntityUid};
@@ -58,6 +59,12 @@ fn permits<'a>(
     operation: &Operation,
     risk: Risk,
 ) -> Option<Vec<Vec<&'a Policy>>> {
+    // A scope that is not held may be asked for.
+    let (name, effect) = (operation.name.as_str(), operation.effect);
+    let scopes = caller.credential.scopes.as_ref();
+    if scopes.is_some_and(|all| !all.could_cover(Action { operation: name, effect, risk })) {
+        return None;
+    }
     let level = bundle.known.level(operation, risk)?;
     let action = bundle.names.closure(&level.uid, &level.groups);
     let mut permits = Vec::new();

@@ -1,11 +1,11 @@
 //! From a configuration to a running gateway's parts. `check`, `serve`, `explain` and `policy test` go the same way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use callgate_gateway::catalog::{self, Catalogs, ServerCatalog};
-use callgate_gateway::identity::Identities;
+use callgate_gateway::identity::{Identities, Issuer};
 use callgate_gateway::kept::ListLimits;
 use callgate_gateway::pipeline::{Gateway, Settings};
 use callgate_gateway::server::Server;
@@ -54,6 +54,7 @@ pub(crate) fn parts(config: &Config) -> Result<Parts, Problems> {
         );
     }
     let vocabulary = loaded.vocabulary().clone();
+    config.issuers.iter().for_each(|issuer| unknown_names(issuer, &vocabulary, &mut problems));
     match load_bundle(&config.policies, &vocabulary) {
         Ok(bundle) if problems.is_empty() => Ok(Parts { catalogs, vocabulary, bundle }),
         Ok(_) => Err(Problems(problems)),
@@ -61,6 +62,27 @@ pub(crate) fn parts(config: &Config) -> Result<Parts, Problems> {
             problems.extend(found.0);
             Err(Problems(problems))
         }
+    }
+}
+
+/// What scopes are said to cover, and no catalog knows.
+fn unknown_names(issuer: &Issuer, vocabulary: &Vocabulary, problems: &mut Vec<Problem>) {
+    let known: BTreeSet<String> = vocabulary
+        .operations
+        .values()
+        .flat_map(|operation| {
+            operation.groups(operation.risk).into_iter().chain([operation.name.clone()])
+        })
+        .collect();
+    for (scope, portion) in issuer.portions() {
+        let actions = portion.actions.iter().filter(|action| !known.contains(*action));
+        let kinds = portion.within.iter().map(|resource| &resource.kind);
+        let kinds = kinds.filter(|kind| !vocabulary.target_kinds.contains_key(*kind));
+        problems.extend(actions.chain(kinds).map(|unknown| Problem {
+            place: format!("issuers.{}.envelope.{scope:?}", issuer.name()),
+            text: format!("no catalog knows `{unknown}`"),
+            hint: Some("`callgate policy schema` prints every name".to_owned()),
+        }));
     }
 }
 

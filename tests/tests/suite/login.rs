@@ -139,7 +139,7 @@ async fn a_job_with_a_token_of_its_own_is_no_human() {
 }
 
 /// How the provider is asked about its tokens.
-const ASKED: &str = "introspection = { url = \"URL/token/introspection\", \
+const ASKED: &str = "introspection = { ownerless = true, url = \"URL/token/introspection\", \
                      credential = { scheme = \"basic\", file = \"gateway.secret\" } }\n";
 
 #[tokio::test]

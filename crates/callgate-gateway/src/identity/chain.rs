@@ -92,6 +92,7 @@ impl ChainSpec {
                 digest: token,
                 issued: None,
                 expires: None,
+                scopes: None,
             },
             workflow: self
                 .workflow

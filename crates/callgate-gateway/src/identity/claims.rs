@@ -66,6 +66,16 @@ impl Profile {
         }
     }
 
+    /// The claims that list scopes. Those that an application has by itself are called roles at Entra.
+    const fn scopes(self) -> &'static [&'static str] {
+        match self {
+            Self::Entra => &["scp", "roles", "scope"],
+            Self::Okta => &["scp", "scope"],
+            Self::Auth0 => &["scope", "permissions"],
+            Self::Keycloak | Self::Rfc9068 => &["scope"],
+        }
+    }
+
     const fn human(self) -> &'static str {
         match self {
             // `sub` is another one for each application there.
@@ -167,6 +177,21 @@ impl Mapping {
             return Err(Unacceptable::Claim(name.to_owned()));
         }
         claims.texts(name)
+    }
+
+    /// The scopes: a text with spaces between them (RFC 8693 §4.2), or, as some issuers do, a list.
+    pub(super) fn scopes(&self, claims: &Claims) -> Result<Vec<String>, Unacceptable> {
+        let mut scopes = Vec::new();
+        for name in self.profile.scopes() {
+            match claims.0.get(name) {
+                Some(Json::String(text)) => {
+                    scopes.extend(text.split(' ').filter(|one| !one.is_empty()).map(str::to_owned));
+                }
+                Some(_) => scopes.extend(claims.texts(name)?),
+                None => {}
+            }
+        }
+        Ok(scopes)
     }
 
     /// Whether there is a human in it. A client that has a token of its own is none, nor is an agent's user.

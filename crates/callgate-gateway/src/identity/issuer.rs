@@ -1,10 +1,12 @@
 //! An issuer whose tokens are accepted.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use callgate_model::ambient::Timestamp;
 use callgate_model::caller::{Caller, Credential, CredentialKind};
 use callgate_model::digest::Digest;
+use callgate_model::envelope::{Envelope, Portions};
 use jsonwebtoken::Algorithm;
 use tokio::time::Instant;
 
@@ -42,6 +44,8 @@ pub struct IssuerConfig {
     pub mapping: Mapping,
     /// The scopes that clients should ask it for.
     pub scopes: Vec<String>,
+    /// What each scope covers; empty, if scopes do not count.
+    pub portions: Portions,
     /// Where it is asked about tokens that say nothing by themselves.
     pub introspection: Option<Introspection>,
 }
@@ -56,6 +60,7 @@ pub struct Issuer {
     age_s_max: i64,
     mapping: Mapping,
     pub(super) scopes: Vec<String>,
+    portions: Arc<Portions>,
     introspection: Option<Introspection>,
 }
 
@@ -99,6 +104,7 @@ impl Issuer {
             age_s_max: config.age_s_max,
             mapping: config.mapping,
             scopes: config.scopes,
+            portions: Arc::new(config.portions),
             introspection: config.introspection,
         })
     }
@@ -132,10 +138,11 @@ impl Issuer {
         token: &str,
         digest: Digest,
         now: Timestamp,
+        was_accepted: bool,
     ) -> Result<Accepted, Unacceptable> {
         let introspection = self.introspection.as_ref().ok_or(Unacceptable::Malformed)?;
         let asked = Instant::now();
-        let claims = introspection.ask(token, &self.issuer).await?;
+        let claims = introspection.ask(token, &self.issuer, was_accepted).await?;
         self.accepted(&claims, CredentialKind::Opaque, digest, now, Basis::Answer(asked))
     }
 
@@ -149,8 +156,12 @@ impl Issuer {
     ) -> Result<Accepted, Unacceptable> {
         let times = claims.times(now, self.age_s_max)?;
         let audiences = claims.audiences()?;
-        let credential =
-            Credential { kind, digest: token, issued: times.issued, expires: Some(times.expires) };
+        let (issued, expires) = (times.issued, Some(times.expires));
+        let scopes = match self.portions.is_empty() {
+            true => None,
+            false => Some(Envelope::new(Arc::clone(&self.portions), self.mapping.scopes(claims)?)),
+        };
+        let credential = Credential { kind, digest: token, issued, expires, scopes };
         let caller = self.mapping.caller(&self.name, claims, credential)?;
         Ok(Accepted { caller, audiences, basis })
     }
@@ -161,6 +172,18 @@ impl Issuer {
             Basis::Keys(fetched) => self.keys.is_current(fetched),
             Basis::Answer(asked) => asked.elapsed() < ANSWER_HOLDS,
         }
+    }
+
+    /// What each of its scopes covers; empty, if they do not count.
+    #[must_use]
+    pub fn portions(&self) -> &Portions {
+        &self.portions
+    }
+
+    /// What policies and records call it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Whether a token for `audiences` is for `resource`.

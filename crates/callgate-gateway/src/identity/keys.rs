@@ -128,11 +128,10 @@ impl KeyRing {
             let ring = Arc::clone(&self.0);
             tokio::spawn(async move { ring.refresh(tried).await }).await.ok();
         }
-        let unknown = if self.0.current.load().is_none() {
-            Unacceptable::NoKeys
-        } else {
-            Unacceptable::UnknownKey
-        };
+        let current = self.0.current.load();
+        let has_keys =
+            current.as_ref().is_some_and(|keys| keys.at.elapsed() < self.0.limits.stale_max);
+        let unknown = if has_keys { Unacceptable::UnknownKey } else { Unacceptable::NoKeys };
         self.0.known(id).map(|(key, _)| key).ok_or(unknown)
     }
 

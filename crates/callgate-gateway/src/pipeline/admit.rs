@@ -160,15 +160,25 @@ impl Gateway {
         let resource = self.settings.resources.of(server);
         let now = self.ambient.now();
         self.identities.identify(headers, now, &resource.address).await.map_err(|wrong| {
-            let (status, code) = (StatusCode::UNAUTHORIZED, answer::UNAUTHENTICATED);
+            let status = if wrong.is_ours() {
+                StatusCode::SERVICE_UNAVAILABLE
+            } else {
+                StatusCode::UNAUTHORIZED
+            };
+            let code = answer::UNAUTHENTICATED;
             let said = |message: String| Refused { status, code, message, data: None };
             // What exactly was wrong is for the operator.
             let mut reply =
                 self.turn_away(None, server, &said(wrong.to_string()), Reason::Unauthenticated);
             let told = said(wrong.for_client().to_owned());
             reply.body = super::ReplyBody::Whole(refusal_body(None, &told));
-            let challenge = self.challenge(&resource, &wrong);
-            reply.headers.extend(challenge.map(|value| ("www-authenticate", value)));
+            // A client that may have a good token is not to throw it away.
+            let (name, value) = if wrong.is_ours() {
+                ("retry-after", Some(HeaderValue::from_static("5")))
+            } else {
+                ("www-authenticate", self.challenge(&resource, &wrong))
+            };
+            reply.headers.extend(value.map(|value| (name, value)));
             reply
         })
     }

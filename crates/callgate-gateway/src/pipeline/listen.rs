@@ -36,6 +36,8 @@ const MESSAGES_WAITING_MAX: usize = 4;
 const READY_WITHIN: Duration = Duration::from_secs(2);
 /// For the last message to be taken by a slow reader.
 const LAST_WITHIN: Duration = Duration::from_secs(1);
+/// How long a stream may stay open for a credential that ends; its client opens another.
+const STREAM_MAX: Duration = Duration::from_secs(900);
 
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 
@@ -237,15 +239,11 @@ fn meta(request: &Request) -> Object {
     Object::default().with(SUBSCRIPTION, request.id.to_json())
 }
 
-/// Ready when the caller's credential ends.
+/// Ready when the caller's credential ends, or is to be looked at again: its issuer may have withdrawn it.
 async fn expiry(gateway: &Gateway, expires: Option<Timestamp>) {
-    match expires {
-        Some(at) => {
-            let left = Duration::from_millis(at.ms_since(gateway.ambient.now()));
-            tokio::time::sleep(left).await;
-        }
-        None => pending().await,
-    }
+    let Some(at) = expires else { return pending().await };
+    let left = Duration::from_millis(at.ms_since(gateway.ambient.now()));
+    tokio::time::sleep(left.min(STREAM_MAX)).await;
 }
 
 /// Ready when the session is closed, or another stream has taken the place of this one.

@@ -1,6 +1,5 @@
 //! What a client is told first: which versions there are, and what the gateway itself serves.
 
-use bytes::Bytes;
 use callgate_mcp::era::{Era, LegacyVersion, SUPPORTED};
 use callgate_mcp::extension;
 use callgate_mcp::http::{HeaderValue, StatusCode};
@@ -11,45 +10,9 @@ use super::admit::{Entrance, SESSION};
 use super::list::LIST_TTL_MS;
 use super::{Gateway, Reply, Request};
 use crate::answer;
-use crate::identity::Unacceptable;
-use crate::resource::Resource;
 use crate::session::Agreed;
 
 impl Gateway {
-    /// What a client without a good token is told: where to get one (RFC 6750 §3, RFC 9728 §5.1).
-    pub(super) fn challenge(
-        &self,
-        resource: &Resource,
-        wrong: &Unacceptable,
-    ) -> Option<HeaderValue> {
-        let mut parts = Vec::new();
-        if let Some(metadata) = resource.metadata.as_ref().filter(|_| self.has_issuers()) {
-            parts.push(format!("resource_metadata=\"{metadata}\""));
-            let scopes: Vec<_> = self.identities.issuers().flat_map(|(_, scopes)| scopes).collect();
-            if !scopes.is_empty() {
-                let scopes = scopes.into_iter().map(String::as_str).collect::<Vec<_>>().join(" ");
-                parts.push(format!("scope=\"{scopes}\""));
-            }
-        }
-        if wrong.was_presented() {
-            parts.push("error=\"invalid_token\"".to_owned());
-            parts.push(format!("error_description=\"{}\"", wrong.for_client()));
-        }
-        let challenge = format!("Bearer {}", parts.join(", "));
-        HeaderValue::from_str(challenge.trim_end()).ok()
-    }
-
-    fn has_issuers(&self) -> bool {
-        self.identities.issuers().next().is_some()
-    }
-
-    /// The metadata of the server of that name, or of all of them if it is nothing: the same for one that does not exist.
-    #[must_use]
-    pub fn resource_metadata(&self, server: &str) -> Option<Bytes> {
-        let metadata = self.settings.resources.of(server).describe(&self.identities)?;
-        Some(metadata.to_text().into())
-    }
-
     /// Opens a session and answers `initialize` with what the gateway itself serves.
     pub(super) fn initialize(&self, request: &Request) -> Reply {
         let Era::Legacy(version) = request.era else { return self.refuse_method(request) };

@@ -20,6 +20,7 @@ mod people;
 mod questions;
 mod roof;
 mod rounds;
+mod scopes;
 mod sent;
 mod store;
 mod subscribe;

@@ -51,6 +51,11 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     ),
     ("event.caller.credential.issued", "time?", "When it was issued, if known."),
     ("event.caller.credential.expires", "time?", "When it ends, if known."),
+    (
+        "event.caller.credential.scopes",
+        "array?",
+        "Its scopes that cover anything, if scopes count for its issuer.",
+    ),
     ("event.caller.workflow.run", "text?", "The workflow run."),
     ("event.caller.workflow.assurance", "text?", "How it is known."),
     ("event.client_says", "text?", "What the client says of itself: asserted."),

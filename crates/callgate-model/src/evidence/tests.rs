@@ -103,6 +103,7 @@ fn full_caller() -> Caller {
             digest: Digest::default(),
             issued: Some(Timestamp::default()),
             expires: Some(Timestamp::default()),
+            scopes: None,
         },
         workflow: Some(Workflow { run: "r".into(), assurance: Assurance::Asserted }),
     }

@@ -131,6 +131,7 @@ pub(super) fn person(name: &str, group: &str) -> Caller {
             digest: Digest::default(),
             issued: None,
             expires: None,
+            scopes: None,
         },
         workflow: Some(Workflow { run: "nightly".into(), assurance: Assurance::Asserted }),
     }

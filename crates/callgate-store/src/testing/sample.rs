@@ -66,6 +66,7 @@ pub fn intent(call: Id, human: &str, agent: &str) -> Decided {
             digest: Digest::of(b"token"),
             issued: None,
             expires: None,
+            scopes: None,
         },
         workflow: None,
     };

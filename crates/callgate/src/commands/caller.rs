@@ -85,7 +85,8 @@ fn refused(
 ) -> Result<(), Failure> {
     let issuers: Vec<_> = identities.issuers().map(|(issuer, _)| issuer.to_owned()).collect();
     let help = if *wrong == Unacceptable::Audience {
-        format!("its `aud` must be {}", one_of(expected))
+        let said: Vec<_> = identities.audiences().map(str::to_owned).collect();
+        format!("its `aud` must be {}", one_of(&[expected, &said].concat()))
     } else if matches!(wrong, Unacceptable::Unknown | Unacceptable::Malformed) {
         format!("it must be a token of {}", one_of(&issuers))
     } else {

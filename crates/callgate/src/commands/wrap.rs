@@ -39,6 +39,7 @@ pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
         digest: Digest::of(format!("process\0{}", options.caller).as_bytes()),
         issued: None,
         expires: None,
+        scopes: None,
     };
     let stop = stop_signal()?;
     let parts = assemble::parts(&config)?;

@@ -7,6 +7,8 @@ use callgate_gateway::identity::{
 };
 use callgate_mcp::document::Document;
 use callgate_mcp::upstream::UpstreamLimits;
+use callgate_model::envelope::{Portion, Portions};
+use callgate_model::target::Resource;
 use serde::Deserialize;
 
 use super::section::Reader;
@@ -34,6 +36,8 @@ struct RawIssuer {
     scopes: Vec<String>,
     #[serde(default)]
     agents: BTreeMap<String, RawAgent>,
+    #[serde(default)]
+    envelope: BTreeMap<String, RawPortion>,
     introspection: Option<RawIntrospection>,
     #[serde(default)]
     danger_plain_http: bool,
@@ -41,12 +45,22 @@ struct RawIssuer {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct RawPortion {
+    actions: BTreeSet<String>,
+    #[serde(default)]
+    within: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RawIntrospection {
+    #[serde(default)]
+    ownerless: bool,
     url: String,
     credential: RawCredential,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum RawProfile {
     #[default]
@@ -112,6 +126,7 @@ impl Reader {
             Some(asked) => Some(self.introspection(place, asked, &raw)?),
             None => None,
         };
+        let portions = self.portions(place, std::mem::take(&mut raw.envelope))?;
         let agents = raw.agents.into_iter().map(|(id, agent)| {
             let RawAgent { name, class } = agent;
             (id, KnownAgent { name, class })
@@ -140,6 +155,7 @@ impl Reader {
             age_s_max: raw.max_age_s.unwrap_or(AGE_S_MAX),
             mapping: Mapping { profile, human: raw.human, groups: raw.groups, agents },
             scopes: raw.scopes,
+            portions,
             introspection,
         });
         made.map_err(|text| self.problem(&format!("{place}.algorithms"), &text, None)).ok()
@@ -165,6 +181,36 @@ impl Reader {
         Some(KeySource::Metadata { document, issuer, origins })
     }
 
+    fn portions(&mut self, place: &str, raw: BTreeMap<String, RawPortion>) -> Option<Portions> {
+        let mut portions = Portions::new();
+        for (scope, RawPortion { actions, within }) in raw {
+            let place = format!("{place}.envelope.{scope:?}");
+            let is_token = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+            if scope.is_empty() || !scope.bytes().all(is_token) {
+                self.problem(&place, "is no name of a scope", None);
+                return None;
+            }
+            // Of a risk that is raised, it would cover more (I9).
+            if let Some(bad) = actions.iter().find(|action| action.starts_with("risk.from.")) {
+                let hint = "a scope covers what is up to a risk: `risk.up_to.low`";
+                self.problem(&place, &format!("`{bad}` is for forbids"), Some(hint.to_owned()));
+                return None;
+            }
+            let mut places = BTreeSet::new();
+            for text in within {
+                let Some(resource) = resource(&text) else {
+                    let hint = "as in policies: 'Jira::Project::\"acme/ENG\"'";
+                    let text = format!("`{text}` is no resource");
+                    self.problem(&place, &text, Some(hint.to_owned()));
+                    return None;
+                };
+                places.insert(resource);
+            }
+            portions.insert(scope, Portion { actions, within: places });
+        }
+        Some(portions)
+    }
+
     fn introspection(
         &mut self,
         place: &str,
@@ -172,9 +218,15 @@ impl Reader {
         raw: &RawIssuer,
     ) -> Option<Introspection> {
         let place = format!("{place}.introspection");
+        if raw.profile != RawProfile::Rfc9068 {
+            let text = "what other issuers answer is not in the words of their tokens";
+            let hint = "leave out `profile`, and say `human` and `groups` if they are others";
+            self.problem(&place, text, Some(hint.to_owned()));
+            return None;
+        }
         let endpoint = self.document(&format!("{place}.url"), &asked.url, raw)?;
         let credential = self.credential(&format!("{place}.credential"), asked.credential)?;
-        Some(Introspection::new(endpoint, credential))
+        Some(Introspection::new(endpoint, credential).with_ownerless(asked.ownerless))
     }
 
     fn document(&mut self, place: &str, url: &str, raw: &RawIssuer) -> Option<Document> {
@@ -193,6 +245,13 @@ impl Reader {
             parsed.and_then(|url| Document::new(url, limits).map_err(|error| error.to_string()));
         document.map_err(|text| self.problem(place, &text, None)).ok()
     }
+}
+
+/// `Jira::Project::"acme/ENG"`.
+fn resource(text: &str) -> Option<Resource> {
+    let (kind, id) = text.split_once("::\"")?;
+    let id = id.strip_suffix('"').filter(|id| !id.is_empty() && !id.contains(['"', '\\']))?;
+    Some(Resource::new(kind, id))
 }
 
 /// `https://host[:port]` of an address.

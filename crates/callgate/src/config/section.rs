@@ -245,8 +245,9 @@ impl Reader {
             let hint = "listen on 127.0.0.1 or [::1]; or have no `danger_static_tokens`, and a `public_url` with https, where TLS ends before the gateway";
             self.problem("listen.address", "is not a loopback address", Some(hint.to_owned()));
         }
-        let is_elsewhere =
-            public_url.is_some_and(|url| !is_protected(&url.replace("https", "http")));
+        let is_elsewhere = public_url
+            .and_then(|url| url.split_once("://"))
+            .is_some_and(|(_, host)| !is_protected(&format!("http://{host}")));
         if is_elsewhere && (!tokens.is_empty() || !is_https) {
             let hint = "have no `danger_static_tokens`, and a `public_url` with https; or one of this machine: http://127.0.0.1:8077";
             self.problem("listen.public_url", "is not of this machine", Some(hint.to_owned()));

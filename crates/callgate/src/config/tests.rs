@@ -143,8 +143,43 @@ fn i5_an_issuer_that_is_not_well_said_keeps_the_gateway_from_starting() {
         ("\"release-bot\"", "\"corp/alice\"", "issuers.corp.agents: `corp/alice` is empty or"),
         ("[issuers.corp.", "algorithms = [\"HS256\"]\n[issuers.corp.", "corp.algorithms: `HS256`"),
         ("[issuers.corp.", "max_age_s = 0\n[issuers.corp.", "issuers.corp.max_age_s: is not more"),
-        ("[issuers.corp.", "jwks = 1\n[issuers.corp.", "issuers.corp: unknown field `jwks`"),
+        ("[issuers.corp.", "scope = 1\n[issuers.corp.", "issuers.corp: unknown field `scope`"),
         ("[issuers.corp]", &format!("{twice}[issuers.corp]"), "the issuer of another section"),
+        (
+            "auth0\"",
+            "auth0\"\nintrospection = { url = \"https://a.b/i\", credential = { env = \"PATH\" } }",
+            "corp.introspection: what other issuers answer",
+        ),
+        (
+            "profile = \"auth0\"",
+            "introspection = { url = \"https://a.b/i\", credential = { env = \"NO_SUCH_VARIABLE_HERE\" } }",
+            "corp.introspection.credential: environment variable",
+        ),
+        (
+            "profile = \"auth0\"",
+            "introspection = { url = \"http://a.b/i\", credential = { env = \"PATH\" } }",
+            "corp.introspection.url: what is asked there would",
+        ),
+        (
+            "[issuers.corp.",
+            "envelope.r = { within = [] }\n[issuers.corp.",
+            "missing field `actions`",
+        ),
+        (
+            "[issuers.corp.",
+            "envelope.r = { actions = [\"risk.from.low\"] }\n[issuers.corp.",
+            "envelope.\"r\": `risk.from.low` is for forbids",
+        ),
+        (
+            "[issuers.corp.",
+            "envelope.r = { actions = [\"read\"], within = [\"ENG\"] }\n[issuers.corp.",
+            "envelope.\"r\": `ENG` is no resource",
+        ),
+        (
+            "[issuers.corp.",
+            "envelope.'a b' = { actions = [\"read\"] }\n[issuers.corp.",
+            "envelope.\"a b\": is no name of a scope",
+        ),
     ] {
         let told = problems(&format!("{GOOD}{}", ISSUER.replacen(from, to, 1))).join("\n");
         assert!(told.contains(expected), "{expected}\nnot in\n{told}");

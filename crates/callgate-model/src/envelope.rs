@@ -1,0 +1,177 @@
+//! What the scopes of a credential cover. It is an envelope and no decision: nothing outside is ever allowed, and what is
+//! inside is decided by policy (I10).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::target::{Resource, Target};
+use crate::vocabulary::{Effect, Risk, groups};
+
+/// What one scope covers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Portion {
+    /// Operations, and groups of them as policies name them: `jira.issue.edit`, `read`.
+    pub actions: BTreeSet<String>,
+    /// What the targets must be, or be in; anything, if this is empty.
+    pub within: BTreeSet<Resource>,
+}
+
+/// What each scope of an issuer covers, by its name. Other scopes cover nothing.
+pub type Portions = BTreeMap<String, Portion>;
+
+/// The scopes of one credential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    portions: Arc<Portions>,
+    held: BTreeSet<String>,
+}
+
+/// What is done, as scopes know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Action<'a> {
+    /// The operation.
+    pub operation: &'a str,
+    /// What it does.
+    pub effect: Effect,
+    /// How bad this one can be.
+    pub risk: Risk,
+}
+
+impl Envelope {
+    /// The scopes in `held` that `portions` says something of.
+    pub fn new(portions: Arc<Portions>, held: impl IntoIterator<Item = String>) -> Self {
+        let held = held.into_iter().filter(|scope| portions.contains_key(scope)).collect();
+        Self { portions, held }
+    }
+
+    /// The scopes that are held and cover anything.
+    pub fn held(&self) -> impl Iterator<Item = &str> {
+        self.held.iter().map(String::as_str)
+    }
+
+    /// Whether a scope that is held covers `action` on `target`.
+    #[must_use]
+    pub fn covers(&self, action: Action<'_>, target: &Target) -> bool {
+        let names = action.names();
+        let held = self.held.iter().filter_map(|scope| self.portions.get(scope));
+        held.into_iter().any(|portion| portion.covers(&names, target))
+    }
+
+    /// Whether any scope at all, which may be asked for, covers `action` on anything.
+    #[must_use]
+    pub fn could_cover(&self, action: Action<'_>) -> bool {
+        let names = action.names();
+        self.portions.values().any(|portion| portion.is_about(&names))
+    }
+
+    /// The scopes that are held, and those by which the rest of `targets` would be covered. Nothing, if none would.
+    #[must_use]
+    pub fn wanted(&self, action: Action<'_>, targets: &[Target]) -> Option<BTreeSet<String>> {
+        let names = action.names();
+        let mut wanted = self.held.clone();
+        for target in targets.iter().filter(|target| !self.covers(action, target)) {
+            let mut all = self.portions.iter();
+            let (scope, _) = all.find(|(_, portion)| portion.covers(&names, target))?;
+            wanted.insert(scope.clone());
+        }
+        Some(wanted)
+    }
+}
+
+impl Action<'_> {
+    fn names(self) -> Vec<String> {
+        let mut names = groups(self.operation, self.effect, self.risk);
+        names.push(self.operation.to_owned());
+        names
+    }
+}
+
+impl Portion {
+    fn is_about(&self, names: &[String]) -> bool {
+        names.iter().any(|name| self.actions.contains(name))
+    }
+
+    fn covers(&self, names: &[String], target: &Target) -> bool {
+        self.is_about(names) && (self.within.is_empty() || self.holds(target))
+    }
+
+    fn holds(&self, target: &Target) -> bool {
+        let Target::Located(located) = target else { return false };
+        let mut places = std::iter::once(&located.resource).chain(&located.containers);
+        places.any(|place| self.within.contains(place))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::{Located, Obstacle, Unresolved};
+
+    fn envelope(held: &[&str]) -> Envelope {
+        let portion = |actions: &[&str], within: &[(&str, &str)]| Portion {
+            actions: actions.iter().map(|action| (*action).to_owned()).collect(),
+            within: within.iter().map(|(kind, id)| Resource::new(*kind, *id)).collect(),
+        };
+        let portions = Portions::from([
+            ("all".to_owned(), portion(&["read"], &[])),
+            ("eng".to_owned(), portion(&["jira.issue.edit"], &[("Jira::Project", "acme/ENG")])),
+            ("harmless".to_owned(), portion(&["risk.up_to.low"], &[("Jira::Project", "acme/OPS")])),
+        ]);
+        Envelope::new(Arc::new(portions), held.iter().map(|scope| (*scope).to_owned()))
+    }
+
+    fn issue(project: &str) -> Target {
+        Target::Located(Located {
+            resource: Resource::new("Jira::Issue", format!("{project}-1")),
+            containers: vec![Resource::new("Jira::Project", project)],
+        })
+    }
+
+    const READ: Action<'_> =
+        Action { operation: "jira.issue.read", effect: Effect::Read, risk: Risk::Low };
+    const EDIT: Action<'_> =
+        Action { operation: "jira.issue.edit", effect: Effect::Write, risk: Risk::Medium };
+
+    #[test]
+    fn a_scope_covers_what_is_said_of_it_and_no_more() {
+        let (eng, ops) = (issue("acme/ENG"), issue("acme/OPS"));
+        let nowhere = Target::Unresolved(Unresolved {
+            kind: "Jira::Issue".to_owned(),
+            site: "acme".to_owned(),
+            obstacle: Obstacle::Query,
+            spelled: String::new(),
+        });
+        for (held, action, target, covered) in [
+            (&["all"][..], READ, &eng, true),
+            (&["all"], READ, &nowhere, true),
+            (&["all"], EDIT, &eng, false),
+            (&["eng"], EDIT, &eng, true),
+            (&["eng"], EDIT, &ops, false),
+            (&["eng"], EDIT, &nowhere, false),
+            (&["eng"], READ, &eng, false),
+            (&["harmless"], READ, &ops, true),
+            (&["harmless"], EDIT, &ops, false),
+            (&["unknown"], READ, &eng, false),
+            (&[], READ, &eng, false),
+        ] {
+            let envelope = envelope(held);
+            assert_eq!(envelope.covers(action, target), covered, "{held:?} {action:?} {target}");
+        }
+        assert!(envelope(&[]).could_cover(EDIT), "it may be asked for");
+        let delete =
+            Action { operation: "jira.issue.delete", effect: Effect::Delete, risk: Risk::High };
+        assert!(!envelope(&["all"]).could_cover(delete));
+    }
+
+    #[test]
+    fn what_is_wanted_is_what_is_held_and_what_is_missing() {
+        let wanted = |held: &[&str], action, targets: &[Target]| {
+            let wanted = envelope(held).wanted(action, targets)?;
+            Some(wanted.into_iter().collect::<Vec<_>>().join(" "))
+        };
+        let (eng, ops) = (issue("acme/ENG"), issue("acme/OPS"));
+        assert_eq!(wanted(&["all"], EDIT, std::slice::from_ref(&eng)).as_deref(), Some("all eng"));
+        assert_eq!(wanted(&[], READ, std::slice::from_ref(&eng)).as_deref(), Some("all"));
+        assert_eq!(wanted(&["all"], EDIT, &[eng, ops]), None, "no scope covers both");
+    }
+}
