@@ -1,12 +1,13 @@
-// A client that finds out by itself where to log in, and does so: `login.mjs client|sdk URL PERSON` for a person,
+// A client that finds out by itself where to log in, and does so: `login.mjs client|sdk URL PERSON [CLIENT]` for a person,
+// by a client that the provider knows, or else one that registers itself;
 // `login.mjs job URL ISSUER` for a job that has a secret at that issuer. What it is told goes to standard output, one JSON object.
 //
-// All of OAuth is the SDK's; only the pages that a person would see in a browser are filled in here.
+// If it is told that a scope is missing, it gets that in the same way, and calls again. All of OAuth is the SDK's; only the pages that a person would see in a browser are filled in here.
 import * as new2026 from '@modelcontextprotocol/client';
 import { Client as Client2025 } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as Transport2025 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 
-const [kind, url, who] = process.argv.slice(2);
+const [kind, url, who, known] = process.argv.slice(2);
 const REDIRECT = 'http://127.0.0.1:1/callback';
 
 const [Client, Transport] =
@@ -14,6 +15,7 @@ const [Client, Transport] =
 
 // What an SDK has its host keep, in memory.
 class Kept {
+  client = known && { client_id: known };
   redirectUrl = REDIRECT;
   clientMetadata = {
     client_name: 'a client of the tests',
@@ -84,20 +86,34 @@ if (kind === 'job') {
   authProvider = new Kept();
   const first = new Transport(new URL(url), { authProvider });
   refused = await client().connect(first).then(() => undefined, error => error);
-  if (!authProvider.page) {
+  await login(first, refused);
+}
+
+// Goes to the page that the SDK wants its user to see. If there is none, what it said stands.
+async function login(transport, refused) {
+  const { page } = authProvider;
+  authProvider.page = undefined;
+  if (!page) {
     throw refused;
   }
-  const back = await browse(authProvider.page);
-  await first.finishAuth(kind === 'sdk' ? back.get('code') : back);
+  const back = await browse(page);
+  await transport.finishAuth(kind === 'sdk' ? back.get('code') : back);
 }
 
 const connected = client();
-await connected.connect(new Transport(new URL(url), { authProvider }));
+const transport = new Transport(new URL(url), { authProvider });
+await connected.connect(transport);
 const { tools } = await connected.listTools();
+const ask = async (name, args) => {
+  const { isError = false, content } = await connected.callTool({ name, arguments: args });
+  return { isError, text: content[0].text };
+};
 const call = async (name, args) => {
   try {
-    const { isError = false, content } = await connected.callTool({ name, arguments: args });
-    return { isError, text: content[0].text };
+    return await ask(name, args).catch(async error => {
+      await login(transport, error);
+      return { ...(await ask(name, args)), after: error.constructor.name };
+    });
   } catch (error) {
     return { isError: true, text: error.message };
   }

@@ -15,6 +15,13 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
       response_types: [],
     },
     {
+      client_id: 'ide',
+      application_type: 'native',
+      token_endpoint_auth_method: 'none',
+      redirect_uris: ['http://127.0.0.1:1/callback'],
+      grant_types: ['authorization_code', 'refresh_token'],
+    },
+    {
       client_id: 'gateway',
       client_secret: 'secret-of-the-gateway',
       grant_types: [],
@@ -24,7 +31,7 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
   ],
   claims: { openid: ['sub'] },
   // Clients ask for all that the resource says, and for what they can renew their tokens with.
-  scopes: ['openid', 'offline_access', 'mcp'],
+  scopes: ['openid', 'offline_access', 'mcp', 'mcp:write'],
   findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
   features: {
     clientCredentials: { enabled: true },
@@ -34,7 +41,7 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
     resourceIndicators: {
       enabled: true,
       getResourceServerInfo: (_, resource) => ({
-        scope: 'mcp',
+        scope: 'mcp mcp:write',
         audience: resource,
         accessTokenTTL: 600,
         accessTokenFormat: format,

@@ -61,9 +61,13 @@ impl World {
 
     /// What the client `kind` is told after `who` logged in.
     async fn login(&self, kind: &str, who: &str) -> Value {
+        self.login_by(&[kind, &self.gateway.url("atlassian"), who]).await
+    }
+
+    async fn login_by(&self, arguments: &[&str]) -> Value {
         let client = Command::new("node")
             .arg(&self.oauth.login)
-            .args([kind, &self.gateway.url("atlassian"), who])
+            .args(arguments)
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output();
@@ -135,6 +139,34 @@ async fn a_job_with_a_token_of_its_own_is_no_human() {
         assert_eq!(call.human(), "corp/nightly");
         assert_eq!(call.text("/caller/accountable/kind"), "service_account");
     }
+    reconcile(&world.sim, &evidence);
+}
+
+/// What scopes cover: clients first ask for one that only reads.
+const ENVELOPE: &str = "\
+[issuers.corp.envelope.mcp]
+actions = [\"read\"]
+[issuers.corp.envelope.\"mcp:write\"]
+actions = [\"jira.issue.edit\"]
+within = ['Jira::Project::\"acme/ENG\"']
+";
+
+#[tokio::test]
+async fn a_client_that_lacks_a_scope_asks_for_it_and_goes_on() {
+    let world = World::start("jwt", ENVELOPE).await;
+    // One that registers itself may only ever have the scopes that it knew of then.
+    let url = world.gateway.url("atlassian");
+    let told = world.login_by(&["client", &url, "alice", "ide"]).await;
+    assert_eq!(outcomes(&told), [true, true, false], "{told}");
+    assert_eq!(told["calls"][0]["after"], Value::Null);
+    assert_eq!(told["calls"][1]["after"], "UnauthorizedError", "{told}");
+    let evidence = world.calls(4).await;
+    let reasons: Vec<_> = evidence.0.iter().map(Decision::reasons).collect();
+    let denied = "human_not_permitted+scope_insufficient";
+    assert_eq!(reasons, ["permitted", "scope_insufficient", "permitted", denied]);
+    let scopes = |call: &Decision| call.record.pointer("/event/caller/credential/scopes").cloned();
+    assert_eq!(scopes(&evidence.0[1]), Some(json!(["mcp"])));
+    assert_eq!(scopes(&evidence.0[2]), Some(json!(["mcp", "mcp:write"])));
     reconcile(&world.sim, &evidence);
 }
 
