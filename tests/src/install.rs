@@ -22,7 +22,11 @@ const SUITE_LOCK: &str = include_str!("../foreign/conformance/package-lock.json"
 type Scripts = &'static [(&'static str, &'static str)];
 
 const DRIVE_PY: (&str, &str) = ("drive.py", include_str!("../foreign/python/drive.py"));
-const PYTHON: Scripts = &[DRIVE_PY, ("mcp1.py", include_str!("../foreign/python/mcp1.py"))];
+const PYTHON: Scripts = &[
+    DRIVE_PY,
+    ("login.py", include_str!("../foreign/python/login.py")),
+    ("mcp1.py", include_str!("../foreign/python/mcp1.py")),
+];
 const PYTHON_2: Scripts = &[
     DRIVE_PY,
     ("mcp2.py", include_str!("../foreign/python2/mcp2.py")),
@@ -62,6 +66,8 @@ pub struct Python {
     pub mcp_atlassian: PathBuf,
     /// The driver script.
     pub driver: PathBuf,
+    /// The script of a client that finds an OpenID provider by itself.
+    pub login: PathBuf,
 }
 
 /// Python with the second Python SDK and `FastMCP`, which do not go with [`Python`].
@@ -172,7 +178,8 @@ pub fn python(directory: &Path) -> io::Result<Python> {
     let interpreter = pip(&home, REQUIREMENTS)?;
     scripts(&home, PYTHON)?;
     let mcp_atlassian = home.join("venv/bin/mcp-atlassian");
-    Ok(Python { interpreter, mcp_atlassian, driver: home.join(DRIVE_PY.0) })
+    let [driver, login] = [DRIVE_PY.0, "login.py"].map(|name| home.join(name));
+    Ok(Python { interpreter, mcp_atlassian, driver, login })
 }
 
 /// Installs the second Python SDK and `FastMCP` into `directory`.

@@ -65,12 +65,21 @@ impl World {
     }
 
     async fn login_by(&self, arguments: &[&str]) -> Value {
-        let client = Command::new("node")
-            .arg(&self.oauth.login)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output();
+        let mut client = Command::new("node");
+        client.arg(&self.oauth.login).args(arguments);
+        self.told(client).await
+    }
+
+    /// What the client of the Python SDK is told after `who` logged in.
+    async fn login_in_python(&self, who: &str) -> Value {
+        let python = install::python(&install::default_directory()).unwrap();
+        let mut client = Command::new(&python.interpreter);
+        client.arg(&python.login).args([&self.gateway.url("atlassian"), who]);
+        self.told(client).await
+    }
+
+    async fn told(&self, mut client: Command) -> Value {
+        let client = client.stdin(Stdio::null()).kill_on_drop(true).output();
         let output = client.await.unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         serde_json::from_slice(&output.stdout)
@@ -139,6 +148,16 @@ async fn a_job_with_a_token_of_its_own_is_no_human() {
         assert_eq!(call.human(), "corp/nightly");
         assert_eq!(call.text("/caller/accountable/kind"), "service_account");
     }
+    reconcile(&world.sim, &evidence);
+}
+
+#[tokio::test]
+async fn the_python_client_logs_in_by_itself() {
+    let world = World::start("jwt", "").await;
+    let told = world.login_in_python("alice").await;
+    assert_eq!(outcomes(&told), [true, true, false], "{told}");
+    let evidence = world.calls(3).await;
+    assert!(evidence.0.iter().all(|call| call.human() == "corp/alice"));
     reconcile(&world.sim, &evidence);
 }
 
