@@ -275,6 +275,7 @@ impl Gateway {
             call: &named.call,
             targets: &named.targets,
             now: self.ambient.now(),
+            grant: None,
             lifted: &[],
         };
         decide(bundle, &question)
@@ -282,9 +283,10 @@ impl Gateway {
 
     /// Whether any arguments could be allowed, perhaps after approval: the same question that filters the list (I3).
     pub(crate) fn visible(&self, request: &Request, tool: &Tool, bundle: &Bundle) -> bool {
+        let (caller, server) = (&request.caller.caller, &*request.server.name);
         tool.operations
             .iter()
-            .any(|(operation, risk)| could_allow(bundle, &request.caller.caller, operation, *risk))
+            .any(|(operation, risk)| could_allow(bundle, caller, server, operation, *risk))
     }
 
     fn begin_record(
@@ -313,6 +315,7 @@ impl Gateway {
             arguments_digest: None,
             arguments: Json::Null,
             responses_digest: None,
+            grant: None,
             decision: Decision::deny(Reason::RequestMalformed, bundle),
             decided_in_us: 0,
             trace: trace_id(&request.trace),

@@ -122,8 +122,14 @@ pub fn rehearse(
         Ok(named) => named,
         Err(unnameable) => return Ok(Rehearsed::Refused(unnameable.reason)),
     };
-    let question =
-        Question { caller: &caller, call: &named.call, targets: &named.targets, now, lifted: &[] };
+    let question = Question {
+        caller: &caller,
+        call: &named.call,
+        targets: &named.targets,
+        now,
+        grant: None,
+        lifted: &[],
+    };
     let explanation = explain(bundle, &question);
     debug_assert_eq!(explanation.decision, decide(bundle, &question));
     Ok(Rehearsed::Explained(Box::new(named), Box::new(explanation)))

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::digest::Digest;
+use crate::envelope::Action;
 use crate::json::Object;
 use crate::vocabulary::{FieldValue, Operation, Risk};
 
@@ -81,6 +82,13 @@ pub struct ToolCall {
 }
 
 impl ToolCall {
+    /// What is done, as scopes and grants know it.
+    #[must_use]
+    pub fn action(&self) -> Action<'_> {
+        let (operation, effect) = (self.operation.name.as_str(), self.operation.effect);
+        Action { server: &self.server, operation, effect, risk: self.risk }
+    }
+
     /// The arguments of the operation itself.
     #[must_use]
     pub fn effective(&self) -> &Object {

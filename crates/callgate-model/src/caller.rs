@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::ambient::Timestamp;
 use crate::digest::Digest;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Portion};
 use crate::json::{Json, Object};
 
 /// How a link is known. Only the first two may ever help to allow.
@@ -27,6 +27,19 @@ pub struct Identity {
     pub issuer: Option<String>,
     /// The subject within the issuer.
     pub subject: String,
+}
+
+impl Identity {
+    /// Reads what its text form is: what stands before the first slash is the issuer's name.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        match text.split_once('/') {
+            Some((issuer, subject)) => {
+                Self { issuer: Some(issuer.to_owned()), subject: subject.to_owned() }
+            }
+            None => Self { issuer: None, subject: text.to_owned() },
+        }
+    }
 }
 
 /// As policies write it: `alice`, or `okta/alice` if an issuer vouches for it. A configured subject has no slash.
@@ -86,6 +99,8 @@ pub struct Client {
 pub struct Credential {
     /// What kind of credential it is.
     pub kind: CredentialKind,
+    /// What it is called by whoever made it: `ISSUER/JTI`, or the id of a token of ours.
+    pub id: Option<String>,
     /// The digest by which it can be found and revoked.
     pub digest: Digest,
     /// When it was issued, if known.
@@ -94,11 +109,15 @@ pub struct Credential {
     pub expires: Option<Timestamp>,
     /// What its scopes cover, if they are to count.
     pub scopes: Option<Envelope>,
+    /// What it was made for, if that was said.
+    pub within: Option<Portion>,
 }
 
 /// The kinds of credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialKind {
+    /// A token of this gateway's own.
+    ApiToken,
     /// A JSON Web Token of an issuer.
     Jwt,
     /// A token that says nothing by itself; its issuer told what it is.
@@ -114,6 +133,7 @@ impl CredentialKind {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::ApiToken => "api_token",
             Self::Jwt => "jwt",
             Self::Opaque => "opaque",
             Self::Process => "process",
@@ -127,6 +147,12 @@ impl CredentialKind {
 pub struct Workflow {
     /// The run's id.
     pub run: String,
+    /// What it is for.
+    pub purpose: Option<String>,
+    /// The ticket that asks for it.
+    pub ticket: Option<String>,
+    /// What it may do, if that was said.
+    pub within: Option<Portion>,
     /// How this is known.
     pub assurance: Assurance,
 }
@@ -176,6 +202,7 @@ impl Caller {
             .map(|scopes| Json::Array(scopes.held().map(Json::from).collect()));
         let credential = Object::default()
             .with("kind", self.credential.kind.as_str())
+            .with("id", self.credential.id.clone())
             .with("digest", self.credential.digest.to_string())
             .with("issued", self.credential.issued.map(|at| at.to_string()))
             .with("expires", self.credential.expires.map(|at| at.to_string()))
@@ -183,6 +210,8 @@ impl Caller {
         let workflow = self.workflow.as_ref().map(|workflow| {
             Object::default()
                 .with("run", workflow.run.as_str())
+                .with("purpose", workflow.purpose.clone())
+                .with("ticket", workflow.ticket.clone())
                 .with("assurance", workflow.assurance.as_str())
         });
         Object::default()
@@ -207,6 +236,15 @@ impl Agent {
 }
 
 impl Assurance {
+    /// Whether it may help to allow.
+    #[must_use]
+    pub const fn is_assured(self) -> bool {
+        match self {
+            Self::Asserted => false,
+            Self::Configured | Self::Verified => true,
+        }
+    }
+
     /// Its name in policies and records.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

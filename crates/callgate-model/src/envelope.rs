@@ -1,19 +1,29 @@
-//! What the scopes of a credential cover. It is an envelope and no decision: nothing outside is ever allowed, and what is
+//! What the scopes of a credential cover, or what it was made for. It is an envelope and no decision: nothing outside is ever allowed, and what is
 //! inside is decided by policy (I10).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::target::{Resource, Target};
 use crate::vocabulary::{Effect, Risk, groups};
 
-/// What one scope covers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A part of all that can be done: what one scope, a token, a grant or a workflow is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Portion {
+    /// The servers; any, if there are none.
+    #[serde(default)]
+    pub servers: BTreeSet<String>,
     /// Operations, and groups of them as policies name them: `jira.issue.edit`, `read`.
     pub actions: BTreeSet<String>,
     /// What the targets must be, or be in; anything, if this is empty.
+    #[serde(default)]
     pub within: BTreeSet<Resource>,
+    /// The highest risk; any, if this is nothing.
+    #[serde(default)]
+    pub risk_max: Option<Risk>,
 }
 
 /// What each scope of an issuer covers, by its name. Other scopes cover nothing.
@@ -29,6 +39,8 @@ pub struct Envelope {
 /// What is done, as scopes know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Action<'a> {
+    /// The server.
+    pub server: &'a str,
     /// The operation.
     pub operation: &'a str,
     /// What it does.
@@ -52,26 +64,23 @@ impl Envelope {
     /// Whether a scope that is held covers `action` on `target`.
     #[must_use]
     pub fn covers(&self, action: Action<'_>, target: &Target) -> bool {
-        let names = action.names();
         let held = self.held.iter().filter_map(|scope| self.portions.get(scope));
-        held.into_iter().any(|portion| portion.covers(&names, target))
+        held.into_iter().any(|portion| portion.covers(action, target))
     }
 
     /// Whether any scope at all, which may be asked for, covers `action` on anything.
     #[must_use]
     pub fn could_cover(&self, action: Action<'_>) -> bool {
-        let names = action.names();
-        self.portions.values().any(|portion| portion.is_about(&names))
+        self.portions.values().any(|portion| portion.is_about(action))
     }
 
     /// The scopes that are held, and those by which the rest of `targets` would be covered. Nothing, if none would.
     #[must_use]
     pub fn wanted(&self, action: Action<'_>, targets: &[Target]) -> Option<BTreeSet<String>> {
-        let names = action.names();
         let mut wanted = self.held.clone();
         for target in targets.iter().filter(|target| !self.covers(action, target)) {
             let mut all = self.portions.iter();
-            let (scope, _) = all.find(|(_, portion)| portion.covers(&names, target))?;
+            let (scope, _) = all.find(|(_, portion)| portion.covers(action, target))?;
             wanted.insert(scope.clone());
         }
         Some(wanted)
@@ -87,12 +96,18 @@ impl Action<'_> {
 }
 
 impl Portion {
-    fn is_about(&self, names: &[String]) -> bool {
-        names.iter().any(|name| self.actions.contains(name))
+    /// Whether it has `action` on something.
+    #[must_use]
+    pub fn is_about(&self, action: Action<'_>) -> bool {
+        (self.servers.is_empty() || self.servers.contains(action.server))
+            && self.risk_max.is_none_or(|highest| action.risk <= highest)
+            && action.names().iter().any(|name| self.actions.contains(name))
     }
 
-    fn covers(&self, names: &[String], target: &Target) -> bool {
-        self.is_about(names) && (self.within.is_empty() || self.holds(target))
+    /// Whether it has `action` on `target`.
+    #[must_use]
+    pub fn covers(&self, action: Action<'_>, target: &Target) -> bool {
+        self.is_about(action) && (self.within.is_empty() || self.holds(target))
     }
 
     fn holds(&self, target: &Target) -> bool {
@@ -111,6 +126,7 @@ mod tests {
         let portion = |actions: &[&str], within: &[(&str, &str)]| Portion {
             actions: actions.iter().map(|action| (*action).to_owned()).collect(),
             within: within.iter().map(|(kind, id)| Resource::new(*kind, *id)).collect(),
+            ..Portion::default()
         };
         let portions = Portions::from([
             ("all".to_owned(), portion(&["read"], &[])),
@@ -127,10 +143,32 @@ mod tests {
         })
     }
 
-    const READ: Action<'_> =
-        Action { operation: "jira.issue.read", effect: Effect::Read, risk: Risk::Low };
+    const READ: Action<'_> = Action {
+        server: "jira",
+        operation: "jira.issue.read",
+        effect: Effect::Read,
+        risk: Risk::Low,
+    };
     const EDIT: Action<'_> =
-        Action { operation: "jira.issue.edit", effect: Effect::Write, risk: Risk::Medium };
+        Action { operation: "jira.issue.edit", effect: Effect::Write, risk: Risk::Medium, ..READ };
+
+    #[test]
+    fn i9_a_portion_ends_at_its_servers_and_its_highest_risk() {
+        let actions = BTreeSet::from(["read".to_owned(), "write".to_owned()]);
+        let all = Portion { actions, ..Portion::default() };
+        let low = Portion { risk_max: Some(Risk::Low), ..all.clone() };
+        let there = Portion { servers: BTreeSet::from(["wiki".to_owned()]), ..all.clone() };
+        let target = issue("acme/ENG");
+        for (portion, read, edit) in
+            [(&all, true, true), (&low, true, false), (&there, false, false)]
+        {
+            assert_eq!(portion.covers(READ, &target), read, "{portion:?}");
+            assert_eq!(portion.covers(EDIT, &target), edit, "{portion:?}");
+        }
+        assert!(there.covers(Action { server: "wiki", ..EDIT }, &target));
+        let raised = Action { risk: Risk::Medium, ..READ };
+        assert!(!low.covers(raised, &target), "a higher risk is never covered by less");
+    }
 
     #[test]
     fn a_scope_covers_what_is_said_of_it_and_no_more() {
@@ -158,8 +196,8 @@ mod tests {
             assert_eq!(envelope.covers(action, target), covered, "{held:?} {action:?} {target}");
         }
         assert!(envelope(&[]).could_cover(EDIT), "it may be asked for");
-        let delete =
-            Action { operation: "jira.issue.delete", effect: Effect::Delete, risk: Risk::High };
+        let operation = "jira.issue.delete";
+        let delete = Action { operation, effect: Effect::Delete, risk: Risk::High, ..READ };
         assert!(!envelope(&["all"]).could_cover(delete));
     }
 

@@ -1,4 +1,4 @@
-//! The append-only record: an intent before dispatch, an outcome after, and every refusal.
+//! The append-only record: an intent before dispatch, an outcome after, every refusal, and every change of authority.
 //!
 //! Each writer has a hash chain: a record holds the hash of the one before it, and its own hash is SHA-256 over its
 //! canonical JSON (RFC 8785). A restart is a new writer whose first record names the head of the last one.
@@ -14,6 +14,7 @@ pub use fields::FIELDS;
 pub use write::{CallerRecord, target_to_json};
 
 use crate::ambient::{Id, Timestamp};
+use crate::authority::{Administered, GrantUse};
 use crate::decision::{Decision, Verdict};
 use crate::digest::Digest;
 use crate::json::{CanonicalObject, Json, JsonLimits, read};
@@ -107,6 +108,8 @@ pub struct Decided {
     pub arguments: Json,
     /// The digest of what answers the server's questions, if it asked before and they are sent.
     pub responses_digest: Option<Digest>,
+    /// The grant without which it would not be allowed.
+    pub grant: Option<GrantUse>,
     /// The decision.
     pub decision: Decision,
     /// How long it took to decide, in microseconds.
@@ -152,6 +155,8 @@ pub enum Event {
     Decided(Arc<Decided>),
     /// A call was concluded.
     Concluded(Concluded),
+    /// Authority was given or taken back. It is, by this being stored.
+    Administered(Arc<Administered>),
 }
 
 impl Event {
@@ -163,6 +168,7 @@ impl Event {
             Self::Decided(decided) if decided.is_intent() => "intent",
             Self::Decided(_) => "refusal",
             Self::Concluded(_) => "outcome",
+            Self::Administered(_) => "change",
         }
     }
 }

@@ -81,6 +81,9 @@ reasons! {
     EvidenceUnavailable = "evidence_unavailable", Service,
         "The call cannot be recorded, so it was not made.",
         "Call again later; the operator has to look at the evidence store.";
+    GrantSpent = "grant_spent", Caller,
+        "The grant that would have covered this was used up, ended or was taken back meanwhile.",
+        "Ask for another grant.";
     Guardrail = "guardrail", Policy,
         "A guardrail forbids this.",
         "Do something else: approval does not lift a guardrail.";
@@ -126,6 +129,9 @@ reasons! {
     TaskUnknown = "task_unknown", Caller,
         "There is no such task of this caller.",
         "Call the tool again; look first whether the task had an effect.";
+    TokenExceeded = "token_exceeded", Caller,
+        "The token was not made for this.",
+        "Use a token that was, or have one made.";
     TooManyTargets = "too_many_targets", Caller,
         "The call touches more things than one call may.",
         "Split it into smaller calls.";
@@ -141,6 +147,9 @@ reasons! {
     UpstreamUnavailable = "upstream_unavailable", Upstream,
         "The server could not be asked for what it offers.",
         "Call again later; the operator has to look at the server.";
+    WorkflowExceeded = "workflow_exceeded", Caller,
+        "The workflow was not started for this.",
+        "Start a workflow that says what it is for, or go on without one.";
 }
 
 #[cfg(test)]

@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A typed id: `Jira::Issue "acme/ENG-42"`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Resource {
     /// Its kind, from the vocabulary.
     pub kind: String,
@@ -15,6 +18,14 @@ impl Resource {
     /// The resource `id` of `kind`.
     pub fn new(kind: impl Into<String>, id: impl Into<String>) -> Self {
         Self { kind: kind.into(), id: id.into() }
+    }
+
+    /// Reads it as policies write it: `Jira::Project::"acme/ENG"`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (kind, id) = text.split_once("::\"")?;
+        let id = id.strip_suffix('"').filter(|id| !id.is_empty() && !id.contains(['"', '\\']))?;
+        Some(Self::new(kind, id))
     }
 }
 

@@ -31,13 +31,20 @@ fn main() {
         let (caller, call) = (PreparedCaller::new(caller()), call(&vocabulary));
         let targets = [target("P1")];
         let now = Timestamp::from_unix_ms(0);
-        let question =
-            Question { caller: &caller, call: &call, targets: &targets, now, lifted: &[] };
+        let question = Question {
+            caller: &caller,
+            call: &call,
+            targets: &targets,
+            now,
+            grant: None,
+            lifted: &[],
+        };
         assert!(decide(&bundle, &question).is_allow());
         let [p50, p99] = times(ROUNDS, || decide(&bundle, &question).is_allow());
         let [list, _] = times(LISTINGS, || {
             let operations = vocabulary.operations.values();
-            operations.filter(|op| could_allow(&bundle, &caller, op, op.risk)).count() == 54
+            operations.filter(|op| could_allow(&bundle, &caller, "atlassian", op, op.risk)).count()
+                == 54
         });
         println!("{:8} {load:8.0?} {p50:12.1?} {p99:12.1?} {list:20.1?}", bundle.len());
     }
@@ -136,6 +143,8 @@ fn caller() -> Caller {
             issued: None,
             expires: None,
             scopes: None,
+            id: None,
+            within: None,
         },
         workflow: None,
     }

@@ -101,7 +101,7 @@ impl Link {
         assurance: Assurance,
     ) -> Self {
         let entity = Entity::new_no_attrs(uid.clone(), parents.iter().cloned().collect());
-        Self { role, name, uid, parents, entity, assured: is_assured(assurance) }
+        Self { role, name, uid, parents, entity, assured: assurance.is_assured() }
     }
 
     /// Why a call is denied that no policy permits to this link.
@@ -115,25 +115,18 @@ impl Link {
     }
 }
 
-const fn is_assured(assurance: Assurance) -> bool {
-    match assurance {
-        Assurance::Asserted => false,
-        Assurance::Configured | Assurance::Verified => true,
-    }
-}
-
 /// What `context.via` is in. An asserted link is left out: it must not help to allow, and a forbid about it would only
 /// teach a client what not to assert.
 fn assured_links(caller: &Caller) -> HashSet<EntityUid> {
     let mut links = HashSet::from([uid(&CORE.credential, caller.credential.kind.as_str())]);
-    if is_assured(caller.client.assurance) {
+    if caller.client.assurance.is_assured() {
         links.insert(uid(&CORE.client, &caller.client.name));
     }
-    if let Some(agent) = caller.agent.as_ref().filter(|agent| is_assured(agent.assurance)) {
+    if let Some(agent) = caller.agent.as_ref().filter(|agent| agent.assurance.is_assured()) {
         links.insert(uid(&CORE.agent, &agent.identity.to_string()));
         links.extend(agent.class.iter().map(|class| uid(&CORE.agent_class, class)));
     }
-    if let Some(workflow) = caller.workflow.as_ref().filter(|run| is_assured(run.assurance)) {
+    if let Some(workflow) = caller.workflow.as_ref().filter(|run| run.assurance.is_assured()) {
         links.insert(uid(&CORE.workflow, &workflow.run));
     }
     links

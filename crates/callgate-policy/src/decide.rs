@@ -5,10 +5,11 @@
 //! compared without it is checked against Cedar alone by [`Bundle::verify_slice`].
 
 use callgate_model::ambient::Timestamp;
+use callgate_model::authority::Grant;
 use callgate_model::call::ToolCall;
 use callgate_model::decision::{Decision, Gate, Verdict};
 use callgate_model::digest::Digest;
-use callgate_model::envelope::Action;
+use callgate_model::envelope::Portion;
 use callgate_model::reason::Reason;
 use callgate_model::target::{Obstacle, Target};
 use callgate_model::vocabulary::Effect;
@@ -33,6 +34,8 @@ pub struct Question<'a> {
     pub targets: &'a [Target],
     /// When.
     pub now: Timestamp,
+    /// The grant that covers it, if one does: what policies see as `context.grant`.
+    pub grant: Option<&'a Grant>,
     /// The ids of the approval policies that a consumed approval covers. Other policies are never lifted.
     pub lifted: &'a [String],
 }
@@ -40,24 +43,36 @@ pub struct Question<'a> {
 /// Decides. Total: whatever goes wrong is a denial.
 #[must_use]
 pub fn decide(bundle: &Bundle, question: &Question<'_>) -> Decision {
-    within_scopes(question, combine(bundle.digest(), &findings(bundle, question, Shown::Slice)))
+    within_bounds(question, combine(bundle.digest(), &findings(bundle, question, Shown::Slice)))
 }
 
-/// Whatever policies say, nothing is allowed that the scopes of the credential do not cover (I10).
-fn within_scopes(question: &Question<'_>, decision: Decision) -> Decision {
-    let Some(scopes) = &question.caller.credential.scopes else { return decision };
-    let operation = &question.call.operation;
-    let (name, effect) = (operation.name.as_str(), operation.effect);
-    let action = Action { operation: name, effect, risk: question.call.risk };
-    if question.targets.iter().all(|target| scopes.covers(action, target)) {
+/// Whatever policies say, nothing is allowed that the scopes of the credential do not cover, nor what it, or the workflow,
+/// is not for (I10).
+fn within_bounds(question: &Question<'_>, decision: Decision) -> Decision {
+    let (caller, action) = (question.caller, question.call.action());
+    let every =
+        |portion: &Portion| question.targets.iter().all(|target| portion.covers(action, target));
+    let exceeded = |portion: &Option<Portion>| portion.as_ref().is_some_and(|one| !every(one));
+    let scopes = caller.credential.scopes.as_ref();
+    let uncovered =
+        scopes.is_some_and(|all| !question.targets.iter().all(|target| all.covers(action, target)));
+    let workflow = caller.workflow.as_ref().filter(|run| run.assurance.is_assured());
+    let beyond = [
+        (Reason::ScopeInsufficient, uncovered),
+        (Reason::TokenExceeded, exceeded(&caller.credential.within)),
+        (Reason::WorkflowExceeded, workflow.is_some_and(|run| exceeded(&run.within))),
+    ];
+    let beyond: Vec<_> = beyond.into_iter().filter(|(_, is)| *is).map(|(why, _)| why).collect();
+    if beyond.is_empty() {
         return decision;
     }
-    if decision.verdict != Verdict::Deny {
-        return Decision::deny(Reason::ScopeInsufficient, decision.bundle);
-    }
-    let mut reasons = decision.reasons;
-    reasons.push(Reason::ScopeInsufficient);
-    Decision { reasons: sorted(reasons), ..decision }
+    let mut reasons = match decision.verdict {
+        Verdict::Deny => decision.reasons,
+        Verdict::Allow | Verdict::ApprovalRequired(_) => Vec::new(),
+    };
+    let policies = if reasons.is_empty() { Vec::new() } else { decision.policies };
+    reasons.extend(beyond);
+    Decision { verdict: Verdict::Deny, reasons: sorted(reasons), policies, bundle: decision.bundle }
 }
 
 impl Bundle {
@@ -66,7 +81,7 @@ impl Bundle {
     #[must_use]
     pub fn verify_slice(&self, question: &Question<'_>) -> bool {
         let full = combine(self.digest(), &findings(self, question, Shown::All));
-        let full = within_scopes(question, full);
+        let full = within_bounds(question, full);
         decide(self, question) == full
     }
 }

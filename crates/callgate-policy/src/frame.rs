@@ -4,7 +4,6 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 
-use callgate_model::ambient::Timestamp;
 use callgate_model::call::ToolCall;
 use callgate_model::target::{Located, Target, Unresolved};
 use callgate_model::vocabulary::{FieldType, FieldValue};
@@ -44,7 +43,7 @@ impl<'a> Frame<'a> {
 
     /// What conditions see as `context`.
     pub(crate) fn context(&self, question: &Question<'_>) -> Option<&Context> {
-        let made = || context(question.caller.via().0, question.call, question.now);
+        let made = || context(question);
         self.context.get_or_init(made).as_ref()
     }
 }
@@ -118,18 +117,45 @@ const fn is_of(kind: FieldType, value: &FieldValue) -> bool {
     }
 }
 
-fn context(via: &EntityUid, call: &ToolCall, now: Timestamp) -> Option<Context> {
+fn context(question: &Question<'_>) -> Option<Context> {
+    let (call, via) = (question.call, question.caller.via().0);
     let fields = call.operation.fields.keys();
     let input = fields.map(|name| Some((name.clone(), expression(call.fields.get(name)?))));
     let input = input.collect::<Option<Vec<_>>>()?;
-    Context::from_pairs([
-        ("via".to_owned(), RestrictedExpression::new_entity_uid(via.clone())),
-        ("now".to_owned(), RestrictedExpression::new_datetime(now.to_string())),
-        ("server".to_owned(), RestrictedExpression::new_string(call.server.as_ref().to_owned())),
-        ("tool".to_owned(), RestrictedExpression::new_string(call.tool.clone())),
-        ("input".to_owned(), RestrictedExpression::new_record(input).ok()?),
-    ])
-    .ok()
+    let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
+    let mut pairs = vec![
+        ("via", RestrictedExpression::new_entity_uid(via.clone())),
+        ("now", RestrictedExpression::new_datetime(question.now.to_string())),
+        ("server", text(&call.server)),
+        ("tool", text(&call.tool)),
+        ("input", RestrictedExpression::new_record(input).ok()?),
+    ];
+    if let Some(grant) = question.grant {
+        let about = [
+            ("id", text(&grant.id.to_string())),
+            ("by", text(&grant.by)),
+            ("reason", text(&grant.reason)),
+            ("ticket", text(grant.ticket.as_deref().unwrap_or_default())),
+        ];
+        pairs.push(("grant", record(about)?));
+    }
+    let workflow = question.caller.workflow.as_ref();
+    if let Some(run) = workflow.filter(|run| run.assurance.is_assured()) {
+        let about = [
+            ("run", text(&run.run)),
+            ("purpose", text(run.purpose.as_deref().unwrap_or_default())),
+            ("ticket", text(run.ticket.as_deref().unwrap_or_default())),
+        ];
+        pairs.push(("workflow", record(about)?));
+    }
+    Context::from_pairs(pairs.into_iter().map(|(name, value)| (name.to_owned(), value))).ok()
+}
+
+fn record<const N: usize>(
+    members: [(&str, RestrictedExpression); N],
+) -> Option<RestrictedExpression> {
+    let members = members.map(|(name, value)| (name.to_owned(), value));
+    RestrictedExpression::new_record(members).ok()
 }
 
 fn expression(value: &FieldValue) -> RestrictedExpression {

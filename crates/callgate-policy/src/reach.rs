@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use callgate_model::envelope::Action;
+use callgate_model::envelope::{Action, Portion};
 use callgate_model::target::Resource;
 use callgate_model::vocabulary::{Effect, Operation, Risk};
 use cedar_policy::{EntityTypeName, EntityUid};
@@ -16,15 +16,16 @@ use crate::known::Kind;
 use crate::names::{Closure, uid};
 use crate::scope::Party;
 
-/// Whether some call of `operation` at `risk` could be allowed to `caller`, perhaps after approval.
+/// Whether some call of `operation` of `server` at `risk` could be allowed to `caller`, perhaps after approval or with a grant.
 #[must_use]
 pub fn could_allow(
     bundle: &Bundle,
     caller: &PreparedCaller,
+    server: &str,
     operation: &Operation,
     risk: Risk,
 ) -> bool {
-    let Some(permits) = permits(bundle, caller, operation, risk) else { return false };
+    let Some(permits) = permits(bundle, caller, server, operation, risk) else { return false };
     let known = operation.targets.iter().filter_map(|kind| bundle.known.kind(kind));
     let known = known.map(Some);
     // What is not known can only be read.
@@ -37,11 +38,12 @@ pub fn could_allow(
 pub fn could_allow_in(
     bundle: &Bundle,
     caller: &PreparedCaller,
+    server: &str,
     operation: &Operation,
     risk: Risk,
     container: &Resource,
 ) -> bool {
-    let Some(permits) = permits(bundle, caller, operation, risk) else { return false };
+    let Some(permits) = permits(bundle, caller, server, operation, risk) else { return false };
     let Some(place) = bundle.known.kind(&container.kind).map(|kind| &kind.type_name) else {
         return false;
     };
@@ -56,13 +58,20 @@ pub fn could_allow_in(
 fn permits<'a>(
     bundle: &'a Bundle,
     caller: &PreparedCaller,
+    server: &str,
     operation: &Operation,
     risk: Risk,
 ) -> Option<Vec<Vec<&'a Policy>>> {
     // A scope that is not held may be asked for.
     let (name, effect) = (operation.name.as_str(), operation.effect);
+    let action = Action { server, operation: name, effect, risk };
     let scopes = caller.credential.scopes.as_ref();
-    if scopes.is_some_and(|all| !all.could_cover(Action { operation: name, effect, risk })) {
+    let workflow = caller.workflow.as_ref().filter(|run| run.assurance.is_assured());
+    let is_beyond = |portion: &Portion| !portion.is_about(action);
+    if scopes.is_some_and(|all| !all.could_cover(action))
+        || caller.credential.within.as_ref().is_some_and(is_beyond)
+        || workflow.and_then(|run| run.within.as_ref()).is_some_and(is_beyond)
+    {
         return None;
     }
     let level = bundle.known.level(operation, risk)?;

@@ -96,6 +96,8 @@ fn action(operation: &Operation) -> String {
         &mut text,
         format_args!("    tool: String,\n    input: {{{}}},\n", fields(&operation.fields)),
     );
+    text.push_str("    grant?: { id: String, by: String, reason: String, ticket: String },\n");
+    text.push_str("    workflow?: { run: String, purpose: String, ticket: String },\n");
     text.push_str("  },\n};\n");
     text
 }

@@ -4,8 +4,10 @@
 //! trusted over it.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use callgate_model::ambient::{Id, Timestamp};
+use callgate_model::authority::Change;
 use callgate_model::digest::Digest;
 use callgate_model::evidence::{Chain, Decided, Event};
 use futures_util::future::BoxFuture;
@@ -21,6 +23,8 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 pub trait EvidenceStore: Debug + Send + Sync {
     /// Adds `rows` in one transaction, all or none, durable when it answers `Ok`. After an error, or if the future was
     /// dropped, they may have been stored; [`Self::head`] tells. With no rows it proves that the store can commit.
+    /// What the rows apply to the authority in force is part of the transaction: [`StoreError::Refused`] names those that
+    /// could not be applied, and then nothing was stored.
     fn append<'a>(&'a self, rows: &'a [Row]) -> StoreFuture<'a, ()>;
 
     /// The last row of a writer. It answers only when every append begun earlier has ended.
@@ -48,6 +52,15 @@ pub trait EvidenceStore: Debug + Send + Sync {
 
     /// Every writer, in the order they began.
     fn writers(&self) -> StoreFuture<'_, Vec<Id>>;
+}
+
+/// What a record does to the authority that is in force, by being stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Applies {
+    /// A call takes one use of this grant (I2).
+    Spend(Id),
+    /// Authority is given or taken back.
+    Change(Arc<Change>),
 }
 
 /// One record as it is stored.
@@ -81,6 +94,8 @@ pub struct Row {
     pub agent: Option<String>,
     /// The record: canonical JSON.
     pub text: String,
+    /// What it does to the authority in force. A row that was read does nothing any more.
+    pub applies: Option<Applies>,
 }
 
 impl Row {
@@ -103,6 +118,7 @@ impl Row {
             accountable: None,
             agent: None,
             text: sealed.text,
+            applies: None,
         };
         match event {
             Event::Opened { .. } => {}
@@ -110,6 +126,9 @@ impl Row {
             Event::Concluded(concluded) => {
                 row.call = Some(concluded.call);
                 row.outcome = Some(concluded.outcome.as_str().to_owned());
+            }
+            Event::Administered(administered) => {
+                row.applies = Some(Applies::Change(Arc::new(administered.change.clone())));
             }
         }
         row
@@ -125,6 +144,8 @@ impl Row {
             self.accountable = Some(caller.accountable.clone());
             self.agent.clone_from(&caller.agent);
         }
+        let spent = decided.grant.filter(|grant| grant.spends && decided.is_intent());
+        self.applies = spent.map(|grant| Applies::Spend(grant.id));
     }
 }
 
@@ -166,6 +187,12 @@ pub enum StoreError {
     /// The writers that live cannot be told.
     #[error("the locks of the evidence writers cannot be used")]
     Writers(#[from] std::io::Error),
+    /// These of the rows would take what is not there any more, or change what has changed meanwhile.
+    #[error("what the record takes or changes is not there any more")]
+    Refused {
+        /// Their places among the rows, ascending.
+        rows: Vec<usize>,
+    },
     /// A column does not hold what was stored in it.
     #[error("the evidence database holds a malformed `{column}`")]
     Malformed {

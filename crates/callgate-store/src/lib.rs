@@ -1,19 +1,23 @@
-//! What must survive a crash: evidence.
+//! What must survive a crash: evidence, and the authority that it says is in force.
 //!
 //! [`EvidenceStore`] is what a database has to do, [`SqliteStore`] does it. [`EvidenceLog`] stands before a store: it
 //! seals events into its writer's hash chain and commits them in groups, so that waiting for the disk is shared.
 //!
 //! It must not know MCP, policy or HTTP, and it decides nothing: what a failure means for a call is the gateway's.
 
+mod authority;
 mod evidence;
 mod log;
 mod sqlite;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use evidence::{EvidenceStore, Filter, LIST_MAX, Row, StoreError, StoreFuture};
+pub use authority::{AuthorityStore, GRANTS_TOGETHER_MAX, GrantState, THINGS_MAX, TokenState};
+pub use evidence::{Applies, EvidenceStore, Filter, LIST_MAX, Row, StoreError, StoreFuture};
 pub use log::{Counters, Durability, EvidenceError, EvidenceLimits, EvidenceLog, Recovery};
 pub use sqlite::{OpenError, SqliteStore};
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod standing;

@@ -78,6 +78,9 @@ pub enum EvidenceError {
     /// Too many records wait already.
     #[error("too many evidence records are waiting")]
     Full,
+    /// What it takes or changes is not there any more. It is not recorded.
+    #[error("what the record takes or changes is not there any more")]
+    Refused,
     /// The store failed.
     #[error("the evidence was not stored")]
     Store(#[source] Arc<StoreError>),

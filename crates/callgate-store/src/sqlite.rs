@@ -3,6 +3,7 @@
 //! Any number of processes write a file, each its own chain, and any number read it meanwhile. A commit is on the disk
 //! before it is acknowledged: write-ahead log, `synchronous = FULL`.
 
+mod authority;
 mod rows;
 mod schema;
 #[cfg(test)]
@@ -21,7 +22,7 @@ use sqlx::{ConnectOptions as _, Row as _};
 use thiserror::Error;
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::evidence::{EvidenceStore, Filter, LIST_MAX, Row, StoreFuture};
+use crate::evidence::{EvidenceStore, Filter, LIST_MAX, Row, StoreError, StoreFuture};
 use writers::Writers;
 
 /// The evidence in one SQLite file.
@@ -30,6 +31,8 @@ pub struct SqliteStore {
     writing: Mutex<Connection>,
     /// A second connection, so that who searches does not hold up who records; `None` if there can be only one.
     reading: Option<Mutex<Connection>>,
+    /// A third one, so that a call which needs to look something up waits for no search.
+    deciding: Option<Mutex<Connection>>,
     /// Who writes; `None` if nobody else can.
     writers: Option<Writers>,
 }
@@ -113,10 +116,12 @@ impl SqliteStore {
         let mut writing = connect(path, &options).await?;
         schema::migrate(&mut writing, path).await?;
         drop(opening);
-        let reading = connect(path, &self::options(path).read_only(true)).await?;
+        let read = async || connect(path, &self::options(path).read_only(true)).await;
+        let (reading, deciding) = (read().await?, read().await?);
         Ok(Self {
             writing: Mutex::new(Connection::new(writing)),
             reading: Some(Mutex::new(Connection::new(reading))),
+            deciding: Some(Mutex::new(Connection::new(deciding))),
             writers: Some(writers),
         })
     }
@@ -145,11 +150,16 @@ impl SqliteStore {
     }
 
     fn alone(connection: SqliteConnection) -> Self {
-        Self { writing: Mutex::new(Connection::new(connection)), reading: None, writers: None }
+        let writing = Mutex::new(Connection::new(connection));
+        Self { writing, reading: None, deciding: None, writers: None }
     }
 
     async fn reading(&self) -> MutexGuard<'_, Connection> {
         self.reading.as_ref().unwrap_or(&self.writing).lock().await
+    }
+
+    async fn deciding(&self) -> MutexGuard<'_, Connection> {
+        self.deciding.as_ref().unwrap_or(&self.writing).lock().await
     }
 }
 
@@ -299,14 +309,27 @@ impl Connection {
         &mut self.sqlite
     }
 
-    async fn append(&mut self, rows: &[Row]) -> Result<(), sqlx::Error> {
+    async fn append(&mut self, rows: &[Row]) -> Result<(), StoreError> {
         let sqlite = self.settled().await;
-        if rows::is_one_statement(rows) {
+        if rows::is_one_statement(rows) && rows.iter().all(|row| row.applies.is_none()) {
             // It is a transaction by itself, and every statement less is two changes of threads less to wait for.
-            return rows::insert(sqlite, rows).await;
+            return Ok(rows::insert(sqlite, rows).await?);
         }
         self.unfinished = true;
         sqlx::query("BEGIN IMMEDIATE").execute(&mut self.sqlite).await?;
+        let mut refused = Vec::new();
+        for (place, row) in rows.iter().enumerate() {
+            if let Some(applies) = &row.applies
+                && !authority::apply(&mut self.sqlite, applies, row.at).await?
+            {
+                refused.push(place);
+            }
+        }
+        if !refused.is_empty() {
+            // What was applied goes with it: the rest is tried again without these.
+            self.settled().await;
+            return Err(StoreError::Refused { rows: refused });
+        }
         rows::insert(&mut self.sqlite, rows).await?;
         sqlx::query("COMMIT").execute(&mut self.sqlite).await?;
         self.unfinished = false;

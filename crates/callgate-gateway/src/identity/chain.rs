@@ -93,11 +93,16 @@ impl ChainSpec {
                 issued: None,
                 expires: None,
                 scopes: None,
+                id: None,
+                within: None,
             },
-            workflow: self
-                .workflow
-                .clone()
-                .map(|run| Workflow { run, assurance: Assurance::Configured }),
+            workflow: self.workflow.clone().map(|run| Workflow {
+                run,
+                purpose: None,
+                ticket: None,
+                within: None,
+                assurance: Assurance::Configured,
+            }),
         })
     }
 }

@@ -161,7 +161,9 @@ impl Issuer {
             true => None,
             false => Some(Envelope::new(Arc::clone(&self.portions), self.mapping.scopes(claims)?)),
         };
-        let credential = Credential { kind, digest: token, issued, expires, scopes };
+        let id = claims.text("jti")?.map(|jti| format!("{}/{jti}", self.name));
+        let credential =
+            Credential { kind, id, digest: token, issued, expires, scopes, within: None };
         let caller = self.mapping.caller(&self.name, claims, credential)?;
         Ok(Accepted { caller, audiences, basis })
     }

@@ -412,6 +412,7 @@ impl Gateway {
             arguments_digest: None,
             arguments: Json::from(refused.message.chars().take(200).collect::<String>()),
             responses_digest: None,
+            grant: None,
             decision: Decision::deny(reason, self.bundle.load().digest()),
             decided_in_us: 0,
             trace: None,

@@ -88,7 +88,8 @@ impl Gateway {
         operation: &Operation,
         bundle: &Bundle,
     ) -> bool {
-        let server = mcp::server(&request.server.name);
-        could_allow_in(bundle, &request.caller.caller, operation, operation.risk, &server)
+        let (caller, name) = (&request.caller.caller, &*request.server.name);
+        let server = mcp::server(name);
+        could_allow_in(bundle, caller, name, operation, operation.risk, &server)
     }
 }

@@ -12,7 +12,7 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
         "The hash of the record before it; zeros for the first. A record's hash is SHA-256 over its canonical JSON (RFC 8785).",
     ),
     ("at", "time", "When it was sealed: RFC 3339, UTC, milliseconds."),
-    ("kind", "text", "`opened`, `intent`, `refusal` or `outcome`."),
+    ("kind", "text", "`opened`, `intent`, `refusal`, `outcome` or `change`."),
     ("event.version", "text", "opened: the version of the program."),
     ("event.after.writer", "UUID?", "opened: the writer before this one, if there was one."),
     ("event.after.head", "SHA-256?", "opened: the end of that writer's chain."),
@@ -45,6 +45,11 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     ("event.caller.client.assurance", "text", "How it is known."),
     ("event.caller.credential.kind", "text", "The kind of credential."),
     (
+        "event.caller.credential.id",
+        "text?",
+        "What whoever made it calls it: `ISSUER/JTI`, or the id of a token of the gateway's own.",
+    ),
+    (
         "event.caller.credential.digest",
         "SHA-256",
         "By which the credential can be found; never the secret.",
@@ -57,6 +62,8 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
         "Its scopes that cover anything, if scopes count for its issuer.",
     ),
     ("event.caller.workflow.run", "text?", "The workflow run."),
+    ("event.caller.workflow.purpose", "text?", "What it is for."),
+    ("event.caller.workflow.ticket", "text?", "The ticket that asks for it."),
     ("event.caller.workflow.assurance", "text?", "How it is known."),
     ("event.client_says", "text?", "What the client says of itself: asserted."),
     (
@@ -119,6 +126,8 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
         "How long the approval is good for, in seconds.",
     ),
     ("event.decision.bundle", "SHA-256", "The policy bundle."),
+    ("event.granted_by.id", "UUID?", "The grant without which it would not be allowed."),
+    ("event.granted_by.spends", "boolean", "Whether it takes a use of the grant."),
     ("event.decided_in_us", "integer", "From the request read to the decision, in microseconds."),
     ("event.trace", "text?", "The W3C trace id, if the client sent one."),
     (
@@ -130,4 +139,15 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     ("event.result.digest", "SHA-256?", "outcome: of the result's text."),
     ("event.result.bytes", "integer?", "outcome: its length."),
     ("event.detail", "text?", "outcome: what went wrong, for the operator."),
+    ("event.by", "text", "change: who made it."),
+    (
+        "event.change",
+        "text",
+        "change: `token_issued`, `token_rotated`, `token_revoked`, `grant_issued`, `grant_revoked`, `revoked` or `revocation_lifted`.",
+    ),
+    ("event.id", "UUID", "change: the token, grant or revocation that ends."),
+    ("event.token", "object", "change: the token that is made, without its secret."),
+    ("event.old_ends", "time", "change: when the token ends that is replaced."),
+    ("event.grant", "object", "change: the grant that is made."),
+    ("event.revocation", "object", "change: who or what is let in no more."),
 ];

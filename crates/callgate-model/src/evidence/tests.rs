@@ -74,6 +74,7 @@ fn a_refusal_is_not_an_intent() {
         arguments_digest: None,
         arguments: Json::Null,
         responses_digest: None,
+        grant: None,
         decision: Decision::deny(Reason::ToolUnknown, Digest::default()),
         decided_in_us: 1,
         trace: None,
@@ -104,8 +105,16 @@ fn full_caller() -> Caller {
             issued: Some(Timestamp::default()),
             expires: Some(Timestamp::default()),
             scopes: None,
+            id: Some("corp/1".into()),
+            within: None,
         },
-        workflow: Some(Workflow { run: "r".into(), assurance: Assurance::Asserted }),
+        workflow: Some(Workflow {
+            run: "r".into(),
+            purpose: Some("p".into()),
+            ticket: Some("t".into()),
+            within: None,
+            assurance: Assurance::Asserted,
+        }),
     }
 }
 
@@ -148,6 +157,7 @@ fn full_events() -> Vec<Event> {
         arguments_digest: Some(Digest::default()),
         arguments: Object::default().with("issueIdOrKey", "ENG-1").into(),
         responses_digest: Some(Digest::of(b"responses")),
+        grant: Some(GrantUse { id: call, spends: true }),
         decision: Decision {
             verdict: Verdict::ApprovalRequired(vec![gate]),
             reasons: vec![Reason::ApprovalRequired],
@@ -169,6 +179,11 @@ fn full_events() -> Vec<Event> {
         Event::Decided(Arc::new(decided)),
         Event::Concluded(concluded),
     ]
+    .into_iter()
+    .chain(crate::authority::examples().map(|change| {
+        Event::Administered(Arc::new(Administered { by: "operator".into(), change }))
+    }))
+    .collect()
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Events as they are recorded: canonical JSON, members in its order.
 
 use super::{Concluded, Decided, Event, Understood};
+use crate::authority::{GrantUse, to_text};
 use crate::caller::Caller;
 use crate::json::{CanonicalObject, Json, Object};
 use crate::target::Target;
@@ -42,6 +43,7 @@ impl Event {
             }
             Self::Decided(decided) => decided.write(&mut text),
             Self::Concluded(concluded) => concluded.write(&mut text),
+            Self::Administered(administered) => text.push_str(&to_text(&**administered)),
         }
         text
     }
@@ -62,6 +64,9 @@ impl Decided {
             .optional_text("continues", continues.as_deref())
             .integer("decided_in_us", self.decided_in_us)
             .json("decision", &self.decision.to_json().into())
+            .optional("granted_by", self.grant, |GrantUse { id, spends }, out| {
+                CanonicalObject::new(out).plain("id", id).json("spends", &spends.into()).end();
+            })
             .text("method", &self.method)
             .optional_text("responses_digest", responses.as_deref())
             .text("server", &self.server)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use callgate_model::ambient::Timestamp;
-use callgate_model::caller::{AccountableKind, Agent, Assurance, Caller, Workflow};
+use callgate_model::caller::{AccountableKind, Agent, Assurance, Caller};
 use callgate_model::decision::{Gate, Verdict};
 use callgate_model::target::{Obstacle, Resource, Target};
 use callgate_model::vocabulary::{FieldValue, Risk};
@@ -190,7 +190,7 @@ fn an_asserted_link_never_helps_to_allow() {
         told(alice(), "jira.comment.write", "ENG-1"),
         "approval_required approval_required [not-nightly]"
     );
-    let run = Workflow { run: "nightly".into(), assurance: Assurance::Verified };
+    let run = run("nightly", Assurance::Verified);
     let nightly = Caller { workflow: Some(run), ..alice() };
     assert_eq!(told(nightly.clone(), "jira.issue.edit", "OPS-1"), "allow permitted [nightly]");
     assert_eq!(told(nightly, "jira.comment.write", "ENG-1"), "allow permitted [eng]");
@@ -298,8 +298,14 @@ fn i5_a_time_that_cannot_be_written_denies() {
     let targets = [issue("ENG-1")];
     for now in [i64::MIN, i64::MAX] {
         let now = Timestamp::from_unix_ms(now);
-        let question =
-            Question { caller: &caller, call: &call, targets: &targets, now, lifted: &[] };
+        let question = Question {
+            caller: &caller,
+            call: &call,
+            targets: &targets,
+            now,
+            grant: None,
+            lifted: &[],
+        };
         assert_eq!(brief(&crate::decide(&all, &question)), "deny policy_error []");
     }
 }

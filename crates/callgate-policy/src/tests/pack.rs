@@ -125,7 +125,13 @@ fn the_starter_pack_decides_as_its_comments_say() {
     }
     let listed = |caller: &Caller, name: &str| {
         let operation = &vocabulary.operations[name];
-        could_allow(&bundle, &PreparedCaller::new(caller.clone()), operation, operation.risk)
+        could_allow(
+            &bundle,
+            &PreparedCaller::new(caller.clone()),
+            "atlassian",
+            operation,
+            operation.risk,
+        )
     };
     assert!(listed(&release, "jira.issue.delete") && !listed(&release, "jira.project.edit"));
     assert!(!listed(&bob, "jira.issue.delete") && !listed(&bob, "confluence.page.read"));

@@ -176,7 +176,7 @@ fn questions() -> impl Strategy<Value = Vec<Asked>> {
 fn with<T>(asked: &Asked, lifted: &[String], ask: impl FnOnce(&Question<'_>) -> T) -> T {
     let (caller, call, targets) = asked;
     let caller = PreparedCaller::new(caller.clone());
-    ask(&Question { caller: &caller, call, targets, now: NOW, lifted })
+    ask(&Question { caller: &caller, call, targets, now: NOW, grant: None, lifted })
 }
 
 fn strength(verdict: &Verdict) -> u8 {
@@ -211,9 +211,9 @@ proptest! {
                 if strength(&decision.verdict) > 0 {
                     let (_, call, targets) = asked;
                     let (caller, operation) = (question.caller, &call.operation);
-                    prop_assert!(could_allow(&bundle, caller, operation, call.risk));
+                    prop_assert!(could_allow(&bundle, caller, "atlassian", operation, call.risk));
                     for place in targets.iter().flat_map(places) {
-                        prop_assert!(could_allow_in(&bundle, caller, operation, call.risk, place));
+                        prop_assert!(could_allow_in(&bundle, caller, "atlassian", operation, call.risk, place));
                     }
                 }
                 Ok(())

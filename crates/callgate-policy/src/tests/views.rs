@@ -116,7 +116,9 @@ fn i3_a_tool_is_listed_if_some_call_could_be_allowed() {
         let vocabulary = vocabulary();
         let operations = vocabulary.operations.values();
         operations
-            .filter(|operation| could_allow(&rules, &caller, operation, operation.risk))
+            .filter(|operation| {
+                could_allow(&rules, &caller, "atlassian", operation, operation.risk)
+            })
             .map(|operation| operation.name.clone())
             .collect::<Vec<_>>()
     };
@@ -161,7 +163,7 @@ fn i3_what_could_be_allowed_in_a_place_is_read_off_the_permits_for_it() {
         let caller = PreparedCaller::new(caller);
         let operation = &vocabulary.operations[operation];
         let place = Resource::new("Jira::Project", project);
-        could_allow_in(&rules, &caller, operation, operation.risk, &place)
+        could_allow_in(&rules, &caller, "atlassian", operation, operation.risk, &place)
     };
     assert!(could(alice(), "jira.issue.edit", "acme/ENG"));
     assert!(could(alice(), "jira.issue.delete", "acme/ENG"), "after approval");
@@ -176,8 +178,18 @@ fn i3_what_could_be_allowed_in_a_place_is_read_off_the_permits_for_it() {
     let search = &vocabulary.operations["jira.search"];
     let space = Resource::new("Confluence::Space", "acme/DOCS");
     let caller = PreparedCaller::new(alice());
-    assert!(!could_allow_in(&rules, &caller, search, search.risk, &space), "no issue is in it");
+    assert!(
+        !could_allow_in(&rules, &caller, "atlassian", search, search.risk, &space),
+        "no issue is in it"
+    );
     let unknown = Resource::new("No::Kind", "acme/ENG");
     let read = &vocabulary.operations["jira.issue.read"];
-    assert!(!could_allow_in(&rules, &PreparedCaller::new(alice()), read, read.risk, &unknown));
+    assert!(!could_allow_in(
+        &rules,
+        &PreparedCaller::new(alice()),
+        "atlassian",
+        read,
+        read.risk,
+        &unknown
+    ));
 }

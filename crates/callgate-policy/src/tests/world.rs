@@ -132,9 +132,15 @@ pub(super) fn person(name: &str, group: &str) -> Caller {
             issued: None,
             expires: None,
             scopes: None,
+            id: None,
+            within: None,
         },
-        workflow: Some(Workflow { run: "nightly".into(), assurance: Assurance::Asserted }),
+        workflow: Some(run("nightly", Assurance::Asserted)),
     }
+}
+
+pub(super) fn run(name: &str, assurance: Assurance) -> Workflow {
+    Workflow { run: name.into(), purpose: None, ticket: None, within: None, assurance }
 }
 
 pub(super) fn alice() -> Caller {
@@ -211,7 +217,7 @@ pub(super) fn decide_all(
     lifted: &[String],
 ) -> Decision {
     let caller = PreparedCaller::new(caller);
-    let question = Question { caller: &caller, call, targets, now: NOW, lifted };
+    let question = Question { caller: &caller, call, targets, now: NOW, grant: None, lifted };
     assert!(bundle.verify_slice(&question), "slice and full set differ");
     crate::decide(bundle, &question)
 }
@@ -224,7 +230,10 @@ pub(super) fn explain(
 ) -> Explanation {
     let caller = PreparedCaller::new(caller);
     let targets = std::slice::from_ref(target);
-    crate::explain(bundle, &Question { caller: &caller, call, targets, now: NOW, lifted: &[] })
+    crate::explain(
+        bundle,
+        &Question { caller: &caller, call, targets, now: NOW, grant: None, lifted: &[] },
+    )
 }
 
 /// `deny human_not_permitted [policies]`, for comparing at a glance.

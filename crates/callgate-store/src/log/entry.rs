@@ -67,7 +67,10 @@ impl Entry {
         let Waiter::Waiting(waiter) = self.waiter else { return };
         let intent = match &self.event {
             Event::Decided(decided) if decided.is_intent() => Some(decided.call),
-            Event::Decided(_) | Event::Concluded(_) | Event::Opened { .. } => None,
+            Event::Administered(_)
+            | Event::Concluded(_)
+            | Event::Decided(_)
+            | Event::Opened { .. } => None,
         };
         let unclaimed = intent.map(|call| Unclaimed {
             call,

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use super::entry::{Entry, Item, not_dispatched};
 use super::{EvidenceError, EvidenceLimits, Shared};
-use crate::evidence::{EvidenceStore, Row, StoreFuture};
+use crate::evidence::{EvidenceStore, Row, StoreError, StoreFuture};
 
 pub(super) struct Writer {
     pub(super) store: Arc<dyn EvidenceStore>,
@@ -115,19 +115,42 @@ impl Writer {
     /// Stores the next batch; with nothing to store, proves that the store would.
     async fn attempt(&mut self) -> Result<(), EvidenceError> {
         self.settle().await?;
-        let mut chain = self.chain.clone();
-        let batch = self.backlog.iter().take(self.limits.batch_max);
-        let rows: Vec<Row> = batch
-            .map(|entry| Row::seal(&mut chain, entry.at, &entry.event, &entry.canonical))
-            .collect();
-        self.doubt = rows.last().map(|last| Doubt {
-            count: rows.len(),
-            head: (last.sequence, last.hash),
-            chain,
-        });
-        self.within_deadline(self.store.append(&rows)).await?;
+        loop {
+            let mut chain = self.chain.clone();
+            let batch = self.backlog.iter().take(self.limits.batch_max);
+            let rows: Vec<Row> = batch
+                .map(|entry| Row::seal(&mut chain, entry.at, &entry.event, &entry.canonical))
+                .collect();
+            self.doubt = rows.last().map(|last| Doubt {
+                count: rows.len(),
+                head: (last.sequence, last.hash),
+                chain,
+            });
+            match self.within_deadline(self.store.append(&rows)).await {
+                Ok(()) => break,
+                Err(EvidenceError::Store(error)) => match &*error {
+                    // Each time there is at least one less.
+                    StoreError::Refused { rows } if !rows.is_empty() => self.refuse(rows),
+                    StoreError::Refused { .. }
+                    | StoreError::Database(_)
+                    | StoreError::Writers(_)
+                    | StoreError::Malformed { .. } => return Err(EvidenceError::Store(error)),
+                },
+                Err(error) => return Err(error),
+            }
+        }
         self.stored();
         Ok(())
+    }
+
+    /// Turns away the entries at these places: nothing of the batch was stored, and they cannot be.
+    fn refuse(&mut self, places: &[usize]) {
+        self.doubt = None;
+        for place in places.iter().rev() {
+            if *place < self.backlog.len() {
+                self.backlog.remove(*place).refuse(&EvidenceError::Refused);
+            }
+        }
     }
 
     /// Finds out what became of an append whose result is not known.

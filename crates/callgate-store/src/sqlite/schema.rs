@@ -36,6 +36,38 @@ const STEPS: &[&str] = &[
         BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END;
     CREATE TABLE proof_of_life (commits INTEGER NOT NULL) STRICT;
     INSERT INTO proof_of_life VALUES (0);",
+    // `text` is the thing as it was made; what became of it is beside it. A grant that is in force has its places.
+    "CREATE TABLE tokens (
+        id TEXT PRIMARY KEY,
+        ends_ms INTEGER NOT NULL,
+        revoked_ms INTEGER,
+        replaced INTEGER NOT NULL DEFAULT FALSE,
+        used_ms INTEGER,
+        text TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE grants (
+        id TEXT PRIMARY KEY,
+        uses_left INTEGER NOT NULL,
+        begins_ms INTEGER NOT NULL,
+        ends_ms INTEGER NOT NULL,
+        revoked_ms INTEGER,
+        text TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE grant_places (
+        holder TEXT NOT NULL,
+        place TEXT NOT NULL,
+        ends_ms INTEGER NOT NULL,
+        grant_id TEXT NOT NULL,
+        PRIMARY KEY (holder, place, ends_ms, grant_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX grant_places_grant ON grant_places (grant_id);
+    CREATE TABLE revocations (
+        id TEXT PRIMARY KEY,
+        lifted_ms INTEGER,
+        text TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE authority (version INTEGER NOT NULL) STRICT;
+    INSERT INTO authority VALUES (0);",
 ];
 
 /// Brings a database to the latest version.

@@ -159,12 +159,12 @@ async fn a_version_of_the_future_is_refused() {
     drop(connection);
     drop(store);
     for refused in [SqliteStore::open(&path).await, SqliteStore::open_read_only(&path).await] {
-        assert!(matches!(refused, Err(OpenError::Newer { found: 1000, known: 1, .. })));
+        assert!(matches!(refused, Err(OpenError::Newer { found: 1000, known: 2, .. })));
     }
     let path = directory.path().join("empty.db");
     std::fs::write(&path, "").unwrap();
     let refused = SqliteStore::open_read_only(&path).await;
-    assert!(matches!(refused, Err(OpenError::Older { found: 0, known: 1, .. })));
+    assert!(matches!(refused, Err(OpenError::Older { found: 0, known: 2, .. })));
 }
 
 #[tokio::test]

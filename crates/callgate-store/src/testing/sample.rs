@@ -67,6 +67,8 @@ pub fn intent(call: Id, human: &str, agent: &str) -> Decided {
             issued: None,
             expires: None,
             scopes: None,
+            id: None,
+            within: None,
         },
         workflow: None,
     };
@@ -93,6 +95,7 @@ pub fn intent(call: Id, human: &str, agent: &str) -> Decided {
         arguments_digest: Some(Digest::of(b"arguments")),
         arguments: arguments.into(),
         responses_digest: None,
+        grant: None,
         decision: Decision {
             verdict: Verdict::Allow,
             reasons: vec![Reason::Permitted],

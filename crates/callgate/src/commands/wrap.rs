@@ -40,6 +40,8 @@ pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
         issued: None,
         expires: None,
         scopes: None,
+        id: None,
+        within: None,
     };
     let stop = stop_signal()?;
     let parts = assemble::parts(&config)?;

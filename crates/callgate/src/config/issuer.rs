@@ -198,7 +198,7 @@ impl Reader {
             }
             let mut places = BTreeSet::new();
             for text in within {
-                let Some(resource) = resource(&text) else {
+                let Some(resource) = Resource::parse(&text) else {
                     let hint = "as in policies: 'Jira::Project::\"acme/ENG\"'";
                     let text = format!("`{text}` is no resource");
                     self.problem(&place, &text, Some(hint.to_owned()));
@@ -248,12 +248,6 @@ impl Reader {
 }
 
 /// `Jira::Project::"acme/ENG"`.
-fn resource(text: &str) -> Option<Resource> {
-    let (kind, id) = text.split_once("::\"")?;
-    let id = id.strip_suffix('"').filter(|id| !id.is_empty() && !id.contains(['"', '\\']))?;
-    Some(Resource::new(kind, id))
-}
-
 /// `https://host[:port]` of an address.
 fn origin(url: &str) -> Option<String> {
     let parsed: http::Uri = url.parse().ok()?;

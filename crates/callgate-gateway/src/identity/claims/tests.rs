@@ -8,7 +8,15 @@ fn caller(mapping: &Mapping, claims: &str) -> Result<Caller, Unacceptable> {
     let claims = read(claims.as_bytes(), &JsonLimits::default()).unwrap();
     let claims = Claims(claims.as_object().unwrap().clone());
     let (kind, digest) = (CredentialKind::Jwt, Digest::default());
-    let credential = Credential { kind, digest, issued: None, expires: None, scopes: None };
+    let credential = Credential {
+        kind,
+        id: None,
+        digest,
+        issued: None,
+        expires: None,
+        scopes: None,
+        within: None,
+    };
     mapping.caller("corp", &claims, credential)
 }
 

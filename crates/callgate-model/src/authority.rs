@@ -1,0 +1,112 @@
+//! Authority that is given and taken back while the gateway runs: tokens, grants, revocations.
+//!
+//! Each comes to be, and ends, by a [`Change`] in the evidence and in no other way: what is in force is what the record says.
+
+mod grant;
+mod revocation;
+mod token;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+pub use grant::{Grant, GrantUse, Holder};
+pub use revocation::{Revocation, Subject, SubjectKind};
+pub use token::{ApiToken, Presented, Secret};
+
+use crate::ambient::{Id, Timestamp};
+use crate::json::Json;
+
+/// What becomes of the authority that is in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Change {
+    /// A token is made.
+    TokenIssued {
+        /// It.
+        token: Box<ApiToken>,
+    },
+    /// A token is made in place of another, which ends a little later.
+    TokenRotated {
+        /// The new one; it says which it replaces.
+        token: Box<ApiToken>,
+        /// When the old one ends.
+        old_ends: Timestamp,
+    },
+    /// A token is good no more.
+    TokenRevoked {
+        /// Which.
+        id: Id,
+    },
+    /// A grant is made.
+    GrantIssued {
+        /// It.
+        grant: Box<Grant>,
+    },
+    /// A grant is good no more.
+    GrantRevoked {
+        /// Which.
+        id: Id,
+    },
+    /// Somebody or something is let in no more.
+    Revoked {
+        /// Who or what.
+        revocation: Box<Revocation>,
+    },
+    /// A revocation holds no more.
+    RevocationLifted {
+        /// Which.
+        id: Id,
+    },
+}
+
+/// A change, and who made it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Administered {
+    /// Who: a caller of the gateway, or an operator at its machine.
+    pub by: String,
+    /// What.
+    #[serde(flatten)]
+    pub change: Change,
+}
+
+impl Change {
+    /// The thing that is changed.
+    #[must_use]
+    pub fn id(&self) -> Id {
+        match self {
+            Self::TokenIssued { token } | Self::TokenRotated { token, .. } => token.id,
+            Self::GrantIssued { grant } => grant.id,
+            Self::Revoked { revocation } => revocation.id,
+            Self::TokenRevoked { id }
+            | Self::GrantRevoked { id }
+            | Self::RevocationLifted { id } => *id,
+        }
+    }
+}
+
+/// What is kept as text.
+pub trait Kept: Serialize + DeserializeOwned {}
+
+impl Kept for Administered {}
+impl Kept for ApiToken {}
+impl Kept for Grant {}
+impl Kept for Revocation {}
+
+/// The text of `thing` in a store and in the record: canonical JSON. [`from_text`] reads it.
+pub fn to_text(thing: &impl Kept) -> String {
+    // What is written here has text keys only, and no numbers that JSON does not have.
+    let json = serde_json::to_value(thing).map_or(Json::Null, Json::from);
+    String::from_utf8(json.canonical()).unwrap_or_default()
+}
+
+/// What [`to_text`] wrote.
+#[must_use]
+pub fn from_text<T: Kept>(text: &str) -> Option<T> {
+    serde_json::from_str(text).ok()
+}
+
+#[cfg(test)]
+pub(crate) use tests::examples;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! Grants: authority for a while and so many uses, in place of authority that stands.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ambient::{Id, Timestamp};
+use crate::caller::{AccountableKind, Caller};
+use crate::envelope::{Action, Portion};
+use crate::json::Json;
+use crate::target::{Located, Resource, Target};
+
+/// Whose calls a grant is for: of each link that is named, exactly this one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Holder {
+    /// The person.
+    pub human: Option<String>,
+    /// The service account, if there is no person.
+    pub service_account: Option<String>,
+    /// The agent.
+    pub agent: Option<String>,
+    /// The client software.
+    pub client: Option<String>,
+    /// The workflow run.
+    pub workflow: Option<String>,
+}
+
+/// Authority that ends by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grant {
+    /// Its id.
+    pub id: Id,
+    /// Whose calls it is for.
+    pub holder: Holder,
+    /// What they may do, where.
+    pub scope: Portion,
+    /// When it begins.
+    pub begins: Timestamp,
+    /// When it ends.
+    pub ends: Timestamp,
+    /// For how many calls it is.
+    pub uses: u32,
+    /// Why it was given.
+    pub reason: String,
+    /// The ticket that asks for it.
+    pub ticket: Option<String>,
+    /// Who gave it.
+    pub by: String,
+    /// When it was given.
+    pub issued: Timestamp,
+}
+
+/// That a call was allowed by a grant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GrantUse {
+    /// Which.
+    pub id: Id,
+    /// Whether the call takes one of its uses. What goes on with a call that did, takes no other.
+    pub spends: bool,
+}
+
+impl Holder {
+    /// Whether it names a person, a service account or an agent, as it must: a grant for everybody is a policy.
+    #[must_use]
+    pub const fn is_somebody(&self) -> bool {
+        self.human.is_some() || self.service_account.is_some() || self.agent.is_some()
+    }
+
+    /// By which a store finds it.
+    #[must_use]
+    pub fn key(&self) -> String {
+        key(self.human.as_deref(), self.service_account.as_deref(), self.agent.as_deref())
+    }
+
+    /// The keys of all holders that `caller` can be.
+    #[must_use]
+    pub fn keys_of(caller: &Caller) -> Vec<String> {
+        let who = caller.accountable.identity.to_string();
+        let (human, service) = match caller.accountable.kind {
+            AccountableKind::Human => (Some(who.as_str()), None),
+            AccountableKind::ServiceAccount => (None, Some(who.as_str())),
+        };
+        let mut keys = vec![key(human, service, None)];
+        if let Some(agent) = &caller.agent {
+            let agent = agent.identity.to_string();
+            keys.push(key(human, service, Some(&agent)));
+            keys.push(key(None, None, Some(&agent)));
+        }
+        keys
+    }
+
+    /// Whether `caller` is this one. A link that is only asserted is nobody's.
+    #[must_use]
+    pub fn is(&self, caller: &Caller) -> bool {
+        let workflow = caller.workflow.as_ref().filter(|run| run.assurance.is_assured());
+        let client = Some(&caller.client).filter(|client| client.assurance.is_assured());
+        Self::keys_of(caller).contains(&self.key())
+            && self.client.as_ref().is_none_or(|name| client.is_some_and(|is| is.name == *name))
+            && self.workflow.as_ref().is_none_or(|run| workflow.is_some_and(|is| is.run == *run))
+    }
+}
+
+impl Grant {
+    /// Whether it covers `action` of `caller` on every one of `targets`.
+    #[must_use]
+    pub fn covers(&self, caller: &Caller, action: Action<'_>, targets: &[Target]) -> bool {
+        self.holder.is(caller) && targets.iter().all(|target| self.scope.covers(action, target))
+    }
+
+    /// By which a store finds it, beside its holder: the places it is for.
+    #[must_use]
+    pub fn places(&self) -> Vec<String> {
+        let places: Vec<_> = self.scope.within.iter().map(place).collect();
+        if places.is_empty() { vec![ANYWHERE.to_owned()] } else { places }
+    }
+
+    /// The places of all grants that could cover `target`.
+    #[must_use]
+    pub fn places_of(target: &Target) -> Vec<String> {
+        let mut places = vec![ANYWHERE.to_owned()];
+        if let Target::Located(Located { resource, containers }) = target {
+            places.push(place(resource));
+            places.extend(containers.iter().map(place));
+        }
+        places
+    }
+}
+
+/// In place of a place.
+const ANYWHERE: &str = "*";
+
+fn place(resource: &Resource) -> String {
+    format!("{}::{}", resource.kind, resource.id)
+}
+
+fn key(human: Option<&str>, service: Option<&str>, agent: Option<&str>) -> String {
+    let text = |link: Option<&str>| link.map_or(Json::Null, Json::from);
+    Json::Array(vec![text(human), text(service), text(agent)]).to_text()
+}

@@ -1,0 +1,204 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::caller::{AccountableKind, Assurance, Caller, Workflow};
+use crate::envelope::{Action, Portion};
+use crate::target::{Obstacle, Resource, Target, Unresolved};
+use crate::vocabulary::{Effect, Risk};
+
+const NOW: Timestamp = Timestamp::from_unix_ms(1_795_600_000_000);
+
+fn id(number: u8) -> Id {
+    Id::new(NOW, [number; 16])
+}
+
+fn scope() -> Portion {
+    Portion {
+        servers: BTreeSet::from(["jira".to_owned()]),
+        actions: BTreeSet::from(["write".to_owned()]),
+        within: BTreeSet::from([Resource::new("Jira::Project", "acme/ENG")]),
+        risk_max: Some(Risk::Medium),
+    }
+}
+
+fn token() -> ApiToken {
+    ApiToken {
+        id: id(1),
+        name: "nightly".into(),
+        digest: Secret::new(id(1), [[1; 16], [2; 16]]).digest(),
+        owner: "corp/alice".into(),
+        service_account: None,
+        groups: vec!["engineering".into()],
+        agent: "release-bot".into(),
+        class: Some("automation".into()),
+        scope: scope(),
+        networks: vec!["10.0.0.0/8".into()],
+        issued: NOW,
+        ends: NOW.after_ms(86_400_000),
+        idle_s: Some(3_600),
+        replaces: None,
+        first: id(1),
+    }
+}
+
+fn grant(holder: Holder) -> Grant {
+    Grant {
+        id: id(2),
+        holder,
+        scope: scope(),
+        begins: NOW,
+        ends: NOW.after_ms(3_600_000),
+        uses: 3,
+        reason: "a release".into(),
+        ticket: Some("OPS-1".into()),
+        by: "bob".into(),
+        issued: NOW,
+    }
+}
+
+/// A change of every kind.
+pub(crate) fn examples() -> [Change; 7] {
+    let revocation = Box::new(Revocation {
+        id: id(3),
+        subject: Subject::new(SubjectKind::Human, "corp/mallory"),
+        issued_before: Some(NOW),
+        reason: "left".into(),
+        at: NOW,
+    });
+    let rotated = ApiToken { replaces: Some(id(9)), ..token() };
+    let holder = Holder { agent: Some("release-bot".into()), ..Holder::default() };
+    [
+        Change::TokenIssued { token: Box::new(token()) },
+        Change::TokenRotated { token: Box::new(rotated), old_ends: NOW },
+        Change::TokenRevoked { id: id(1) },
+        Change::GrantIssued { grant: Box::new(grant(holder)) },
+        Change::GrantRevoked { id: id(2) },
+        Change::Revoked { revocation },
+        Change::RevocationLifted { id: id(3) },
+    ]
+}
+
+#[test]
+fn what_is_written_is_read_again_and_nothing_else() {
+    for change in examples() {
+        let administered = Administered { by: "operator".into(), change };
+        let text = to_text(&administered);
+        assert_eq!(from_text(&text), Some(administered), "{text}");
+    }
+    for text in ["", "{}", "null", r#"{"by":"x","change":"token_lost","id":"1"}"#] {
+        assert_eq!(from_text::<Administered>(text), None, "{text}");
+    }
+    let more = to_text(&token()).replacen('{', r#"{"more":1,"#, 1);
+    assert_eq!(from_text::<ApiToken>(&more), None);
+}
+
+#[test]
+fn i12_a_token_is_recognised_whole_or_not_at_all() {
+    let secret = Secret::new(id(1), [[0xab; 16], [0xcd; 16]]);
+    let text = secret.expose();
+    assert_eq!(Presented::read(text), Presented::Known(id(1)));
+    assert_eq!(text.len(), 108);
+    for at in 4..text.len() {
+        let mut slip = text.to_owned();
+        let other = if text.as_bytes()[at] == b'0' { "1" } else { "0" };
+        slip.replace_range(at..=at, other);
+        assert_eq!(Presented::read(&slip), Presented::Damaged, "{slip}");
+        assert_eq!(Presented::read(&text[..at]), Presented::Damaged);
+    }
+    assert_eq!(Presented::read(&format!("{text}0")), Presented::Damaged);
+    assert_eq!(Presented::read(&text.to_uppercase()), Presented::Other);
+    assert_eq!(Presented::read("eyJ.eyJ.sig"), Presented::Other);
+    assert!(!format!("{secret:?}").contains("ab"), "it cannot be printed");
+}
+
+#[test]
+fn a_token_makes_the_chain_of_its_owner_and_agent() {
+    let caller = token().caller();
+    assert_eq!(caller.summary(), "corp/alice via release-bot");
+    assert_eq!(caller.accountable.assurance, Assurance::Configured);
+    let job = ApiToken { service_account: Some("ci".into()), ..token() }.caller();
+    assert_eq!(job.accountable.kind, AccountableKind::ServiceAccount);
+    assert_eq!(job.summary(), "ci via release-bot");
+}
+
+fn caller() -> Caller {
+    token().caller()
+}
+
+#[test]
+fn i10_a_grant_is_for_its_holder_and_no_other() {
+    let name = |name: &str| Some(name.to_owned());
+    let none = Holder::default;
+    let alice = Holder { human: name("corp/alice"), ..none() };
+    let bot = Holder { agent: name("release-bot"), ..none() };
+    let both = Holder { agent: name("release-bot"), ..alice.clone() };
+    let run = Holder { workflow: name("r1"), ..bot.clone() };
+    let client = Holder { client: name("ide"), ..bot.clone() };
+    let service = Holder { service_account: name("corp/alice"), ..none() };
+    let mut without_agent = caller();
+    without_agent.agent = None;
+    let in_run = |assurance| {
+        let workflow =
+            Workflow { run: "r1".into(), purpose: None, ticket: None, within: None, assurance };
+        Caller { workflow: Some(workflow), ..caller() }
+    };
+    for (holder, who, is) in [
+        (&alice, caller(), true),
+        (&bot, caller(), true),
+        (&both, caller(), true),
+        (&both, without_agent.clone(), false),
+        (&bot, without_agent.clone(), false),
+        (&alice, without_agent, true),
+        (&service, caller(), false),
+        (&run, caller(), false),
+        (&run, in_run(Assurance::Verified), true),
+        (&run, in_run(Assurance::Asserted), false),
+        (&client, caller(), false),
+        (&none(), caller(), false),
+    ] {
+        assert_eq!(holder.is(&who), is, "{holder:?} {}", who.summary());
+        assert!(!is || Holder::keys_of(&who).contains(&holder.key()));
+    }
+    assert!(!none().is_somebody() && bot.is_somebody());
+}
+
+#[test]
+fn a_grant_covers_a_call_only_with_all_its_targets() {
+    let holder = Holder { agent: Some("release-bot".into()), ..Holder::default() };
+    let grant = grant(holder);
+    let edit = Action {
+        server: "jira",
+        operation: "jira.issue.edit",
+        effect: Effect::Write,
+        risk: Risk::Medium,
+    };
+    let issue = |project: &str| {
+        let inside = vec![Resource::new("Jira::Project", project)];
+        Target::located(Resource::new("Jira::Issue", format!("{project}-1")), inside)
+    };
+    let (eng, ops) = (issue("acme/ENG"), issue("acme/OPS"));
+    let unresolved = Target::Unresolved(Unresolved {
+        kind: "Jira::Issue".into(),
+        site: "acme".into(),
+        obstacle: Obstacle::OpaqueId,
+        spelled: "1".into(),
+    });
+    assert!(grant.covers(&caller(), edit, std::slice::from_ref(&eng)));
+    assert!(!grant.covers(&caller(), edit, &[eng.clone(), ops]));
+    assert!(!grant.covers(&caller(), edit, &[eng.clone(), unresolved]));
+    assert!(!grant.covers(&caller(), Action { risk: Risk::High, ..edit }, &[eng.clone()]));
+    let places = Grant::places_of(&eng);
+    assert!(grant.places().iter().all(|place| places.contains(place)), "a store finds it");
+}
+
+#[test]
+fn a_revocation_of_older_credentials_spares_newer_ones_only() {
+    let Change::Revoked { revocation } = &examples()[5] else { panic!() };
+    let before = NOW.unix_ms() - 1;
+    assert!(revocation.reaches(Some(Timestamp::from_unix_ms(before))));
+    assert!(!revocation.reaches(Some(NOW)));
+    assert!(revocation.reaches(None), "what does not say its age may be old");
+    let subjects = Subject::all_of(&caller());
+    assert!(subjects.contains(&Subject::new(SubjectKind::Agent, "release-bot")));
+    assert!(subjects.contains(&Subject::new(SubjectKind::Human, "corp/alice")));
+}

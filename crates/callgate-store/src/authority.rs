@@ -1,0 +1,69 @@
+//! What a store has to know of the authority that is in force: tokens, grants, revocations.
+//!
+//! Nothing here changes it. It changes with the records of [`crate::EvidenceStore::append`], in their transaction.
+
+use std::fmt::Debug;
+
+use callgate_model::ambient::{Id, Timestamp};
+use callgate_model::authority::{ApiToken, Grant, Revocation};
+
+use crate::evidence::StoreFuture;
+
+/// The most things one list returns.
+pub const THINGS_MAX: u32 = 10_000;
+/// The most grants in force that one holder has for one place: so many are looked through for a call.
+pub const GRANTS_TOGETHER_MAX: u32 = 64;
+
+/// A token and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenState {
+    /// It.
+    pub token: ApiToken,
+    /// When it ends; earlier than it says of itself, if it was rotated.
+    pub ends: Timestamp,
+    /// When it was taken back.
+    pub revoked: Option<Timestamp>,
+    /// When it was last used, as far as that was written down.
+    pub used: Option<Timestamp>,
+}
+
+/// A grant and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantState {
+    /// It.
+    pub grant: Grant,
+    /// For how many more calls it is.
+    pub left: u32,
+    /// When it was taken back.
+    pub revoked: Option<Timestamp>,
+}
+
+/// What is in force.
+pub trait AuthorityStore: Debug + Send + Sync {
+    /// A number that is another one after each change of tokens, grants or revocations.
+    fn version(&self) -> StoreFuture<'_, u64>;
+
+    /// The tokens that were not taken back and have not ended at `now`; all of them, if it is not given.
+    fn tokens(&self, now: Option<Timestamp>) -> StoreFuture<'_, Vec<TokenState>>;
+
+    /// The revocations that were not lifted.
+    fn revocations(&self) -> StoreFuture<'_, Vec<Revocation>>;
+
+    /// The grants in force at `now` of any of these holders for any of these places, those that end first before others.
+    /// See [`callgate_model::authority::Holder::keys_of`] and [`Grant::places_of`].
+    fn grants_of<'a>(
+        &'a self,
+        holders: &'a [String],
+        places: &'a [String],
+        now: Timestamp,
+    ) -> StoreFuture<'a, Vec<Grant>>;
+
+    /// The grant of that id.
+    fn grant(&self, id: Id) -> StoreFuture<'_, Option<GrantState>>;
+
+    /// All grants, newest first; with `now`, only those that are in force, or will be.
+    fn grants(&self, now: Option<Timestamp>) -> StoreFuture<'_, Vec<GrantState>>;
+
+    /// Writes down when tokens were last used.
+    fn used<'a>(&'a self, uses: &'a [(Id, Timestamp)]) -> StoreFuture<'a, ()>;
+}

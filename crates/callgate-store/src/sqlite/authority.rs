@@ -1,0 +1,276 @@
+//! Tokens, grants and revocations in the SQLite file.
+
+use callgate_model::ambient::{Id, Timestamp};
+use callgate_model::authority::{ApiToken, Change, Grant, Kept, Revocation, from_text, to_text};
+use callgate_model::json::Json;
+use sqlx::Row as _;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use super::SqliteStore;
+use crate::authority::{AuthorityStore, GRANTS_TOGETHER_MAX, GrantState, THINGS_MAX, TokenState};
+use crate::evidence::{Applies, StoreError, StoreFuture};
+
+type Applied = Result<bool, sqlx::Error>;
+
+/// Applies what a record says, in its transaction. `false`: it cannot be any more.
+pub(super) async fn apply(
+    connection: &mut SqliteConnection,
+    applies: &Applies,
+    at: Timestamp,
+) -> Applied {
+    let change = match applies {
+        Applies::Spend(grant) => return spend(connection, *grant, at).await,
+        Applies::Change(change) => change,
+    };
+    let done = match &**change {
+        Change::TokenIssued { token } => issue_token(connection, token).await,
+        Change::TokenRotated { token, old_ends } => {
+            rotate_token(connection, token, *old_ends, at).await
+        }
+        Change::TokenRevoked { id } => {
+            let update = "UPDATE tokens SET revoked_ms = ? WHERE id = ? AND revoked_ms IS NULL";
+            end(connection, update, *id, at).await
+        }
+        Change::GrantIssued { grant } => issue_grant(connection, grant, at).await,
+        Change::GrantRevoked { id } => {
+            let update = "UPDATE grants SET revoked_ms = ? WHERE id = ? AND revoked_ms IS NULL";
+            Ok(end(connection, update, *id, at).await? && forget_places(connection, *id).await?)
+        }
+        Change::Revoked { revocation } => {
+            let insert = "INSERT INTO revocations (id, text) VALUES (?, ?) ON CONFLICT DO NOTHING";
+            let text = to_text(&**revocation);
+            let query = sqlx::query(insert).bind(revocation.id.to_string()).bind(text);
+            Ok(query.execute(&mut *connection).await?.rows_affected() == 1)
+        }
+        Change::RevocationLifted { id } => {
+            let update = "UPDATE revocations SET lifted_ms = ? WHERE id = ? AND lifted_ms IS NULL";
+            end(connection, update, *id, at).await
+        }
+    }?;
+    if done {
+        let count = "UPDATE authority SET version = version + 1";
+        sqlx::query(count).execute(&mut *connection).await?;
+    }
+    Ok(done)
+}
+
+async fn spend(connection: &mut SqliteConnection, grant: Id, at: Timestamp) -> Applied {
+    let left: Option<i64> = sqlx::query_scalar(
+        "UPDATE grants SET uses_left = uses_left - 1 WHERE id = ?1 AND uses_left > 0 \
+         AND revoked_ms IS NULL AND begins_ms <= ?2 AND ends_ms > ?2 RETURNING uses_left",
+    )
+    .bind(grant.to_string())
+    .bind(at.unix_ms())
+    .fetch_optional(&mut *connection)
+    .await?;
+    match left {
+        None => Ok(false),
+        Some(0) => forget_places(connection, grant).await,
+        Some(_) => Ok(true),
+    }
+}
+
+async fn end(
+    connection: &mut SqliteConnection,
+    update: &'static str,
+    id: Id,
+    at: Timestamp,
+) -> Applied {
+    let query = sqlx::query(update).bind(at.unix_ms()).bind(id.to_string());
+    Ok(query.execute(connection).await?.rows_affected() == 1)
+}
+
+/// What is not in force is not found by its places.
+async fn forget_places(connection: &mut SqliteConnection, grant: Id) -> Applied {
+    let delete = sqlx::query("DELETE FROM grant_places WHERE grant_id = ?");
+    delete.bind(grant.to_string()).execute(connection).await?;
+    Ok(true)
+}
+
+async fn issue_token(connection: &mut SqliteConnection, token: &ApiToken) -> Applied {
+    let insert = "INSERT INTO tokens (id, ends_ms, text) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
+    let query = sqlx::query(insert)
+        .bind(token.id.to_string())
+        .bind(token.ends.unix_ms())
+        .bind(to_text(token));
+    Ok(query.execute(connection).await?.rows_affected() == 1)
+}
+
+async fn rotate_token(
+    connection: &mut SqliteConnection,
+    token: &ApiToken,
+    old_ends: Timestamp,
+    at: Timestamp,
+) -> Applied {
+    let Some(old) = token.replaces else { return Ok(false) };
+    // One that was rotated before is not rotated again: it would have two successors.
+    let shortened = sqlx::query(
+        "UPDATE tokens SET ends_ms = MIN(ends_ms, ?1), replaced = TRUE \
+         WHERE id = ?2 AND revoked_ms IS NULL AND ends_ms > ?3 AND NOT replaced",
+    )
+    .bind(old_ends.unix_ms())
+    .bind(old.to_string())
+    .bind(at.unix_ms())
+    .execute(&mut *connection)
+    .await?;
+    Ok(shortened.rows_affected() == 1 && issue_token(connection, token).await?)
+}
+
+async fn issue_grant(connection: &mut SqliteConnection, grant: &Grant, at: Timestamp) -> Applied {
+    let (id, ends, holder) = (grant.id.to_string(), grant.ends.unix_ms(), grant.holder.key());
+    let insert = sqlx::query(
+        "INSERT INTO grants (id, uses_left, begins_ms, ends_ms, text) VALUES (?, ?, ?, ?, ?) \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(&id)
+    .bind(grant.uses)
+    .bind(grant.begins.unix_ms())
+    .bind(ends)
+    .bind(to_text(grant));
+    if insert.execute(&mut *connection).await?.rows_affected() != 1 {
+        return Ok(false);
+    }
+    for place in grant.places() {
+        let together: u32 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM grant_places WHERE holder = ? AND place = ? AND ends_ms > ?",
+        )
+        .bind(&holder)
+        .bind(&place)
+        .bind(at.unix_ms())
+        .fetch_one(&mut *connection)
+        .await?;
+        if together >= GRANTS_TOGETHER_MAX {
+            return Ok(false);
+        }
+        let insert =
+            "INSERT INTO grant_places (holder, place, ends_ms, grant_id) VALUES (?, ?, ?, ?)";
+        let query = sqlx::query(insert).bind(&holder).bind(place).bind(ends).bind(&id);
+        query.execute(&mut *connection).await?;
+    }
+    Ok(true)
+}
+
+impl AuthorityStore for SqliteStore {
+    fn version(&self) -> StoreFuture<'_, u64> {
+        Box::pin(async move {
+            let version: i64 = sqlx::query_scalar("SELECT version FROM authority")
+                .fetch_one(self.deciding().await.settled().await)
+                .await?;
+            Ok(u64::try_from(version).unwrap_or_default())
+        })
+    }
+
+    fn tokens(&self, now: Option<Timestamp>) -> StoreFuture<'_, Vec<TokenState>> {
+        Box::pin(async move {
+            let found = sqlx::query(
+                "SELECT text, ends_ms, revoked_ms, used_ms FROM tokens \
+                 WHERE ?1 IS NULL OR (revoked_ms IS NULL AND ends_ms > ?1) ORDER BY id DESC LIMIT ?2",
+            )
+            .bind(now.map(Timestamp::unix_ms))
+            .bind(THINGS_MAX)
+            .fetch_all(self.reading().await.settled().await)
+            .await?;
+            let read = |row: &SqliteRow| {
+                Ok(TokenState {
+                    token: text(row)?,
+                    ends: Timestamp::from_unix_ms(row.try_get("ends_ms")?),
+                    revoked: moment(row, "revoked_ms")?,
+                    used: moment(row, "used_ms")?,
+                })
+            };
+            found.iter().map(read).collect()
+        })
+    }
+
+    fn revocations(&self) -> StoreFuture<'_, Vec<Revocation>> {
+        Box::pin(async move {
+            let found = sqlx::query(
+                "SELECT text FROM revocations WHERE lifted_ms IS NULL ORDER BY id DESC",
+            )
+            .fetch_all(self.reading().await.settled().await)
+            .await?;
+            found.iter().map(text).collect()
+        })
+    }
+
+    fn grants_of<'a>(
+        &'a self,
+        holders: &'a [String],
+        places: &'a [String],
+        now: Timestamp,
+    ) -> StoreFuture<'a, Vec<Grant>> {
+        Box::pin(async move {
+            let list = |all: &[String]| Json::from(all.to_vec()).to_text();
+            let found = sqlx::query(
+                // Each pair of holder and place is one look into the index: no others are touched.
+                "SELECT DISTINCT grants.text, grants.ends_ms, grants.id FROM json_each(?1) AS holders \
+                 CROSS JOIN json_each(?2) AS places \
+                 CROSS JOIN grant_places ON holder = holders.value AND place = places.value \
+                 AND grant_places.ends_ms > ?3 \
+                 CROSS JOIN grants ON grants.id = grant_id \
+                 WHERE begins_ms <= ?3 AND uses_left > 0 AND revoked_ms IS NULL \
+                 ORDER BY grants.ends_ms, grants.id",
+            )
+            .bind(list(holders))
+            .bind(list(places))
+            .bind(now.unix_ms())
+            .fetch_all(self.deciding().await.settled().await)
+            .await?;
+            found.iter().map(text).collect()
+        })
+    }
+
+    fn grant(&self, id: Id) -> StoreFuture<'_, Option<GrantState>> {
+        Box::pin(async move {
+            let found = sqlx::query("SELECT text, uses_left, revoked_ms FROM grants WHERE id = ?")
+                .bind(id.to_string())
+                .fetch_optional(self.deciding().await.settled().await)
+                .await?;
+            found.as_ref().map(grant_state).transpose()
+        })
+    }
+
+    fn grants(&self, now: Option<Timestamp>) -> StoreFuture<'_, Vec<GrantState>> {
+        Box::pin(async move {
+            let found = sqlx::query(
+                "SELECT text, uses_left, revoked_ms FROM grants WHERE ?1 IS NULL \
+                 OR (revoked_ms IS NULL AND uses_left > 0 AND ends_ms > ?1) \
+                 ORDER BY id DESC LIMIT ?2",
+            )
+            .bind(now.map(Timestamp::unix_ms))
+            .bind(THINGS_MAX)
+            .fetch_all(self.reading().await.settled().await)
+            .await?;
+            found.iter().map(grant_state).collect()
+        })
+    }
+
+    fn used<'a>(&'a self, uses: &'a [(Id, Timestamp)]) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let mut connection = self.writing.lock().await;
+            for (id, at) in uses {
+                let update =
+                    "UPDATE tokens SET used_ms = MAX(COALESCE(used_ms, 0), ?) WHERE id = ?";
+                let query = sqlx::query(update).bind(at.unix_ms()).bind(id.to_string());
+                query.execute(connection.settled().await).await?;
+            }
+            Ok(())
+        })
+    }
+}
+
+fn grant_state(row: &SqliteRow) -> Result<GrantState, StoreError> {
+    Ok(GrantState {
+        grant: text(row)?,
+        left: row.try_get("uses_left")?,
+        revoked: moment(row, "revoked_ms")?,
+    })
+}
+
+fn text<T: Kept>(row: &SqliteRow) -> Result<T, StoreError> {
+    from_text(row.try_get("text")?).ok_or(StoreError::Malformed { column: "text" })
+}
+
+fn moment(row: &SqliteRow, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
+    Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp::from_unix_ms))
+}
