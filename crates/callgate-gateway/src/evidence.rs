@@ -85,7 +85,9 @@ pub async fn open(
         return Err(OpenError::NotAllowed);
     }
     let id = decided.call;
-    let durability = durability(call.operation.effect);
+    // A use that is taken must be known to be.
+    let takes = decided.grant.is_some_and(|grant| grant.spends);
+    let durability = if takes { Durability::Durable } else { durability(call.operation.effect) };
     log.record(Event::Decided(decided), durability).await?;
     let evidence = OpenEvidence {
         log: Arc::clone(log),

@@ -8,12 +8,15 @@ mod issuer;
 mod jwt;
 mod keys;
 mod memory;
+mod registry;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use callgate_mcp::http::HeaderMap;
 use callgate_model::ambient::Timestamp;
+use callgate_model::authority::Presented;
 use callgate_model::caller::{Agent, Caller};
 use callgate_model::digest::Digest;
 use callgate_model::evidence::CallerRecord;
@@ -26,6 +29,7 @@ pub use claims::{KnownAgent, Mapping, Profile};
 pub use introspection::Introspection;
 pub use issuer::{Issuer, IssuerConfig};
 pub use keys::{KeyLimits, KeySource};
+pub use registry::{LOOK_EVERY, Registry};
 
 use issuer::Accepted;
 use jwt::{Jwt, LEEWAY_S};
@@ -78,6 +82,21 @@ impl Identified {
     }
 }
 
+/// What a credential is presented to, and from where.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Visit<'a> {
+    /// The address under which what is asked for is known.
+    pub resource: &'a str,
+    /// The server; nothing for all of them.
+    pub server: &'a str,
+    /// Where it comes from, if that is known.
+    pub peer: Option<IpAddr>,
+}
+
+/// Where a request comes from: an extension of its head.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub IpAddr);
+
 /// Why a credential is none. The text is for the operator; clients are told no more than [`Unacceptable::for_client`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Unacceptable {
@@ -114,6 +133,18 @@ pub enum Unacceptable {
     /// The issuer says that it is not good.
     #[error("the issuer says that the token is not active")]
     Inactive,
+    /// Somebody in its chain, or the credential itself, was revoked.
+    #[error("the token, or somebody it is for, was revoked")]
+    Revoked,
+    /// It was not used for too long.
+    #[error("the token was not used for too long")]
+    Unused,
+    /// It comes from elsewhere than it may.
+    #[error("the token may not come from there")]
+    Network,
+    /// What is in force is not known now.
+    #[error("it cannot be told what is in force")]
+    NoRegistry,
     /// It is good only with a proof.
     #[error("the token is bound to a key, and no proof of that can be taken")]
     Bound,
@@ -147,7 +178,7 @@ impl Unacceptable {
         match self {
             Self::Absent => "a credential is required",
             Self::Expired => "the token has expired",
-            Self::NoAnswer | Self::NoKeys => "the token cannot be checked now",
+            Self::NoAnswer | Self::NoKeys | Self::NoRegistry => "the token cannot be checked now",
             Self::Algorithm
             | Self::Audience
             | Self::Bound
@@ -156,20 +187,23 @@ impl Unacceptable {
             | Self::Header
             | Self::Inactive
             | Self::Malformed
+            | Self::Network
             | Self::NotBearer
             | Self::NotYet
+            | Self::Revoked
             | Self::Signature
             | Self::TooOld
             | Self::Type
             | Self::Unknown
-            | Self::UnknownKey => "the token is not accepted",
+            | Self::UnknownKey
+            | Self::Unused => "the token is not accepted",
         }
     }
 
     /// Whether the credential may be good, but that cannot be found out now.
     #[must_use]
     pub const fn is_ours(&self) -> bool {
-        matches!(self, Self::NoAnswer | Self::NoKeys)
+        matches!(self, Self::NoAnswer | Self::NoKeys | Self::NoRegistry)
     }
 
     /// Whether a credential was presented at all.
@@ -186,6 +220,7 @@ pub struct Identities {
     anonymous: Option<Arc<Identified>>,
     issuers: Vec<Issuer>,
     memory: Memory,
+    registry: Option<Arc<Registry>>,
 }
 
 impl Identities {
@@ -212,6 +247,29 @@ impl Identities {
         self
     }
 
+    /// Tokens of the gateway's own are accepted, and what was revoked is not.
+    #[must_use]
+    pub fn with_registry(mut self, registry: Arc<Registry>) -> Self {
+        self.registry = Some(registry);
+        self
+    }
+
+    /// The authority that the store keeps, if there is any.
+    #[must_use]
+    pub fn registry(&self) -> Option<&Arc<Registry>> {
+        self.registry.as_ref()
+    }
+
+    /// Whether everybody in the chain of `caller`, who was let in before, still is.
+    ///
+    /// # Errors
+    /// [`Unacceptable`].
+    pub async fn admits(&self, caller: &Caller, now: Timestamp) -> Result<(), Unacceptable> {
+        let Some(registry) = &self.registry else { return Ok(()) };
+        registry.current(now).await?;
+        registry.admits(caller)
+    }
+
     /// The addresses of the issuers, and the scopes that clients should ask them for.
     pub fn issuers(&self) -> impl Iterator<Item = (&str, &[String])> {
         self.issuers.iter().map(|issuer| (issuer.issuer.as_str(), issuer.scopes.as_slice()))
@@ -222,7 +280,7 @@ impl Identities {
         self.issuers.iter().flat_map(|issuer| &issuer.audiences).map(String::as_str)
     }
 
-    /// The caller who presents these headers at `now` to `resource`, the address under which what they ask for is known.
+    /// The caller who presents these headers at `now`.
     ///
     /// A credential that is there must be right, also if there need not be one.
     ///
@@ -232,15 +290,19 @@ impl Identities {
         &self,
         headers: &HeaderMap,
         now: Timestamp,
-        resource: &str,
+        visit: &Visit<'_>,
     ) -> Result<Arc<Identified>, Unacceptable> {
         match presented(headers)? {
-            Some(token) => self.holder(token, now, resource).await,
-            None => self.anonymous.clone().ok_or(Unacceptable::Absent),
+            Some(token) => self.holder(token, now, visit).await,
+            None => {
+                let anonymous = self.anonymous.clone().ok_or(Unacceptable::Absent)?;
+                self.admits(&anonymous.caller, now).await?;
+                Ok(anonymous)
+            }
         }
     }
 
-    /// The caller who holds `token`, if it is good at `now` for `resource`.
+    /// The caller who holds `token`, if it is good at `now` for what is visited.
     ///
     /// A token of the gateway is compared by its digest, so the time taken says nothing about how much of it was right.
     ///
@@ -250,15 +312,28 @@ impl Identities {
         &self,
         token: &str,
         now: Timestamp,
-        resource: &str,
+        visit: &Visit<'_>,
     ) -> Result<Arc<Identified>, Unacceptable> {
+        if let Some(registry) = &self.registry {
+            registry.current(now).await?;
+        }
         let digest = Digest::of(token.as_bytes());
         let found = match self.by_token.get(&digest) {
             Some(found) => Arc::clone(found),
-            None => self.of_issuer(token, digest, now, resource).await?,
+            None => match (Presented::read(token), &self.registry) {
+                (Presented::Known(id), Some(registry)) => {
+                    registry.holder(id, digest, now, visit)?
+                }
+                (Presented::Known(_), None) => return Err(Unacceptable::Unknown),
+                (Presented::Damaged, _) => return Err(Unacceptable::Malformed),
+                (Presented::Other, _) => self.of_issuer(token, digest, now, visit.resource).await?,
+            },
         };
-        let ended = found.expires.is_some_and(|expires| expires <= now);
-        if ended { Err(Unacceptable::Expired) } else { Ok(found) }
+        if found.expires.is_some_and(|expires| expires <= now) {
+            return Err(Unacceptable::Expired);
+        }
+        self.admits(&found.caller, now).await?;
+        Ok(found)
     }
 
     async fn of_issuer(
@@ -380,7 +455,7 @@ mod tests {
         for value in values {
             headers.append("authorization", value.parse().unwrap());
         }
-        Some(identities.identify(&headers, Timestamp::default(), "").await.ok()?.key)
+        Some(identities.identify(&headers, Timestamp::default(), &Visit::default()).await.ok()?.key)
     }
 
     #[tokio::test]
@@ -415,7 +490,8 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("authorization", "Bearer right".parse().unwrap());
         for (ms, accepted) in [(999, true), (1000, false), (1001, false)] {
-            let found = identities.identify(&headers, Timestamp::from_unix_ms(ms), "").await;
+            let found =
+                identities.identify(&headers, Timestamp::from_unix_ms(ms), &Visit::default()).await;
             assert_eq!(found.is_ok(), accepted, "{ms}");
         }
     }

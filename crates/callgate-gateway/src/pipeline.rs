@@ -4,9 +4,11 @@
 
 mod admit;
 mod ask;
+mod authority;
 mod batch;
 mod carry;
 mod challenge;
+mod grants;
 mod list;
 mod listen;
 mod log_level;
@@ -30,6 +32,7 @@ use callgate_mcp::http::{HeaderMap, StatusCode};
 use callgate_mcp::inbound::{self, HostRules, Refused, TraceContext};
 use callgate_mcp::message::{SubjectParams, ToolsCallParams};
 use callgate_model::ambient::Ambient;
+use callgate_model::authority::Grant;
 use callgate_model::call::Method;
 use callgate_model::digest::Digest;
 use callgate_model::evidence::{Decided, Event, Understood};
@@ -261,7 +264,7 @@ impl Gateway {
             Stop::Refused { detail: unnameable.detail, hidden: hidden() }
         })?;
         record.understood = Some(understood(&named));
-        record.decision = self.decide(request, &named, bundle);
+        self.decide_and_record(request, &named, bundle, record).await;
         if !record.decision.is_allow() {
             return Err(refused(hidden()));
         }
@@ -270,12 +273,22 @@ impl Gateway {
 
     /// The decision about a named call, which a list asks for as well (I3).
     pub(crate) fn decide(&self, request: &Request, named: &NamedCall, bundle: &Bundle) -> Decision {
+        self.decide_with(request, named, bundle, None)
+    }
+
+    pub(crate) fn decide_with(
+        &self,
+        request: &Request,
+        named: &NamedCall,
+        bundle: &Bundle,
+        grant: Option<&Grant>,
+    ) -> Decision {
         let question = Question {
             caller: &request.caller.caller,
             call: &named.call,
             targets: &named.targets,
             now: self.ambient.now(),
-            grant: None,
+            grant,
             lifted: &[],
         };
         decide(bundle, &question)
@@ -397,6 +410,9 @@ impl Gateway {
         }
         for server in self.servers.values() {
             server.upstream.stop().await;
+        }
+        if let Some(registry) = self.identities.registry() {
+            registry.write_uses().await;
         }
         if let Err(error) = self.evidence.shutdown().await {
             tracing::error!(%error, "the last records could not be written");

@@ -2,6 +2,7 @@
 //! inside is decided by policy (I10).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -92,6 +93,24 @@ impl Action<'_> {
         let mut names = groups(self.operation, self.effect, self.risk);
         names.push(self.operation.to_owned());
         names
+    }
+}
+
+/// `write, read in Jira::Project "acme/ENG", of jira, up to medium`.
+impl fmt::Display for Portion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let join = |all: Vec<String>| all.join(", ");
+        f.write_str(&join(self.actions.iter().cloned().collect()))?;
+        if !self.within.is_empty() {
+            write!(f, " in {}", join(self.within.iter().map(ToString::to_string).collect()))?;
+        }
+        if !self.servers.is_empty() {
+            write!(f, ", of {}", join(self.servers.iter().cloned().collect()))?;
+        }
+        match self.risk_max {
+            Some(risk) => write!(f, ", up to {}", risk.as_str()),
+            None => Ok(()),
+        }
     }
 }
 

@@ -31,6 +31,7 @@ pub struct Bundle {
     digest: Digest,
     policies: Vec<Policy>,
     index: Index,
+    knows_grants: bool,
     pub(crate) names: Names,
     pub(crate) known: Known,
 }
@@ -72,6 +73,12 @@ impl Bundle {
     #[must_use]
     pub const fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// Whether a grant could change what any policy says.
+    #[must_use]
+    pub const fn knows_grants(&self) -> bool {
+        self.knows_grants
     }
 
     /// The schema in Cedar's own notation.
@@ -166,6 +173,7 @@ struct Draft {
     ids: BTreeMap<String, String>,
     seen: usize,
     unscoped_permits: usize,
+    knows_grants: bool,
     problems: Vec<Problem>,
 }
 
@@ -179,6 +187,7 @@ impl Draft {
             ids: BTreeMap::new(),
             seen: 0,
             unscoped_permits: 0,
+            knows_grants: false,
             problems: Vec::new(),
         }
     }
@@ -214,6 +223,8 @@ impl Draft {
         let text = Digest::of(statement.canonical().as_bytes());
         self.texts.push((tier, about.id.clone(), text));
         let alone = if cedar.has_non_scope_constraint() {
+            // As Cedar writes it, the name of an attribute is spelled in one way.
+            self.knows_grants |= cedar.to_string().contains("grant");
             let alone = PolicySet::from_policies([cedar.new_id(PolicyId::new(&about.id))]);
             Some(alone.map_err(|error| vec![Complaint::cedar(DetailedError::from(&error))])?)
         } else {
@@ -271,6 +282,7 @@ impl Draft {
             digest,
             policies: self.policies,
             index,
+            knows_grants: self.knows_grants,
             names: self.names,
             known,
         })

@@ -290,7 +290,7 @@ async fn revocations_hold_until_they_are_lifted() {
     };
     let revoked = Change::Revoked { revocation: Box::new(revocation.clone()) };
     world.change(revoked).await.unwrap();
-    assert_eq!(world.store.revocations().await.unwrap(), [revocation.clone()]);
+    assert_eq!(world.store.revocations().await.unwrap(), vec![revocation.clone()]);
     world.change(Change::RevocationLifted { id: revocation.id }).await.unwrap();
     assert!(world.store.revocations().await.unwrap().is_empty());
     let again = world.change(Change::RevocationLifted { id: revocation.id }).await;

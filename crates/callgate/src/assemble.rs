@@ -1,11 +1,11 @@
 //! From a configuration to a running gateway's parts. `check`, `serve`, `explain` and `policy test` go the same way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use callgate_gateway::catalog::{self, Catalogs, ServerCatalog};
-use callgate_gateway::identity::{Identities, Issuer};
+use callgate_gateway::identity::{Identities, Issuer, Registry};
 use callgate_gateway::kept::ListLimits;
 use callgate_gateway::pipeline::{Gateway, Settings};
 use callgate_gateway::server::Server;
@@ -18,6 +18,7 @@ use callgate_policy::{Bundle, Source, Tier};
 use callgate_store::{EvidenceLimits, EvidenceLog, SqliteStore};
 
 use crate::config::{At, Config, Places, Problem, Problems};
+use crate::desk::known_actions;
 
 /// Everything that is checked before anything is opened.
 pub(crate) struct Parts {
@@ -65,15 +66,16 @@ pub(crate) fn parts(config: &Config) -> Result<Parts, Problems> {
     }
 }
 
+/// What policies can name.
+pub(crate) fn vocabulary(config: &Config) -> Result<Vocabulary, Problems> {
+    let mut problems = Vec::new();
+    let loaded = load_catalogs(&config.catalogs, &mut problems).ok_or(Problems(problems))?;
+    Ok(loaded.vocabulary().clone())
+}
+
 /// What scopes are said to cover, and no catalog knows.
 fn unknown_names(issuer: &Issuer, vocabulary: &Vocabulary, problems: &mut Vec<Problem>) {
-    let known: BTreeSet<String> = vocabulary
-        .operations
-        .values()
-        .flat_map(|operation| {
-            operation.groups(operation.risk).into_iter().chain([operation.name.clone()])
-        })
-        .collect();
+    let known = known_actions(vocabulary);
     for (scope, portion) in issuer.portions() {
         let actions = portion.actions.iter().filter(|action| !known.contains(*action));
         let kinds = portion.within.iter().map(|resource| &resource.kind);
@@ -218,9 +220,12 @@ pub(crate) async fn gateway(
         append_timeout: config.limits.evidence_time_max,
         ..EvidenceLimits::default()
     };
-    let (evidence, recovery) = EvidenceLog::open(Arc::new(store), Arc::clone(&ambient), limits)
-        .await
-        .map_err(|error| format!("{}: {error}", config.store.display()))?;
+    let store = Arc::new(store);
+    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", config.store.display());
+    let opening =
+        EvidenceLog::open(Arc::<SqliteStore>::clone(&store), Arc::clone(&ambient), limits);
+    let (evidence, recovery) = opening.await.map_err(|error| failed(&error))?;
+    let registry = Registry::open(store, ambient.now()).await.map_err(|error| failed(&error))?;
     for call in &recovery.indeterminate {
         tracing::warn!(%call, "a call of the last run has no outcome: marked indeterminate");
     }
@@ -233,7 +238,7 @@ pub(crate) async fn gateway(
         streams: config.limits.streams,
     };
     let identities = identities(config.danger_anonymous.as_deref(), config.tokens);
-    let identities = identities.with_issuers(config.issuers);
+    let identities = identities.with_issuers(config.issuers).with_registry(registry);
     Ok(Arc::new(Gateway::new(settings, servers, identities, bundle, evidence, ambient)))
 }
 

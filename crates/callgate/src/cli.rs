@@ -1,6 +1,8 @@
 //! The command line. Exit codes: 0 well, 1 the answer is no (a case failed, a chain is broken), 2 it could not be done,
 //! 64 the configuration is wrong.
 
+pub(crate) mod authority;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -36,6 +38,17 @@ enum Command {
     /// Callers: what chain a token makes.
     #[command(subcommand)]
     Caller(Caller),
+    /// Tokens of the gateway's own.
+    #[command(subcommand)]
+    Token(authority::Token),
+    /// Grants: authority for a while and so many calls.
+    #[command(subcommand)]
+    Grant(authority::Grant),
+    /// Let somebody or something in no more, from the next call on.
+    Revoke(authority::Revoke),
+    /// What was revoked.
+    #[command(subcommand)]
+    Revocation(authority::Revocation),
     /// Policies: test them against decision cases, or see what they can name.
     #[command(subcommand)]
     Policy(Policy),
@@ -261,6 +274,10 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Check(options) => commands::check::run(&options),
         Command::Explain(options) => commands::explain::run(&options),
         Command::Caller(Caller::Show(options)) => block_on(commands::caller::show(options)),
+        Command::Token(command) => block_on(commands::token::run(command)),
+        Command::Grant(command) => block_on(commands::grant::run(command)),
+        Command::Revoke(options) => block_on(commands::revoke::run(options)),
+        Command::Revocation(command) => block_on(commands::revoke::standing(command)),
         Command::Policy(Policy::Test(options)) => commands::policy::test(&options),
         Command::Policy(Policy::Schema(options)) => commands::policy::schema(&options),
         Command::Evidence(Evidence::List(options)) => block_on(commands::evidence::list(options)),

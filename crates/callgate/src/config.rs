@@ -20,6 +20,7 @@ use callgate_mcp::upstream::{EraSetting, Program};
 use callgate_model::caller::Caller;
 use callgate_model::json::JsonLimits;
 use callgate_model::products::atlassian::SiteMap;
+use ipnet::IpNet;
 
 pub(crate) use problems::{Problem, Problems};
 pub(crate) use server::{environment, is_protected};
@@ -35,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) hosts: Vec<String>,
     /// Web origins that may call it.
     pub(crate) origins: Vec<String>,
+    /// The proxies whose word counts about where requests come from.
+    pub(crate) proxies: Vec<IpNet>,
     /// The name of the token that requests without a credential are taken to have. Names one of `tokens`.
     pub(crate) danger_anonymous: Option<String>,
     /// The evidence database.
@@ -51,6 +54,8 @@ pub(crate) struct Config {
     pub(crate) servers: BTreeMap<String, ServerConfig>,
     /// Whose tokens are accepted.
     pub(crate) issuers: Vec<Issuer>,
+    /// What tokens of the gateway's own may be.
+    pub(crate) token_rules: TokenRules,
     /// The callers of `danger_static_tokens`, by the token's name.
     pub(crate) tokens: BTreeMap<String, Caller>,
     /// How to log.
@@ -111,6 +116,17 @@ pub(crate) struct Limits {
     pub(crate) upstream_bytes_max: usize,
     /// For evidence to become durable.
     pub(crate) evidence_time_max: Duration,
+}
+
+/// What tokens of the gateway's own may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TokenRules {
+    /// How many days one lasts, if nothing else is said.
+    pub(crate) days: u32,
+    /// How many days one lasts at most.
+    pub(crate) days_max: u32,
+    /// After how many days without a use it is good no more, if nothing else is said.
+    pub(crate) idle_days: u32,
 }
 
 /// How to log.

@@ -1,6 +1,7 @@
 //! The HTTP server: connections, routes, and nothing that decides.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,17 +12,20 @@ use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use bytes::Bytes;
+use callgate_gateway::identity::Peer;
 use callgate_gateway::pipeline::{Gateway, Reply, ReplyBody};
 use callgate_gateway::resource::WELL_KNOWN;
 use callgate_mcp::sse;
 use futures_util::stream;
-use http::{HeaderValue, StatusCode, header};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
@@ -44,14 +48,17 @@ struct Front {
     gateway: Arc<Gateway>,
     body_bytes_max: usize,
     request_time_max: Duration,
+    /// Whose word counts about where a request comes from.
+    proxies: Arc<[IpNet]>,
 }
 
 /// Limits of the listener.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ListenLimits {
     pub(crate) connections_max: usize,
     pub(crate) body_bytes_max: usize,
     pub(crate) request_time_max: Duration,
+    pub(crate) proxies: Vec<IpNet>,
 }
 
 /// Serves until `stop` is ready, then lets open calls finish for a while.
@@ -66,6 +73,7 @@ pub(crate) async fn serve(
         gateway,
         body_bytes_max: limits.body_bytes_max,
         request_time_max: limits.request_time_max,
+        proxies: limits.proxies.into(),
     };
     let router = Router::new()
         .route("/mcp", any(roof))
@@ -85,13 +93,13 @@ pub(crate) async fn serve(
             accepted = listener.accept() => accepted,
             () = &mut stop => break,
         };
-        let Ok((socket, _)) = accepted else {
+        let Ok((socket, address)) = accepted else {
             // Out of descriptors, most likely: give the open connections time to end.
             sleep(Duration::from_millis(50)).await;
             continue;
         };
         let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { continue };
-        let connection = connection(socket, router.clone(), open.watcher());
+        let connection = connection(socket, address.ip(), router.clone(), open.watcher());
         tokio::spawn(async move {
             connection.await;
             drop(slot);
@@ -103,7 +111,7 @@ pub(crate) async fn serve(
 }
 
 /// Serves a client for as long as it has requests: who says nothing at first is not waited for.
-async fn connection(socket: TcpStream, router: Router, watcher: Watcher) {
+async fn connection(socket: TcpStream, peer: IpAddr, router: Router, watcher: Watcher) {
     socket.set_nodelay(true).ok();
     let mut builder = Builder::new(TokioExecutor::new());
     builder
@@ -120,8 +128,9 @@ async fn connection(socket: TcpStream, router: Router, watcher: Watcher) {
     // Neither is there a timer before the version of HTTP is known, nor one for the first request of HTTP/2.
     let begun = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&begun);
-    let service = router.map_request(move |request: http::Request<Incoming>| {
+    let service = router.map_request(move |mut request: http::Request<Incoming>| {
         seen.store(true, Ordering::Relaxed);
+        request.extensions_mut().insert(Peer(peer));
         request
     });
     let service = TowerToHyperService::new(service);
@@ -134,7 +143,7 @@ async fn connection(socket: TcpStream, router: Router, watcher: Watcher) {
 }
 
 async fn mcp(State(front): State<Front>, Path(server): Path<String>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
+    let (head, body) = front.open(request);
     respond(match front.read(body).await {
         Ok(body) => front.gateway.handle(&head, &server, body).await,
         Err(status) => front.gateway.refuse_unread(&head, &server, status).await,
@@ -143,7 +152,7 @@ async fn mcp(State(front): State<Front>, Path(server): Path<String>, request: Re
 
 /// All servers at once.
 async fn roof(State(front): State<Front>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
+    let (head, body) = front.open(request);
     respond(match front.read(body).await {
         Ok(body) => front.gateway.handle_roof(&head, body).await,
         Err(status) => front.gateway.refuse_unread(&head, "", status).await,
@@ -151,6 +160,15 @@ async fn roof(State(front): State<Front>, request: Request) -> Response {
 }
 
 impl Front {
+    /// The head of a request, which says where it comes from, and its body.
+    fn open(&self, request: Request) -> (Parts, Body) {
+        let (mut head, body) = request.into_parts();
+        if let Some(Peer(peer)) = head.extensions.get().copied() {
+            head.extensions.insert(Peer(origin(peer, &head.headers, &self.proxies)));
+        }
+        (head, body)
+    }
+
     /// The whole body, or why it was not read.
     async fn read(&self, body: Body) -> Result<Bytes, StatusCode> {
         let read = Limited::new(body, self.body_bytes_max).collect();
@@ -161,6 +179,22 @@ impl Front {
             Err(_elapsed) => Err(StatusCode::REQUEST_TIMEOUT),
         }
     }
+}
+
+/// Where a request comes from. Each proxy adds where it had it from to the end of `X-Forwarded-For`; what stands before the
+/// first one that is trusted, anybody may have written.
+fn origin(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
+    let is_proxy = |address: IpAddr| proxies.iter().any(|net| net.contains(&address));
+    let mut origin = peer.to_canonical();
+    let forwarded = headers.get_all("x-forwarded-for").iter();
+    let mut named: Vec<_> =
+        forwarded.filter_map(|value| value.to_str().ok()).flat_map(|all| all.split(',')).collect();
+    while is_proxy(origin) {
+        let Some(next) = named.pop() else { break };
+        let Ok(next) = next.trim().parse::<IpAddr>() else { break };
+        origin = next.to_canonical();
+    }
+    origin
 }
 
 fn respond(reply: Reply) -> Response {
@@ -228,4 +262,33 @@ async fn ready(State(front): State<Front>) -> Response {
 async fn metrics(State(front): State<Front>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], front.gateway.metrics()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i09_where_a_request_comes_from_is_what_a_trusted_proxy_says_and_nobody_else() {
+        let proxies: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
+        let from = |peer: &str, forwarded: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in forwarded {
+                headers.append("x-forwarded-for", value.parse().unwrap());
+            }
+            origin(peer.parse().unwrap(), &headers, &proxies).to_string()
+        };
+        for (peer, forwarded, is) in [
+            ("192.0.2.1", &[][..], "192.0.2.1"),
+            ("192.0.2.1", &["198.51.100.7"], "192.0.2.1"),
+            ("10.1.2.3", &["198.51.100.7"], "198.51.100.7"),
+            ("::ffff:10.1.2.3", &["198.51.100.7"], "198.51.100.7"),
+            ("::1", &["203.0.113.9, 198.51.100.7, 10.9.9.9"], "198.51.100.7"),
+            ("::1", &["203.0.113.9", "198.51.100.7"], "198.51.100.7"),
+            ("::1", &["198.51.100.7, unknown"], "::1"),
+            ("::1", &[], "::1"),
+        ] {
+            assert_eq!(from(peer, forwarded), is, "{peer} {forwarded:?}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ mod assemble;
 mod cli;
 mod commands;
 mod config;
+mod desk;
 mod http;
 mod pipe;
 mod print;

@@ -1,5 +1,5 @@
-//! Hot reload: when a policy file changes, or on SIGHUP, the whole bundle is loaded anew. A bad one is reported and the
-//! old one stays in force.
+//! What changes while the gateway runs. When a policy file changes, or on SIGHUP, the whole bundle is loaded anew; a bad one
+//! is reported and the old one stays in force. What the store has of tokens, grants and revocations is followed, too.
 //!
 //! Files are looked at by name, size and time of change rather than watched: that also sees a replaced symbolic link.
 
@@ -11,13 +11,33 @@ use callgate_gateway::pipeline::Gateway;
 use callgate_model::vocabulary::Vocabulary;
 use callgate_policy::Tier;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use crate::assemble::{files_in, load_bundle};
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// The tasks that follow changes, for as long as this is kept.
+pub(crate) struct Following([JoinHandle<()>; 2]);
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Follows the policies of `folder` and the authority in the store.
+pub(crate) fn follow(gateway: &Arc<Gateway>, folder: PathBuf, vocabulary: Vocabulary) -> Following {
+    let (of_policies, of_authority) = (Arc::clone(gateway), Arc::clone(gateway));
+    // Loading policies takes a processor's time: a task of its own keeps the other one prompt.
+    Following([
+        tokio::spawn(follow_policies(of_policies, folder, vocabulary)),
+        tokio::spawn(async move { of_authority.follow_authority().await }),
+    ])
+}
+
 /// Keeps the gateway's bundle that of the files. Never returns.
-pub(crate) async fn follow(gateway: Arc<Gateway>, folder: PathBuf, vocabulary: Vocabulary) {
+async fn follow_policies(gateway: Arc<Gateway>, folder: PathBuf, vocabulary: Vocabulary) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else {
         tracing::error!("SIGHUP cannot be received: policies are not reloaded");
         return;

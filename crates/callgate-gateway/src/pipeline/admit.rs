@@ -20,8 +20,9 @@ use tokio::sync::watch;
 use super::{Gateway, Reply, roof};
 use crate::answer;
 use crate::follow::Interests;
-use crate::identity::Identified;
+use crate::identity::{Identified, Peer, Visit};
 use crate::method::{Treatment, treatment};
+use crate::resource::Resource;
 use crate::server::Server;
 use crate::session::InSession;
 
@@ -159,7 +160,8 @@ impl Gateway {
             .map_err(|refused| self.turn_away(None, server, &refused, Reason::RequestMalformed))?;
         let resource = self.settings.resources.of(server);
         let now = self.ambient.now();
-        self.identities.identify(headers, now, &resource.address).await.map_err(|wrong| {
+        let visit = visit(http, &resource, server);
+        self.identities.identify(headers, now, &visit).await.map_err(|wrong| {
             let status = if wrong.is_ours() {
                 StatusCode::SERVICE_UNAVAILABLE
             } else {
@@ -360,7 +362,8 @@ impl Gateway {
     /// Refuses and records a request whose body was not read: too long, too slow, or broken off.
     pub async fn refuse_unread(&self, http: &Parts, server: &str, status: StatusCode) -> Reply {
         let (now, resource) = (self.ambient.now(), self.settings.resources.of(server));
-        let identified = self.identities.identify(&http.headers, now, &resource.address).await;
+        let visit = visit(http, &resource, server);
+        let identified = self.identities.identify(&http.headers, now, &visit).await;
         let caller = identified.ok();
         let text = status.canonical_reason().unwrap_or_default();
         let refused = invalid(status, text);
@@ -463,6 +466,12 @@ impl Gateway {
         let text = Reason::MethodUnsupported.message();
         Reply::json(status, reply::error(Some(&request.id), code::METHOD_NOT_FOUND, text, None))
     }
+}
+
+/// What a request comes to, and from where.
+fn visit<'a>(http: &Parts, resource: &'a Resource, server: &'a str) -> Visit<'a> {
+    let peer = http.extensions.get::<Peer>().map(|Peer(address)| *address);
+    Visit { resource: &resource.address, server, peer }
 }
 
 /// The name of the server that is asked, if it is one.

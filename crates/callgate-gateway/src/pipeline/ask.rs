@@ -40,7 +40,7 @@ impl Gateway {
             Err(text) => return self.refuse_invalid(&request, record, text.to_owned()),
         };
         let named = name_subject(&server.name, &server.catalog, method, &subject, params);
-        let considered = self.consider_subject(&request, named, &bundle, &mut record);
+        let considered = self.consider_subject(&request, named, &bundle, &mut record).await;
         record.decided_in_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         match considered {
             Ok(named) => {
@@ -55,7 +55,7 @@ impl Gateway {
     }
 
     /// Decides what was named. If it is not to be allowed, what was wrong, for the caller.
-    pub(super) fn consider_subject(
+    pub(super) async fn consider_subject(
         &self,
         request: &Request,
         named: Result<NamedCall, Unnameable>,
@@ -67,7 +67,7 @@ impl Gateway {
             detail
         })?;
         record.understood = Some(understood(&named));
-        record.decision = self.decide(request, &named, bundle);
+        self.decide_and_record(request, &named, bundle, record).await;
         if record.decision.is_allow() { Ok(named) } else { Err(None) }
     }
 

@@ -175,9 +175,12 @@ impl Gateway {
                 self.metrics.decided(&decided);
                 Ok((decided, opened))
             }
-            Err(OpenError::NotAllowed | OpenError::Evidence(_)) => {
-                let bundle = decided.decision.bundle;
-                let decision = Decision::deny(Reason::EvidenceUnavailable, bundle);
+            Err(error) => {
+                let reason = match error {
+                    OpenError::Evidence(EvidenceError::Refused) => Reason::GrantSpent,
+                    OpenError::Evidence(_) | OpenError::NotAllowed => Reason::EvidenceUnavailable,
+                };
+                let decision = Decision::deny(reason, decided.decision.bundle);
                 let record = Decided { decision, ..Arc::unwrap_or_clone(decided) };
                 Err(self.refusal(request, record, None, false))
             }

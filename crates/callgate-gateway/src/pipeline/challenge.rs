@@ -42,7 +42,8 @@ impl Gateway {
             return None;
         }
         let Understood { operation, effect, risk, targets, .. } = understood;
-        let action = Action { operation, effect: *effect, risk: *risk };
+        let server = &*request.server.name;
+        let action = Action { server, operation, effect: *effect, risk: *risk };
         let scopes = request.caller.caller.credential.scopes.as_ref()?.wanted(action, targets)?;
         let server = if request.entrance == Entrance::Server { request.place() } else { "" };
         let metadata = self.settings.resources.of(server).metadata?;

@@ -28,6 +28,7 @@ use super::watch::Watch;
 use super::{Gateway, Reply, ReplyBody, Request};
 use crate::answer;
 use crate::follow::Interests;
+use crate::identity::{Identified, Unacceptable};
 use crate::listeners::Place;
 
 /// Messages that may wait for a slow reader. More changes than that are merged.
@@ -179,12 +180,14 @@ impl Listener {
     /// Until the client leaves, or there is a reason to end. The client is told of that.
     async fn run(mut self, events: mpsc::Sender<Bytes>, session: Option<oneshot::Receiver<()>>) {
         let gateway = Arc::clone(&self.gateway);
-        let expired = expiry(&gateway, self.request.caller.expires);
+        let caller = Arc::clone(&self.request.caller);
+        let expired = expiry(&gateway, caller.expires);
         tokio::select! {
             () = events.closed() => return,
             () = self.tell(&events) => {}
             () = gateway.listeners.ended() => {}
             () = expired => {}
+            () = revoked(&gateway, &caller) => {}
             () = gone(session) => {}
         }
         if self.request.is_modern() {
@@ -244,6 +247,17 @@ async fn expiry(gateway: &Gateway, expires: Option<Timestamp>) {
     let Some(at) = expires else { return pending().await };
     let left = Duration::from_millis(at.ms_since(gateway.ambient.now()));
     tokio::time::sleep(left.min(STREAM_MAX)).await;
+}
+
+/// Ready when the caller is let in no more (I8).
+async fn revoked(gateway: &Gateway, caller: &Identified) {
+    let Some(registry) = gateway.identities.registry() else { return pending().await };
+    let mut changes = registry.changes();
+    while registry.admits(&caller.caller) != Err(Unacceptable::Revoked) {
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Ready when the session is closed, or another stream has taken the place of this one.

@@ -25,6 +25,7 @@ use super::log_level::level_in;
 use super::question::Party;
 use super::rounds::extensions_of;
 use super::{Gateway, Reply, ReplyBody, Request};
+use crate::answer;
 use crate::follow::Interests;
 use crate::identity::Identified;
 use crate::method::{Treatment, treatment};
@@ -102,6 +103,13 @@ impl Gateway {
                 return self.refuse_line(pipe, unread.id.as_ref(), &malformed);
             }
         };
+        // A request is looked at again when it is answered.
+        let registry = self.identities.registry();
+        if registry.is_some_and(|registry| registry.admits(&pipe.caller.caller).is_err())
+            && !matches!(message, Message::Request(_))
+        {
+            return Incoming::Nothing;
+        }
         let agreed = pipe.agreed();
         let inbound = inbound::classify_line(&message, agreed.as_ref().map(|a| a.version));
         match (message, inbound) {
@@ -148,6 +156,13 @@ impl Gateway {
 
     /// Answers a request of a pipe.
     pub async fn answer(self: &Arc<Self>, Piped(request): Piped) -> Reply {
+        let now = self.ambient.now();
+        if let Err(wrong) = self.identities.admits(&request.caller.caller, now).await {
+            let record = self.blank_record(&request, "", self.bundle.load().digest());
+            let message = wrong.for_client().to_owned();
+            let refused = refused(answer::UNAUTHENTICATED, message);
+            return self.refuse_wire(&request, record, &refused, Reason::Unauthenticated);
+        }
         self.serve(*request, None).await
     }
 

@@ -277,19 +277,18 @@ impl Gateway {
         };
         let (begun, bundle) = (Instant::now(), self.bundle.load_full());
         let before = &running.decided;
-        let decision = if self.is_as_it_was(running).await {
-            self.decide(&running.request, &named, &bundle)
-        } else {
-            Decision::deny(Reason::ToolUnknown, bundle.digest())
-        };
-        let record = Decided {
+        let mut record = Decided {
             call: self.ambient.id(),
             continues: before.continues.or(Some(before.call)),
             responses_digest: running.way.round.responses.as_ref().map(Digest::of_object),
-            decision,
-            decided_in_us: micros(begun),
+            decision: Decision::deny(Reason::ToolUnknown, bundle.digest()),
             ..Decided::clone(before)
         };
+        if self.is_as_it_was(running).await {
+            let used = before.grant;
+            self.decide_on(&running.request, &named, &bundle, used, &mut record).await;
+        }
+        record.decided_in_us = micros(begun);
         if !record.decision.is_allow() {
             return Err(self.refusal(&running.request, record, None, false));
         }

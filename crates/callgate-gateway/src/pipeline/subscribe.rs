@@ -110,7 +110,7 @@ impl Gateway {
         let (begun, bundle) = (Instant::now(), self.bundle.load_full());
         let mut record = self.begin_record(request, subject.name(), &params, bundle.digest());
         let named = name_subject(&server.name, &server.catalog, method, &subject, params);
-        let considered = self.consider_subject(request, named, &bundle, &mut record);
+        let considered = self.consider_subject(request, named, &bundle, &mut record).await;
         record.decided_in_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         let named = match considered {
             Ok(named) => named,

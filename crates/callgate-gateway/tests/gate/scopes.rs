@@ -12,6 +12,7 @@ fn portions() -> Portions {
     let portion = |actions: &[&str], within: &[Resource]| Portion {
         actions: actions.iter().map(|action| (*action).to_owned()).collect(),
         within: within.iter().cloned().collect(),
+        ..Portion::default()
     };
     let eng = Resource::new("Jira::Project", "acme/ENG");
     Portions::from([

@@ -1,22 +1,26 @@
 //! A store that remembers for every record how many calls the site had executed when the record became durable: that is
 //! what I1 is about, and it needs no clock.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, Weak};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use callgate_model::ambient::{Ambient, Id, Timestamp};
+use callgate_model::authority::{Grant, Revocation};
 use callgate_model::digest::Digest;
 use callgate_model::json::Json;
 use callgate_sim::Running;
-use callgate_store::{EvidenceStore, Filter, Row, SqliteStore, StoreFuture};
+use callgate_store::{
+    AuthorityStore, EvidenceStore, Filter, GrantState, Row, SqliteStore, StoreError, StoreFuture,
+    TokenState,
+};
 
 use crate::support::json;
 
 /// A store that remembers what the site had executed when each record became durable.
 #[derive(Debug)]
 pub(crate) struct Watched {
-    inner: SqliteStore,
+    pub(crate) inner: Arc<SqliteStore>,
     sim: Weak<Running>,
     stored: Mutex<Vec<(Row, usize)>>,
     /// How long an append takes, in milliseconds.
@@ -25,7 +29,7 @@ pub(crate) struct Watched {
 
 impl Watched {
     pub(crate) async fn new(sim: Weak<Running>) -> Self {
-        let inner = SqliteStore::open_in_memory().await.unwrap();
+        let inner = Arc::new(SqliteStore::open_in_memory().await.unwrap());
         Self { inner, sim, stored: Mutex::default(), slow_ms: AtomicU64::new(0) }
     }
 
@@ -86,6 +90,61 @@ impl EvidenceStore for Watched {
     }
 }
 
+/// What is in force, unless the store is down.
+#[derive(Debug)]
+pub(crate) struct InForce {
+    pub(crate) inner: Arc<SqliteStore>,
+    pub(crate) is_down: AtomicBool,
+}
+
+impl InForce {
+    fn up(&self) -> Result<(), StoreError> {
+        let is_down = self.is_down.load(Ordering::Relaxed);
+        if is_down { Err(StoreError::Malformed { column: "any" }) } else { Ok(()) }
+    }
+}
+
+impl AuthorityStore for InForce {
+    fn version(&self) -> StoreFuture<'_, u64> {
+        Box::pin(async move {
+            self.up()?;
+            self.inner.version().await
+        })
+    }
+
+    fn tokens(&self, now: Option<Timestamp>) -> StoreFuture<'_, Vec<TokenState>> {
+        self.inner.tokens(now)
+    }
+
+    fn revocations(&self) -> StoreFuture<'_, Vec<Revocation>> {
+        self.inner.revocations()
+    }
+
+    fn grants_of<'a>(
+        &'a self,
+        holders: &'a [String],
+        places: &'a [String],
+        now: Timestamp,
+    ) -> StoreFuture<'a, Vec<Grant>> {
+        Box::pin(async move {
+            self.up()?;
+            self.inner.grants_of(holders, places, now).await
+        })
+    }
+
+    fn grant(&self, id: Id) -> StoreFuture<'_, Option<GrantState>> {
+        self.inner.grant(id)
+    }
+
+    fn grants(&self, now: Option<Timestamp>) -> StoreFuture<'_, Vec<GrantState>> {
+        self.inner.grants(now)
+    }
+
+    fn used<'a>(&'a self, uses: &'a [(Id, Timestamp)]) -> StoreFuture<'a, ()> {
+        self.inner.used(uses)
+    }
+}
+
 /// The reasons of a decision in a row.
 pub(crate) fn reasons(row: &Row) -> Vec<String> {
     let decision = event(row).get("decision").cloned().unwrap_or(Json::Null);
@@ -111,6 +170,13 @@ pub(crate) const STARTED_MS: i64 = 1_795_600_000_000;
 pub(crate) struct ManualClock {
     looked: AtomicI64,
     drawn: AtomicU64,
+}
+
+impl ManualClock {
+    /// So many milliseconds go by.
+    pub(crate) fn pass(&self, milliseconds: i64) {
+        self.looked.fetch_add(milliseconds, Ordering::Relaxed);
+    }
 }
 
 impl Ambient for ManualClock {

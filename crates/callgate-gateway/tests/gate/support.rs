@@ -2,12 +2,13 @@
 //!
 //! The site is reached over real HTTP, and the store fails when it is told to.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use callgate_gateway::catalog::Catalogs;
 use callgate_gateway::credential::{Credential, Scheme};
-use callgate_gateway::identity::{Identities, Issuer};
+use callgate_gateway::identity::{Identities, Issuer, Registry};
 use callgate_gateway::kept::ListLimits;
 use callgate_gateway::listeners::StreamLimits;
 use callgate_gateway::pipeline::{Gateway, Settings};
@@ -24,7 +25,7 @@ use callgate_store::testing::FaultyStore;
 use callgate_store::{EvidenceLimits, EvidenceLog, Row};
 
 use crate::people::everybody;
-use crate::store::{ManualClock, Watched};
+use crate::store::{InForce, ManualClock, Watched};
 
 /// A policy without its annotations: tier, id, and the rest.
 pub(crate) type Rule = (Tier, &'static str, &'static str);
@@ -108,6 +109,19 @@ pub(crate) struct World {
     pub(crate) sim: Arc<Running>,
     pub(crate) faults: Arc<FaultyStore>,
     pub(crate) store: Arc<Watched>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) in_force: Arc<InForce>,
+    /// Follows what the store says is in force.
+    _following: AbortOnDrop,
+}
+
+/// A task that ends with its owner.
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl World {
@@ -129,7 +143,8 @@ impl World {
                 Server::new(name, upstream, catalog, Some(&credential), setup.tools)
             })
             .collect();
-        let ambient: Arc<dyn Ambient> = Arc::new(ManualClock::default());
+        let clock = Arc::new(ManualClock::default());
+        let ambient: Arc<dyn Ambient> = Arc::<ManualClock>::clone(&clock);
         let store = Arc::new(Watched::new(Arc::downgrade(&sim)).await);
         let faults = Arc::new(FaultyStore::new(Arc::<Watched>::clone(&store)));
         let evidence = EvidenceLog::open(
@@ -147,9 +162,19 @@ impl World {
             streams: setup.streams,
         };
         let bundle = bundle(&catalogs, &setup.policies, setup.catalogs.is_empty());
-        let identities = Identities::new(everybody()).with_issuers(setup.issuers);
+        let inner = Arc::clone(&store.inner);
+        let in_force = Arc::new(InForce { inner, is_down: AtomicBool::default() });
+        let kept = Arc::<InForce>::clone(&in_force);
+        let registry = Registry::open(kept, ambient.now()).await.unwrap();
+        let identities =
+            Identities::new(everybody()).with_issuers(setup.issuers).with_registry(registry);
         let gateway = Gateway::new(settings, servers, identities, bundle, evidence, ambient);
-        Self { gateway: Arc::new(gateway), sim, faults, store }
+        let gateway = Arc::new(gateway);
+        let following = Arc::clone(&gateway);
+        let following = AbortOnDrop(tokio::spawn(async move {
+            following.follow_authority().await;
+        }));
+        Self { gateway, sim, faults, store, clock, in_force, _following: following }
     }
 
     /// The same after the site has gone. What is in its place was never told to the gateway.

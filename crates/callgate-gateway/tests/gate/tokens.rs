@@ -16,6 +16,7 @@ use callgate_gateway::identity::{
 };
 use callgate_mcp::document::Document;
 use callgate_mcp::upstream::UpstreamLimits;
+use callgate_model::authority::SubjectKind;
 use callgate_model::envelope::Portions;
 use callgate_model::json::{Json, Object};
 use callgate_policy::Tier;
@@ -258,6 +259,7 @@ async fn i01_i02_i03_i04_what_is_no_good_token_lets_nobody_in_and_is_recorded() 
         corp.key.token(&corp.claims_but("nbf", now + 600)),
         corp.key.token(&corp.claims_but("iat", now + 600)),
         corp.key.token(&corp.claims_but("act", "bot-1")),
+        corp.key.token(&corp.claims_but("jti", 7)),
         other.token(&corp.claims()),
         Key::new("unknown").token(&corp.claims()),
         corp.key.sign(r#"{"alg":"ES256","typ":"JWT","kid":"one"}"#, &corp.claims().to_text()),
@@ -388,7 +390,7 @@ async fn i06_an_issuer_that_is_down_is_done_without_for_a_while() {
         refetch_min: Duration::from_millis(20),
     };
     let corp = Corp::with(limits, &[]).await;
-    let token = |id: i64| corp.key.token(&corp.claims_but("jti", id));
+    let token = |id: i64| corp.key.token(&corp.claims_but("jti", id.to_string()));
     assert_eq!(corp.read(&token(1)).await.brief(), "ok");
     *corp.published.is_down.lock().unwrap() = true;
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -407,9 +409,24 @@ async fn i06_an_issuer_that_is_down_is_done_without_for_a_while() {
 }
 
 #[tokio::test]
+async fn i8_one_token_of_an_issuer_or_everybody_in_it_is_revoked() {
+    let corp = Corp::start().await;
+    let token = |id: &str| corp.key.token(&corp.claims_but("jti", id));
+    let (one, two) = (token("1"), token("2"));
+    let status = async |token: &str| corp.read(token).await.status.as_u16();
+    assert_eq!((status(&one).await, status(&two).await), (200, 200));
+    corp.world.revoke(SubjectKind::Jti, "corp/1", None).await;
+    assert_eq!((status(&one).await, status(&two).await), (401, 200));
+    corp.world.revoke(SubjectKind::Human, "ada", None).await;
+    assert_eq!(status(&two).await, 200, "another issuer's, or nobody's");
+    corp.world.revoke(SubjectKind::Human, "corp/ada", None).await;
+    assert_eq!(status(&two).await, 401, "it was accepted before, and is remembered");
+}
+
+#[tokio::test]
 async fn i6_a_session_outlives_a_token_that_is_renewed_and_is_nobody_elses() {
     let corp = Corp::start().await;
-    let (first, second) = (corp.claims_but("jti", 1), corp.claims_but("jti", 2));
+    let (first, second) = (corp.claims_but("jti", "1"), corp.claims_but("jti", "2"));
     let [first, second] = [first, second].map(|claims| corp.key.token(&claims));
     let session = corp.world.session(&first).await;
     let ask = |token: &str| Ask::call(token, "getJiraIssue", &issue("ENG-42")).in_session(&session);

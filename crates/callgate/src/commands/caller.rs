@@ -4,10 +4,11 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use callgate_gateway::identity::{Identified, Identities, Unacceptable};
+use callgate_gateway::identity::{Identified, Identities, Registry, Unacceptable, Visit};
 use callgate_model::ambient::{Ambient, Timestamp};
 use callgate_model::caller::{AccountableKind, Agent, Caller};
 use callgate_model::json::Object;
+use callgate_store::SqliteStore;
 
 use crate::ambient::Machine;
 use crate::assemble;
@@ -22,12 +23,20 @@ pub(crate) async fn show(options: CallerShow) -> Result<(), Failure> {
     let token = read(options.token.as_deref())?;
     let servers: Vec<String> = config.servers.into_keys().collect();
     let opens: Vec<_> = servers.iter().map(String::as_str).chain([""]).collect();
-    let identities = assemble::identities(None, config.tokens).with_issuers(config.issuers);
+    let mut identities = assemble::identities(None, config.tokens).with_issuers(config.issuers);
+    // Without a store there are no tokens of the gateway's own, and nobody is revoked.
+    if config.store.exists() {
+        let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", config.store.display());
+        let store = SqliteStore::open_read_only(&config.store).await.map_err(|e| failed(&e))?;
+        let registry = Registry::open(Arc::new(store), Machine.now()).await;
+        identities = identities.with_registry(registry.map_err(|error| failed(&error))?);
+    }
     let mut shown = Err(Unacceptable::Unknown);
     let mut opened = Vec::new();
     for server in &opens {
         let resource = config.resources.of(server);
-        match identities.holder(token.trim(), Machine.now(), &resource.address).await {
+        let visit = Visit { resource: &resource.address, server, peer: None };
+        match identities.holder(token.trim(), Machine.now(), &visit).await {
             Ok(holder) => {
                 opened.push(path(server));
                 shown = Ok(holder);
@@ -88,7 +97,7 @@ fn refused(
         let said: Vec<_> = identities.audiences().map(str::to_owned).collect();
         format!("its `aud` must be {}", one_of(&[expected, &said].concat()))
     } else if matches!(wrong, Unacceptable::Unknown | Unacceptable::Malformed) {
-        format!("it must be a token of {}", one_of(&issuers))
+        format!("it must be a token of {}, or of `callgate token create`", one_of(&issuers))
     } else {
         String::new()
     };
@@ -142,6 +151,7 @@ fn as_text(caller: &Caller, opened: &[String]) -> String {
         ),
         format!("{:<11} {}", "opens", opened.join(", ")),
     ]);
+    lines.extend(credential.within.as_ref().map(|within| format!("{:<11} {within}", "made for")));
     lines.iter().map(|line| print::safe(line)).collect::<Vec<_>>().join("\n")
 }
 

@@ -34,15 +34,16 @@ pub(crate) async fn serve(
         connections_max: config.limits.connections_max,
         body_bytes_max: config.limits.json.bytes_max,
         request_time_max: config.limits.request_time_max,
+        proxies: config.proxies.clone(),
     };
     let (policies, vocabulary) = (config.policies.clone(), parts.vocabulary.clone());
     warn_of_danger(&config);
     let gateway = assemble::gateway(config, parts, Arc::new(Machine), address.port()).await?;
     tracing::info!(%address, bundle = %gateway.bundle().digest(), "serving");
-    let following = tokio::spawn(reload::follow(Arc::clone(&gateway), policies, vocabulary));
+    let following = reload::follow(&gateway, policies, vocabulary);
     started(address);
     http::serve(listener, Arc::clone(&gateway), limits, stop).await;
-    following.abort();
+    drop(following);
     gateway.close().await;
     tracing::info!("stopped");
     Ok(())

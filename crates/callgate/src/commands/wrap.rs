@@ -52,14 +52,14 @@ pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
         return Err(format!("no server `{}`", options.server).into());
     };
     tracing::info!(server = options.server, caller = options.caller, "serving standard input");
-    let following = tokio::spawn(reload::follow(Arc::clone(&gateway), policies, vocabulary));
+    let following = reload::follow(&gateway, policies, vocabulary);
     let ends = (tokio::io::stdin(), tokio::io::stdout());
     let take = |line, out: &mpsc::Sender<Bytes>| match line {
         Line::Whole(line) => next(&gateway, gateway.read_line(&pipe, &line), out),
         Line::TooLong(_) => next(&gateway, gateway.refuse_long_line(&pipe), out),
     };
     pipe::serve(ends, line_bytes_max, take, || gateway.hung_up(&pipe), stop).await;
-    following.abort();
+    drop(following);
     gateway.close().await;
     Ok(())
 }

@@ -206,7 +206,7 @@ impl Reader {
                 };
                 places.insert(resource);
             }
-            portions.insert(scope, Portion { actions, within: places });
+            portions.insert(scope, Portion { actions, within: places, ..Portion::default() });
         }
         Some(portions)
     }

@@ -11,11 +11,12 @@ use callgate_gateway::resource::Resources;
 use callgate_model::caller::Caller;
 use callgate_model::digest::Digest;
 use callgate_model::json::JsonLimits;
+use ipnet::IpNet;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::server::is_protected;
-use super::{Config, Limits, LogConfig, Places, Problem, Problems};
+use super::{Config, Limits, LogConfig, Places, Problem, Problems, TokenRules};
 
 const SECTIONS: &[&str] = &[
     "answers",
@@ -28,6 +29,7 @@ const SECTIONS: &[&str] = &[
     "policies",
     "servers",
     "store",
+    "tokens",
 ];
 
 #[derive(Deserialize)]
@@ -38,6 +40,8 @@ struct Listen {
     hosts: Vec<String>,
     #[serde(default)]
     origins: Vec<String>,
+    #[serde(default)]
+    proxies: Vec<String>,
     danger_anonymous: Option<String>,
     public_url: Option<String>,
 }
@@ -90,6 +94,14 @@ struct RawLimits {
     evidence_ms_max: Option<u64>,
     streams_max: Option<usize>,
     streams_per_caller_max: Option<usize>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawTokenRules {
+    days: Option<u32>,
+    days_max: Option<u32>,
+    idle_days: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -151,10 +163,12 @@ impl Reader {
         let limits = self.optional("limits").as_ref().map(limits);
         let log = self.log();
         let servers = self.servers();
+        let token_rules = self.token_rules();
         let (listen, tokens) = (listen?, self.tokens());
         let public_url = self.public_url(&listen);
         let issuers = self.issuers(public_url.is_some());
         self.anybody(&tokens, &issuers);
+        let proxies = self.networks("listen.proxies", &listen.proxies);
         let listen = self.loopback(listen, &tokens, public_url.as_deref());
         self.anonymous(&listen, &tokens);
         Some(Config {
@@ -162,6 +176,7 @@ impl Reader {
             resources: Resources { public_url },
             hosts: listen.hosts,
             origins: listen.origins,
+            proxies,
             danger_anonymous: listen.danger_anonymous,
             store: self.relative(&store?.path),
             policies: self.relative(&policies?.folder),
@@ -170,6 +185,7 @@ impl Reader {
             reveal_denied_tools: answers?.reveal_denied_tools,
             servers,
             issuers,
+            token_rules: token_rules?,
             tokens,
             log: log?,
         })
@@ -274,13 +290,43 @@ impl Reader {
         Some(url.clone())
     }
 
+    fn token_rules(&mut self) -> Option<TokenRules> {
+        let raw: RawTokenRules = self.optional("tokens")?;
+        let rules = TokenRules {
+            days: raw.days.unwrap_or(30),
+            days_max: raw.days_max.unwrap_or(90),
+            idle_days: raw.idle_days.unwrap_or(30),
+        };
+        if rules.days == 0 || rules.idle_days == 0 || rules.days > rules.days_max {
+            let text = "`days` is 1 to `days_max`, and `idle_days` is not 0";
+            self.problem("tokens", text, None);
+            return None;
+        }
+        Some(rules)
+    }
+
+    fn networks(&mut self, place: &str, texts: &[String]) -> Vec<IpNet> {
+        let mut networks = Vec::new();
+        for text in texts {
+            match text.parse() {
+                Ok(network) => networks.push(network),
+                Err(_) => {
+                    let hint = "as in `10.0.0.0/8`, or `192.0.2.7/32` for one address";
+                    let what = format!("`{text}` is no network");
+                    self.problem(place, &what, Some(hint.to_owned()));
+                }
+            }
+        }
+        networks
+    }
+
     fn anybody(&mut self, tokens: &BTreeMap<String, Caller>, issuers: &[Issuer]) {
         let is_said = |section: &str| self.table.contains_key(section);
-        if !tokens.is_empty() || !issuers.is_empty() || is_said("issuers") {
+        if !tokens.is_empty() || !issuers.is_empty() || is_said("issuers") || is_said("tokens") {
             return;
         }
         let hint = "[[danger_static_tokens]]\n  name = \"alice\"\n  sha256 = \"…\"  # printf %s TOKEN | sha256sum\n  human = \"alice\"";
-        let text = "nobody could call: there is no token, and no issuer of tokens";
+        let text = "nobody could call: there is no token, no issuer of tokens, and no section `tokens` for those that `callgate token create` makes";
         self.problem("danger_static_tokens", text, Some(hint.to_owned()));
     }
 

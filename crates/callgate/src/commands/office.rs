@@ -1,0 +1,72 @@
+//! What commands need that give and take back authority: they change it as a gateway does, by a record in the evidence, and
+//! every gateway that uses the same store follows within two looks at it.
+
+use std::sync::Arc;
+
+use callgate_gateway::identity::LOOK_EVERY;
+use callgate_model::authority::{Administered, Change};
+use callgate_model::evidence::Event;
+use callgate_model::vocabulary::Vocabulary;
+use callgate_store::{
+    Durability, EvidenceError, EvidenceLimits, EvidenceLog, SqliteStore, StoreError,
+};
+
+use crate::ambient::Machine;
+use crate::assemble;
+use crate::cli::{Failure, WithConfig};
+use crate::config::{Config, environment};
+use crate::desk::Desk;
+
+/// An operator at the machine of the gateway.
+pub(crate) struct Office {
+    config: Config,
+    vocabulary: Vocabulary,
+    pub(crate) store: Arc<SqliteStore>,
+    /// Who the evidence says it was.
+    pub(crate) by: String,
+}
+
+impl Office {
+    pub(crate) async fn open(options: &WithConfig) -> Result<Self, Failure> {
+        let config = options.load()?;
+        let vocabulary = assemble::vocabulary(&config)?;
+        let store = SqliteStore::open(&config.store).await.map_err(|error| error.to_string())?;
+        let user = environment("USER").unwrap_or_else(|_none| "unknown".to_owned());
+        let by = format!("{user} on the command line");
+        Ok(Self { config, vocabulary, store: Arc::new(store), by })
+    }
+
+    pub(crate) fn desk(&self) -> Desk<'_> {
+        Desk::new(&self.config, &self.vocabulary, &Machine)
+    }
+
+    /// Makes the change. When this returns, it holds (I8).
+    pub(crate) async fn change(&self, change: Change) -> Result<(), Failure> {
+        let failed = |error: EvidenceError| {
+            if matches!(error, EvidenceError::Refused) {
+                "it was changed meanwhile, or there is no such thing; look at the list".to_owned()
+            } else {
+                format!("{}: {error}", self.config.store.display())
+            }
+        };
+        let (log, _) = EvidenceLog::open(
+            Arc::<SqliteStore>::clone(&self.store),
+            Arc::new(Machine),
+            EvidenceLimits::default(),
+        )
+        .await
+        .map_err(failed)?;
+        let event = Event::Administered(Arc::new(Administered { by: self.by.clone(), change }));
+        let recorded = log.record(event, Durability::Durable).await;
+        log.shutdown().await.map_err(failed)?;
+        recorded.map_err(failed)?;
+        tokio::time::sleep(2 * LOOK_EVERY).await;
+        Ok(())
+    }
+}
+
+/// What a store cannot say.
+#[expect(clippy::needless_pass_by_value, reason = "it is what an error is mapped with")]
+pub(crate) fn unread(error: StoreError) -> Failure {
+    Failure::Other(format!("the store cannot be read: {error}"))
+}
