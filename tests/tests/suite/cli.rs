@@ -62,7 +62,7 @@ opens       /mcp/atlassian, /mcp
     let ran = callgate(folder.path(), &["caller", "show", "--json"], "unknown").await.unwrap();
     let [told]: [Value; 1] = ran.json().unwrap().try_into().unwrap();
     let why = json!({ "accepted": false, "why": "the token is not known",
-        "help": "it must be a token of one that is configured" });
+        "help": "it must be a token of one that is configured, or of `callgate token create`" });
     assert_eq!((ran.code, told), (NO, why));
 }
 
