@@ -38,6 +38,13 @@ impl Ask {
             .also("authorization", &format!("Bearer {token}"))
     }
 
+    /// A request to `path` of the gateway's own API; of no body, if that is empty.
+    #[must_use]
+    pub fn api(method: &'static str, path: &str, token: &str, body: &str) -> Self {
+        let ask = Self { path: format!("/api/v1{path}"), ..Self::post("", token, body) };
+        ask.by(method)
+    }
+
     /// A well-formed request of the modern era.
     #[must_use]
     pub fn modern(server: &str, token: &str, method: &str, mut params: Value) -> Self {

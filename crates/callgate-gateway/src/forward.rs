@@ -55,7 +55,8 @@ pub async fn forward(
         Method::ToolsCall => {
             Object::default().with("name", name.as_str()).with("arguments", arguments)
         }
-        Method::CompletionComplete
+        Method::Api
+        | Method::CompletionComplete
         | Method::ElicitationCreate
         | Method::PromptsGet
         | Method::ResourcesRead

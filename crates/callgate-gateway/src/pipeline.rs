@@ -8,6 +8,7 @@ mod authority;
 mod batch;
 mod carry;
 mod challenge;
+mod errand;
 mod grants;
 mod list;
 mod listen;
@@ -60,6 +61,7 @@ use crate::telemetry::Metrics;
 use crate::tools::Tool;
 use admit::Request;
 pub use carry::{Reply, ReplyBody};
+pub use errand::ErrandError;
 pub use pipe::{Incoming, Pipe, Piped};
 
 /// How long calls on their way are waited for when the gateway ends.
@@ -196,9 +198,10 @@ impl Gateway {
                 self.task(request, method).await
             }
             // These go the other way.
-            Method::ElicitationCreate | Method::RootsList | Method::SamplingCreateMessage => {
-                self.refuse_method(&request)
-            }
+            Method::Api
+            | Method::ElicitationCreate
+            | Method::RootsList
+            | Method::SamplingCreateMessage => self.refuse_method(&request),
         }
     }
 

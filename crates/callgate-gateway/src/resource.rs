@@ -8,6 +8,9 @@ use crate::identity::Identities;
 /// Where the metadata of a resource stand, before its own path.
 pub const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
+/// Where the API of the gateway itself is.
+pub const API: &str = "/api/v1";
+
 /// The addresses under which clients know what they ask for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resources {
@@ -25,6 +28,18 @@ pub struct Resource {
 }
 
 impl Resources {
+    /// The API of the gateway itself.
+    #[must_use]
+    pub fn api(&self) -> Resource {
+        match &self.public_url {
+            Some(public) => Resource {
+                address: format!("{public}{API}"),
+                metadata: Some(format!("{public}{WELL_KNOWN}{API}")),
+            },
+            None => Resource { address: String::new(), metadata: None },
+        }
+    }
+
     /// The resource that is the server of that name; all of them, if it is nothing.
     #[must_use]
     pub fn of(&self, server: &str) -> Resource {

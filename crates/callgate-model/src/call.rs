@@ -11,6 +11,8 @@ use crate::vocabulary::{FieldValue, Operation, Risk};
 /// A method whose requests are decided one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
+    /// What is asked of the gateway itself, by its API.
+    Api,
     /// Possible values of an argument.
     CompletionComplete,
     /// What a server asks a person for, through the client.
@@ -40,6 +42,7 @@ impl Method {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Api => "api",
             Self::CompletionComplete => "completion/complete",
             Self::ElicitationCreate => "elicitation/create",
             Self::PromptsGet => "prompts/get",

@@ -6,12 +6,15 @@ mod revocation;
 mod token;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use callgate_model::ambient::{Ambient, Timestamp};
 use callgate_model::envelope::Portion;
+use callgate_model::products::gateway;
 use callgate_model::target::Resource;
 use callgate_model::vocabulary::{Effect, Risk, Vocabulary};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub(crate) use grant::NewGrant;
 pub(crate) use revocation::NewRevocation;
@@ -25,17 +28,17 @@ const TEXT_MAX: usize = 200;
 const LIST_MAX: usize = 100;
 
 /// What is known here, and what may be asked for.
-pub(crate) struct Desk<'a> {
+pub(crate) struct Desk {
     rules: TokenRules,
-    servers: BTreeSet<&'a str>,
-    issuers: BTreeSet<&'a str>,
+    servers: BTreeSet<String>,
+    issuers: BTreeSet<String>,
     actions: BTreeSet<String>,
-    kinds: BTreeSet<&'a str>,
-    ambient: &'a dyn Ambient,
+    kinds: BTreeSet<String>,
+    ambient: Arc<dyn Ambient>,
 }
 
 /// What a token or a grant is to be for.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct NewScope {
     /// Servers; all of them, if there are none.
@@ -48,18 +51,16 @@ pub(crate) struct NewScope {
     pub(crate) risk_max: Option<String>,
 }
 
-impl<'a> Desk<'a> {
-    pub(crate) fn new(
-        config: &'a Config,
-        vocabulary: &'a Vocabulary,
-        ambient: &'a dyn Ambient,
-    ) -> Self {
+impl Desk {
+    pub(crate) fn new(config: &Config, vocabulary: &Vocabulary, ambient: Arc<dyn Ambient>) -> Self {
+        // The gateway itself is one of them: a token can be for its API.
+        let servers = config.servers.keys().cloned().chain([gateway::NAME.to_owned()]);
         Self {
             rules: config.token_rules,
-            servers: config.servers.keys().map(String::as_str).collect(),
-            issuers: config.issuers.iter().map(|issuer| issuer.name()).collect(),
+            servers: servers.collect(),
+            issuers: config.issuers.iter().map(|issuer| issuer.name().to_owned()).collect(),
             actions: known_actions(vocabulary),
-            kinds: vocabulary.target_kinds.keys().map(String::as_str).collect(),
+            kinds: vocabulary.target_kinds.keys().cloned().collect(),
             ambient,
         }
     }
@@ -74,8 +75,8 @@ impl<'a> Desk<'a> {
         bounded("servers", &servers)?;
         bounded("actions", &actions)?;
         bounded("places", &within)?;
-        if let Some(other) = servers.iter().find(|name| !self.servers.contains(name.as_str())) {
-            let known = self.servers.iter().copied().collect::<Vec<_>>().join(", ");
+        if let Some(other) = servers.iter().find(|name| !self.servers.contains(*name)) {
+            let known = self.servers.iter().cloned().collect::<Vec<_>>().join(", ");
             return Err(format!("no server is called `{other}`; there are: {known}"));
         }
         let mut actions: BTreeSet<String> = actions.into_iter().collect();

@@ -14,7 +14,7 @@ use axum::routing::{any, get};
 use bytes::Bytes;
 use callgate_gateway::identity::Peer;
 use callgate_gateway::pipeline::{Gateway, Reply, ReplyBody};
-use callgate_gateway::resource::WELL_KNOWN;
+use callgate_gateway::resource::{API, WELL_KNOWN};
 use callgate_mcp::sse;
 use futures_util::stream;
 use http::request::Parts;
@@ -31,6 +31,10 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
+use crate::ambient::Machine;
+use crate::api::{self, Api};
+use crate::desk::Desk;
+
 /// A comment that keeps an idle event stream alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// For open calls to finish when the server stops.
@@ -44,8 +48,8 @@ const HEAD_BYTES_MAX: usize = 64 << 10;
 
 /// What the routes need.
 #[derive(Clone)]
-struct Front {
-    gateway: Arc<Gateway>,
+pub(crate) struct Front {
+    pub(crate) gateway: Arc<Gateway>,
     body_bytes_max: usize,
     request_time_max: Duration,
     /// Whose word counts about where a request comes from.
@@ -65,6 +69,7 @@ pub(crate) struct ListenLimits {
 pub(crate) async fn serve(
     listener: TcpListener,
     gateway: Arc<Gateway>,
+    desk: Desk,
     limits: ListenLimits,
     stop: impl Future<Output = ()>,
 ) {
@@ -75,7 +80,9 @@ pub(crate) async fn serve(
         request_time_max: limits.request_time_max,
         proxies: limits.proxies.into(),
     };
+    let api = Api { front: front.clone(), desk: Arc::new(desk), ambient: Arc::new(Machine) };
     let router = Router::new()
+        .route(&format!("{WELL_KNOWN}{API}"), get(metadata_of_api))
         .route("/mcp", any(roof))
         .route("/mcp/{server}", any(mcp))
         .route(&format!("{WELL_KNOWN}/mcp/{{server}}"), get(metadata))
@@ -84,7 +91,8 @@ pub(crate) async fn serve(
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .with_state(front);
+        .with_state(front)
+        .nest(API, api::routes(api));
     let slots = Arc::new(Semaphore::new(limits.connections_max));
     let open = GracefulShutdown::new();
     tokio::pin!(stop);
@@ -161,7 +169,7 @@ async fn roof(State(front): State<Front>, request: Request) -> Response {
 
 impl Front {
     /// The head of a request, which says where it comes from, and its body.
-    fn open(&self, request: Request) -> (Parts, Body) {
+    pub(crate) fn open(&self, request: Request) -> (Parts, Body) {
         let (mut head, body) = request.into_parts();
         if let Some(Peer(peer)) = head.extensions.get().copied() {
             head.extensions.insert(Peer(origin(peer, &head.headers, &self.proxies)));
@@ -170,7 +178,7 @@ impl Front {
     }
 
     /// The whole body, or why it was not read.
-    async fn read(&self, body: Body) -> Result<Bytes, StatusCode> {
+    pub(crate) async fn read(&self, body: Body) -> Result<Bytes, StatusCode> {
         let read = Limited::new(body, self.body_bytes_max).collect();
         match timeout(self.request_time_max, read).await {
             Ok(Ok(body)) => Ok(body.to_bytes()),
@@ -197,7 +205,7 @@ fn origin(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
     origin
 }
 
-fn respond(reply: Reply) -> Response {
+pub(crate) fn respond(reply: Reply) -> Response {
     let (body, kind) = match reply.body {
         ReplyBody::Empty => (Body::empty(), None),
         ReplyBody::Whole(bytes) => (Body::from(bytes), Some("application/json")),
@@ -236,6 +244,10 @@ fn events(
 /// Where to get a token for one server. Anybody may ask, also a page.
 async fn metadata(State(front): State<Front>, Path(server): Path<String>) -> Response {
     described(front.gateway.resource_metadata(&server))
+}
+
+async fn metadata_of_api(State(front): State<Front>) -> Response {
+    described(front.gateway.api_metadata())
 }
 
 async fn metadata_of_all(State(front): State<Front>) -> Response {

@@ -3,6 +3,7 @@
 //! Floor 3. What is decided, and how, is below; this crate reads files and the environment, opens sockets and prints.
 
 mod ambient;
+mod api;
 mod assemble;
 mod cli;
 mod commands;

@@ -1,5 +1,7 @@
 //! What people and scripts read: results on standard output, everything else on standard error.
 
+pub(crate) mod shape;
+
 use std::io::{self, Write};
 
 use callgate_model::json::Json;

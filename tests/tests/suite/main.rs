@@ -1,6 +1,7 @@
 //! One binary for every black-box suite, so that the foreign software is linked and looked for once.
 
 #[cfg(test)]
+mod authority;
 mod cli;
 #[cfg(test)]
 mod clients;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use callgate_model::products::{atlassian, mcp};
+use callgate_model::products::{self, atlassian, mcp};
 use callgate_model::vocabulary::{FieldType, Operation, Vocabulary};
 
 use super::file::{CatalogFile, Meaning, ResourceEntry, ToolEntry};
@@ -16,7 +16,7 @@ const SITE: &str = "Atlassian::Site";
 
 /// The catalogs that `files` make, in their order. Meaningless if anything was reported.
 pub(super) fn assemble(files: Vec<CatalogFile>, report: &Report) -> Catalogs {
-    let mut catalogs = Catalogs { vocabulary: mcp::vocabulary(), ..Catalogs::default() };
+    let mut catalogs = Catalogs { vocabulary: products::vocabulary(), ..Catalogs::default() };
     let read_resource = read_resource(&files);
     let operations = &mut catalogs.vocabulary.operations;
     operations.insert(read_resource.name.clone(), Arc::clone(&read_resource));
@@ -77,7 +77,7 @@ impl Build<'_> {
                         let message = format!("`{container}` contains no kinds of other products");
                         self.report.note(&file.file, at, message, None);
                     }
-                    Some(container) if mcp::has_kind(container) => {
+                    Some(container) if products::has_kind(container) => {
                         // What is in a server is known by the request, never by what a call says.
                         let message = format!("`{container}` contains no kinds of catalogs");
                         self.report.note(&file.file, at, message, None);
@@ -235,8 +235,8 @@ impl Build<'_> {
         entry: &ToolEntry,
         name: &str,
     ) -> Option<Arc<Operation>> {
-        if mcp::has_operation(name) {
-            let message = "a tool means no operation of `mcp`".to_owned();
+        if products::has_operation(name) {
+            let message = "a tool means no operation of `mcp` or `callgate`".to_owned();
             self.note(file, format!("{}.operation", entry.at), message, None);
             return None;
         }
@@ -286,8 +286,8 @@ impl Build<'_> {
             self.note(file, format!("{at}.kind"), format!("unknown kind `{}`", rule.kind), hint);
             return None;
         };
-        if mcp::has_kind(&rule.kind) {
-            let message = "no rule has targets of `MCP`".to_owned();
+        if products::has_kind(&rule.kind) {
+            let message = "no rule has targets of `MCP` or `Callgate`".to_owned();
             self.note(file, format!("{at}.kind"), message, None);
             return None;
         }

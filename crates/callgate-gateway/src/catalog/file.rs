@@ -5,7 +5,7 @@ mod tool;
 
 use std::collections::BTreeMap;
 
-use callgate_model::products::mcp;
+use callgate_model::products;
 use callgate_model::vocabulary::{Effect, FieldType, Operation, Reversibility, Risk};
 
 use super::path::Path;
@@ -145,8 +145,9 @@ fn kind(name: &str, at: &Section<'_>) -> (String, KindEntry) {
     if !name.split_once("::").is_some_and(|(product, noun)| part(product) && part(noun)) {
         at.fault("", "a kind is `Product::Noun`", None);
     }
-    if mcp::has_kind(name) {
-        at.fault("", "`MCP` is the product of resources and prompts, which need no catalog", None);
+    if products::has_kind(name) {
+        let message = "`MCP` and `Callgate` are products that need no catalog";
+        at.fault("", message, None);
     }
     let ignores_case = at.word("case", &[("ignored", true)]).unwrap_or_default();
     (name.to_owned(), KindEntry { container: at.text("in").map(str::to_owned), ignores_case })
@@ -163,8 +164,8 @@ fn operation(name: &str, at: &Section<'_>) -> Option<Operation> {
     if words.next().is_some_and(|first| TAKEN.contains(&first)) {
         at.fault("", "the first word of an operation cannot be that of an action group", None);
     }
-    if mcp::has_operation(name) {
-        at.fault("", "`mcp` is the product of resources and prompts, which need no catalog", None);
+    if products::has_operation(name) {
+        at.fault("", "`mcp` and `callgate` are products that need no catalog", None);
     }
     let mut targets: Vec<String> = at.texts("targets").into_iter().map(str::to_owned).collect();
     targets.sort();

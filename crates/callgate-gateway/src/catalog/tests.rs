@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use callgate_model::json::{Json, JsonLimits, Object, read};
 use callgate_model::products::atlassian::{SiteEntry, SiteMap};
-use callgate_model::products::mcp;
+use callgate_model::products::{self, mcp};
 use callgate_model::reason::Reason;
 
 use super::*;
@@ -58,7 +58,7 @@ fn shipped_catalogs_load() {
         .flat_map(|catalog| catalog.tools.values())
         .map(|tool| tool.operation.name.as_str())
         .collect();
-    let of_catalogs = vocabulary.operations.keys().filter(|name| !mcp::has_operation(name));
+    let of_catalogs = vocabulary.operations.keys().filter(|name| !products::has_operation(name));
     for name in of_catalogs {
         assert!(used.contains(name.as_str()), "no tool means {name}");
     }

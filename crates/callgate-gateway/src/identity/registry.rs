@@ -217,6 +217,11 @@ impl Registry {
         Ok(state.map(|state| state.grant).filter(|grant| grant.begins <= now && now < grant.ends))
     }
 
+    /// Where it is kept.
+    pub(crate) fn store(&self) -> &dyn AuthorityStore {
+        &*self.store
+    }
+
     /// Ready after the next change.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()

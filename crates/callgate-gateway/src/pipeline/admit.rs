@@ -155,10 +155,19 @@ impl Gateway {
         http: &Parts,
         server: &str,
     ) -> Result<Arc<Identified>, Box<Reply>> {
+        self.who_asks(http, server, self.settings.resources.of(server)).await
+    }
+
+    /// Who comes, to what is known as `resource`.
+    pub(super) async fn who_asks(
+        &self,
+        http: &Parts,
+        server: &str,
+        resource: Resource,
+    ) -> Result<Arc<Identified>, Box<Reply>> {
         let headers = &http.headers;
         inbound::check_origin_host(headers, http.uri.authority(), &self.settings.hosts)
             .map_err(|refused| self.turn_away(None, server, &refused, Reason::RequestMalformed))?;
-        let resource = self.settings.resources.of(server);
         let now = self.ambient.now();
         let visit = visit(http, &resource, server);
         self.identities.identify(headers, now, &visit).await.map_err(|wrong| {

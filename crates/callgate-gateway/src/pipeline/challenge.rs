@@ -58,6 +58,13 @@ impl Gateway {
         self.identities.issuers().next().is_some()
     }
 
+    /// The metadata of the gateway's own API.
+    #[must_use]
+    pub fn api_metadata(&self) -> Option<Bytes> {
+        let metadata = self.settings.resources.api().describe(&self.identities)?;
+        Some(metadata.to_text().into())
+    }
+
     /// The metadata of the server of that name, or of all of them if it is nothing: the same for one that does not exist.
     #[must_use]
     pub fn resource_metadata(&self, server: &str) -> Option<Bytes> {

@@ -1,12 +1,10 @@
 //! `callgate grant`: authority for a while and so many calls.
 
 use callgate_model::ambient::{Ambient as _, Timestamp};
-use callgate_model::authority::{Change, Grant as Given, Holder, to_text};
-use callgate_model::json::Object;
+use callgate_model::authority::{Change, Grant as Given, Holder};
 use callgate_store::{AuthorityStore as _, GrantState};
 
 use super::office::{Office, unread};
-use super::token::object_of;
 use crate::ambient::Machine;
 use crate::cli::Failure;
 use crate::cli::authority::{ById, Grant, GrantCreate, Listing};
@@ -28,7 +26,7 @@ async fn create(options: GrantCreate) -> Result<(), Failure> {
     office.change(Change::GrantIssued { grant: Box::new(grant.clone()) }).await?;
     let state = GrantState { grant, left, revoked: None };
     if json {
-        print::json(&as_json(&state).into());
+        print::json(&print::shape::grant(&state).into());
     } else {
         print::line(&print::safe(&as_line(&state, Machine.now())));
     }
@@ -51,19 +49,12 @@ async fn list(options: Listing) -> Result<(), Failure> {
     }
     for state in &all {
         if options.json {
-            print::json(&as_json(state).into());
+            print::json(&print::shape::grant(state).into());
         } else {
             print::line(&print::safe(&as_line(state, now)));
         }
     }
     Ok(())
-}
-
-/// A grant and its state as JSON, as the API has it, too.
-pub(crate) fn as_json(state: &GrantState) -> Object {
-    object_of(&to_text(&state.grant))
-        .with("left", i64::from(state.left))
-        .with("revoked", state.revoked.map(|at| at.to_string()))
 }
 
 fn as_line(state: &GrantState, now: Timestamp) -> String {

@@ -36,8 +36,8 @@ impl Office {
         Ok(Self { config, vocabulary, store: Arc::new(store), by })
     }
 
-    pub(crate) fn desk(&self) -> Desk<'_> {
-        Desk::new(&self.config, &self.vocabulary, &Machine)
+    pub(crate) fn desk(&self) -> Desk {
+        Desk::new(&self.config, &self.vocabulary, Arc::new(Machine))
     }
 
     /// Makes the change. When this returns, it holds (I8).

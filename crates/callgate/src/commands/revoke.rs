@@ -1,11 +1,10 @@
 //! `callgate revoke` and `callgate revocation`: who and what is let in no more.
 
 use callgate_model::ambient::{Ambient as _, Timestamp};
-use callgate_model::authority::{Change, Revocation as Made, to_text};
+use callgate_model::authority::{Change, Revocation as Made};
 use callgate_store::AuthorityStore as _;
 
 use super::office::{Office, unread};
-use super::token::object_of;
 use crate::ambient::Machine;
 use crate::cli::Failure;
 use crate::cli::authority::{InForce, Revocation, Revoke, Revoked, moment};
@@ -65,7 +64,7 @@ async fn list(options: InForce) -> Result<(), Failure> {
     }
     for one in &all {
         if options.json {
-            print::json(&object_of(&to_text(one)).into());
+            print::json(&print::shape::revocation(one).into());
         } else {
             print::line(&print::safe(&as_line(one)));
         }

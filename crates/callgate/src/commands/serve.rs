@@ -9,6 +9,7 @@ use tracing_subscriber::EnvFilter;
 use crate::ambient::Machine;
 use crate::cli::{Failure, WithConfig};
 use crate::config::{Config, LogConfig};
+use crate::desk::Desk;
 use crate::http::ListenLimits;
 use crate::{assemble, http, reload};
 
@@ -38,11 +39,12 @@ pub(crate) async fn serve(
     };
     let (policies, vocabulary) = (config.policies.clone(), parts.vocabulary.clone());
     warn_of_danger(&config);
+    let desk = Desk::new(&config, &vocabulary, Arc::new(Machine));
     let gateway = assemble::gateway(config, parts, Arc::new(Machine), address.port()).await?;
     tracing::info!(%address, bundle = %gateway.bundle().digest(), "serving");
     let following = reload::follow(&gateway, policies, vocabulary);
     started(address);
-    http::serve(listener, Arc::clone(&gateway), limits, stop).await;
+    http::serve(listener, Arc::clone(&gateway), desk, limits, stop).await;
     drop(following);
     gateway.close().await;
     tracing::info!("stopped");

@@ -1,8 +1,7 @@
 //! `callgate token`: the gateway's own tokens.
 
 use callgate_model::ambient::{Ambient as _, Timestamp};
-use callgate_model::authority::{ApiToken, Change, Secret, to_text};
-use callgate_model::json::{Json, JsonLimits, Object, read};
+use callgate_model::authority::{ApiToken, Change, Secret};
 use callgate_store::{AuthorityStore as _, TokenState};
 
 use super::office::{Office, unread};
@@ -11,6 +10,7 @@ use crate::cli::Failure;
 use crate::cli::authority::{ById, Listing, Token, TokenCreate, TokenRotate};
 use crate::desk;
 use crate::print;
+use crate::print::shape::made_token;
 
 pub(crate) async fn run(command: Token) -> Result<(), Failure> {
     match command {
@@ -34,13 +34,11 @@ async fn rotate(options: TokenRotate) -> Result<(), Failure> {
     let office = Office::open(&options.by_id.config).await?;
     let all = office.store.tokens(None).await.map_err(unread)?;
     let old = desk::find_token(all, options.by_id.id)?;
-    let (change, secret) = office.desk().rotation(old, options.overlap_hours)?;
-    office.change(change.clone()).await?;
-    if let Change::TokenRotated { token, old_ends } = change {
-        show(&token, &secret, options.json);
-        if !options.json {
-            print::note(&format!("the old one is good until {old_ends}"));
-        }
+    let (token, old_ends, secret) = office.desk().rotation(old, options.overlap_hours)?;
+    office.change(Change::TokenRotated { token: Box::new(token.clone()), old_ends }).await?;
+    show(&token, &secret, options.json);
+    if !options.json {
+        print::note(&format!("the old one is good until {old_ends}"));
     }
     Ok(())
 }
@@ -55,7 +53,7 @@ async fn revoke(options: &ById) -> Result<(), Failure> {
 /// The one time that a token's text is seen: alone on standard output, so that it can be piped to where it is kept.
 fn show(token: &ApiToken, secret: &Secret, json: bool) {
     if json {
-        print::json(&object(token).with("secret", secret.expose()).into());
+        print::json(&made_token(token).with("secret", secret.expose()).into());
         return;
     }
     print::note(&format!("token {} for {}, good until {}", token.id, who(token), token.ends));
@@ -72,7 +70,7 @@ async fn list(options: Listing) -> Result<(), Failure> {
     }
     for state in &all {
         if options.json {
-            print::json(&as_json(state).into());
+            print::json(&print::shape::token(state).into());
         } else {
             print::line(&print::safe(&as_line(state, now)));
         }
@@ -95,29 +93,5 @@ fn who(token: &ApiToken) -> String {
     match &token.service_account {
         Some(service) => format!("{service} via {} (owner {})", token.agent, token.owner),
         None => format!("{} via {}", token.owner, token.agent),
-    }
-}
-
-/// A token and its state as JSON, as the API has it, too.
-pub(crate) fn as_json(state: &TokenState) -> Object {
-    let at = |at: Option<Timestamp>| at.map(|at| at.to_string());
-    object(&state.token)
-        .with("ends", state.ends.to_string())
-        .with("revoked", at(state.revoked))
-        .with("used", at(state.used))
-}
-
-fn object(token: &ApiToken) -> Object {
-    let mut object = object_of(&to_text(token));
-    // It is of no use to people, and programs find the record by the id.
-    object.remove("digest");
-    object
-}
-
-/// What was written as text before.
-pub(crate) fn object_of(text: &str) -> Object {
-    match read(text.as_bytes(), &JsonLimits::default()) {
-        Ok(Json::Object(object)) => object,
-        Ok(_) | Err(_) => Object::default(),
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use callgate_gateway::credential::{Credential, Scheme};
 use callgate_mcp::upstream::{EraSetting, Program};
 use callgate_model::products::atlassian::{SiteEntry, SiteMap};
+use callgate_model::products::gateway;
 use callgate_model::redact::is_secret_name;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -79,6 +80,10 @@ impl Reader {
                     "a server's name is of a-z, 0-9 and `-`, at most 40 long",
                     None,
                 );
+                continue;
+            }
+            if name == gateway::NAME {
+                self.problem(&place, "that is what the gateway itself is called", None);
                 continue;
             }
             let Some(raw) = self.read::<RawServer>(&place, value) else { continue };

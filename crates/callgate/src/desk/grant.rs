@@ -3,6 +3,7 @@
 use callgate_model::ambient::Timestamp;
 use callgate_model::authority::{Grant, Holder};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::{Desk, NewScope, text};
 
@@ -13,7 +14,7 @@ const MINUTES_MAX: u32 = 30 * 24 * 60;
 const USES_MAX: u32 = 10_000;
 
 /// A grant that is asked for.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct NewGrant {
     /// The person whose calls it is for.
@@ -31,6 +32,7 @@ pub(crate) struct NewGrant {
     /// That it may be done anywhere, if no place is named.
     pub(crate) anywhere: bool,
     /// When it begins; now, if nothing is said.
+    #[schema(value_type = Option<String>)]
     pub(crate) begins: Option<Timestamp>,
     /// How long it lasts.
     pub(crate) minutes: Option<u32>,
@@ -42,7 +44,7 @@ pub(crate) struct NewGrant {
     pub(crate) ticket: Option<String>,
 }
 
-impl Desk<'_> {
+impl Desk {
     /// A new grant of `by`.
     pub(crate) fn grant(&self, asked: NewGrant, by: &str) -> Result<Grant, String> {
         let holder = Holder {

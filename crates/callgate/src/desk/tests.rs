@@ -23,10 +23,10 @@ catalog = "atlassian-rovo"
 issuer = "https://login.example/"
 "#;
 
-fn with_desk<T>(ask: impl FnOnce(&Desk<'_>) -> T) -> T {
+fn with_desk<T>(ask: impl FnOnce(&Desk) -> T) -> T {
     let config = Config::parse(CONFIG, Path::new("callgate.toml")).unwrap();
     let catalogs = Catalogs::shipped(&[]).unwrap();
-    ask(&Desk::new(&config, catalogs.vocabulary(), &Machine))
+    ask(&Desk::new(&config, catalogs.vocabulary(), Arc::new(Machine)))
 }
 
 fn new_token() -> NewToken {
@@ -80,7 +80,7 @@ fn what_a_token_cannot_be_is_told_with_what_would_do() {
         (NewToken { idle_days: Some(0), ..new_token() }, "never be used"),
         (NewToken { networks: vec!["10.0.0.0".into()], ..new_token() }, "no network"),
         (NewToken { groups: vec!["g".into(); 101], ..new_token() }, "at most 100"),
-        (scope(|scope| scope.servers.push("jira".into())), "there are: atlassian"),
+        (scope(|scope| scope.servers.push("jira".into())), "there are: atlassian, callgate"),
         (scope(|scope| scope.actions.push("jira.issue.edi".into())), "no catalog knows"),
         (scope(|scope| scope.actions.push("risk.from.low".into())), "is for forbids"),
         (scope(|scope| scope.within.push("acme/ENG".into())), "write it as policies do"),

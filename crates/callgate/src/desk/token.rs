@@ -1,11 +1,12 @@
 //! Tokens that are asked for.
 
-use callgate_model::ambient::Id;
-use callgate_model::authority::{ApiToken, Change, Secret};
+use callgate_model::ambient::{Id, Timestamp};
+use callgate_model::authority::{ApiToken, Secret};
 use callgate_model::vocabulary::Effect;
 use callgate_store::TokenState;
 use ipnet::IpNet;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::{Desk, NewScope, bounded, text};
 
@@ -15,7 +16,7 @@ const OVERLAP_H: u32 = 24;
 const OVERLAP_H_MAX: u32 = 24 * 14;
 
 /// A token that is asked for.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct NewToken {
     /// What people call it.
@@ -40,7 +41,7 @@ pub(crate) struct NewToken {
     pub(crate) idle_days: Option<u32>,
 }
 
-impl Desk<'_> {
+impl Desk {
     /// A new token, and its text.
     pub(crate) fn token(&self, asked: NewToken) -> Result<(ApiToken, Secret), String> {
         let days = asked.days.unwrap_or(self.rules.days);
@@ -85,7 +86,7 @@ impl Desk<'_> {
         &self,
         old: TokenState,
         overlap_hours: Option<u32>,
-    ) -> Result<(Change, Secret), String> {
+    ) -> Result<(ApiToken, Timestamp, Secret), String> {
         let hours = overlap_hours.unwrap_or(OVERLAP_H);
         if hours > OVERLAP_H_MAX {
             return Err(format!("the old one stays good for at most {OVERLAP_H_MAX} hours"));
@@ -105,7 +106,7 @@ impl Desk<'_> {
             ..old.token
         };
         let old_ends = old.ends.min(now.after_ms(u64::from(hours) * 60 * 60 * 1000));
-        Ok((Change::TokenRotated { token: Box::new(token), old_ends }, secret))
+        Ok((token, old_ends, secret))
     }
 }
 

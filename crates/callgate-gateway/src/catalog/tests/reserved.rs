@@ -1,6 +1,6 @@
 //! Resources and prompts are no catalog's business.
 
-use callgate_model::products::mcp;
+use callgate_model::products;
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn i5_what_policies_say_of_resources_and_prompts_no_catalog_can_change() {
     for (rest, expected) in [
         (
             "[target.\"MCP::Server\"]",
-            "target.\"MCP::Server\": `MCP` is the product of resources and prompts",
+            "target.\"MCP::Server\": `MCP` and `Callgate` are products that need no catalog",
         ),
         ("[target.\"MCP::Thing\"]", "target.\"MCP::Thing\": `MCP` is the product"),
         (
@@ -18,15 +18,15 @@ fn i5_what_policies_say_of_resources_and_prompts_no_catalog_can_change() {
         ),
         (
             "[operation.\"mcp.resource.write\"]\ntitle = \"x\"\neffect = \"write\"\nrisk = \"low\"\nreversibility = \"reversible\"\ntargets = [\"MCP::Resource\"]",
-            "operation.\"mcp.resource.write\": `mcp` is the product of resources and prompts",
+            "operation.\"mcp.resource.write\": `mcp` and `callgate` are products that need no catalog",
         ),
         (
             "[tool.read]\noperation = \"mcp.resource.read\"\ntargets = [{ kind = \"Jira::Issue\", at = \"/a\" }]",
-            "tool.read.operation: a tool means no operation of `mcp`",
+            "tool.read.operation: a tool means no operation of `mcp` or `callgate`",
         ),
         (
             "[tool.read]\ntitle = \"x\"\neffect = \"read\"\nrisk = \"low\"\nreversibility = \"reversible\"\ntargets = [{ kind = \"MCP::Resource\", at = [\"/server\", \"/uri\"] }]",
-            "tool.read.targets[0].kind: no rule has targets of `MCP`",
+            "tool.read.targets[0].kind: no rule has targets of `MCP` or `Callgate`",
         ),
     ] {
         let found = problems(&own(rest));
@@ -40,7 +40,7 @@ fn i5_what_policies_say_of_resources_and_prompts_no_catalog_can_change() {
 #[test]
 fn without_any_catalog_policies_can_name_resources_and_prompts() {
     let none = Catalogs::load(&[]).unwrap();
-    assert_eq!(*none.vocabulary(), mcp::vocabulary());
+    assert_eq!(*none.vocabulary(), products::vocabulary());
     let shipped = Catalogs::shipped(&[]).unwrap();
     for (name, operation) in &none.vocabulary().operations {
         assert_eq!(shipped.vocabulary().operations.get(name), Some(operation));

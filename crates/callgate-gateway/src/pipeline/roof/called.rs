@@ -158,7 +158,8 @@ pub(in super::super) fn in_result(request: &Request, method: Method, result: &mu
         Method::ResourcesRead => {
             change(result, "contents", |all| each(all, |one| at_uri(request, one, "uri")))
         }
-        Method::CompletionComplete
+        Method::Api
+        | Method::CompletionComplete
         | Method::ElicitationCreate
         | Method::ResourcesSubscribe
         | Method::RootsList

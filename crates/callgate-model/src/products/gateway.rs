@@ -1,0 +1,125 @@
+//! The gateway itself: what can be done by its API. Each is an operation like any other, denied unless a policy permits it, and
+//! of the effect `admin`, so that no permit to read or write things of servers lets anybody in here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::target::{Resource, Target};
+use crate::vocabulary::{Effect, Operation, Reversibility, Risk, Vocabulary};
+
+/// What stands in place of a server's name; no server is called so.
+pub const NAME: &str = "callgate";
+/// The kind of the gateway as a whole; its id is [`NAME`].
+pub const GATEWAY: &str = "Callgate::Gateway";
+/// The kind of whoever authority is about: its id is what policies call them.
+pub const ACCOUNT: &str = "Callgate::Account";
+
+/// What can be done by the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// Ask what chain a token makes.
+    CallerShow,
+    /// Give a grant.
+    GrantCreate,
+    /// List grants.
+    GrantList,
+    /// Take a grant back.
+    GrantRevoke,
+    /// Let somebody in no more.
+    RevocationCreate,
+    /// Let somebody in again.
+    RevocationLift,
+    /// List who is let in no more.
+    RevocationList,
+    /// Make a token.
+    TokenCreate,
+    /// List tokens.
+    TokenList,
+    /// Take a token back.
+    TokenRevoke,
+    /// Make a token in place of another.
+    TokenRotate,
+    /// Start a workflow.
+    WorkflowStart,
+}
+
+impl Errand {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::CallerShow,
+        Self::GrantCreate,
+        Self::GrantList,
+        Self::GrantRevoke,
+        Self::RevocationCreate,
+        Self::RevocationLift,
+        Self::RevocationList,
+        Self::TokenCreate,
+        Self::TokenList,
+        Self::TokenRevoke,
+        Self::TokenRotate,
+        Self::WorkflowStart,
+    ];
+
+    /// Its name, what it does, and how bad a wrong one is.
+    const fn about(self) -> (&'static str, &'static str, Risk) {
+        match self {
+            Self::CallerShow => {
+                ("callgate.caller.show", "See what chain a token makes", Risk::Medium)
+            }
+            Self::GrantCreate => ("callgate.grant.create", "Give a grant", Risk::Critical),
+            Self::GrantList => ("callgate.grant.list", "List grants", Risk::Low),
+            Self::GrantRevoke => ("callgate.grant.revoke", "Take a grant back", Risk::Medium),
+            Self::RevocationCreate => {
+                ("callgate.revocation.create", "Let somebody in no more", Risk::High)
+            }
+            Self::RevocationLift => {
+                ("callgate.revocation.lift", "Let somebody in again", Risk::Critical)
+            }
+            Self::RevocationList => ("callgate.revocation.list", "List revocations", Risk::Low),
+            Self::TokenCreate => ("callgate.token.create", "Make a token", Risk::Critical),
+            Self::TokenList => ("callgate.token.list", "List tokens", Risk::Low),
+            Self::TokenRevoke => ("callgate.token.revoke", "Take a token back", Risk::Medium),
+            Self::TokenRotate => {
+                ("callgate.token.rotate", "Make a token in place of another", Risk::High)
+            }
+            Self::WorkflowStart => ("callgate.workflow.start", "Start a workflow", Risk::Low),
+        }
+    }
+
+    /// The operation.
+    #[must_use]
+    pub fn operation(self) -> Arc<Operation> {
+        let (name, title, risk) = self.about();
+        Arc::new(Operation {
+            name: name.to_owned(),
+            title: title.to_owned(),
+            effect: Effect::Admin,
+            risk,
+            reversibility: Reversibility::Recoverable,
+            targets: vec![ACCOUNT.to_owned(), GATEWAY.to_owned()],
+            fields: BTreeMap::new(),
+        })
+    }
+}
+
+/// What policies can name of it.
+#[must_use]
+pub fn vocabulary() -> Vocabulary {
+    let operations = Errand::ALL.map(Errand::operation);
+    Vocabulary {
+        operations: operations.map(|one| (one.name.clone(), one)).into(),
+        target_kinds: [(GATEWAY, None), (ACCOUNT, Some(GATEWAY.to_owned()))]
+            .map(|(kind, container)| (kind.to_owned(), container))
+            .into(),
+    }
+}
+
+/// Whoever authority is about; the whole gateway, if that is not one.
+#[must_use]
+pub fn account(who: Option<&str>) -> Target {
+    let gateway = Resource::new(GATEWAY, NAME);
+    match who {
+        Some(who) => Target::located(Resource::new(ACCOUNT, who), vec![gateway]),
+        None => Target::located(gateway, Vec::new()),
+    }
+}

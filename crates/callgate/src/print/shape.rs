@@ -1,0 +1,46 @@
+//! Tokens, grants and revocations as JSON: the same on the command line and in the API.
+
+use callgate_model::ambient::Timestamp;
+use callgate_model::authority::{ApiToken, Revocation, to_text};
+use callgate_model::json::{Json, JsonLimits, Object, read};
+use callgate_store::{GrantState, TokenState};
+
+/// A token and what became of it.
+pub(crate) fn token(state: &TokenState) -> Object {
+    made_token(&state.token)
+        .with("ends", state.ends.to_string())
+        .with("revoked", text(state.revoked))
+        .with("used", text(state.used))
+}
+
+/// A token as it was made.
+pub(crate) fn made_token(token: &ApiToken) -> Object {
+    let mut object = object(&to_text(token));
+    // It is of no use to people, and programs find the record by the id.
+    object.remove("digest");
+    object
+}
+
+/// A grant and what became of it.
+pub(crate) fn grant(state: &GrantState) -> Object {
+    object(&to_text(&state.grant))
+        .with("left", i64::from(state.left))
+        .with("revoked", text(state.revoked))
+}
+
+/// A revocation.
+pub(crate) fn revocation(revocation: &Revocation) -> Object {
+    object(&to_text(revocation))
+}
+
+fn text(at: Option<Timestamp>) -> Option<String> {
+    at.map(|at| at.to_string())
+}
+
+/// What was written as text before.
+fn object(text: &str) -> Object {
+    match read(text.as_bytes(), &JsonLimits::default()) {
+        Ok(Json::Object(object)) => object,
+        Ok(_) | Err(_) => Object::default(),
+    }
+}

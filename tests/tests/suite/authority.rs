@@ -1,0 +1,172 @@
+//! Authority that is given and taken back while the gateway runs: by its API, and by commands beside it.
+
+use callgate_sim::SimOptions;
+use callgate_tests::evidence::Decision;
+use callgate_tests::gateway::{Gateway, Setup};
+use callgate_tests::wire::{Ask, Heard};
+use serde_json::{Value, json};
+
+use super::world::{ALICE, BOB, SECRET, SITE, setup, site};
+
+/// Alice administers; the agent of these tests works for nobody but by grants.
+const PERMITS: &str = r#"
+@id("alice-administers") @reason("She runs it") @owner("platform")
+permit(principal == User::"alice", action in Action::"callgate", resource);
+@id("release-bot-helps") @reason("She runs it with a bot") @owner("platform")
+permit(principal == Agent::"release-bot", action in Action::"callgate", resource in Callgate::Gateway::"callgate");
+@id("everybody-reads") @reason("Reading is harmless here") @owner("platform")
+permit(principal, action in Action::"read", resource in Jira::Project::"acme/ENG");
+@id("write-under-a-grant") @reason("No standing privilege") @owner("platform")
+permit(principal, action in Action::"write", resource in Jira::Project::"acme/ENG") when { context has grant };
+"#;
+
+async fn world() -> (callgate_sim::Running, Gateway) {
+    let sim = site(SimOptions::default()).await;
+    let setup: Setup = setup().file("policies/permits/all.cedar", PERMITS).server(
+        "atlassian",
+        &format!("{}?tools=all", sim.url),
+        "atlassian-rovo",
+        SECRET,
+    );
+    let gateway = setup.start().await.unwrap();
+    (sim, gateway)
+}
+
+async fn api(
+    gateway: &Gateway,
+    token: &str,
+    method: &'static str,
+    path: &str,
+    body: &Value,
+) -> Heard {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    Ask::api(method, path, token, &body).send(gateway.address).await.unwrap()
+}
+
+async fn call(gateway: &Gateway, token: &str, tool: &str, arguments: Value) -> Heard {
+    Ask::call("atlassian", token, tool, arguments).send(gateway.address).await.unwrap()
+}
+
+fn read() -> Value {
+    json!({ "cloudId": SITE, "issueIdOrKey": "ENG-42" })
+}
+
+fn edit() -> Value {
+    json!({ "cloudId": SITE, "issueIdOrKey": "ENG-42", "fields": { "summary": "x" } })
+}
+
+fn new_token() -> Value {
+    json!({ "name": "nightly", "owner": "carol", "agent": "night-bot", "scope": { "servers": ["atlassian"] } })
+}
+
+#[tokio::test]
+async fn i5_every_route_of_the_api_is_denied_unless_policy_permits_it() {
+    let (_sim, gateway) = world().await;
+    let described = api(&gateway, ALICE, "GET", "/openapi.json", &Value::Null).await;
+    let described: Value = serde_json::from_str(&described.body).unwrap();
+    let mut routes = 0;
+    for (path, methods) in described["paths"].as_object().unwrap() {
+        let path = path.strip_prefix("/api/v1").unwrap();
+        let path = path.replace("{id}", "01a218ee-630f-7dd2-9440-9df59e95ca12");
+        for method in methods.as_object().unwrap().keys() {
+            let (method, body) = match (method.as_str(), path.as_str()) {
+                ("get", _) => ("GET", Value::Null),
+                ("delete", _) => ("DELETE", Value::Null),
+                ("post", "/tokens") => ("POST", new_token()),
+                ("post", "/grants") => ("POST", json!({ "agent": "night-bot" })),
+                ("post", "/revocations") => {
+                    ("POST", json!({ "kind": "human", "name": "carol", "reason": "left" }))
+                }
+                ("post", "/callers/show") => ("POST", json!({ "token": "x" })),
+                ("post", _) => ("POST", json!({})),
+                other => panic!("{other:?} is not tried here"),
+            };
+            let denied = api(&gateway, BOB, method, &path, &body).await;
+            assert_eq!(denied.status, 403, "{method} {path}: {denied:?}");
+            assert!(denied.body.contains("human_not_permitted"), "{denied:?}");
+            let unknown = api(&gateway, "wrong", method, &path, &body).await;
+            assert_eq!(unknown.status, 401, "{method} {path}");
+            routes += 1;
+        }
+    }
+    assert_eq!(routes, 11, "a new route is tried here too");
+    let evidence = gateway.evidence_when(|all| all.0.len() >= 2 * routes).await.unwrap();
+    let of_api = |decision: &&Decision| decision.record["event"]["server"] == "callgate";
+    let refused = evidence.0.iter().filter(of_api).filter(|one| one.kind == "refusal").count();
+    assert_eq!(refused, 2 * routes, "each is in the record");
+}
+
+#[tokio::test]
+async fn a_token_of_the_api_works_is_replaced_and_is_taken_back() {
+    let (_sim, gateway) = world().await;
+    let made = api(&gateway, ALICE, "POST", "/tokens", &new_token()).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    assert_eq!(made.header("cache-control"), Some("no-store"));
+    let made: Value = serde_json::from_str(&made.body).unwrap();
+    let (id, token) = (made["id"].as_str().unwrap(), made["secret"].as_str().unwrap());
+    assert!(call(&gateway, token, "getJiraIssue", read()).await.is_success());
+    let at_api = api(&gateway, token, "GET", "/tokens", &Value::Null).await;
+    assert_eq!(at_api.status, 401, "it was made for a server");
+
+    let listed = api(&gateway, ALICE, "GET", "/tokens", &Value::Null).await;
+    assert!(listed.body.contains(id) && !listed.body.contains(&token[36..]), "{listed:?}");
+    let path = format!("/tokens/{id}/rotate");
+    let next = api(&gateway, ALICE, "POST", &path, &json!({ "overlap_hours": 0 })).await;
+    assert_eq!(next.status, 201, "{next:?}");
+    let next: Value = serde_json::from_str(&next.body).unwrap();
+    let (next_id, next) = (next["id"].as_str().unwrap(), next["secret"].as_str().unwrap());
+    assert_eq!(call(&gateway, token, "getJiraIssue", read()).await.status, 401);
+    assert!(call(&gateway, next, "getJiraIssue", read()).await.is_success());
+
+    let shown = json!({ "token": next, "server": "atlassian" });
+    let shown = api(&gateway, ALICE, "POST", "/callers/show", &shown).await;
+    assert!(shown.body.contains(r#""accepted":true"#) && shown.body.contains("night-bot"));
+    let path = format!("/tokens/{next_id}");
+    assert_eq!(api(&gateway, ALICE, "DELETE", &path, &Value::Null).await.status, 204);
+    assert_eq!(call(&gateway, next, "getJiraIssue", read()).await.status, 401, "I8");
+    assert_eq!(api(&gateway, ALICE, "DELETE", &path, &Value::Null).await.status, 404);
+    for wrong in [json!({ "owner": "carol" }), json!({ "nane": "x" }), json!([]), json!(null)] {
+        let refused = api(&gateway, ALICE, "POST", "/tokens", &wrong).await;
+        assert_eq!(refused.status, 400, "{refused:?}");
+    }
+    let twice = Ask::api("POST", "/tokens", ALICE, r#"{"owner":"a","owner":"b"}"#);
+    assert_eq!(twice.send(gateway.address).await.unwrap().status, 400, "one strict reader");
+    for secret in [&token[36..], &next[36..]] {
+        assert!(!gateway.output().contains(secret), "I7: a log");
+        let evidence = gateway.evidence().await.unwrap();
+        assert!(!format!("{evidence:?}").contains(secret), "I7: the evidence");
+    }
+    let verified = gateway.cli(&["evidence", "verify"]).await.unwrap();
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+}
+
+#[tokio::test]
+async fn a_command_beside_the_gateway_gives_and_takes_back_at_once() {
+    let (_sim, gateway) = world().await;
+    let create = ["token", "create", "--name", "n", "--owner", "carol", "--agent", "night-bot"];
+    let made = gateway.cli(&create).await.unwrap();
+    let token = made.stdout.trim();
+    assert!(call(&gateway, token, "getJiraIssue", read()).await.is_success(), "{made:?}");
+    assert!(!call(&gateway, token, "editJiraIssue", edit()).await.is_success());
+
+    let place = r#"Jira::Project::"acme/ENG""#;
+    let grant = ["grant", "create", "--agent", "night-bot", "--action", "jira.issue.edit"];
+    let grant = [&grant[..], &["--within", place, "--reason", "release 4.2", "--json"]].concat();
+    let given = gateway.cli(&grant).await.unwrap();
+    assert_eq!(given.code, Some(0), "{given:?}");
+    assert!(call(&gateway, token, "editJiraIssue", edit()).await.is_success(), "{given:?}");
+    assert!(!call(&gateway, token, "editJiraIssue", edit()).await.is_success(), "one use");
+    let listed = gateway.cli(&["grant", "list", "--all"]).await.unwrap();
+    assert!(listed.stdout.contains("0 of 1 left, spent"), "{listed:?}");
+
+    let revoke = ["revoke", "--human", "carol", "--reason", "left"];
+    assert_eq!(gateway.cli(&revoke).await.unwrap().code, Some(0));
+    assert_eq!(call(&gateway, token, "getJiraIssue", read()).await.status, 401, "I8");
+    let listed = gateway.cli(&["revocation", "list", "--json"]).await.unwrap().json().unwrap();
+    let id = listed[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(gateway.cli(&["revocation", "lift", &id]).await.unwrap().code, Some(0));
+    assert!(call(&gateway, token, "getJiraIssue", read()).await.is_success());
+    let again = gateway.cli(&["revocation", "lift", &id]).await.unwrap();
+    assert_eq!(again.code, Some(2), "{again:?}");
+    assert!(again.stderr.contains("there is no such thing"), "{again:?}");
+}
