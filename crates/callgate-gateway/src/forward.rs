@@ -14,6 +14,7 @@ use callgate_model::evidence::Outcome;
 use callgate_model::json::{Json, Object};
 use callgate_model::vocabulary::Effect;
 
+use crate::credential::Presented;
 use crate::evidence::{OpenEvidence, Permit};
 use crate::server::Server;
 use crate::tools::Tool;
@@ -21,6 +22,8 @@ use crate::tools::Tool;
 /// What accompanies a call on its way.
 #[derive(Debug)]
 pub struct Way {
+    /// What the server is called with.
+    pub presented: Presented,
     /// The caller's own upstream session.
     pub key: SessionKey,
     /// The client's trace.
@@ -75,7 +78,7 @@ pub async fn forward(
     };
     let call = OutgoingCall {
         key: &way.key,
-        credential: server.credential(),
+        credential: way.presented.header(),
         method: method.as_str(),
         params,
         name: name.as_deref(),
@@ -88,7 +91,8 @@ pub async fn forward(
         round: way.round.clone(),
     };
     evidence.dispatched();
-    server.upstream.call(call, on_told).await
+    let answered = server.upstream.call(call, on_told).await;
+    answered.inspect_err(|error| way.presented.took(&error.kind))
 }
 
 fn outcome_of_task(task: &Task) -> Outcome {

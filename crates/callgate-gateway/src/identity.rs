@@ -9,7 +9,7 @@ mod jwt;
 mod keys;
 mod memory;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use callgate_mcp::http::HeaderMap;
@@ -19,6 +19,7 @@ use callgate_model::digest::Digest;
 use callgate_model::evidence::CallerRecord;
 use callgate_model::json::{Json, Object};
 use callgate_policy::PreparedCaller;
+use secrecy::SecretString;
 use thiserror::Error;
 
 pub use chain::ChainSpec;
@@ -45,6 +46,16 @@ pub struct Identified {
     pub key: Digest,
     /// When the credential ends, if that is known.
     pub expires: Option<Timestamp>,
+    /// The token itself, if it is to be exchanged for others.
+    pub(crate) inbound: Option<Inbound>,
+}
+
+/// A token of an issuer that is kept to be exchanged. It goes to nobody but a token endpoint for this issuer's tokens (I7).
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    /// What the operator calls its issuer.
+    pub(crate) issuer: String,
+    pub(crate) token: SecretString,
 }
 
 impl Identified {
@@ -74,7 +85,7 @@ impl Identified {
     fn with_key(caller: Caller, key: Digest) -> Self {
         let record = Arc::new(CallerRecord::new(&caller));
         let expires = caller.credential.expires;
-        Self { caller: PreparedCaller::new(caller), record, key, expires }
+        Self { caller: PreparedCaller::new(caller), record, key, expires, inbound: None }
     }
 }
 
@@ -185,6 +196,8 @@ pub struct Identities {
     by_token: HashMap<Digest, Arc<Identified>>,
     anonymous: Option<Arc<Identified>>,
     issuers: Vec<Issuer>,
+    /// The issuers whose tokens are kept, since they are exchanged for others.
+    exchanged: BTreeSet<String>,
     memory: Memory,
 }
 
@@ -209,6 +222,13 @@ impl Identities {
     #[must_use]
     pub fn with_issuers(mut self, issuers: Vec<Issuer>) -> Self {
         self.issuers = issuers;
+        self
+    }
+
+    /// Tokens of the issuers of these names are kept while they are good: they are exchanged for others.
+    #[must_use]
+    pub fn keeping_tokens_of(mut self, issuers: BTreeSet<String>) -> Self {
+        self.exchanged = issuers;
         self
     }
 
@@ -296,6 +316,13 @@ impl Identities {
         self.issuers.get(known.issuer).is_some_and(|issuer| issuer.still_holds(known.basis))
     }
 
+    fn inbound(&self, issuer: usize, token: &str) -> Option<Inbound> {
+        let issuer = self.issuers.get(issuer)?.name();
+        self.exchanged
+            .contains(issuer)
+            .then(|| Inbound { issuer: issuer.to_owned(), token: SecretString::from(token) })
+    }
+
     async fn accept(
         &self,
         token: &str,
@@ -327,7 +354,9 @@ impl Identities {
                 self.memory.refuse(digest);
             }
         })?;
-        let identified = Arc::new(Identified::by_chain(caller, &audiences));
+        let mut identified = Identified::by_chain(caller, &audiences);
+        identified.inbound = self.inbound(issuer, token);
+        let identified = Arc::new(identified);
         let known = Remembered { identified, issuer, audiences, basis };
         self.memory.put(digest, known.clone(), |one| self.is_current(one));
         Ok(known)

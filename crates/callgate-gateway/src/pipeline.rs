@@ -11,6 +11,7 @@ mod list;
 mod listen;
 mod log_level;
 mod pipe;
+mod present;
 mod question;
 mod roof;
 mod rounds;
@@ -239,10 +240,11 @@ impl Gateway {
         record: &mut Decided,
     ) -> Result<(NamedCall, Arc<Tool>), Stop> {
         let refused = |hidden| Stop::Refused { detail: None, hidden };
-        let Ok(set) = request.server.tools(Some(&params.name)).await else {
-            record.decision = Decision::deny(Reason::UpstreamUnavailable, bundle.digest());
-            return Err(refused(false));
-        };
+        let set = request.server.tools(Some(&params.name)).await.map_err(|error| {
+            tracing::warn!(server = request.place(), %error, "what the server offers is not known");
+            record.decision = Decision::deny(error.reason(), bundle.digest());
+            refused(false)
+        })?;
         let Some(tool) = set.get(&params.name) else {
             let unclassified = set.is_unclassified(&params.name);
             let reason = if unclassified { Reason::ToolUnclassified } else { Reason::ToolUnknown };

@@ -2,20 +2,17 @@
 
 use std::sync::Arc;
 
-use callgate_mcp::http::HeaderValue;
 use callgate_mcp::lists::ListKind;
-use callgate_mcp::upstream::{
-    CallErrorKind, Heard, List, SessionKey, Silence, Upstream, UpstreamError, Uris,
-};
+use callgate_mcp::upstream::{Heard, List, SessionKey, Silence, Upstream, Uris};
 use callgate_model::digest::Digest;
 use callgate_model::json::Object;
 use tokio::sync::watch;
 
 use crate::catalog::ServerCatalog;
-use crate::credential::Credential;
+use crate::credential::Broker;
 use crate::follow::Changes;
 use crate::identity::Identified;
-use crate::kept::{Kept, ListLimits};
+use crate::kept::{Kept, ListError, ListLimits};
 use crate::offers::{Offer, Offers};
 use crate::tools::{self, ToolSet};
 
@@ -27,7 +24,7 @@ pub struct Server {
     /// What its tools mean and where their targets stand.
     pub catalog: ServerCatalog,
     pub(crate) upstream: Upstream,
-    credential: Option<HeaderValue>,
+    pub(crate) broker: Broker,
     tools: Kept<ToolSet>,
     offers: Offers,
     pub(crate) limits: ListLimits,
@@ -45,14 +42,14 @@ impl Server {
         name: &str,
         upstream: Upstream,
         catalog: ServerCatalog,
-        credential: Option<&Credential>,
+        broker: Broker,
         limits: ListLimits,
     ) -> Self {
         Self {
             name: name.into(),
             catalog,
             upstream,
-            credential: credential.and_then(Credential::header),
+            broker,
             tools: Kept::new(limits),
             offers: Offers::new(limits),
             limits,
@@ -72,7 +69,7 @@ impl Server {
     ///
     /// # Errors
     /// See [`Kept::get`].
-    pub async fn tools(&self, wanted: Option<&str>) -> Result<Arc<ToolSet>, UpstreamError> {
+    pub async fn tools(&self, wanted: Option<&str>) -> Result<Arc<ToolSet>, ListError> {
         let has = |set: &ToolSet| wanted.is_none_or(|name| set.has(name));
         self.tools.get(has, tools::fetch(self)).await
     }
@@ -81,7 +78,7 @@ impl Server {
     ///
     /// # Errors
     /// See [`Kept::get`].
-    pub async fn offers(&self, list: List) -> Result<Arc<Vec<Offer>>, UpstreamError> {
+    pub async fn offers(&self, list: List) -> Result<Arc<Vec<Offer>>, ListError> {
         self.offers.get(list, self).await
     }
 
@@ -94,7 +91,7 @@ impl Server {
     }
 
     /// Tells one state of the lists of a kind from another.
-    pub(crate) async fn digest_of(&self, kind: ListKind) -> Result<Digest, UpstreamError> {
+    pub(crate) async fn digest_of(&self, kind: ListKind) -> Result<Digest, ListError> {
         let mut bytes = Vec::new();
         match kind {
             ListKind::Tools => {
@@ -116,17 +113,15 @@ impl Server {
     /// Hears what the server tells of its lists and of the resources that are `wanted`.
     ///
     /// # Errors
-    /// See [`Upstream::follow`].
+    /// See [`Upstream::follow`]; and if there is nothing to ask it with.
     pub(crate) async fn follow_upstream(
         &self,
         wanted: watch::Receiver<Uris>,
         hear: impl FnMut(Heard) + Send,
-    ) -> Result<Silence, CallErrorKind> {
-        self.upstream.follow(&self.own_key, self.credential.as_ref(), wanted, hear).await
-    }
-
-    pub(crate) fn credential(&self) -> Option<&HeaderValue> {
-        self.credential.as_ref()
+    ) -> Result<Silence, ListError> {
+        let presented = self.broker.for_gateway().await?;
+        let following = self.upstream.follow(&self.own_key, presented.header(), wanted, hear);
+        Ok(following.await.inspect_err(|failed| presented.took(failed))?)
     }
 
     /// The upstream session of one caller, and of one session of theirs in which they can be asked for `asked`: never

@@ -2,6 +2,7 @@
 //!
 //! Only this module reads the environment and secret files.
 
+mod credential;
 mod issuer;
 mod problems;
 mod section;
@@ -12,7 +13,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use callgate_gateway::credential::Credential;
+use callgate_gateway::credential::Broker;
 use callgate_gateway::identity::Issuer;
 use callgate_gateway::listeners::StreamLimits;
 use callgate_gateway::resource::Resources;
@@ -78,7 +79,7 @@ pub(crate) struct ServerConfig {
     /// Extensions that it may be told of, beside those that are known.
     pub(crate) extensions: Vec<String>,
     /// What it is called with.
-    pub(crate) credential: Option<Credential>,
+    pub(crate) broker: Broker,
     /// The sites behind it.
     pub(crate) sites: SiteMap,
 }

@@ -282,7 +282,7 @@ impl Gateway {
         } else {
             Decision::deny(Reason::ToolUnknown, bundle.digest())
         };
-        let record = Decided {
+        let mut record = Decided {
             call: self.ambient.id(),
             continues: before.continues.or(Some(before.call)),
             responses_digest: running.way.round.responses.as_ref().map(Digest::of_object),
@@ -293,6 +293,11 @@ impl Gateway {
         if !record.decision.is_allow() {
             return Err(self.refusal(&running.request, record, None, false));
         }
+        // The last one may have ended while somebody was asked.
+        let Some(presented) = self.presented(&running.request, &mut record).await else {
+            return Err(self.refusal(&running.request, record, None, false));
+        };
+        running.way.presented = presented;
         let (decided, opening) = self.open_call(&running.request, record, named).await?;
         running.decided = decided;
         Ok(opening)

@@ -156,8 +156,9 @@ async fn i5_every_reason_is_given_and_only_what_is_permitted_is_made() {
 
     let given: BTreeSet<String> = given.into_iter().flatten().chain([overloaded().await]).collect();
     for reason in Reason::ALL {
-        // Only tokens of issuers have scopes: `scopes.rs`.
-        let is_given = given.contains(reason.code()) || *reason == Reason::ScopeInsufficient;
+        // Only tokens of issuers have scopes, and others for those: `scopes.rs`, `broker.rs`.
+        let elsewhere = [Reason::CredentialUnavailable, Reason::ScopeInsufficient];
+        let is_given = given.contains(reason.code()) || elsewhere.contains(reason);
         assert!(is_given, "{}", reason.code());
     }
 }

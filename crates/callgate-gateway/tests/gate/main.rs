@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod bounds;
+mod broker;
 mod cancel;
 mod chain;
 mod client;

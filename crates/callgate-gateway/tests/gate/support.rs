@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use callgate_gateway::catalog::Catalogs;
-use callgate_gateway::credential::{Credential, Scheme};
+use callgate_gateway::credential::{Broker, Credential, Own, Scheme};
 use callgate_gateway::identity::{Identities, Issuer};
 use callgate_gateway::kept::ListLimits;
 use callgate_gateway::listeners::StreamLimits;
@@ -70,6 +70,8 @@ pub(crate) struct Setup {
     /// Whose tokens are accepted beside the static ones.
     pub(crate) issuers: Vec<Issuer>,
     pub(crate) public_url: Option<&'static str>,
+    /// What the site is called with, if it is not its secret. Then it takes anything.
+    pub(crate) broker: Option<Broker>,
     /// Catalog files beside the shipped ones.
     pub(crate) catalogs: &'static [(&'static str, &'static str)],
     /// More servers: name, catalog and address; without an address, the simulated site.
@@ -96,6 +98,7 @@ impl Default for Setup {
             streams: StreamLimits::default(),
             issuers: Vec::new(),
             public_url: None,
+            broker: None,
             catalogs: &[],
             servers: Vec::new(),
         }
@@ -111,7 +114,12 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) async fn start(setup: Setup) -> Self {
+    pub(crate) async fn start(mut setup: Setup) -> Self {
+        let mut broker = setup.broker.take();
+        if broker.is_some() {
+            setup.sim.token = None;
+        }
+        let exchanged = broker.iter().filter_map(Broker::exchanges).map(str::to_owned).collect();
         let sim = Arc::new(Sim::start(Site::demo(), setup.sim).await.unwrap());
         let catalogs = catalogs(setup.catalogs);
         let address = |url: &Option<String>| url.clone().unwrap_or_else(|| sim.url.clone());
@@ -126,7 +134,9 @@ impl World {
                 let catalog = catalogs.for_server(name, catalog, sites()).unwrap();
                 let credential = Credential::new(Scheme::Bearer, &UPSTREAM_SECRET.into()).unwrap();
                 let upstream = Upstream::new(config).unwrap();
-                Server::new(name, upstream, catalog, Some(&credential), setup.tools)
+                let usual = Broker::Own(Own::Static(credential));
+                let broker = broker.take().unwrap_or(usual);
+                Server::new(name, upstream, catalog, broker, setup.tools)
             })
             .collect();
         let ambient: Arc<dyn Ambient> = Arc::new(ManualClock::default());
@@ -148,6 +158,7 @@ impl World {
         };
         let bundle = bundle(&catalogs, &setup.policies, setup.catalogs.is_empty());
         let identities = Identities::new(everybody()).with_issuers(setup.issuers);
+        let identities = identities.keeping_tokens_of(exchanged);
         let gateway = Gateway::new(settings, servers, identities, bundle, evidence, ambient);
         Self { gateway: Arc::new(gateway), sim, faults, store }
     }

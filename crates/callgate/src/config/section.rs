@@ -335,6 +335,12 @@ impl Reader {
         tokens
     }
 
+    /// Whether the file has a section of that name among those.
+    pub(super) fn has(&self, sections: &str, name: &str) -> bool {
+        let sections = self.table.get(sections).and_then(toml::Value::as_table);
+        sections.is_some_and(|sections| sections.contains_key(name))
+    }
+
     pub(super) fn relative(&self, path: &Path) -> PathBuf {
         self.folder.join(path)
     }

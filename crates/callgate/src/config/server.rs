@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use callgate_gateway::credential::{Credential, Scheme};
+use callgate_gateway::credential::{Broker, Own};
 use callgate_mcp::upstream::{EraSetting, Program};
 use callgate_model::products::atlassian::{SiteEntry, SiteMap};
 use callgate_model::redact::is_secret_name;
@@ -34,26 +34,17 @@ struct RawServer {
     extensions: Vec<String>,
     #[serde(default)]
     danger_plain_http: bool,
-    credential: Option<RawCredential>,
+    credential: Option<toml::Value>,
     default_site: Option<String>,
     #[serde(default)]
     sites: BTreeMap<String, RawSite>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawCredential {
-    #[serde(default)]
-    scheme: Option<String>,
-    file: Option<PathBuf>,
-    env: Option<String>,
-}
-
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawSecret {
-    file: Option<PathBuf>,
-    env: Option<String>,
+pub(super) struct RawSecret {
+    pub(super) file: Option<PathBuf>,
+    pub(super) env: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -101,9 +92,9 @@ impl Reader {
             }
         };
         let at = self.place_of(place, &raw);
-        let credential = match raw.credential {
-            Some(credential) => Some(self.credential(&format!("{place}.credential"), credential)?),
-            None => None,
+        let broker = match raw.credential {
+            Some(value) => self.broker(&format!("{place}.credential"), value)?,
+            None => Broker::Own(Own::None),
         };
         let sites = raw
             .sites
@@ -124,7 +115,7 @@ impl Reader {
             return None;
         }
         let (catalog, extensions) = (raw.catalog, raw.extensions);
-        Some(ServerConfig { at: at?, catalog, era, extensions, credential, sites })
+        Some(ServerConfig { at: at?, catalog, era, extensions, broker, sites })
     }
 
     /// Where the server is: at a URL, or a command that starts it.
@@ -190,7 +181,7 @@ impl Reader {
         })
     }
 
-    fn secret(&self, raw: RawSecret) -> Result<SecretString, String> {
+    pub(super) fn secret(&self, raw: RawSecret) -> Result<SecretString, String> {
         let secret = match (raw.file, raw.env) {
             (Some(file), None) => {
                 let file = self.relative(&file);
@@ -204,27 +195,6 @@ impl Reader {
             }
         };
         secret.map(SecretString::from)
-    }
-
-    pub(super) fn credential(&mut self, place: &str, raw: RawCredential) -> Option<Credential> {
-        let scheme = match raw.scheme.as_deref() {
-            None | Some("bearer") => Scheme::Bearer,
-            Some("basic") => Scheme::Basic,
-            Some(other) => {
-                self.problem(place, &format!("`{other}` is neither `bearer` nor `basic`"), None);
-                return None;
-            }
-        };
-        let made = self
-            .secret(RawSecret { file: raw.file, env: raw.env })
-            .and_then(|secret| Credential::new(scheme, &secret).map_err(|error| error.to_string()));
-        match made {
-            Ok(credential) => Some(credential),
-            Err(text) => {
-                self.problem(place, &text, None);
-                None
-            }
-        }
     }
 }
 

@@ -267,3 +267,46 @@ fn what_is_said_of_the_environment_counts_more_than_what_is_inherited() {
     assert_eq!(environment, of(&[("API_TOKEN", "said"), ("HOME", "/h"), ("PATH", "/said")]));
     assert_eq!(secrets.keys().collect::<Vec<_>>(), ["OTHER_SECRET"]);
 }
+
+const EXCHANGED: &str = r#"
+[servers.atlassian.credential]
+kind = "exchange"
+issuer = "corp"
+token_url = "https://login.example.com/token"
+client_id = "gate"
+client_secret = { env = "PATH" }
+scopes = ["read:jira"]
+audience = "https://site.example"
+[servers.atlassian.credential.lists]
+kind = "client_credentials"
+token_url = "https://login.example.com/token"
+client_id = "gate"
+client_secret = { env = "PATH" }
+"#;
+
+#[test]
+fn i5_a_credential_that_is_not_well_said_keeps_the_gateway_from_starting() {
+    let with = |credential: &str| problems(&format!("{GOOD}{ISSUER}{credential}")).join("\n");
+    assert_eq!(with(EXCHANGED), "");
+    for (from, to, expected) in [
+        ("\"exchange\"", "\"vault\"", "credential.kind: `vault` is none of `static`"),
+        ("\"exchange\"", "7", "credential.kind: invalid type"),
+        ("\"exchange\"", "\"client_credentials\"", "atlassian.credential: unknown field `"),
+        ("\"exchange\"", "\"static\"", "atlassian.credential: unknown field `"),
+        (
+            "issuer = \"corp\"",
+            "issuer = \"other\"",
+            "credential.issuer: there is no `[issuers.other]`",
+        ),
+        ("issuer = \"corp\"\n", "", "credential.issuer: whose tokens are exchanged is not said"),
+        ("https://login", "http://login", "credential.token_url: what is asked there would"),
+        ("https://login.example.com/token", "token", "credential.token_url: "),
+        ("PATH", "NO_SUCH_VARIABLE_HERE", "credential.client_secret: environment variable"),
+        ("\"gate\"", "\"\"", "credential.client_secret: the secret is empty"),
+        ("scopes", "scope", "atlassian.credential: unknown field `scope`"),
+        ("\"client_credentials\"", "\"exchange\"", "lists.kind: lists are for everybody"),
+    ] {
+        let told = with(&EXCHANGED.replacen(from, to, 1));
+        assert!(told.contains(expected), "{expected}\nnot in\n{told}");
+    }
+}
