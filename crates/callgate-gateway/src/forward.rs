@@ -14,6 +14,7 @@ use callgate_model::evidence::Outcome;
 use callgate_model::json::{Json, Object};
 use callgate_model::vocabulary::Effect;
 
+use crate::assertion::Voucher;
 use crate::credential::Presented;
 use crate::evidence::{OpenEvidence, Permit};
 use crate::server::Server;
@@ -42,7 +43,7 @@ pub struct Way {
     pub round: Round,
 }
 
-/// Sends the call.
+/// Sends the call, with what the gateway says of it if the server asks for that.
 ///
 /// # Errors
 /// [`CallError`]; it tells whether the call may have reached the server.
@@ -51,9 +52,12 @@ pub async fn forward(
     evidence: &mut OpenEvidence,
     server: &Server,
     way: &Way,
+    voucher: Option<Voucher<'_>>,
     on_told: impl FnMut(Meanwhile) + Send,
 ) -> Result<Answer, CallError> {
-    let (_, ToolCall { method, tool: name, arguments, .. }) = permit.spend();
+    let (id, call) = permit.spend();
+    let assertion = voucher.and_then(|voucher| voucher.header(id, &call));
+    let ToolCall { method, tool: name, arguments, .. } = call;
     let params = match method {
         Method::ToolsCall => {
             Object::default().with("name", name.as_str()).with("arguments", arguments)
@@ -79,6 +83,7 @@ pub async fn forward(
     let call = OutgoingCall {
         key: &way.key,
         credential: way.presented.header(),
+        assertion: assertion.as_ref(),
         method: method.as_str(),
         params,
         name: name.as_deref(),

@@ -4,6 +4,7 @@
 //! configuration files, sockets or the command line: the binary hands it values.
 
 pub mod answer;
+pub mod assertion;
 pub mod cancel;
 pub mod catalog;
 pub mod credential;

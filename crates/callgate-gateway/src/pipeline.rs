@@ -42,6 +42,7 @@ use callgate_store::EvidenceLog;
 use tokio::sync::Semaphore;
 
 use crate::answer;
+use crate::assertion::Signer;
 use crate::cancel::Cancels;
 use crate::evidence::enqueue;
 use crate::identity::Identities;
@@ -82,6 +83,8 @@ pub struct Settings {
     pub reveal_denied_tools: bool,
     /// Open streams of those who listen for changes.
     pub streams: StreamLimits,
+    /// By whom servers know that calls went through the gate.
+    pub signer: Option<Arc<Signer>>,
 }
 
 /// The gateway.
@@ -440,6 +443,7 @@ fn trace_id(trace: &TraceContext) -> Option<String> {
     trace.traceparent.as_deref()?.split('-').nth(1).map(str::to_owned)
 }
 
-fn shorten(text: &str) -> String {
+/// What is kept of a name in the record.
+pub(crate) fn shorten(text: &str) -> String {
     text.chars().take(128).collect()
 }

@@ -8,6 +8,7 @@ use callgate_model::digest::Digest;
 use callgate_model::json::Object;
 use tokio::sync::watch;
 
+use crate::assertion::Signer;
 use crate::catalog::ServerCatalog;
 use crate::credential::Broker;
 use crate::follow::Changes;
@@ -25,6 +26,8 @@ pub struct Server {
     pub catalog: ServerCatalog,
     pub(crate) upstream: Upstream,
     pub(crate) broker: Broker,
+    /// By whom, and under which address, it is told that calls went through the gate.
+    pub(crate) vouched: Option<Vouched>,
     tools: Kept<ToolSet>,
     offers: Offers,
     pub(crate) limits: ListLimits,
@@ -33,6 +36,13 @@ pub struct Server {
     /// For those who listen.
     pub(crate) changes: Changes,
     pub(crate) own_key: SessionKey,
+}
+
+/// By whom, and under which address, a server is told that calls went through the gate.
+#[derive(Debug)]
+pub(crate) struct Vouched {
+    pub(crate) signer: Arc<Signer>,
+    pub(crate) to: String,
 }
 
 impl Server {
@@ -50,6 +60,7 @@ impl Server {
             catalog,
             upstream,
             broker,
+            vouched: None,
             tools: Kept::new(limits),
             offers: Offers::new(limits),
             limits,
@@ -63,6 +74,12 @@ impl Server {
     #[must_use]
     pub fn with_extensions(self, extensions: Vec<String>) -> Self {
         Self { extensions, ..self }
+    }
+
+    /// The same, at the address `to`, which is told by `signer` of every call that it went through the gate.
+    #[must_use]
+    pub fn with_assertion(self, signer: Arc<Signer>, to: String) -> Self {
+        Self { vouched: Some(Vouched { signer, to }), ..self }
     }
 
     /// The tools it has. With `wanted`, a list without that tool is fetched again before the tool is said not to exist.

@@ -199,6 +199,7 @@ pub(crate) async fn gateway(
             ..UpstreamLimits::default()
         };
         let era = server.era;
+        let address = server.at.address();
         let upstream = match server.at {
             At::Command(program) => Upstream::of_program(program, limits, era),
             At::Url(url) => {
@@ -211,7 +212,11 @@ pub(crate) async fn gateway(
         exchanged.extend(server.broker.exchanges().map(str::to_owned));
         let limits = ListLimits::default();
         let made = Server::new(&name, upstream, catalog, server.broker, limits);
-        servers.push(made.with_extensions(server.extensions));
+        let made = made.with_extensions(server.extensions);
+        servers.push(match server.signer.zip(address) {
+            Some((signer, to)) => made.with_assertion(signer, to),
+            None => made,
+        });
     }
     let store = SqliteStore::open(&config.store).await.map_err(|error| error.to_string())?;
     let limits = EvidenceLimits {
@@ -231,6 +236,7 @@ pub(crate) async fn gateway(
         calls_in_flight_max: config.limits.calls_in_flight_max,
         reveal_denied_tools: config.reveal_denied_tools,
         streams: config.limits.streams,
+        signer: config.signer.take(),
     };
     let identities = identities(config.danger_anonymous.as_deref(), config.tokens);
     let identities = identities.with_issuers(config.issuers).keeping_tokens_of(exchanged);

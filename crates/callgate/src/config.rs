@@ -2,6 +2,7 @@
 //!
 //! Only this module reads the environment and secret files.
 
+mod assertion;
 mod credential;
 mod issuer;
 mod problems;
@@ -11,8 +12,10 @@ mod server;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use callgate_gateway::assertion::Signer;
 use callgate_gateway::credential::Broker;
 use callgate_gateway::identity::Issuer;
 use callgate_gateway::listeners::StreamLimits;
@@ -50,6 +53,8 @@ pub(crate) struct Config {
     pub(crate) reveal_denied_tools: bool,
     /// The servers by name.
     pub(crate) servers: BTreeMap<String, ServerConfig>,
+    /// By whom the gateway's statements are known.
+    pub(crate) signer: Option<Arc<Signer>>,
     /// Whose tokens are accepted.
     pub(crate) issuers: Vec<Issuer>,
     /// The callers of `danger_static_tokens`, by the token's name.
@@ -80,6 +85,8 @@ pub(crate) struct ServerConfig {
     pub(crate) extensions: Vec<String>,
     /// What it is called with.
     pub(crate) broker: Broker,
+    /// Who tells it that calls went through the gate, if somebody does.
+    pub(crate) signer: Option<Arc<Signer>>,
     /// The sites behind it.
     pub(crate) sites: SiteMap,
 }
@@ -91,6 +98,16 @@ pub(crate) enum At {
     Command(Program),
     /// At a URL.
     Url(String),
+}
+
+impl At {
+    /// Its address, if it has one.
+    pub(crate) fn address(&self) -> Option<String> {
+        match self {
+            Self::Command(_) => None,
+            Self::Url(url) => Some(url.clone()),
+        }
+    }
 }
 
 /// Limits that an operator may change.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use callgate_mcp::http::HeaderValue;
 use callgate_mcp::upstream::{CallErrorKind, UpstreamError};
-use callgate_model::ambient::Timestamp;
+use callgate_model::ambient::Ambient;
+use callgate_model::caller::Caller;
 use callgate_model::json::Json;
 use secrecy::ExposeSecret;
 use thiserror::Error;
@@ -13,10 +14,12 @@ use thiserror::Error;
 use super::Credential;
 use super::endpoint::{Token, TokenEndpoint, access_token};
 use super::issued::{Issued, Slot};
+use crate::assertion::Signer;
 use crate::identity::{Identified, Inbound};
 
 const CLIENT_CREDENTIALS: &str = "client_credentials";
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 
 /// What a server is called with. What a caller's calls are made with and what the gateway asks for lists with are told
@@ -55,6 +58,8 @@ pub struct Exchange {
     endpoint: TokenEndpoint,
     issued: Issued,
     lists: Own,
+    /// Who names the agent to the endpoint.
+    actor: Option<Arc<Signer>>,
 }
 
 /// What a server is presented, and where that came from.
@@ -92,11 +97,11 @@ impl Broker {
     pub async fn for_caller(
         &self,
         caller: &Identified,
-        now: Timestamp,
+        ambient: &dyn Ambient,
     ) -> Result<Presented, Unavailable> {
         match self {
             Self::Own(own) => own.presented().await,
-            Self::Exchange(exchange) => Box::pin(exchange.presented(caller, now)).await,
+            Self::Exchange(exchange) => Box::pin(exchange.presented(caller, ambient)).await,
         }
     }
 
@@ -151,35 +156,39 @@ impl Exchange {
     /// Tokens of this endpoint for those of the issuer of that name. Lists are asked for with `lists`.
     #[must_use]
     pub fn new(issuer: String, endpoint: TokenEndpoint, lists: Own) -> Self {
-        Self { issuer, endpoint, issued: Issued::default(), lists }
+        Self { issuer, endpoint, issued: Issued::default(), lists, actor: None }
+    }
+
+    /// The same, with the agent that acts named by `signer`. Without it, the issuer's own `act` is all that is said of it.
+    #[must_use]
+    pub fn with_actor(self, signer: Arc<Signer>) -> Self {
+        Self { actor: Some(signer), ..self }
     }
 
     async fn presented(
         &self,
         caller: &Identified,
-        now: Timestamp,
+        ambient: &dyn Ambient,
     ) -> Result<Presented, Unavailable> {
         let inbound = caller.inbound.as_ref().filter(|inbound| inbound.issuer == self.issuer);
         let inbound = inbound.ok_or(Unavailable::NotOfIssuer)?;
-        let left = caller.expires.map_or(0, |ends| ends.ms_since(now));
+        let left = caller.expires.map_or(0, |ends| ends.ms_since(ambient.now()));
         if left == 0 {
             return Err(Unavailable::Ended);
         }
         // By the token and not by who holds it: two tokens of one person may not open the same.
         let slot = self.issued.slot(caller.caller.credential.digest);
-        slot.get(Duration::from_millis(left), self.ask(inbound)).await
+        slot.get(Duration::from_millis(left), self.ask(inbound, &caller.caller, ambient)).await
     }
 
-    async fn ask(&self, inbound: &Inbound) -> Result<Token, Unavailable> {
+    async fn ask(
+        &self,
+        inbound: &Inbound,
+        caller: &Caller,
+        ambient: &dyn Ambient,
+    ) -> Result<Token, Unavailable> {
         let subject = inbound.token.expose_secret();
-        let form = self
-            .endpoint
-            .form(EXCHANGE)
-            .append_pair("subject_token", subject)
-            .append_pair("subject_token_type", ACCESS_TOKEN)
-            .append_pair("requested_token_type", ACCESS_TOKEN)
-            .finish();
-        let answer = self.endpoint.ask(form).await?;
+        let answer = self.endpoint.ask(self.form(subject, caller, ambient)).await?;
         // RFC 8693 §2.2.1 requires it. Without it nothing says that the token is not one that gets others, such as a
         // refresh token.
         if answer.get("issued_token_type").and_then(Json::as_str) != Some(ACCESS_TOKEN) {
@@ -192,6 +201,18 @@ impl Exchange {
             return Err(Unavailable::Answer("it gives the caller's own token back"));
         }
         Token::read(&answer)
+    }
+
+    fn form(&self, subject: &str, caller: &Caller, ambient: &dyn Ambient) -> String {
+        let mut form = self.endpoint.form(EXCHANGE);
+        form.append_pair("subject_token", subject)
+            .append_pair("subject_token_type", ACCESS_TOKEN)
+            .append_pair("requested_token_type", ACCESS_TOKEN);
+        let signed = |actor: &Arc<Signer>| actor.actor_token(caller, self.endpoint.url(), ambient);
+        if let Some(token) = self.actor.as_ref().and_then(signed) {
+            form.append_pair("actor_token", &token).append_pair("actor_token_type", JWT);
+        }
+        form.finish()
     }
 }
 

@@ -41,6 +41,7 @@ pub struct Wanted {
 #[derive(Debug)]
 pub struct TokenEndpoint {
     document: Document,
+    url: String,
     client: Credential,
     wanted: Wanted,
     room: Semaphore,
@@ -59,12 +60,13 @@ pub(super) struct Token {
 pub(super) type Form = Serializer<'static, String>;
 
 impl TokenEndpoint {
-    /// The endpoint at `document`, where the gateway is the client `id` (`client_secret_basic`, RFC 6749 §2.3.1).
+    /// The endpoint at `document`, whose address is `url`, where the gateway is the client `id` (`client_secret_basic`, RFC 6749 §2.3.1).
     ///
     /// # Errors
     /// [`NotSendable`] if there is no secret.
     pub fn new(
         document: Document,
+        url: String,
         id: &str,
         secret: &SecretString,
         wanted: Wanted,
@@ -77,7 +79,12 @@ impl TokenEndpoint {
             |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
         let basic = STANDARD.encode(format!("{}:{}", encoded(id), encoded(secret)));
         let client = Credential::new(Scheme::Basic, &basic.into())?;
-        Ok(Self { document, client, wanted, room: Semaphore::new(ASKING_MAX) })
+        Ok(Self { document, url, client, wanted, room: Semaphore::new(ASKING_MAX) })
+    }
+
+    /// Its address.
+    pub(super) fn url(&self) -> &str {
+        &self.url
     }
 
     /// A form for this grant, with what is wanted.

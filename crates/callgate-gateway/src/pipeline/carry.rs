@@ -295,7 +295,8 @@ impl Gateway {
             // Progress and log messages may be lost; the answer may not.
             say.try_send(message).ok();
         };
-        let answer = forward(permit, evidence, &running.request.server, &running.way, on_told);
+        let (server, way) = (&running.request.server, &running.way);
+        let answer = forward(permit, evidence, server, way, self.voucher(running), on_told);
         running.unless_cancelled(say, answer).await
     }
 

@@ -18,6 +18,7 @@ use callgate_model::json::Object;
 use callgate_sim::Fault;
 use futures_util::future::join_all;
 
+use crate::assertion::{opened, signer};
 use crate::client::{edit, issue};
 use crate::store::{STARTED_MS, reasons};
 use crate::support::{Setup, World};
@@ -82,7 +83,14 @@ impl Endpoint {
             audience: Some("site".into()),
             resource: Some("https://site.example/mcp".into()),
         };
-        TokenEndpoint::new(document, "gate way", &"client canary:é".into(), wanted).unwrap()
+        TokenEndpoint::new(
+            document,
+            self.url.clone(),
+            "gate way",
+            &"client canary:é".into(),
+            wanted,
+        )
+        .unwrap()
     }
 
     fn client_credentials(&self) -> Broker {
@@ -95,6 +103,11 @@ impl Endpoint {
         let lists = Credential::new(Scheme::Bearer, &"lists-canary".into()).unwrap();
         let exchange = Exchange::new("corp".to_owned(), self.client(), Own::Static(lists));
         Broker::Exchange(Box::new(exchange))
+    }
+
+    fn exchange_naming_agents(&self) -> Broker {
+        let exchange = Exchange::new("corp".to_owned(), self.client(), Own::None);
+        Broker::Exchange(Box::new(exchange.with_actor(signer())))
     }
 
     fn asked(&self) -> usize {
@@ -303,4 +316,30 @@ async fn what_is_given_for_a_token_is_kept_for_no_longer_than_that() {
     // The clock of the tests does not go on by itself, so the token is still good.
     assert_eq!(corp.read(&ada).await.brief(), "ok");
     assert_eq!(corp.world.shown("tools/call"), ["Bearer issued-1", "Bearer issued-2"]);
+}
+
+#[tokio::test]
+async fn the_agent_that_acts_is_named_to_the_endpoint_if_that_is_wanted() {
+    let endpoint = Endpoint::start().await;
+    let corp = Corp::with_broker(endpoint.exchange_naming_agents()).await;
+    let earlier = Object::default().with("sub", "scout");
+    let act = Object::default().with("sub", "bot-1").with("act", earlier);
+    let by_bot = corp.key.token(&corp.claims_but("act", act));
+    for token in [&by_bot, &corp.key.token(&corp.claims())] {
+        assert_eq!(corp.read(token).await.brief(), "ok");
+    }
+    let actors = endpoint.said("actor_token");
+    let (header, claims) = opened(&actors[0]);
+    assert_eq!(header.get("typ").unwrap().to_text(), r#""JWT""#);
+    let text = |name: &str| claims.get(name).unwrap().to_text();
+    assert_eq!(text("sub"), r#""release-bot""#);
+    assert_eq!(text("act"), r#"{"sub":"corp/scout"}"#);
+    assert_eq!(
+        (text("iss"), text("aud")),
+        (r#""https://gate.example""#.into(), format!("{:?}", endpoint.url))
+    );
+    assert_eq!(actors[1], "", "where a person uses a client, no agent acts");
+    let types = endpoint.said("actor_token_type");
+    assert_eq!(types, ["urn:ietf:params:oauth:token-type:jwt", ""]);
+    assert_eq!(corp.world.shown("tools/list"), [""], "lists are in nobody's name");
 }

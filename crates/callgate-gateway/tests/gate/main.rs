@@ -2,6 +2,7 @@
 //! ledger of the site is the oracle: what it does not have had no effect.
 #![cfg(test)]
 
+mod assertion;
 mod bounds;
 mod broker;
 mod cancel;

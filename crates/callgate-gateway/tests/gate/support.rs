@@ -5,6 +5,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use callgate_gateway::assertion::Signer;
 use callgate_gateway::catalog::Catalogs;
 use callgate_gateway::credential::{Broker, Credential, Own, Scheme};
 use callgate_gateway::identity::{Identities, Issuer};
@@ -72,6 +73,8 @@ pub(crate) struct Setup {
     pub(crate) public_url: Option<&'static str>,
     /// What the site is called with, if it is not its secret. Then it takes anything.
     pub(crate) broker: Option<Broker>,
+    /// Who says of calls that they went through the gate, to all servers.
+    pub(crate) signer: Option<Arc<Signer>>,
     /// Catalog files beside the shipped ones.
     pub(crate) catalogs: &'static [(&'static str, &'static str)],
     /// More servers: name, catalog and address; without an address, the simulated site.
@@ -99,6 +102,7 @@ impl Default for Setup {
             issuers: Vec::new(),
             public_url: None,
             broker: None,
+            signer: None,
             catalogs: &[],
             servers: Vec::new(),
         }
@@ -136,7 +140,11 @@ impl World {
                 let upstream = Upstream::new(config).unwrap();
                 let usual = Broker::Own(Own::Static(credential));
                 let broker = broker.take().unwrap_or(usual);
-                Server::new(name, upstream, catalog, broker, setup.tools)
+                let server = Server::new(name, upstream, catalog, broker, setup.tools);
+                match setup.signer.clone() {
+                    Some(signer) => server.with_assertion(signer, address(&url)),
+                    None => server,
+                }
             })
             .collect();
         let ambient: Arc<dyn Ambient> = Arc::new(ManualClock::default());
@@ -155,6 +163,7 @@ impl World {
             calls_in_flight_max: setup.calls_in_flight_max,
             reveal_denied_tools: setup.reveal,
             streams: setup.streams,
+            signer: setup.signer.clone(),
         };
         let bundle = bundle(&catalogs, &setup.policies, setup.catalogs.is_empty());
         let identities = Identities::new(everybody()).with_issuers(setup.issuers);

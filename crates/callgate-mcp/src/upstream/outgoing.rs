@@ -27,6 +27,8 @@ pub(super) enum Route {
 pub(super) struct Ask<'a> {
     pub(super) method: &'static str,
     pub(super) credential: Option<&'a HeaderValue>,
+    /// Only of a call, and of nothing that prepares one.
+    pub(super) assertion: Option<&'a HeaderValue>,
     /// Without `_meta`, which the era decides.
     pub(super) params: Object,
     /// For `Mcp-Name`.
@@ -63,6 +65,7 @@ impl<'a> Ask<'a> {
         Self {
             method,
             credential,
+            assertion: None,
             params: Object::default(),
             name: None,
             mirrored: Vec::new(),
@@ -115,6 +118,9 @@ impl<'a> Ask<'a> {
 
     fn headers(&self, route: &Route) -> HeaderMap {
         let mut headers = base_headers(self.credential);
+        if let Some(assertion) = self.assertion {
+            headers.insert(headers::ASSERTION, assertion.clone());
+        }
         match route {
             Route::Modern => {
                 headers.insert(headers::PROTOCOL_VERSION, HeaderValue::from_static(MODERN));

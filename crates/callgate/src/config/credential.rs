@@ -1,7 +1,9 @@
 //! What servers are called with: a secret, or tokens that are issued to the gateway.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use callgate_gateway::assertion::Signer;
 use callgate_gateway::credential::{
     Broker, ClientCredentials, Credential, Exchange, Own, Scheme, TokenEndpoint, Wanted,
 };
@@ -37,7 +39,12 @@ struct RawClient {
 
 impl Reader {
     /// What a server is called with.
-    pub(super) fn broker(&mut self, place: &str, value: Value) -> Option<Broker> {
+    pub(super) fn broker(
+        &mut self,
+        place: &str,
+        value: Value,
+        signer: Option<&Arc<Signer>>,
+    ) -> Option<Broker> {
         let (kind, mut table) = self.kind(place, value)?;
         if kind.as_deref() != Some("exchange") {
             return self.own(place, kind.as_deref(), table).map(Broker::Own);
@@ -51,8 +58,33 @@ impl Reader {
             }
             None => Own::None,
         };
-        let endpoint = self.token_endpoint(place, table)?;
-        Some(Broker::Exchange(Box::new(Exchange::new(issuer, endpoint, lists))))
+        let actor = match table.remove("actor") {
+            Some(value) => Some(self.actor(&format!("{place}.actor"), &value, signer)?),
+            None => None,
+        };
+        let exchange = Exchange::new(issuer, self.token_endpoint(place, table)?, lists);
+        let exchange = match actor {
+            Some(signer) => exchange.with_actor(signer),
+            None => exchange,
+        };
+        Some(Broker::Exchange(Box::new(exchange)))
+    }
+
+    /// Who names the agent that acts.
+    fn actor(
+        &mut self,
+        place: &str,
+        value: &Value,
+        signer: Option<&Arc<Signer>>,
+    ) -> Option<Arc<Signer>> {
+        if value.as_str() != Some("gateway") {
+            self.problem(place, "can only be `gateway`", None);
+            return None;
+        }
+        if signer.is_none() {
+            self.nobody_signs(place);
+        }
+        signer.cloned()
     }
 
     /// The section without its `kind`, which says what else there is.
@@ -112,10 +144,10 @@ impl Reader {
         let raw: RawClient = self.read(place, table.into())?;
         let url = format!("{place}.token_url");
         let document = self.document(&url, &raw.token_url, raw.danger_plain_http)?;
-        let RawClient { client_id, client_secret, scopes, audience, resource, .. } = raw;
+        let RawClient { token_url, client_id, client_secret, scopes, audience, resource, .. } = raw;
         let wanted = Wanted { scopes, audience, resource };
         let made = self.secret(client_secret).and_then(|secret| {
-            TokenEndpoint::new(document, &client_id, &secret, wanted)
+            TokenEndpoint::new(document, token_url, &client_id, &secret, wanted)
                 .map_err(|error| error.to_string())
         });
         made.map_err(|text| self.problem(&format!("{place}.client_secret"), &text, None)).ok()

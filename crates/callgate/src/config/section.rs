@@ -19,6 +19,7 @@ use super::{Config, Limits, LogConfig, Places, Problem, Problems};
 
 const SECTIONS: &[&str] = &[
     "answers",
+    "assertion",
     "catalogs",
     "danger_static_tokens",
     "issuers",
@@ -133,6 +134,7 @@ impl Reader {
         if let Some(section) = section.filter(|_| !command.is_empty()) {
             section.remove("url");
             section.remove("credential");
+            section.remove("assertion");
             section.insert("command".to_owned(), command.to_vec().into());
             section.insert("inherit".to_owned(), vec!["*"].into());
         }
@@ -150,9 +152,10 @@ impl Reader {
         let answers: Option<Answers> = self.optional("answers");
         let limits = self.optional("limits").as_ref().map(limits);
         let log = self.log();
-        let servers = self.servers();
+        let public_url = listen.as_ref().and_then(|listen| self.public_url(listen));
+        let signer = self.signer(public_url.as_deref());
+        let servers = self.servers(signer.as_ref());
         let (listen, tokens) = (listen?, self.tokens());
-        let public_url = self.public_url(&listen);
         let issuers = self.issuers(public_url.is_some());
         self.anybody(&tokens, &issuers);
         let listen = self.loopback(listen, &tokens, public_url.as_deref());
@@ -169,6 +172,7 @@ impl Reader {
             limits: limits?,
             reveal_denied_tools: answers?.reveal_denied_tools,
             servers,
+            signer,
             issuers,
             tokens,
             log: log?,
@@ -275,8 +279,7 @@ impl Reader {
     }
 
     fn anybody(&mut self, tokens: &BTreeMap<String, Caller>, issuers: &[Issuer]) {
-        let is_said = |section: &str| self.table.contains_key(section);
-        if !tokens.is_empty() || !issuers.is_empty() || is_said("issuers") {
+        if !tokens.is_empty() || !issuers.is_empty() || self.is_said("issuers") {
             return;
         }
         let hint = "[[danger_static_tokens]]\n  name = \"alice\"\n  sha256 = \"…\"  # printf %s TOKEN | sha256sum\n  human = \"alice\"";
@@ -333,6 +336,10 @@ impl Reader {
             }
         }
         tokens
+    }
+
+    pub(super) fn is_said(&self, section: &str) -> bool {
+        self.table.contains_key(section)
     }
 
     /// Whether the file has a section of that name among those.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use callgate_gateway::assertion::Signer;
 use callgate_gateway::credential::{Broker, Own};
 use callgate_mcp::upstream::{EraSetting, Program};
 use callgate_model::products::atlassian::{SiteEntry, SiteMap};
@@ -35,6 +37,8 @@ struct RawServer {
     #[serde(default)]
     danger_plain_http: bool,
     credential: Option<toml::Value>,
+    #[serde(default)]
+    assertion: bool,
     default_site: Option<String>,
     #[serde(default)]
     sites: BTreeMap<String, RawSite>,
@@ -55,7 +59,10 @@ struct RawSite {
 }
 
 impl Reader {
-    pub(super) fn servers(&mut self) -> BTreeMap<String, ServerConfig> {
+    pub(super) fn servers(
+        &mut self,
+        signer: Option<&Arc<Signer>>,
+    ) -> BTreeMap<String, ServerConfig> {
         let raw: BTreeMap<String, toml::Value> = self.optional("servers").unwrap_or_default();
         if raw.is_empty() {
             let hint = "[servers.atlassian]\n  url = \"https://mcp.atlassian.com/v2/mcp\"\n  catalog = \"atlassian-rovo\"";
@@ -73,14 +80,19 @@ impl Reader {
                 continue;
             }
             let Some(raw) = self.read::<RawServer>(&place, value) else { continue };
-            if let Some(server) = self.server(&place, raw) {
+            if let Some(server) = self.server(&place, raw, signer) {
                 servers.insert(name, server);
             }
         }
         servers
     }
 
-    fn server(&mut self, place: &str, raw: RawServer) -> Option<ServerConfig> {
+    fn server(
+        &mut self,
+        place: &str,
+        raw: RawServer,
+        signer: Option<&Arc<Signer>>,
+    ) -> Option<ServerConfig> {
         let era = match raw.era.as_deref() {
             None | Some("auto") => EraSetting::Auto,
             Some("modern") => EraSetting::Modern,
@@ -93,7 +105,7 @@ impl Reader {
         };
         let at = self.place_of(place, &raw);
         let broker = match raw.credential {
-            Some(value) => self.broker(&format!("{place}.credential"), value)?,
+            Some(value) => self.broker(&format!("{place}.credential"), value, signer)?,
             None => Broker::Own(Own::None),
         };
         let sites = raw
@@ -114,8 +126,12 @@ impl Reader {
             self.problem(&format!("{place}.extensions"), &text, Some(hint.to_owned()));
             return None;
         }
+        let signer = signer.filter(|_| raw.assertion).cloned();
+        if raw.assertion && signer.is_none() {
+            self.nobody_signs(&format!("{place}.assertion"));
+        }
         let (catalog, extensions) = (raw.catalog, raw.extensions);
-        Some(ServerConfig { at: at?, catalog, era, extensions, broker, sites })
+        Some(ServerConfig { at: at?, catalog, era, extensions, broker, signer, sites })
     }
 
     /// Where the server is: at a URL, or a command that starts it.
@@ -135,6 +151,10 @@ impl Reader {
                     let hint = "name it under `secrets`: the command finds it in its environment";
                     let at = format!("{place}.credential");
                     self.problem(&at, "a command takes no header", Some(hint.to_owned()));
+                }
+                if raw.assertion {
+                    let at = format!("{place}.assertion");
+                    self.problem(&at, "a command takes no header", None);
                 }
                 self.program(place, command, raw).map(At::Command)
             }

@@ -310,3 +310,41 @@ fn i5_a_credential_that_is_not_well_said_keeps_the_gateway_from_starting() {
         assert!(told.contains(expected), "{expected}\nnot in\n{told}");
     }
 }
+
+const SIGNED: &str = "[assertion]\nkey = { file = \"assertion.key\" }\n";
+
+#[test]
+fn who_is_to_be_told_by_a_signature_needs_a_key_and_an_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("callgate.toml");
+    let key = |key: &str| std::fs::write(folder.path().join("assertion.key"), key).unwrap();
+    let parsed = |text: &str| match Config::parse(text, &path) {
+        Ok(config) => Ok(config.servers["atlassian"].signer.is_some()),
+        Err(problems) => Err(problems.to_string()),
+    };
+    let public = GOOD.replace(":0\"", ":0\"\npublic_url = \"http://localhost:8077\"");
+    let asking = public.replace("default_site", "assertion = true\ndefault_site");
+    key("nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=\n");
+    assert_eq!(parsed(&format!("{SIGNED}{asking}")), Ok(true));
+    assert_eq!(parsed(&format!("{SIGNED}{public}")), Ok(false));
+    let actor = EXCHANGED.replace("issuer", "actor = \"gateway\"\nissuer");
+    assert_eq!(parsed(&format!("{SIGNED}{public}{ISSUER}{actor}")), Ok(false));
+    let other = actor.replace("\"gateway\"", "\"agent\"");
+    for (text, expected) in [
+        (asking.clone(), "servers.atlassian.assertion: there is no key to sign with"),
+        (format!("{public}{ISSUER}{actor}"), "credential.actor: there is no key to sign with"),
+        (format!("{SIGNED}{public}{ISSUER}{other}"), "credential.actor: can only be `gateway`"),
+        (format!("{SIGNED}{GOOD}"), "assertion: whose statements they are could not be told"),
+        (
+            format!("{SIGNED}{asking}{}", COMMAND.replace("catalog", "assertion = true\ncatalog")),
+            "servers.local.assertion: a command takes no header",
+        ),
+    ] {
+        let told = parsed(&text).unwrap_err();
+        assert!(told.contains(expected), "{expected}\nnot in\n{told}");
+    }
+    key("not a key");
+    let told = parsed(&format!("{SIGNED}{asking}")).unwrap_err();
+    assert!(told.contains("assertion.key: it is no Ed25519 key") && !told.contains("not a key"));
+    assert!(!told.contains("servers.atlassian.assertion"), "one problem is told once: {told}");
+}

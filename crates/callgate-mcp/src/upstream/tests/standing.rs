@@ -13,6 +13,7 @@ async fn ask_as(
 ) -> Result<Answer, CallError> {
     let call = OutgoingCall {
         key: &SessionKey::new(key),
+        assertion: None,
         credential: None,
         method: "tools/call",
         params: object(&format!(r#"{{"name":"{key}","arguments":{{}}}}"#)),
