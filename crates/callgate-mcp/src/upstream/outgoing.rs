@@ -50,7 +50,10 @@ pub(super) struct Ask<'a> {
 #[derive(Debug)]
 pub(super) struct Outgoing {
     pub(super) id: RequestId,
+    /// Those of whatever belongs to it, too: what takes its answer up again, answers what it is asked, or cancels it.
     pub(super) headers: HeaderMap,
+    /// Of it alone.
+    pub(super) assertion: Option<HeaderValue>,
     pub(super) body: Bytes,
     /// A legacy server may put requests to us meanwhile.
     pub(super) legacy: bool,
@@ -102,6 +105,7 @@ impl<'a> Ask<'a> {
         Outgoing {
             id,
             headers: self.headers(route),
+            assertion: self.assertion.cloned(),
             body: request.into_bytes(),
             legacy: matches!(route, Route::Legacy(_)),
             capabilities: self.asking(),
@@ -118,9 +122,6 @@ impl<'a> Ask<'a> {
 
     fn headers(&self, route: &Route) -> HeaderMap {
         let mut headers = base_headers(self.credential);
-        if let Some(assertion) = self.assertion {
-            headers.insert(headers::ASSERTION, assertion.clone());
-        }
         match route {
             Route::Modern => {
                 headers.insert(headers::PROTOCOL_VERSION, HeaderValue::from_static(MODERN));
