@@ -24,6 +24,7 @@ pub mod rehearse;
 pub mod resource;
 pub mod round;
 pub mod schema;
+pub mod sealing;
 pub mod server;
 pub mod session;
 pub mod tasks;

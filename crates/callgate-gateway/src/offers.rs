@@ -70,7 +70,8 @@ impl Offers {
             List::Resources => &self.resources,
             List::Templates => &self.templates,
         };
-        kept.get(|_| true, fetch(list, server)).await
+        // Boxed: it is rare, and large.
+        kept.get(|_| true, Box::pin(fetch(list, server))).await
     }
 }
 

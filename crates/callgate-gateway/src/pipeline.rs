@@ -52,6 +52,7 @@ use crate::name::{NamedCall, Unnameable, name};
 use crate::questions::Questions;
 use crate::resource::Resources;
 use crate::round::Sealer;
+use crate::sealing::Keyring;
 use crate::server::Server;
 use crate::session::Sessions;
 use crate::tasks::Tasks;
@@ -83,6 +84,8 @@ pub struct Settings {
     pub reveal_denied_tools: bool,
     /// Open streams of those who listen for changes.
     pub streams: StreamLimits,
+    /// The keys by which secrets are sealed; without them, one of the process, so that nothing sealed outlives it.
+    pub sealing: Option<Arc<Keyring>>,
     /// By whom servers know that calls went through the gate.
     pub signer: Option<Arc<Signer>>,
 }
@@ -130,6 +133,8 @@ impl Gateway {
         evidence: EvidenceLog,
         ambient: Arc<dyn Ambient>,
     ) -> Self {
+        let keys = settings.sealing.clone();
+        let keys = keys.unwrap_or_else(|| Arc::new(Keyring::of_process(&*ambient)));
         let metrics = Metrics::new(servers.iter().map(|server| server.name.to_string()));
         Self {
             in_flight: Arc::new(Semaphore::new(settings.calls_in_flight_max)),
@@ -143,7 +148,7 @@ impl Gateway {
             cancels: Arc::default(),
             questions: Arc::default(),
             tasks: Tasks::default(),
-            sealer: Sealer::new(&*ambient),
+            sealer: Sealer::new(keys),
             ambient,
             metrics,
         }

@@ -88,7 +88,8 @@ impl Server {
     /// See [`Kept::get`].
     pub async fn tools(&self, wanted: Option<&str>) -> Result<Arc<ToolSet>, ListError> {
         let has = |set: &ToolSet| wanted.is_none_or(|name| set.has(name));
-        self.tools.get(has, tools::fetch(self)).await
+        // Boxed: it is rare, and large.
+        self.tools.get(has, Box::pin(tools::fetch(self))).await
     }
 
     /// The entries of `list` that it has.

@@ -236,6 +236,7 @@ pub(crate) async fn gateway(
         calls_in_flight_max: config.limits.calls_in_flight_max,
         reveal_denied_tools: config.reveal_denied_tools,
         streams: config.limits.streams,
+        sealing: config.sealing.take(),
         signer: config.signer.take(),
     };
     let identities = identities(config.danger_anonymous.as_deref(), config.tokens);

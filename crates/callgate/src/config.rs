@@ -6,6 +6,7 @@ mod assertion;
 mod credential;
 mod issuer;
 mod problems;
+mod sealing;
 mod section;
 mod server;
 
@@ -20,6 +21,7 @@ use callgate_gateway::credential::Broker;
 use callgate_gateway::identity::Issuer;
 use callgate_gateway::listeners::StreamLimits;
 use callgate_gateway::resource::Resources;
+use callgate_gateway::sealing::Keyring;
 use callgate_mcp::upstream::{EraSetting, Program};
 use callgate_model::caller::Caller;
 use callgate_model::json::JsonLimits;
@@ -55,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) servers: BTreeMap<String, ServerConfig>,
     /// By whom the gateway's statements are known.
     pub(crate) signer: Option<Arc<Signer>>,
+    /// The keys by which secrets are sealed.
+    pub(crate) sealing: Option<Arc<Keyring>>,
     /// Whose tokens are accepted.
     pub(crate) issuers: Vec<Issuer>,
     /// The callers of `danger_static_tokens`, by the token's name.

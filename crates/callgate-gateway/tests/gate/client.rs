@@ -228,7 +228,7 @@ fn brief_decision(decision: &Json) -> String {
 
 impl World {
     pub(crate) async fn ask(&self, ask: &Ask) -> Said {
-        Said::of(Box::pin(ask.reply(&self.gateway)).await).await
+        Said::of(ask.reply(&self.gateway).await).await
     }
 
     /// Sends other bytes under the headers of `ask`.

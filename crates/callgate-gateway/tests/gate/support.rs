@@ -163,6 +163,7 @@ impl World {
             calls_in_flight_max: setup.calls_in_flight_max,
             reveal_denied_tools: setup.reveal,
             streams: setup.streams,
+            sealing: None,
             signer: setup.signer.clone(),
         };
         let bundle = bundle(&catalogs, &setup.policies, setup.catalogs.is_empty());

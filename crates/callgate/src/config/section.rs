@@ -27,6 +27,7 @@ const SECTIONS: &[&str] = &[
     "listen",
     "log",
     "policies",
+    "sealing",
     "servers",
     "store",
 ];
@@ -154,6 +155,7 @@ impl Reader {
         let log = self.log();
         let public_url = listen.as_ref().and_then(|listen| self.public_url(listen));
         let signer = self.signer(public_url.as_deref());
+        let sealing = self.sealing();
         let servers = self.servers(signer.as_ref());
         let (listen, tokens) = (listen?, self.tokens());
         let issuers = self.issuers(public_url.is_some());
@@ -173,6 +175,7 @@ impl Reader {
             reveal_denied_tools: answers?.reveal_denied_tools,
             servers,
             signer,
+            sealing,
             issuers,
             tokens,
             log: log?,

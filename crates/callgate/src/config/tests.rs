@@ -348,3 +348,42 @@ fn who_is_to_be_told_by_a_signature_needs_a_key_and_an_address() {
     assert!(told.contains("assertion.key: it is no Ed25519 key") && !told.contains("not a key"));
     assert!(!told.contains("servers.atlassian.assertion"), "one problem is told once: {told}");
 }
+
+#[test]
+fn keys_that_seal_are_in_a_file_or_said_by_a_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("callgate.toml");
+    let key = |byte: char| format!("{}=", byte.to_string().repeat(43));
+    std::fs::write(folder.path().join("old.key"), format!("{}\n", key('A'))).unwrap();
+    let parsed =
+        |keys: &str| match Config::parse(&format!("[sealing]\nkeys = [{keys}]\n{GOOD}"), &path) {
+            Ok(config) => format!("{:?}", config.sealing.unwrap()),
+            Err(problems) => problems.to_string(),
+        };
+    let (file, said) = (
+        "{ file = \"old.key\" }",
+        format!("{{ command = [\"echo\", \"{}\"] }}", key('B').replace("B=", "A=")),
+    );
+    let both = parsed(&format!("{said}, {file}"));
+    assert!(both.starts_with("Keyring {") && both.matches("SealingKey").count() == 2, "{both}");
+    assert!(!both.contains("AAAA") && !both.contains("BBBB"));
+    // It runs in the folder of the configuration.
+    assert_eq!(parsed("{ command = [\"cat\", \"old.key\"] }"), parsed(file));
+    for (keys, expected) in [
+        ("", "sealing.keys: there is no key"),
+        (&*format!("{file}, {file}"), "sealing.keys: one key is there twice"),
+        ("{ env = \"PATH\" }", "sealing.keys[0]: it is no key: the base64 of 32 bytes"),
+        ("{ file = \"old.key\", env = \"PATH\" }", "sealing.keys[0]: say where the secret is"),
+        ("{ file = \"old.key\", command = [\"true\"] }", "sealing.keys[0]: say where the key is"),
+        ("{}", "sealing.keys[0]: say where the secret is"),
+        ("{ command = [] }", "sealing.keys[0]: the command is empty"),
+        ("{ command = [\"false\"] }", "sealing.keys[0]: `false` failed: exit status: 1"),
+        ("{ command = [\"/no/such/program\"] }", "sealing.keys[0]: `/no/such/program` cannot be"),
+        ("{ command = [\"yes\"] }", "sealing.keys[0]: `yes` "),
+        ("{ command = [\"true\"] }", "sealing.keys[0]: it is no key"),
+    ] {
+        let told = parsed(keys);
+        assert!(told.contains(expected), "{expected}\nnot in\n{told}");
+        assert!(!told.contains("AAAA"), "{told}");
+    }
+}
