@@ -1,8 +1,19 @@
-//! The credential a server is called with. It is a secret: it has no text form, and only `forward` and the tool list
-//! use it. The client's own credential never goes upstream (I7).
+//! What servers are called with: nothing, a secret, or a token that was issued to the gateway, for itself or in the name of
+//! the person who calls.
+//!
+//! All of it is secret: it has no text form, and only `forward` and the lists use it. The client's own credential never
+//! goes to a server (I7); where tokens are exchanged, it goes to the token endpoint that the operator named, and nowhere
+//! else.
+
+mod broker;
+mod endpoint;
+mod issued;
 
 use callgate_mcp::http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
+
+pub use broker::{Broker, ClientCredentials, Exchange, Own, Presented, Unavailable};
+pub use endpoint::{TokenEndpoint, Wanted};
 
 /// How the secret is presented (RFC 6750, RFC 7617).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

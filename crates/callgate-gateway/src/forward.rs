@@ -14,6 +14,8 @@ use callgate_model::evidence::Outcome;
 use callgate_model::json::{Json, Object};
 use callgate_model::vocabulary::Effect;
 
+use crate::assertion::Voucher;
+use crate::credential::Presented;
 use crate::evidence::{OpenEvidence, Permit};
 use crate::server::Server;
 use crate::tools::Tool;
@@ -21,6 +23,8 @@ use crate::tools::Tool;
 /// What accompanies a call on its way.
 #[derive(Debug)]
 pub struct Way {
+    /// What the server is called with.
+    pub presented: Presented,
     /// The caller's own upstream session.
     pub key: SessionKey,
     /// The client's trace.
@@ -39,7 +43,7 @@ pub struct Way {
     pub round: Round,
 }
 
-/// Sends the call.
+/// Sends the call, with what the gateway says of it if the server asks for that.
 ///
 /// # Errors
 /// [`CallError`]; it tells whether the call may have reached the server.
@@ -48,9 +52,12 @@ pub async fn forward(
     evidence: &mut OpenEvidence,
     server: &Server,
     way: &Way,
+    voucher: Option<Voucher<'_>>,
     on_told: impl FnMut(Meanwhile) + Send,
 ) -> Result<Answer, CallError> {
-    let (_, ToolCall { method, tool: name, arguments, .. }) = permit.spend();
+    let (id, call) = permit.spend();
+    let assertion = voucher.and_then(|voucher| voucher.header(id, &call));
+    let ToolCall { method, tool: name, arguments, .. } = call;
     let params = match method {
         Method::ToolsCall => {
             Object::default().with("name", name.as_str()).with("arguments", arguments)
@@ -76,7 +83,8 @@ pub async fn forward(
     };
     let call = OutgoingCall {
         key: &way.key,
-        credential: server.credential(),
+        credential: way.presented.header(),
+        assertion: assertion.as_ref(),
         method: method.as_str(),
         params,
         name: name.as_deref(),
@@ -89,7 +97,8 @@ pub async fn forward(
         round: way.round.clone(),
     };
     evidence.dispatched();
-    server.upstream.call(call, on_told).await
+    let answered = server.upstream.call(call, on_told).await;
+    answered.inspect_err(|error| way.presented.took(&error.kind))
 }
 
 fn outcome_of_task(task: &Task) -> Outcome {

@@ -10,7 +10,7 @@ mod keys;
 mod memory;
 mod registry;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -22,6 +22,7 @@ use callgate_model::digest::Digest;
 use callgate_model::evidence::CallerRecord;
 use callgate_model::json::{Json, Object};
 use callgate_policy::PreparedCaller;
+use secrecy::SecretString;
 use thiserror::Error;
 
 pub use chain::ChainSpec;
@@ -49,6 +50,16 @@ pub struct Identified {
     pub key: Digest,
     /// When the credential ends, if that is known.
     pub expires: Option<Timestamp>,
+    /// The token itself, if it is to be exchanged for others.
+    pub(crate) inbound: Option<Inbound>,
+}
+
+/// A token of an issuer that is kept to be exchanged. It goes to nobody but a token endpoint for this issuer's tokens (I7).
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    /// What the operator calls its issuer.
+    pub(crate) issuer: String,
+    pub(crate) token: SecretString,
 }
 
 impl Identified {
@@ -78,7 +89,7 @@ impl Identified {
     fn with_key(caller: Caller, key: Digest) -> Self {
         let record = Arc::new(CallerRecord::new(&caller));
         let expires = caller.credential.expires;
-        Self { caller: PreparedCaller::new(caller), record, key, expires }
+        Self { caller: PreparedCaller::new(caller), record, key, expires, inbound: None }
     }
 }
 
@@ -219,6 +230,8 @@ pub struct Identities {
     by_token: HashMap<Digest, Arc<Identified>>,
     anonymous: Option<Arc<Identified>>,
     issuers: Vec<Issuer>,
+    /// The issuers whose tokens are kept, since they are exchanged for others.
+    exchanged: BTreeSet<String>,
     memory: Memory,
     registry: Option<Arc<Registry>>,
 }
@@ -268,6 +281,13 @@ impl Identities {
         let Some(registry) = &self.registry else { return Ok(()) };
         registry.current(now).await?;
         registry.admits(caller)
+    }
+
+    /// Tokens of the issuers of these names are kept while they are good: they are exchanged for others.
+    #[must_use]
+    pub fn keeping_tokens_of(mut self, issuers: BTreeSet<String>) -> Self {
+        self.exchanged = issuers;
+        self
     }
 
     /// The addresses of the issuers, and the scopes that clients should ask them for.
@@ -371,6 +391,13 @@ impl Identities {
         self.issuers.get(known.issuer).is_some_and(|issuer| issuer.still_holds(known.basis))
     }
 
+    fn inbound(&self, issuer: usize, token: &str) -> Option<Inbound> {
+        let issuer = self.issuers.get(issuer)?.name();
+        self.exchanged
+            .contains(issuer)
+            .then(|| Inbound { issuer: issuer.to_owned(), token: SecretString::from(token) })
+    }
+
     async fn accept(
         &self,
         token: &str,
@@ -402,7 +429,9 @@ impl Identities {
                 self.memory.refuse(digest);
             }
         })?;
-        let identified = Arc::new(Identified::by_chain(caller, &audiences));
+        let mut identified = Identified::by_chain(caller, &audiences);
+        identified.inbound = self.inbound(issuer, token);
+        let identified = Arc::new(identified);
         let known = Remembered { identified, issuer, audiences, basis };
         self.memory.put(digest, known.clone(), |one| self.is_current(one));
         Ok(known)
@@ -428,71 +457,4 @@ fn presented(headers: &HeaderMap) -> Result<Option<&str>, Unacceptable> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const WRONG: [&[&str]; 8] = [
-        &[""],
-        &["Bearer wrong"],
-        &["right"],
-        &["Basic right"],
-        &["Bearer "],
-        &["Bearer right right"],
-        &["Bearer right", "Bearer right"],
-        &["Bearer right", "Bearer wrong"],
-    ];
-
-    fn identities() -> Identities {
-        let chain = |human: &str, token: &[u8]| {
-            let spec = ChainSpec { human: Some(human.into()), ..ChainSpec::default() };
-            spec.to_caller(Digest::of(token)).unwrap()
-        };
-        Identities::new(vec![chain("alice", b"right"), chain("bob", b"also right")])
-    }
-
-    async fn identify(identities: &Identities, values: &[&str]) -> Option<Digest> {
-        let mut headers = HeaderMap::new();
-        for value in values {
-            headers.append("authorization", value.parse().unwrap());
-        }
-        Some(identities.identify(&headers, Timestamp::default(), &Visit::default()).await.ok()?.key)
-    }
-
-    #[tokio::test]
-    async fn i5_only_one_valid_bearer_token_is_a_credential() {
-        let identities = identities();
-        for right in ["Bearer right", "bearer right"] {
-            assert_eq!(identify(&identities, &[right]).await, Some(Digest::of(b"right")));
-        }
-        for refused in WRONG.into_iter().chain([&[][..]]) {
-            assert_eq!(identify(&identities, refused).await, None, "{refused:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn i5_a_wrong_credential_is_refused_even_if_none_is_needed() {
-        let lax = identities().with_danger_anonymous(Digest::of(b"right"));
-        assert_eq!(identify(&lax, &[]).await, Some(Digest::of(b"right")));
-        assert_eq!(identify(&lax, &["Bearer also right"]).await, Some(Digest::of(b"also right")));
-        for refused in WRONG {
-            assert_eq!(identify(&lax, refused).await, None, "{refused:?}");
-        }
-        let unknown = identities().with_danger_anonymous(Digest::of(b"unknown"));
-        assert_eq!(identify(&unknown, &[]).await, None, "no such token, nobody to be");
-    }
-
-    #[tokio::test]
-    async fn i5_a_credential_that_has_ended_is_none() {
-        let spec = ChainSpec { human: Some("alice".into()), ..ChainSpec::default() };
-        let mut caller = spec.to_caller(Digest::of(b"right")).unwrap();
-        caller.credential.expires = Some(Timestamp::from_unix_ms(1000));
-        let identities = Identities::new(vec![caller]);
-        let mut headers = HeaderMap::new();
-        headers.insert("authorization", "Bearer right".parse().unwrap());
-        for (ms, accepted) in [(999, true), (1000, false), (1001, false)] {
-            let found =
-                identities.identify(&headers, Timestamp::from_unix_ms(ms), &Visit::default()).await;
-            assert_eq!(found.is_ok(), accepted, "{ms}");
-        }
-    }
-}
+mod tests;

@@ -6,8 +6,40 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use callgate_mcp::upstream::UpstreamError;
+use callgate_mcp::upstream::{CallErrorKind, UpstreamError};
+use callgate_model::reason::Reason;
+use thiserror::Error;
 use tokio::sync::Mutex;
+
+use crate::credential::Unavailable;
+
+/// Why what a server offers is not known.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ListError {
+    /// There is nothing to ask it with.
+    #[error(transparent)]
+    Credential(#[from] Unavailable),
+    /// It does not tell.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+}
+
+impl ListError {
+    /// Why a call is refused that needs to know it.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::Credential(_) => Reason::CredentialUnavailable,
+            Self::Upstream(_) => Reason::UpstreamUnavailable,
+        }
+    }
+}
+
+impl From<CallErrorKind> for ListError {
+    fn from(kind: CallErrorKind) -> Self {
+        Self::Upstream(kind.into())
+    }
+}
 
 /// How long a fetched list is good.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +77,7 @@ pub struct Kept<T> {
 #[derive(Debug)]
 struct Tried {
     at: Instant,
-    failed: Option<UpstreamError>,
+    failed: Option<ListError>,
 }
 
 #[derive(Debug)]
@@ -81,8 +113,8 @@ impl<T> Kept<T> {
     pub async fn get(
         &self,
         has: impl Fn(&T) -> bool,
-        fetch: impl Future<Output = Result<T, UpstreamError>>,
-    ) -> Result<Arc<T>, UpstreamError> {
+        fetch: impl Future<Output = Result<T, ListError>>,
+    ) -> Result<Arc<T>, ListError> {
         if let Some(current) = self.current.load_full().filter(|kept| self.serves(kept, &has)) {
             return Ok(Arc::clone(&current.list));
         }
@@ -137,11 +169,9 @@ impl<T> Kept<T> {
 mod tests {
     use std::sync::atomic::AtomicUsize;
 
-    use callgate_mcp::upstream::CallErrorKind;
-
     use super::*;
 
-    async fn failing(asked: &AtomicUsize) -> Result<u32, UpstreamError> {
+    async fn failing(asked: &AtomicUsize) -> Result<u32, ListError> {
         asked.fetch_add(1, Ordering::Relaxed);
         tokio::time::sleep(Duration::from_millis(100)).await;
         Err(CallErrorKind::Timeout.into())

@@ -4,6 +4,7 @@
 //! configuration files, sockets or the command line: the binary hands it values.
 
 pub mod answer;
+pub mod assertion;
 pub mod cancel;
 pub mod catalog;
 pub mod credential;
@@ -23,6 +24,7 @@ pub mod rehearse;
 pub mod resource;
 pub mod round;
 pub mod schema;
+pub mod sealing;
 pub mod server;
 pub mod session;
 pub mod tasks;

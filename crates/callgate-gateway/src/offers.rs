@@ -1,6 +1,6 @@
 //! What a server offers beside tools: its resources, templates of resources, and prompts.
 //!
-//! As with tools, lists are fetched with the server's own credential, and what a caller sees of them is decided for each
+//! As with tools, lists are fetched with the gateway's own credential, and what a caller sees of them is decided for each
 //! caller, by the very question that asking for the thing would be decided by (I3).
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use callgate_mcp::upstream::{List, UpstreamError};
 use callgate_model::call::Method;
 use callgate_model::json::{Json, Object};
 
-use crate::kept::{Kept, ListLimits};
+use crate::kept::{Kept, ListError, ListLimits};
 use crate::name::{NamedCall, name_subject};
 use crate::server::Server;
 
@@ -64,18 +64,21 @@ impl Offers {
         &self,
         list: List,
         server: &Server,
-    ) -> Result<Arc<Vec<Offer>>, UpstreamError> {
+    ) -> Result<Arc<Vec<Offer>>, ListError> {
         let kept = match list {
             List::Prompts => &self.prompts,
             List::Resources => &self.resources,
             List::Templates => &self.templates,
         };
-        kept.get(|_| true, fetch(list, server)).await
+        // Boxed: it is rare, and large.
+        kept.get(|_| true, Box::pin(fetch(list, server))).await
     }
 }
 
-async fn fetch(list: List, server: &Server) -> Result<Vec<Offer>, UpstreamError> {
-    let fetched = server.upstream.list_entries(list, &server.own_key, server.credential()).await;
+async fn fetch(list: List, server: &Server) -> Result<Vec<Offer>, ListError> {
+    let presented = server.broker.for_gateway().await?;
+    let fetched = server.upstream.list_entries(list, &server.own_key, presented.header()).await;
+    let fetched = fetched.inspect_err(|error| presented.listed(error));
     let entries = match fetched {
         // It has none of these, and says so.
         Err(UpstreamError::Refused(error)) if error.code == code::METHOD_NOT_FOUND => Vec::new(),

@@ -14,7 +14,9 @@ mod list;
 mod listen;
 mod log_level;
 mod pipe;
+mod present;
 mod question;
+mod refuse;
 mod roof;
 mod rounds;
 mod subscribe;
@@ -45,6 +47,7 @@ use callgate_store::EvidenceLog;
 use tokio::sync::Semaphore;
 
 use crate::answer;
+use crate::assertion::Signer;
 use crate::cancel::Cancels;
 use crate::evidence::enqueue;
 use crate::identity::Identities;
@@ -54,6 +57,7 @@ use crate::name::{NamedCall, Unnameable, name};
 use crate::questions::Questions;
 use crate::resource::Resources;
 use crate::round::Sealer;
+use crate::sealing::Keyring;
 use crate::server::Server;
 use crate::session::Sessions;
 use crate::tasks::Tasks;
@@ -86,6 +90,10 @@ pub struct Settings {
     pub reveal_denied_tools: bool,
     /// Open streams of those who listen for changes.
     pub streams: StreamLimits,
+    /// The keys by which secrets are sealed; without them, one of the process, so that nothing sealed outlives it.
+    pub sealing: Option<Arc<Keyring>>,
+    /// By whom servers know that calls went through the gate.
+    pub signer: Option<Arc<Signer>>,
 }
 
 /// The gateway.
@@ -131,6 +139,8 @@ impl Gateway {
         evidence: EvidenceLog,
         ambient: Arc<dyn Ambient>,
     ) -> Self {
+        let keys = settings.sealing.clone();
+        let keys = keys.unwrap_or_else(|| Arc::new(Keyring::of_process(&*ambient)));
         let metrics = Metrics::new(servers.iter().map(|server| server.name.to_string()));
         Self {
             in_flight: Arc::new(Semaphore::new(settings.calls_in_flight_max)),
@@ -144,7 +154,7 @@ impl Gateway {
             cancels: Arc::default(),
             questions: Arc::default(),
             tasks: Tasks::default(),
-            sealer: Sealer::new(&*ambient),
+            sealer: Sealer::new(keys),
             ambient,
             metrics,
         }
@@ -245,10 +255,11 @@ impl Gateway {
         record: &mut Decided,
     ) -> Result<(NamedCall, Arc<Tool>), Stop> {
         let refused = |hidden| Stop::Refused { detail: None, hidden };
-        let Ok(set) = request.server.tools(Some(&params.name)).await else {
-            record.decision = Decision::deny(Reason::UpstreamUnavailable, bundle.digest());
-            return Err(refused(false));
-        };
+        let set = request.server.tools(Some(&params.name)).await.map_err(|error| {
+            tracing::warn!(server = request.place(), %error, "what the server offers is not known");
+            record.decision = Decision::deny(error.reason(), bundle.digest());
+            refused(false)
+        })?;
         let Some(tool) = set.get(&params.name) else {
             let unclassified = set.is_unclassified(&params.name);
             let reason = if unclassified { Reason::ToolUnclassified } else { Reason::ToolUnknown };
@@ -460,6 +471,7 @@ fn trace_id(trace: &TraceContext) -> Option<String> {
     trace.traceparent.as_deref()?.split('-').nth(1).map(str::to_owned)
 }
 
-fn shorten(text: &str) -> String {
+/// What is kept of a name in the record.
+pub(crate) fn shorten(text: &str) -> String {
     text.chars().take(128).collect()
 }

@@ -3,22 +3,27 @@
 //! The server cannot tell whose state it is, for every caller's calls come with the same credential. So the client is
 //! given it sealed, for this caller and this very call, for a while; and every round is decided anew.
 
-use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::sync::Arc;
+
 use callgate_mcp::limits::REQUEST_STATE_BYTES_MAX;
 use callgate_mcp::message::{InputRequired, Round};
 use callgate_model::ambient::{Ambient, Id, Timestamp};
 use callgate_model::digest::Digest;
 use callgate_model::json::{Json, JsonLimits, Object, read};
 
+use crate::sealing::Keyring;
+
 /// How long a client may take for what it was asked, in milliseconds.
 const ROUND_MS_MAX: u64 = 15 * 60 * 1000;
 /// Rounds of one call; clients give up before.
 const ROUNDS_MAX: i64 = 16;
 
-/// Seals states with a key of this process: after a restart a call begins anew.
-pub struct Sealer(Option<LessSafeKey>);
+/// What the states of rounds are sealed for.
+const PURPOSE: &str = "round";
+
+/// Seals states. With a key of the process, a call begins anew after a restart.
+#[derive(Debug)]
+pub struct Sealer(Arc<Keyring>);
 
 /// Whose call it is, and which. A state is good for no other.
 #[derive(Clone, Copy, Debug)]
@@ -44,11 +49,10 @@ pub struct Opened {
 }
 
 impl Sealer {
-    /// A sealer with a new key.
-    pub fn new(ambient: &dyn Ambient) -> Self {
-        let key = [ambient.random(), ambient.random()].concat();
-        // A key of the wrong length cannot be; without a key nothing is sealed or opened.
-        Self(UnboundKey::new(&AES_256_GCM_SIV, &key).map(LessSafeKey::new).ok())
+    /// A sealer with these keys.
+    #[must_use]
+    pub const fn new(keys: Arc<Keyring>) -> Self {
+        Self(keys)
     }
 
     /// Opens the state that a client brings back, and gives what the server is to be sent instead.
@@ -62,7 +66,10 @@ impl Sealer {
         round: Round,
     ) -> Result<(Round, Opened), &'static str> {
         let Some(sealed) = &round.state else { return Ok((round, Opened::default())) };
-        let opened = self.unseal(sealed, binding).and_then(|inside| Inside::read(&inside));
+        let opened = self
+            .0
+            .open(PURPOSE, binding.to_text().as_bytes(), sealed)
+            .and_then(|inside| Inside::read(&inside));
         let inside = opened.ok_or("`requestState` was not given to this caller for this call")?;
         if now.ms_since(inside.at) > ROUND_MS_MAX {
             return Err("`requestState` is too old: call again without it");
@@ -87,32 +94,12 @@ impl Sealer {
         let first = opened.first.unwrap_or(call);
         let inside =
             Inside { state: required.state, first, count: opened.count + 1, at: ambient.now() };
-        let [a, b, c, d, e, f, g, h, i, j, k, l, ..] = ambient.random();
-        let nonce: [u8; NONCE_LEN] = [a, b, c, d, e, f, g, h, i, j, k, l];
-        let mut sealed = inside.to_text().into_bytes();
-        let key = self.0.as_ref()?;
-        let aad = Aad::from(binding.to_text());
-        let nonce_of = Nonce::assume_unique_for_key;
-        key.seal_in_place_append_tag(nonce_of(nonce), aad, &mut sealed).ok()?;
-        let state = URL_SAFE_NO_PAD.encode([&nonce[..], &sealed].concat());
+        let (binding, inside) = (binding.to_text(), inside.to_text());
+        let state =
+            self.0.seal(PURPOSE, binding.as_bytes(), inside.as_bytes(), ambient.random())?;
         // Longer than what would be taken back.
         (state.len() <= 2 * REQUEST_STATE_BYTES_MAX)
             .then_some(InputRequired { state: Some(state), requests: required.requests })
-    }
-
-    fn unseal(&self, sealed: &str, binding: &Binding<'_>) -> Option<Vec<u8>> {
-        let bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
-        let (nonce, sealed) = bytes.split_at_checked(NONCE_LEN)?;
-        let (nonce, mut sealed) = (Nonce::try_assume_unique_for_key(nonce).ok()?, sealed.to_vec());
-        let aad = Aad::from(binding.to_text());
-        let inside = self.0.as_ref()?.open_in_place(nonce, aad, &mut sealed).ok()?;
-        Some(inside.to_vec())
-    }
-}
-
-impl std::fmt::Debug for Sealer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Sealer(…)")
     }
 }
 
@@ -171,6 +158,10 @@ mod tests {
         arguments: Digest::new([2; 32]),
     };
 
+    fn with_key(ambient: &Ticking) -> Sealer {
+        Sealer::new(Arc::new(Keyring::of_process(ambient)))
+    }
+
     fn round(state: &str) -> Round {
         Round { state: Some(state.to_owned()), responses: None }
     }
@@ -184,7 +175,7 @@ mod tests {
     #[test]
     fn i6_a_state_is_good_for_its_caller_and_its_call_only() {
         let ambient = Ticking::new(1);
-        let sealer = Sealer::new(&ambient);
+        let sealer = with_key(&ambient);
         let state = sealed(&sealer, &ambient, &Opened::default());
         assert!(!state.contains("upstream"));
         let (sent, opened) = sealer.open(&BINDING, ambient.now(), round(&state)).unwrap();
@@ -199,14 +190,14 @@ mod tests {
         ] {
             assert!(sealer.open(&other, ambient.now(), round(&state)).is_err(), "{other:?}");
         }
-        let another = Sealer::new(&Ticking::new(2));
+        let another = with_key(&Ticking::new(2));
         assert!(another.open(&BINDING, ambient.now(), round(&state)).is_err());
     }
 
     #[test]
     fn a_state_that_was_changed_is_none() {
         let ambient = Ticking::new(1);
-        let sealer = Sealer::new(&ambient);
+        let sealer = with_key(&ambient);
         let state = sealed(&sealer, &ambient, &Opened::default());
         for index in 0..state.len() {
             let mut changed = state.clone().into_bytes();
@@ -222,7 +213,7 @@ mod tests {
     #[test]
     fn i13_a_state_ends_and_so_do_rounds() {
         let ambient = Ticking::new(1);
-        let sealer = Sealer::new(&ambient);
+        let sealer = with_key(&ambient);
         let state = sealed(&sealer, &ambient, &Opened::default());
         let later =
             |ms: u64| Timestamp::from_unix_ms(ambient.now().unix_ms() + i64::try_from(ms).unwrap());

@@ -2,20 +2,18 @@
 
 use std::sync::Arc;
 
-use callgate_mcp::http::HeaderValue;
 use callgate_mcp::lists::ListKind;
-use callgate_mcp::upstream::{
-    CallErrorKind, Heard, List, SessionKey, Silence, Upstream, UpstreamError, Uris,
-};
+use callgate_mcp::upstream::{Heard, List, SessionKey, Silence, Upstream, Uris};
 use callgate_model::digest::Digest;
 use callgate_model::json::Object;
 use tokio::sync::watch;
 
+use crate::assertion::Signer;
 use crate::catalog::ServerCatalog;
-use crate::credential::Credential;
+use crate::credential::Broker;
 use crate::follow::Changes;
 use crate::identity::Identified;
-use crate::kept::{Kept, ListLimits};
+use crate::kept::{Kept, ListError, ListLimits};
 use crate::offers::{Offer, Offers};
 use crate::tools::{self, ToolSet};
 
@@ -27,7 +25,9 @@ pub struct Server {
     /// What its tools mean and where their targets stand.
     pub catalog: ServerCatalog,
     pub(crate) upstream: Upstream,
-    credential: Option<HeaderValue>,
+    pub(crate) broker: Broker,
+    /// By whom, and under which address, it is told that calls went through the gate.
+    pub(crate) vouched: Option<Vouched>,
     tools: Kept<ToolSet>,
     offers: Offers,
     pub(crate) limits: ListLimits,
@@ -38,6 +38,13 @@ pub struct Server {
     pub(crate) own_key: SessionKey,
 }
 
+/// By whom, and under which address, a server is told that calls went through the gate.
+#[derive(Debug)]
+pub(crate) struct Vouched {
+    pub(crate) signer: Arc<Signer>,
+    pub(crate) to: String,
+}
+
 impl Server {
     /// The server `name`.
     #[must_use]
@@ -45,14 +52,15 @@ impl Server {
         name: &str,
         upstream: Upstream,
         catalog: ServerCatalog,
-        credential: Option<&Credential>,
+        broker: Broker,
         limits: ListLimits,
     ) -> Self {
         Self {
             name: name.into(),
             catalog,
             upstream,
-            credential: credential.and_then(Credential::header),
+            broker,
+            vouched: None,
             tools: Kept::new(limits),
             offers: Offers::new(limits),
             limits,
@@ -68,20 +76,27 @@ impl Server {
         Self { extensions, ..self }
     }
 
+    /// The same, at the address `to`, which is told by `signer` of every call that it went through the gate.
+    #[must_use]
+    pub fn with_assertion(self, signer: Arc<Signer>, to: String) -> Self {
+        Self { vouched: Some(Vouched { signer, to }), ..self }
+    }
+
     /// The tools it has. With `wanted`, a list without that tool is fetched again before the tool is said not to exist.
     ///
     /// # Errors
     /// See [`Kept::get`].
-    pub async fn tools(&self, wanted: Option<&str>) -> Result<Arc<ToolSet>, UpstreamError> {
+    pub async fn tools(&self, wanted: Option<&str>) -> Result<Arc<ToolSet>, ListError> {
         let has = |set: &ToolSet| wanted.is_none_or(|name| set.has(name));
-        self.tools.get(has, tools::fetch(self)).await
+        // Boxed: it is rare, and large.
+        self.tools.get(has, Box::pin(tools::fetch(self))).await
     }
 
     /// The entries of `list` that it has.
     ///
     /// # Errors
     /// See [`Kept::get`].
-    pub async fn offers(&self, list: List) -> Result<Arc<Vec<Offer>>, UpstreamError> {
+    pub async fn offers(&self, list: List) -> Result<Arc<Vec<Offer>>, ListError> {
         self.offers.get(list, self).await
     }
 
@@ -94,7 +109,7 @@ impl Server {
     }
 
     /// Tells one state of the lists of a kind from another.
-    pub(crate) async fn digest_of(&self, kind: ListKind) -> Result<Digest, UpstreamError> {
+    pub(crate) async fn digest_of(&self, kind: ListKind) -> Result<Digest, ListError> {
         let mut bytes = Vec::new();
         match kind {
             ListKind::Tools => {
@@ -116,17 +131,15 @@ impl Server {
     /// Hears what the server tells of its lists and of the resources that are `wanted`.
     ///
     /// # Errors
-    /// See [`Upstream::follow`].
+    /// See [`Upstream::follow`]; and if there is nothing to ask it with.
     pub(crate) async fn follow_upstream(
         &self,
         wanted: watch::Receiver<Uris>,
         hear: impl FnMut(Heard) + Send,
-    ) -> Result<Silence, CallErrorKind> {
-        self.upstream.follow(&self.own_key, self.credential.as_ref(), wanted, hear).await
-    }
-
-    pub(crate) fn credential(&self) -> Option<&HeaderValue> {
-        self.credential.as_ref()
+    ) -> Result<Silence, ListError> {
+        let presented = self.broker.for_gateway().await?;
+        let following = self.upstream.follow(&self.own_key, presented.header(), wanted, hear);
+        Ok(following.await.inspect_err(|failed| presented.took(failed))?)
     }
 
     /// The upstream session of one caller, and of one session of theirs in which they can be asked for `asked`: never

@@ -1,15 +1,15 @@
 //! What a server can do: its tool definitions, each with its meaning.
 //!
-//! The list is fetched with the server's own credential; what a caller sees of it is decided for each caller.
+//! The list is fetched with the gateway's own credential, in nobody's name; what a caller sees of it is decided for each caller.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use callgate_mcp::tool::ToolDefinition;
-use callgate_mcp::upstream::UpstreamError;
 use callgate_model::vocabulary::{Operation, Risk};
 
 use crate::catalog::{self, ServerCatalog};
+use crate::kept::ListError;
 use crate::schema::ArgumentSchema;
 use crate::server::Server;
 
@@ -57,8 +57,10 @@ impl ToolSet {
 ///
 /// # Errors
 /// The server's fault, if it cannot be asked.
-pub(crate) async fn fetch(server: &Server) -> Result<ToolSet, UpstreamError> {
-    let page = server.upstream.list_tools(&server.own_key, server.credential()).await?;
+pub(crate) async fn fetch(server: &Server) -> Result<ToolSet, ListError> {
+    let presented = server.broker.for_gateway().await?;
+    let page = server.upstream.list_tools(&server.own_key, presented.header()).await;
+    let page = page.inspect_err(|error| presented.listed(error))?;
     for (name, why) in &page.refused {
         tracing::warn!(tool = name.as_str(), why = why.as_str(), "tool definition refused");
     }

@@ -9,6 +9,8 @@ pub(crate) const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 pub(crate) const NAME: HeaderName = HeaderName::from_static("mcp-name");
 pub(crate) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// What the gateway signs of a call; of no standard.
+pub(crate) const ASSERTION: HeaderName = HeaderName::from_static("callgate-assertion");
 pub(crate) const PARAM_PREFIX: &str = "mcp-param-";
 
 const ENCODED_START: &str = "=?base64?";

@@ -101,6 +101,8 @@ pub struct OutgoingCall<'a> {
     pub key: &'a SessionKey,
     /// The value of `Authorization`; must be marked sensitive.
     pub credential: Option<&'a HeaderValue>,
+    /// What the gateway says of the call over its signature, for a server that asks for that.
+    pub assertion: Option<&'a HeaderValue>,
     /// `tools/call`, or another method that asks for one thing.
     pub method: &'static str,
     /// Its parameters, sent as they are.
@@ -213,6 +215,7 @@ impl Upstream {
     ) -> Result<Answer, CallError> {
         let deadline = Instant::now() + self.limits.total;
         let mut ask = Ask::new(call.method, call.credential);
+        ask.assertion = call.assertion;
         ask.params = call.params;
         ask.name = call.name;
         ask.trace = Some(call.trace);

@@ -69,6 +69,9 @@ reasons! {
     ArgumentsInvalid = "arguments_invalid", Caller,
         "The arguments do not fit what was called.",
         "Correct the arguments named and call again.";
+    CredentialUnavailable = "credential_unavailable", Operator,
+        "There is nothing to call the server with for this caller, so the call was not made.",
+        "Call again later, or with a token that the operator says will do; the operator has to look at the server's credential.";
     DispatchConflict = "dispatch_conflict", Caller,
         "The dispatcher's own arguments and those of the operation it wraps disagree.",
         "Name the site in one place, or the same in both.";

@@ -64,6 +64,7 @@ pub(crate) async fn answer_call(exchange: Exchange, message: Message, era: Era) 
         Some(Fault::Hang) => return pending().await,
         Some(Fault::DropBefore) => return exchange.cut.now().await,
         Some(Fault::ServerError) => return empty(StatusCode::INTERNAL_SERVER_ERROR),
+        Some(Fault::Unauthorized) => return empty(StatusCode::UNAUTHORIZED),
         Some(Fault::Redirect(to)) => return redirect(to),
         Some(Fault::MissingCapability) => return missing_capability(&message),
         Some(_) | None => {}

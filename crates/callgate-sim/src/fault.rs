@@ -16,6 +16,8 @@ pub enum Fault {
     DropAfterExecuting,
     /// HTTP 500; the call is not executed.
     ServerError,
+    /// HTTP 401: the credential is not taken any more; the call is not executed.
+    Unauthorized,
     /// HTTP 400: the tool needs what the client did not declare; the call is not executed.
     MissingCapability,
     /// HTTP 307 to this address; the call is not executed.
@@ -43,6 +45,7 @@ impl Fault {
             | Self::DropBefore
             | Self::DropAfterExecuting
             | Self::ServerError
+            | Self::Unauthorized
             | Self::MissingCapability
             | Self::Redirect(_)
             | Self::OversizedBody(_)

@@ -172,6 +172,7 @@ fn falsify(tools: &mut Vec<Value>, fault: &Fault) {
         | Fault::DropBefore
         | Fault::DropAfterExecuting
         | Fault::ServerError
+        | Fault::Unauthorized
         | Fault::MissingCapability
         | Fault::Redirect(_)
         | Fault::OversizedBody(_)

@@ -181,6 +181,7 @@ async fn faults_do_what_they_say() {
     assert_eq!(struck_by(Fault::DropAfterExecuting).await, (nothing, 1));
     for (fault, status, executed, text) in [
         (Fault::ServerError, 500, 0, "500"),
+        (Fault::Unauthorized, 401, 0, "401"),
         (Fault::MissingCapability, 400, 0, "\"requiredCapabilities\":{\"sampling\":{}}"),
         (
             Fault::Redirect("http://127.0.0.1:1/x".to_owned()),

@@ -1,6 +1,6 @@
 //! From a configuration to a running gateway's parts. `check`, `serve`, `explain` and `policy test` go the same way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -186,34 +186,39 @@ fn unreadable(file: &Path, error: &std::io::Error) -> Problem {
 
 /// Opens the evidence store and makes the gateway. `port` is the one it really listens on.
 pub(crate) async fn gateway(
-    config: Config,
+    mut config: Config,
     parts: Parts,
     ambient: Arc<dyn Ambient>,
     port: u16,
 ) -> Result<Arc<Gateway>, String> {
     let Parts { mut catalogs, bundle, .. } = parts;
     let mut servers = Vec::new();
-    for (name, server) in &config.servers {
+    let mut exchanged = BTreeSet::new();
+    for (name, server) in std::mem::take(&mut config.servers) {
         let limits = UpstreamLimits {
             total: config.limits.upstream_time_max,
             response_bytes_max: config.limits.upstream_bytes_max,
             ..UpstreamLimits::default()
         };
         let era = server.era;
-        let upstream = match &server.at {
-            At::Command(program) => Upstream::of_program(program.clone(), limits, era),
+        let address = server.at.address();
+        let upstream = match server.at {
+            At::Command(program) => Upstream::of_program(program, limits, era),
             At::Url(url) => {
                 let url = url.parse().map_err(|error| format!("servers.{name}.url: {error}"))?;
                 Upstream::new(UpstreamConfig { url, limits, era })
                     .map_err(|error| format!("servers.{name}: {error}"))?
             }
         };
-        let Some(catalog) = catalogs.remove(name) else { continue };
-        let credential = server.credential.as_ref();
+        let Some(catalog) = catalogs.remove(&name) else { continue };
+        exchanged.extend(server.broker.exchanges().map(str::to_owned));
         let limits = ListLimits::default();
-        let extensions = server.extensions.clone();
-        let server = Server::new(name, upstream, catalog, credential, limits);
-        servers.push(server.with_extensions(extensions));
+        let made = Server::new(&name, upstream, catalog, server.broker, limits);
+        let made = made.with_extensions(server.extensions);
+        servers.push(match server.signer.zip(address) {
+            Some((signer, to)) => made.with_assertion(signer, to),
+            None => made,
+        });
     }
     let store = SqliteStore::open(&config.store).await.map_err(|error| error.to_string())?;
     let limits = EvidenceLimits {
@@ -236,9 +241,12 @@ pub(crate) async fn gateway(
         calls_in_flight_max: config.limits.calls_in_flight_max,
         reveal_denied_tools: config.reveal_denied_tools,
         streams: config.limits.streams,
+        sealing: config.sealing.take(),
+        signer: config.signer.take(),
     };
     let identities = identities(config.danger_anonymous.as_deref(), config.tokens);
     let identities = identities.with_issuers(config.issuers).with_registry(registry);
+    let identities = identities.keeping_tokens_of(exchanged);
     Ok(Arc::new(Gateway::new(settings, servers, identities, bundle, evidence, ambient)))
 }
 

@@ -2,20 +2,26 @@
 //!
 //! Only this module reads the environment and secret files.
 
+mod assertion;
+mod credential;
 mod issuer;
 mod problems;
+mod sealing;
 mod section;
 mod server;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use callgate_gateway::credential::Credential;
+use callgate_gateway::assertion::Signer;
+use callgate_gateway::credential::Broker;
 use callgate_gateway::identity::Issuer;
 use callgate_gateway::listeners::StreamLimits;
 use callgate_gateway::resource::Resources;
+use callgate_gateway::sealing::Keyring;
 use callgate_mcp::upstream::{EraSetting, Program};
 use callgate_model::caller::Caller;
 use callgate_model::json::JsonLimits;
@@ -52,6 +58,10 @@ pub(crate) struct Config {
     pub(crate) reveal_denied_tools: bool,
     /// The servers by name.
     pub(crate) servers: BTreeMap<String, ServerConfig>,
+    /// By whom the gateway's statements are known.
+    pub(crate) signer: Option<Arc<Signer>>,
+    /// The keys by which secrets are sealed.
+    pub(crate) sealing: Option<Arc<Keyring>>,
     /// Whose tokens are accepted.
     pub(crate) issuers: Vec<Issuer>,
     /// What tokens of the gateway's own may be.
@@ -83,7 +93,9 @@ pub(crate) struct ServerConfig {
     /// Extensions that it may be told of, beside those that are known.
     pub(crate) extensions: Vec<String>,
     /// What it is called with.
-    pub(crate) credential: Option<Credential>,
+    pub(crate) broker: Broker,
+    /// Who tells it that calls went through the gate, if somebody does.
+    pub(crate) signer: Option<Arc<Signer>>,
     /// The sites behind it.
     pub(crate) sites: SiteMap,
 }
@@ -95,6 +107,16 @@ pub(crate) enum At {
     Command(Program),
     /// At a URL.
     Url(String),
+}
+
+impl At {
+    /// Its address, if it has one.
+    pub(crate) fn address(&self) -> Option<String> {
+        match self {
+            Self::Command(_) => None,
+            Self::Url(url) => Some(url.clone()),
+        }
+    }
 }
 
 /// Limits that an operator may change.

@@ -12,6 +12,7 @@ use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use bytes::Bytes;
+use callgate_gateway::assertion;
 use callgate_gateway::identity::Peer;
 use callgate_gateway::pipeline::{Gateway, Reply, ReplyBody};
 use callgate_gateway::resource::{API, WELL_KNOWN};
@@ -88,6 +89,7 @@ pub(crate) async fn serve(
         .route(&format!("{WELL_KNOWN}/mcp/{{server}}"), get(metadata))
         .route(&format!("{WELL_KNOWN}/mcp"), get(metadata_of_all))
         .route(WELL_KNOWN, get(metadata_of_all))
+        .route(assertion::WELL_KNOWN, get(assertion_keys))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
@@ -261,6 +263,11 @@ fn described(metadata: Option<Bytes>) -> Response {
         Some(metadata) => (headers, metadata).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
+}
+
+/// By which keys servers know what the gateway says of calls.
+async fn assertion_keys(State(front): State<Front>) -> Response {
+    described(front.gateway.assertion_keys())
 }
 
 async fn ready(State(front): State<Front>) -> Response {

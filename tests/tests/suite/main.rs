@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod authority;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod clients;

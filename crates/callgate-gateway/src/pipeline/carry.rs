@@ -110,6 +110,9 @@ impl Gateway {
             record.decision = Decision::deny(Reason::Overloaded, record.decision.bundle);
             return self.refuse(&request, record, None, false);
         };
+        let Some(presented) = self.presented(&request, &mut record).await else {
+            return self.refuse(&request, record, None, false);
+        };
         let (method, effect) = (named.call.method, named.call.operation.effect);
         let is_interactive = !request.is_modern();
         let can_be_asked = is_interactive && !asked.capabilities.is_empty();
@@ -130,6 +133,7 @@ impl Gateway {
             method,
             effect,
             way: Way {
+                presented,
                 key: request.server.session_key(&request.caller, session, in_session),
                 trace: request.trace.clone(),
                 progress: request.progress_token.is_some(),
@@ -294,7 +298,8 @@ impl Gateway {
             // Progress and log messages may be lost; the answer may not.
             say.try_send(message).ok();
         };
-        let answer = forward(permit, evidence, &running.request.server, &running.way, on_told);
+        let (server, way) = (&running.request.server, &running.way);
+        let answer = forward(permit, evidence, server, way, self.voucher(running), on_told);
         running.unless_cancelled(say, answer).await
     }
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use callgate_mcp::code;
 use callgate_mcp::http::{HeaderValue, StatusCode};
 use callgate_mcp::reply;
-use callgate_mcp::upstream::{List, UpstreamError};
+use callgate_mcp::upstream::List;
 use callgate_model::decision::Verdict;
 use callgate_model::json::{Json, Object};
 use callgate_model::products::mcp;
-use callgate_model::reason::Reason;
 
 use super::{Gateway, Reply, Request};
 use crate::answer;
+use crate::kept::ListError;
 use crate::offers::Offer;
 use crate::tools::Tool;
 
@@ -24,16 +24,16 @@ const DECISIONS_AT_ONCE: usize = 64;
 
 impl Gateway {
     pub(super) async fn list_tools(&self, request: &Request) -> Reply {
-        let Ok(tools) = self.tools_shown(request).await else { return unavailable(request) };
+        let tools = match self.tools_shown(request).await {
+            Ok(tools) => tools,
+            Err(error) => return unavailable(request, &error),
+        };
         let tools = tools.iter().map(|tool| tool.definition.definition.clone()).collect();
         listed(request, "tools", tools)
     }
 
     /// The tools that this caller could use.
-    pub(super) async fn tools_shown(
-        &self,
-        request: &Request,
-    ) -> Result<Vec<Arc<Tool>>, UpstreamError> {
+    pub(super) async fn tools_shown(&self, request: &Request) -> Result<Vec<Arc<Tool>>, ListError> {
         let set = request.server.tools(None).await?;
         let bundle = self.bundle.load_full();
         let visible = set.tools.iter().filter(|tool| self.visible(request, tool, &bundle));
@@ -43,7 +43,7 @@ impl Gateway {
     pub(super) async fn list_entries(&self, request: &Request, list: List) -> Reply {
         match self.entries(request, list).await {
             Ok(entries) => listed(request, list.member(), entries),
-            Err(_) => unavailable(request),
+            Err(error) => unavailable(request, &error),
         }
     }
 
@@ -53,7 +53,7 @@ impl Gateway {
         &self,
         request: &Request,
         list: List,
-    ) -> Result<Vec<Json>, UpstreamError> {
+    ) -> Result<Vec<Json>, ListError> {
         let bundle = self.bundle.load_full();
         let operation = match list {
             List::Prompts => mcp::get_prompt(),
@@ -88,8 +88,9 @@ pub(super) fn listed(request: &Request, member: &str, entries: Vec<Json>) -> Rep
     reply
 }
 
-fn unavailable(request: &Request) -> Reply {
-    let text = Reason::UpstreamUnavailable.message();
+fn unavailable(request: &Request, error: &ListError) -> Reply {
+    tracing::warn!(server = request.place(), %error, "what the server offers is not known");
+    let text = error.reason().message();
     let body = reply::error(Some(&request.id), code::INTERNAL_ERROR, text, None);
     Reply::json(StatusCode::OK, body)
 }

@@ -292,6 +292,11 @@ impl Gateway {
         if !record.decision.is_allow() {
             return Err(self.refusal(&running.request, record, None, false));
         }
+        // The last one may have ended while somebody was asked.
+        let Some(presented) = self.presented(&running.request, &mut record).await else {
+            return Err(self.refusal(&running.request, record, None, false));
+        };
+        running.way.presented = presented;
         let (decided, opening) = self.open_call(&running.request, record, named).await?;
         running.decided = decided;
         Ok(opening)

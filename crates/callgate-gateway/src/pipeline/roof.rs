@@ -10,7 +10,7 @@ use bytes::Bytes;
 use callgate_mcp::http::request::Parts;
 use callgate_mcp::http::{Method, StatusCode};
 use callgate_mcp::message::Message;
-use callgate_mcp::upstream::{List, UpstreamError};
+use callgate_mcp::upstream::List;
 use callgate_model::call::Method as Call;
 use callgate_model::decision::Decision;
 use callgate_model::reason::Reason;
@@ -21,6 +21,7 @@ use super::admit::{Entered, Entrance, Request, invalid, session_in};
 use super::list::listed;
 use super::{Gateway, Reply};
 use crate::identity::Identified;
+use crate::kept::ListError;
 use crate::method::{Treatment, treatment};
 use crate::server::Server;
 use called::{Named, renamed, split_uri};
@@ -166,7 +167,7 @@ impl Gateway {
 /// What one server has, if it can be had soon.
 async fn in_time<T>(
     one: &Request,
-    asked: impl Future<Output = Result<Vec<T>, UpstreamError>>,
+    asked: impl Future<Output = Result<Vec<T>, ListError>>,
 ) -> Option<Vec<T>> {
     match timeout(EACH_WITHIN, asked).await {
         Ok(Ok(entries)) => Some(entries),

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use callgate_mcp::lists::{ListKind, PerList};
-use callgate_mcp::upstream::UpstreamError;
 use callgate_model::digest::Digest;
 use callgate_model::json::Object;
 use tokio::sync::broadcast::error::RecvError;
@@ -14,6 +13,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 use super::{Gateway, Request};
 use crate::follow::{Beat, Interests};
+use crate::kept::ListError;
 use crate::server::lists_of;
 
 /// What a caller could see of one kind of list.
@@ -156,7 +156,7 @@ impl Watch {
 
 impl Gateway {
     /// What the caller of `request` may see of the lists of `kind`: what a list would show (I3).
-    async fn sight(&self, request: &Request, kind: ListKind) -> Result<Sight, UpstreamError> {
+    async fn sight(&self, request: &Request, kind: ListKind) -> Result<Sight, ListError> {
         let mut shown = Vec::new();
         match kind {
             ListKind::Tools => {

@@ -155,8 +155,9 @@ async fn i5_every_reason_is_given_and_only_what_is_permitted_is_made() {
     assert_eq!(given, expected);
 
     let given: BTreeSet<String> = given.into_iter().flatten().chain([overloaded().await]).collect();
-    // Only tokens of issuers have scopes: `scopes.rs`. Of the others, see `authority.rs`.
+    // Only tokens of issuers have scopes, and others for those: `scopes.rs`, `broker.rs`. Of the others, see `authority.rs`.
     let elsewhere = [
+        Reason::CredentialUnavailable,
         Reason::GrantSpent,
         Reason::ScopeInsufficient,
         Reason::TokenExceeded,

@@ -2,8 +2,10 @@
 //! ledger of the site is the oracle: what it does not have had no effect.
 #![cfg(test)]
 
+mod assertion;
 mod authority;
 mod bounds;
+mod broker;
 mod cancel;
 mod chain;
 mod client;

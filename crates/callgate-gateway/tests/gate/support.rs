@@ -6,8 +6,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use callgate_gateway::assertion::Signer;
 use callgate_gateway::catalog::Catalogs;
-use callgate_gateway::credential::{Credential, Scheme};
+use callgate_gateway::credential::{Broker, Credential, Own, Scheme};
 use callgate_gateway::identity::{Identities, Issuer, Registry};
 use callgate_gateway::kept::ListLimits;
 use callgate_gateway::listeners::StreamLimits;
@@ -71,6 +72,10 @@ pub(crate) struct Setup {
     /// Whose tokens are accepted beside the static ones.
     pub(crate) issuers: Vec<Issuer>,
     pub(crate) public_url: Option<&'static str>,
+    /// What the site is called with, if it is not its secret. Then it takes anything.
+    pub(crate) broker: Option<Broker>,
+    /// Who says of calls that they went through the gate, to all servers.
+    pub(crate) signer: Option<Arc<Signer>>,
     /// Catalog files beside the shipped ones.
     pub(crate) catalogs: &'static [(&'static str, &'static str)],
     /// More servers: name, catalog and address; without an address, the simulated site.
@@ -97,6 +102,8 @@ impl Default for Setup {
             streams: StreamLimits::default(),
             issuers: Vec::new(),
             public_url: None,
+            broker: None,
+            signer: None,
             catalogs: &[],
             servers: Vec::new(),
         }
@@ -125,7 +132,12 @@ impl Drop for AbortOnDrop {
 }
 
 impl World {
-    pub(crate) async fn start(setup: Setup) -> Self {
+    pub(crate) async fn start(mut setup: Setup) -> Self {
+        let mut broker = setup.broker.take();
+        if broker.is_some() {
+            setup.sim.token = None;
+        }
+        let exchanged = broker.iter().filter_map(Broker::exchanges).map(str::to_owned).collect();
         let sim = Arc::new(Sim::start(Site::demo(), setup.sim).await.unwrap());
         let catalogs = catalogs(setup.catalogs);
         let address = |url: &Option<String>| url.clone().unwrap_or_else(|| sim.url.clone());
@@ -140,7 +152,13 @@ impl World {
                 let catalog = catalogs.for_server(name, catalog, sites()).unwrap();
                 let credential = Credential::new(Scheme::Bearer, &UPSTREAM_SECRET.into()).unwrap();
                 let upstream = Upstream::new(config).unwrap();
-                Server::new(name, upstream, catalog, Some(&credential), setup.tools)
+                let usual = Broker::Own(Own::Static(credential));
+                let broker = broker.take().unwrap_or(usual);
+                let server = Server::new(name, upstream, catalog, broker, setup.tools);
+                match setup.signer.clone() {
+                    Some(signer) => server.with_assertion(signer, address(&url)),
+                    None => server,
+                }
             })
             .collect();
         let clock = Arc::new(ManualClock::default());
@@ -160,6 +178,8 @@ impl World {
             calls_in_flight_max: setup.calls_in_flight_max,
             reveal_denied_tools: setup.reveal,
             streams: setup.streams,
+            sealing: None,
+            signer: setup.signer.clone(),
         };
         let bundle = bundle(&catalogs, &setup.policies, setup.catalogs.is_empty());
         let inner = Arc::clone(&store.inner);
@@ -168,6 +188,7 @@ impl World {
         let registry = Registry::open(kept, ambient.now()).await.unwrap();
         let identities =
             Identities::new(everybody()).with_issuers(setup.issuers).with_registry(registry);
+        let identities = identities.keeping_tokens_of(exchanged);
         let gateway = Gateway::new(settings, servers, identities, bundle, evidence, ambient);
         let gateway = Arc::new(gateway);
         let following = Arc::clone(&gateway);

@@ -11,6 +11,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use callgate_gateway::credential::Broker;
 use callgate_gateway::identity::{
     Issuer, IssuerConfig, KeyLimits, KeySource, KnownAgent, Mapping, Profile,
 };
@@ -120,14 +121,23 @@ impl Corp {
     }
 
     pub(crate) async fn with_portions(portions: Portions) -> Self {
-        Self::made(QUICK, &[], portions).await
+        Self::made(QUICK, &[], portions, None).await
+    }
+
+    pub(crate) async fn with_broker(broker: Broker) -> Self {
+        Self::made(QUICK, &[], Portions::default(), Some(broker)).await
     }
 
     async fn with(key_limits: KeyLimits, audiences: &[&str]) -> Self {
-        Self::made(key_limits, audiences, Portions::default()).await
+        Self::made(key_limits, audiences, Portions::default(), None).await
     }
 
-    async fn made(key_limits: KeyLimits, audiences: &[&str], portions: Portions) -> Self {
+    async fn made(
+        key_limits: KeyLimits,
+        audiences: &[&str],
+        portions: Portions,
+        broker: Option<Broker>,
+    ) -> Self {
         let (published, key) = (Published::default(), Key::new("one"));
         published.keys.lock().unwrap().push(key.jwk());
         let router = Router::new()
@@ -166,6 +176,7 @@ impl Corp {
             policies: POLICIES.to_vec(),
             issuers: vec![Issuer::new(config).unwrap()],
             public_url: Some(GATE),
+            broker,
             ..Setup::default()
         })
         .await;

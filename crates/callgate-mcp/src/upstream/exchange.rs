@@ -45,7 +45,11 @@ impl Connection {
     ) -> Result<Reply, CallError> {
         let abandoned = outgoing.cancel.then(|| Abandoned::new(self, &outgoing));
         let exchanged = async {
-            let response = self.post(outgoing.headers.clone(), outgoing.body.clone()).await?;
+            let mut headers = outgoing.headers.clone();
+            if let Some(assertion) = &outgoing.assertion {
+                headers.insert(headers::ASSERTION, assertion.clone());
+            }
+            let response = self.post(headers, outgoing.body.clone()).await?;
             let (parts, body) = response.into_parts();
             let read = self.read(&parts, body, &outgoing, patience, on_told).await;
             let (bytes, outcome) = read.map_err(CallError::after_sending)?;

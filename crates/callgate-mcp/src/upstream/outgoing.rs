@@ -27,6 +27,8 @@ pub(super) enum Route {
 pub(super) struct Ask<'a> {
     pub(super) method: &'static str,
     pub(super) credential: Option<&'a HeaderValue>,
+    /// Only of a call, and of nothing that prepares one.
+    pub(super) assertion: Option<&'a HeaderValue>,
     /// Without `_meta`, which the era decides.
     pub(super) params: Object,
     /// For `Mcp-Name`.
@@ -48,7 +50,10 @@ pub(super) struct Ask<'a> {
 #[derive(Debug)]
 pub(super) struct Outgoing {
     pub(super) id: RequestId,
+    /// Those of whatever belongs to it, too: what takes its answer up again, answers what it is asked, or cancels it.
     pub(super) headers: HeaderMap,
+    /// Of it alone.
+    pub(super) assertion: Option<HeaderValue>,
     pub(super) body: Bytes,
     /// A legacy server may put requests to us meanwhile.
     pub(super) legacy: bool,
@@ -63,6 +68,7 @@ impl<'a> Ask<'a> {
         Self {
             method,
             credential,
+            assertion: None,
             params: Object::default(),
             name: None,
             mirrored: Vec::new(),
@@ -99,6 +105,7 @@ impl<'a> Ask<'a> {
         Outgoing {
             id,
             headers: self.headers(route),
+            assertion: self.assertion.cloned(),
             body: request.into_bytes(),
             legacy: matches!(route, Route::Legacy(_)),
             capabilities: self.asking(),

@@ -183,7 +183,7 @@ pub(super) fn opening(
     let (headers, body) = (base_headers(credential), request.into_bytes());
     // The protocol forbids to cancel it.
     let capabilities = Object::default();
-    Outgoing { id, headers, body, legacy: true, capabilities, cancel: false }
+    Outgoing { id, headers, assertion: None, body, legacy: true, capabilities, cancel: false }
 }
 
 /// The session that was opened.

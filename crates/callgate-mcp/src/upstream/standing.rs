@@ -120,6 +120,8 @@ struct Shared {
     calls: Mutex<Vec<Call>>,
     count: watch::Sender<usize>,
     stream: watch::Sender<Stream>,
+    /// Those of the latest call: the credential of an earlier one may have ended.
+    headers: Mutex<HeaderMap>,
 }
 
 #[derive(Debug)]
@@ -159,6 +161,7 @@ impl Calls {
         patience: &Patience,
     ) -> Attending {
         let attending = self.enter(patience.clone());
+        *self.headers() = headers;
         let opens = self.0.stream.send_if_modified(|stream| {
             let closed = *stream == Stream::Closed;
             if closed {
@@ -168,7 +171,7 @@ impl Calls {
         });
         if opens {
             let (connection, capabilities) = (connection.clone(), capabilities.clone());
-            tokio::spawn(self.clone().stay(connection, headers, capabilities));
+            tokio::spawn(self.clone().stay(connection, capabilities));
         }
         let mut stream = self.0.stream.subscribe();
         let ready = timeout(READY_WITHIN, stream.wait_for(|stream| *stream != Stream::Opening));
@@ -189,13 +192,13 @@ impl Calls {
     }
 
     /// Keeps the stream open until there have been no calls for a while.
-    async fn stay(self, connection: Connection, headers: HeaderMap, capabilities: Object) {
+    async fn stay(self, connection: Connection, capabilities: Object) {
         let Ok(_place) = connection.streams.try_acquire() else {
             tracing::warn!("too many sessions are listened to: what is asked there is not heard");
             return self.is(Stream::Never);
         };
         loop {
-            let hearing = self.hear(&connection, &headers, &capabilities);
+            let hearing = self.hear(&connection, &capabilities);
             let end = tokio::select! {
                 end = hearing => end,
                 () = self.idle() => Stream::Closed,
@@ -209,16 +212,12 @@ impl Calls {
     }
 
     /// Hears the stream until the server has none for this session.
-    async fn hear(
-        &self,
-        connection: &Connection,
-        headers: &HeaderMap,
-        capabilities: &Object,
-    ) -> Stream {
+    async fn hear(&self, connection: &Connection, capabilities: &Object) -> Stream {
         loop {
+            let headers = self.headers().clone();
             let patience = Patience::default;
             let (opened, on_told) = (|| self.is(Stream::Open), |told| self.ask(told));
-            let heard = connection.stand(headers.clone(), capabilities, patience, opened, on_told);
+            let heard = connection.stand(headers, capabilities, patience, opened, on_told);
             match heard.await {
                 // The next call finds out that the session is gone.
                 Ok(Silence::Never | Silence::Lost) => return Stream::Never,
@@ -228,6 +227,10 @@ impl Calls {
             self.is(Stream::Open);
             sleep(AGAIN_AFTER).await;
         }
+    }
+
+    fn headers(&self) -> MutexGuard<'_, HeaderMap> {
+        self.0.headers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ready when there have been no calls for a while.

@@ -51,6 +51,7 @@ async fn call_as(upstream: &Upstream, key: &str) -> Result<Answer, CallError> {
     let traceparent = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned());
     let call = OutgoingCall {
         key: &SessionKey::new(key),
+        assertion: None,
         credential: Some(&HeaderValue::from_static("Bearer canary-credential")),
         method: "tools/call",
         params: object(r#"{"name":"getIssue","arguments":{"region":"é","n":1e2}}"#),
@@ -173,6 +174,7 @@ async fn progress_is_reported_without_the_token_and_nothing_else_is() {
     let mut told = Vec::new();
     let outgoing = OutgoingCall {
         key: &SessionKey::new("alice"),
+        assertion: None,
         credential: None,
         method: "resources/read",
         params: object(r#"{"uri":"a:é"}"#),

@@ -11,8 +11,9 @@ use callgate_model::envelope::{Portion, Portions};
 use callgate_model::target::Resource;
 use serde::Deserialize;
 
+use super::credential::RawCredential;
 use super::section::Reader;
-use super::server::{RawCredential, is_plain, is_protected};
+use super::server::{is_plain, is_protected};
 
 /// How old a token may become if nothing else is said: a day, in seconds.
 const AGE_S_MAX: i64 = 86_400;
@@ -170,13 +171,15 @@ impl Reader {
             return None;
         };
         if let Some(url) = &raw.jwks_url {
-            let document = self.document(&format!("{place}.jwks_url"), url, raw)?;
+            let document =
+                self.document(&format!("{place}.jwks_url"), url, raw.danger_plain_http)?;
             return Some(KeySource::Jwks(document));
         }
         let discovery =
             || format!("{}/.well-known/openid-configuration", raw.issuer.trim_end_matches('/'));
         let url = raw.metadata_url.clone().unwrap_or_else(discovery);
-        let document = self.document(&format!("{place}.metadata_url"), &url, raw)?;
+        let document =
+            self.document(&format!("{place}.metadata_url"), &url, raw.danger_plain_http)?;
         let (issuer, origins) = (raw.issuer.clone(), vec![origin]);
         Some(KeySource::Metadata { document, issuer, origins })
     }
@@ -224,13 +227,20 @@ impl Reader {
             self.problem(&place, text, Some(hint.to_owned()));
             return None;
         }
-        let endpoint = self.document(&format!("{place}.url"), &asked.url, raw)?;
+        let url = format!("{place}.url");
+        let endpoint = self.document(&url, &asked.url, raw.danger_plain_http)?;
         let credential = self.credential(&format!("{place}.credential"), asked.credential)?;
         Some(Introspection::new(endpoint, credential).with_ownerless(asked.ownerless))
     }
 
-    fn document(&mut self, place: &str, url: &str, raw: &RawIssuer) -> Option<Document> {
-        if !raw.danger_plain_http && !is_protected(url) {
+    /// Where the gateway asks, at an address that the operator named.
+    pub(super) fn document(
+        &mut self,
+        place: &str,
+        url: &str,
+        danger_plain_http: bool,
+    ) -> Option<Document> {
+        if !danger_plain_http && !is_protected(url) {
             let hint = "use https, or say `danger_plain_http = true`";
             let text = "what is asked there would cross the network unprotected";
             self.problem(place, text, Some(hint.to_owned()));

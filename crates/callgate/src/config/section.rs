@@ -20,6 +20,7 @@ use super::{Config, Limits, LogConfig, Places, Problem, Problems, TokenRules};
 
 const SECTIONS: &[&str] = &[
     "answers",
+    "assertion",
     "catalogs",
     "danger_static_tokens",
     "issuers",
@@ -27,6 +28,7 @@ const SECTIONS: &[&str] = &[
     "listen",
     "log",
     "policies",
+    "sealing",
     "servers",
     "store",
     "tokens",
@@ -145,6 +147,7 @@ impl Reader {
         if let Some(section) = section.filter(|_| !command.is_empty()) {
             section.remove("url");
             section.remove("credential");
+            section.remove("assertion");
             section.insert("command".to_owned(), command.to_vec().into());
             section.insert("inherit".to_owned(), vec!["*"].into());
         }
@@ -162,10 +165,12 @@ impl Reader {
         let answers: Option<Answers> = self.optional("answers");
         let limits = self.optional("limits").as_ref().map(limits);
         let log = self.log();
-        let servers = self.servers();
+        let public_url = listen.as_ref().and_then(|listen| self.public_url(listen));
+        let signer = self.signer(public_url.as_deref());
+        let sealing = self.sealing();
+        let servers = self.servers(signer.as_ref());
         let token_rules = self.token_rules();
         let (listen, tokens) = (listen?, self.tokens());
-        let public_url = self.public_url(&listen);
         let issuers = self.issuers(public_url.is_some());
         self.anybody(&tokens, &issuers);
         let proxies = self.networks("listen.proxies", &listen.proxies);
@@ -184,6 +189,8 @@ impl Reader {
             limits: limits?,
             reveal_denied_tools: answers?.reveal_denied_tools,
             servers,
+            signer,
+            sealing,
             issuers,
             token_rules: token_rules?,
             tokens,
@@ -321,8 +328,8 @@ impl Reader {
     }
 
     fn anybody(&mut self, tokens: &BTreeMap<String, Caller>, issuers: &[Issuer]) {
-        let is_said = |section: &str| self.table.contains_key(section);
-        if !tokens.is_empty() || !issuers.is_empty() || is_said("issuers") || is_said("tokens") {
+        let is_said = self.is_said("issuers") || self.is_said("tokens");
+        if !tokens.is_empty() || !issuers.is_empty() || is_said {
             return;
         }
         let hint = "[[danger_static_tokens]]\n  name = \"alice\"\n  sha256 = \"…\"  # printf %s TOKEN | sha256sum\n  human = \"alice\"";
@@ -379,6 +386,16 @@ impl Reader {
             }
         }
         tokens
+    }
+
+    pub(super) fn is_said(&self, section: &str) -> bool {
+        self.table.contains_key(section)
+    }
+
+    /// Whether the file has a section of that name among those.
+    pub(super) fn has(&self, sections: &str, name: &str) -> bool {
+        let sections = self.table.get(sections).and_then(toml::Value::as_table);
+        sections.is_some_and(|sections| sections.contains_key(name))
     }
 
     pub(super) fn relative(&self, path: &Path) -> PathBuf {

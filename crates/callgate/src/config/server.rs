@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use callgate_gateway::credential::{Credential, Scheme};
+use callgate_gateway::assertion::Signer;
+use callgate_gateway::credential::{Broker, Own};
 use callgate_mcp::upstream::{EraSetting, Program};
 use callgate_model::products::atlassian::{SiteEntry, SiteMap};
 use callgate_model::products::gateway;
@@ -35,26 +37,19 @@ struct RawServer {
     extensions: Vec<String>,
     #[serde(default)]
     danger_plain_http: bool,
-    credential: Option<RawCredential>,
+    credential: Option<toml::Value>,
+    #[serde(default)]
+    assertion: bool,
     default_site: Option<String>,
     #[serde(default)]
     sites: BTreeMap<String, RawSite>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawCredential {
-    #[serde(default)]
-    scheme: Option<String>,
-    file: Option<PathBuf>,
-    env: Option<String>,
-}
-
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawSecret {
-    file: Option<PathBuf>,
-    env: Option<String>,
+pub(super) struct RawSecret {
+    pub(super) file: Option<PathBuf>,
+    pub(super) env: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -65,7 +60,10 @@ struct RawSite {
 }
 
 impl Reader {
-    pub(super) fn servers(&mut self) -> BTreeMap<String, ServerConfig> {
+    pub(super) fn servers(
+        &mut self,
+        signer: Option<&Arc<Signer>>,
+    ) -> BTreeMap<String, ServerConfig> {
         let raw: BTreeMap<String, toml::Value> = self.optional("servers").unwrap_or_default();
         if raw.is_empty() {
             let hint = "[servers.atlassian]\n  url = \"https://mcp.atlassian.com/v2/mcp\"\n  catalog = \"atlassian-rovo\"";
@@ -87,14 +85,19 @@ impl Reader {
                 continue;
             }
             let Some(raw) = self.read::<RawServer>(&place, value) else { continue };
-            if let Some(server) = self.server(&place, raw) {
+            if let Some(server) = self.server(&place, raw, signer) {
                 servers.insert(name, server);
             }
         }
         servers
     }
 
-    fn server(&mut self, place: &str, raw: RawServer) -> Option<ServerConfig> {
+    fn server(
+        &mut self,
+        place: &str,
+        raw: RawServer,
+        signer: Option<&Arc<Signer>>,
+    ) -> Option<ServerConfig> {
         let era = match raw.era.as_deref() {
             None | Some("auto") => EraSetting::Auto,
             Some("modern") => EraSetting::Modern,
@@ -106,9 +109,9 @@ impl Reader {
             }
         };
         let at = self.place_of(place, &raw);
-        let credential = match raw.credential {
-            Some(credential) => Some(self.credential(&format!("{place}.credential"), credential)?),
-            None => None,
+        let broker = match raw.credential {
+            Some(value) => self.broker(&format!("{place}.credential"), value, signer)?,
+            None => Broker::Own(Own::None),
         };
         let sites = raw
             .sites
@@ -128,8 +131,12 @@ impl Reader {
             self.problem(&format!("{place}.extensions"), &text, Some(hint.to_owned()));
             return None;
         }
+        let signer = signer.filter(|_| raw.assertion).cloned();
+        if raw.assertion && signer.is_none() {
+            self.nobody_signs(&format!("{place}.assertion"));
+        }
         let (catalog, extensions) = (raw.catalog, raw.extensions);
-        Some(ServerConfig { at: at?, catalog, era, extensions, credential, sites })
+        Some(ServerConfig { at: at?, catalog, era, extensions, broker, signer, sites })
     }
 
     /// Where the server is: at a URL, or a command that starts it.
@@ -149,6 +156,10 @@ impl Reader {
                     let hint = "name it under `secrets`: the command finds it in its environment";
                     let at = format!("{place}.credential");
                     self.problem(&at, "a command takes no header", Some(hint.to_owned()));
+                }
+                if raw.assertion {
+                    let at = format!("{place}.assertion");
+                    self.problem(&at, "a command takes no header", None);
                 }
                 self.program(place, command, raw).map(At::Command)
             }
@@ -195,7 +206,7 @@ impl Reader {
         })
     }
 
-    fn secret(&self, raw: RawSecret) -> Result<SecretString, String> {
+    pub(super) fn secret(&self, raw: RawSecret) -> Result<SecretString, String> {
         let secret = match (raw.file, raw.env) {
             (Some(file), None) => {
                 let file = self.relative(&file);
@@ -209,27 +220,6 @@ impl Reader {
             }
         };
         secret.map(SecretString::from)
-    }
-
-    pub(super) fn credential(&mut self, place: &str, raw: RawCredential) -> Option<Credential> {
-        let scheme = match raw.scheme.as_deref() {
-            None | Some("bearer") => Scheme::Bearer,
-            Some("basic") => Scheme::Basic,
-            Some(other) => {
-                self.problem(place, &format!("`{other}` is neither `bearer` nor `basic`"), None);
-                return None;
-            }
-        };
-        let made = self
-            .secret(RawSecret { file: raw.file, env: raw.env })
-            .and_then(|secret| Credential::new(scheme, &secret).map_err(|error| error.to_string()));
-        match made {
-            Ok(credential) => Some(credential),
-            Err(text) => {
-                self.problem(place, &text, None);
-                None
-            }
-        }
     }
 }
 

@@ -267,3 +267,123 @@ fn what_is_said_of_the_environment_counts_more_than_what_is_inherited() {
     assert_eq!(environment, of(&[("API_TOKEN", "said"), ("HOME", "/h"), ("PATH", "/said")]));
     assert_eq!(secrets.keys().collect::<Vec<_>>(), ["OTHER_SECRET"]);
 }
+
+const EXCHANGED: &str = r#"
+[servers.atlassian.credential]
+kind = "exchange"
+issuer = "corp"
+token_url = "https://login.example.com/token"
+client_id = "gate"
+client_secret = { env = "PATH" }
+scopes = ["read:jira"]
+audience = "https://site.example"
+[servers.atlassian.credential.lists]
+kind = "client_credentials"
+token_url = "https://login.example.com/token"
+client_id = "gate"
+client_secret = { env = "PATH" }
+"#;
+
+#[test]
+fn i5_a_credential_that_is_not_well_said_keeps_the_gateway_from_starting() {
+    let with = |credential: &str| problems(&format!("{GOOD}{ISSUER}{credential}")).join("\n");
+    assert_eq!(with(EXCHANGED), "");
+    for (from, to, expected) in [
+        ("\"exchange\"", "\"vault\"", "credential.kind: `vault` is none of `static`"),
+        ("\"exchange\"", "7", "credential.kind: invalid type"),
+        ("\"exchange\"", "\"client_credentials\"", "atlassian.credential: unknown field `"),
+        ("\"exchange\"", "\"static\"", "atlassian.credential: unknown field `"),
+        (
+            "issuer = \"corp\"",
+            "issuer = \"other\"",
+            "credential.issuer: there is no `[issuers.other]`",
+        ),
+        ("issuer = \"corp\"\n", "", "credential.issuer: whose tokens are exchanged is not said"),
+        ("https://login", "http://login", "credential.token_url: what is asked there would"),
+        ("https://login.example.com/token", "token", "credential.token_url: "),
+        ("PATH", "NO_SUCH_VARIABLE_HERE", "credential.client_secret: environment variable"),
+        ("\"gate\"", "\"\"", "credential.client_secret: the secret is empty"),
+        ("scopes", "scope", "atlassian.credential: unknown field `scope`"),
+        ("\"client_credentials\"", "\"exchange\"", "lists.kind: lists are for everybody"),
+    ] {
+        let told = with(&EXCHANGED.replacen(from, to, 1));
+        assert!(told.contains(expected), "{expected}\nnot in\n{told}");
+    }
+}
+
+const SIGNED: &str = "[assertion]\nkey = { file = \"assertion.key\" }\n";
+
+#[test]
+fn who_is_to_be_told_by_a_signature_needs_a_key_and_an_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("callgate.toml");
+    let key = |key: &str| std::fs::write(folder.path().join("assertion.key"), key).unwrap();
+    let parsed = |text: &str| match Config::parse(text, &path) {
+        Ok(config) => Ok(config.servers["atlassian"].signer.is_some()),
+        Err(problems) => Err(problems.to_string()),
+    };
+    let public = GOOD.replace(":0\"", ":0\"\npublic_url = \"http://localhost:8077\"");
+    let asking = public.replace("default_site", "assertion = true\ndefault_site");
+    key("nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=\n");
+    assert_eq!(parsed(&format!("{SIGNED}{asking}")), Ok(true));
+    assert_eq!(parsed(&format!("{SIGNED}{public}")), Ok(false));
+    let actor = EXCHANGED.replace("issuer", "actor = \"gateway\"\nissuer");
+    assert_eq!(parsed(&format!("{SIGNED}{public}{ISSUER}{actor}")), Ok(false));
+    let other = actor.replace("\"gateway\"", "\"agent\"");
+    for (text, expected) in [
+        (asking.clone(), "servers.atlassian.assertion: there is no key to sign with"),
+        (format!("{public}{ISSUER}{actor}"), "credential.actor: there is no key to sign with"),
+        (format!("{SIGNED}{public}{ISSUER}{other}"), "credential.actor: can only be `gateway`"),
+        (format!("{SIGNED}{GOOD}"), "assertion: whose statements they are could not be told"),
+        (
+            format!("{SIGNED}{asking}{}", COMMAND.replace("catalog", "assertion = true\ncatalog")),
+            "servers.local.assertion: a command takes no header",
+        ),
+    ] {
+        let told = parsed(&text).unwrap_err();
+        assert!(told.contains(expected), "{expected}\nnot in\n{told}");
+    }
+    key("not a key");
+    let told = parsed(&format!("{SIGNED}{asking}")).unwrap_err();
+    assert!(told.contains("assertion.key: it is no Ed25519 key") && !told.contains("not a key"));
+    assert!(!told.contains("servers.atlassian.assertion"), "one problem is told once: {told}");
+}
+
+#[test]
+fn keys_that_seal_are_in_a_file_or_said_by_a_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("callgate.toml");
+    let key = |byte: char| format!("{}=", byte.to_string().repeat(43));
+    std::fs::write(folder.path().join("old.key"), format!("{}\n", key('A'))).unwrap();
+    let parsed =
+        |keys: &str| match Config::parse(&format!("[sealing]\nkeys = [{keys}]\n{GOOD}"), &path) {
+            Ok(config) => format!("{:?}", config.sealing.unwrap()),
+            Err(problems) => problems.to_string(),
+        };
+    let (file, said) = (
+        "{ file = \"old.key\" }",
+        format!("{{ command = [\"echo\", \"{}\"] }}", key('B').replace("B=", "A=")),
+    );
+    let both = parsed(&format!("{said}, {file}"));
+    assert!(both.starts_with("Keyring {") && both.matches("SealingKey").count() == 2, "{both}");
+    assert!(!both.contains("AAAA") && !both.contains("BBBB"));
+    // It runs in the folder of the configuration.
+    assert_eq!(parsed("{ command = [\"cat\", \"old.key\"] }"), parsed(file));
+    for (keys, expected) in [
+        ("", "sealing.keys: there is no key"),
+        (&*format!("{file}, {file}"), "sealing.keys: one key is there twice"),
+        ("{ env = \"PATH\" }", "sealing.keys[0]: it is no key: the base64 of 32 bytes"),
+        ("{ file = \"old.key\", env = \"PATH\" }", "sealing.keys[0]: say where the secret is"),
+        ("{ file = \"old.key\", command = [\"true\"] }", "sealing.keys[0]: say where the key is"),
+        ("{}", "sealing.keys[0]: say where the secret is"),
+        ("{ command = [] }", "sealing.keys[0]: the command is empty"),
+        ("{ command = [\"false\"] }", "sealing.keys[0]: `false` failed: exit status: 1"),
+        ("{ command = [\"/no/such/program\"] }", "sealing.keys[0]: `/no/such/program` cannot be"),
+        ("{ command = [\"yes\"] }", "sealing.keys[0]: `yes` "),
+        ("{ command = [\"true\"] }", "sealing.keys[0]: it is no key"),
+    ] {
+        let told = parsed(keys);
+        assert!(told.contains(expected), "{expected}\nnot in\n{told}");
+        assert!(!told.contains("AAAA"), "{told}");
+    }
+}

@@ -11,7 +11,7 @@ fn i5_what_policies_say_of_resources_and_prompts_no_catalog_can_change() {
             "[target.\"MCP::Server\"]",
             "target.\"MCP::Server\": `MCP` and `Callgate` are products that need no catalog",
         ),
-        ("[target.\"MCP::Thing\"]", "target.\"MCP::Thing\": `MCP` is the product"),
+        ("[target.\"MCP::Thing\"]", "target.\"MCP::Thing\": `MCP` and `Callgate` are products"),
         (
             "[target.\"Own::Thing\"]\nin = \"MCP::Server\"",
             "target.\"Own::Thing\".in: `MCP::Server` contains no kinds of catalogs",

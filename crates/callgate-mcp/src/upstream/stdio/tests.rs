@@ -84,6 +84,7 @@ impl World {
     ) -> Result<Answer, CallError> {
         let call = OutgoingCall {
             key: &SessionKey::new("alice"),
+            assertion: None,
             credential: None,
             method: "tools/call",
             params: Object::default().with("name", tool).with("arguments", Object::default()),
@@ -347,6 +348,7 @@ async fn i13_a_child_that_does_not_read_can_be_ended() {
     let world = World::new(EraSetting::Modern, &[deaf]);
     let large = Object::default().with("x", "x".repeat(1 << 20));
     let call = OutgoingCall {
+        assertion: None,
         log_level: None,
         key: &SessionKey::new("alice"),
         credential: None,

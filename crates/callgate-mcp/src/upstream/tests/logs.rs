@@ -17,6 +17,7 @@ async fn logs(upstream: &Upstream, level: Option<LogLevel>) -> Vec<String> {
     let mut logs = Vec::new();
     let outgoing = OutgoingCall {
         key: &SessionKey::new("alice"),
+        assertion: None,
         credential: None,
         method: "tools/call",
         params: object(r#"{"name":"t","arguments":{}}"#),

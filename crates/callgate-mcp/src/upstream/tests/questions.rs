@@ -58,6 +58,7 @@ async fn call_interactively(
 ) -> Result<Answer, CallError> {
     let call = OutgoingCall {
         key: &SessionKey::new("alice"),
+        assertion: None,
         credential: None,
         method: "tools/call",
         params: object(r#"{"name":"t","arguments":{}}"#),

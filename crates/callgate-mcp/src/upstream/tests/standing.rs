@@ -6,14 +6,27 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 use crate::upstream::Question;
 
+/// In which a stream that ended is opened again.
+const AGAIN_WITHIN: Duration = Duration::from_millis(1_500);
+
 async fn ask_as(
     upstream: &Upstream,
     key: &str,
+    take: impl FnMut(Question) + Send,
+) -> Result<Answer, CallError> {
+    ask_with(upstream, key, "Bearer t", take).await
+}
+
+async fn ask_with(
+    upstream: &Upstream,
+    key: &str,
+    credential: &'static str,
     mut take: impl FnMut(Question) + Send,
 ) -> Result<Answer, CallError> {
     let call = OutgoingCall {
         key: &SessionKey::new(key),
-        credential: None,
+        assertion: Some(&HeaderValue::from_static("signed")),
+        credential: Some(&HeaderValue::from_static(credential)),
         method: "tools/call",
         params: object(&format!(r#"{{"name":"{key}","arguments":{{}}}}"#)),
         name: Some("t"),
@@ -48,6 +61,36 @@ async fn i6_of_a_server_without_sessions_nobody_hears_what_others_are_asked() {
         succeeded(ask_as(&upstream, who, |question| panic!("{question:?}")).await);
     }
     assert!(!fake.methods().iter().any(|method| method == "a GET"), "{:?}", fake.methods());
+}
+
+/// A token that was issued for a while ends before the session does.
+#[tokio::test]
+async fn a_stream_is_opened_again_with_the_credential_of_the_latest_call() {
+    let fake = Fake::start(|seen, _| match seen.method() {
+        "a GET" if seen.header("authorization") == "Bearer old" => json(401, ""),
+        "a GET" => {
+            let open = stream::pending::<Result<Bytes, std::io::Error>>();
+            typed(200, "text/event-stream", Body::from_stream(open))
+        }
+        _ => seen.legacy("s").unwrap_or_else(|| json(200, seen.result(OK))),
+    })
+    .await;
+    let upstream = upstream_with(&fake.url, EraSetting::Legacy, UpstreamLimits::default());
+    for credential in ["Bearer old", "Bearer new"] {
+        succeeded(ask_with(&upstream, "alice", credential, drop).await);
+    }
+    tokio::time::sleep(AGAIN_WITHIN).await;
+    let seen = fake.seen();
+    let streams = seen.iter().filter(|seen| seen.method() == "a GET");
+    let shown: Vec<_> = streams.map(|seen| seen.header("authorization").to_owned()).collect();
+    assert_eq!(
+        (shown.first(), shown.last()),
+        (Some(&"Bearer old".into()), Some(&"Bearer new".into()))
+    );
+    for seen in &seen {
+        let is_call = seen.method() == "tools/call";
+        assert_eq!(seen.header("callgate-assertion") == "signed", is_call, "{}", seen.method());
+    }
 }
 
 /// A server (or a proxy) that sends the headers of the stream with its first event.

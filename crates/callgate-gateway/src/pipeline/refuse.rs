@@ -1,0 +1,95 @@
+//! Refusals of what is no call, or none that can be decided: recorded, and said in the words of the wire.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use callgate_mcp::code;
+use callgate_mcp::http::StatusCode;
+use callgate_mcp::inbound::Refused;
+use callgate_mcp::message::RequestId;
+use callgate_mcp::reply;
+use callgate_model::decision::Decision;
+use callgate_model::evidence::Decided;
+use callgate_model::json::Json;
+use callgate_model::reason::Reason;
+
+use super::{Gateway, Reply, Request};
+use crate::identity::Identified;
+
+impl Gateway {
+    /// Refuses and records what never became a request.
+    pub(super) fn turn_away(
+        &self,
+        caller: Option<&Arc<Identified>>,
+        server: &str,
+        refused: &Refused,
+        reason: Reason,
+    ) -> Box<Reply> {
+        self.record_refusal(Decided {
+            call: self.ambient.id(),
+            caller: caller.map(|caller| Arc::clone(&caller.record)),
+            continues: None,
+            client_says: None,
+            method: String::new(),
+            server: server.chars().take(64).collect(),
+            tool: String::new(),
+            understood: None,
+            arguments_digest: None,
+            arguments: Json::from(refused.message.chars().take(200).collect::<String>()),
+            responses_digest: None,
+            grant: None,
+            decision: Decision::deny(reason, self.bundle.load().digest()),
+            decided_in_us: 0,
+            trace: None,
+        });
+        Box::new(Reply::json(refused.status, refusal_body(None, refused)))
+    }
+
+    /// Refuses and records a request that contradicts itself on the wire.
+    pub(super) fn refuse_wire(
+        &self,
+        request: &Request,
+        mut record: Decided,
+        refused: &Refused,
+        reason: Reason,
+    ) -> Reply {
+        record.decision = Decision::deny(reason, record.decision.bundle);
+        self.record_refusal(record);
+        let body = refusal_body(Some(&request.id), refused);
+        Reply::json(refused.status, body)
+    }
+
+    /// Refuses and records parameters that are not those of one call.
+    pub(super) fn refuse_params(&self, request: &Request, message: String) -> Reply {
+        let record = self.blank_record(request, "", self.bundle.load().digest());
+        self.refuse_invalid(request, record, message)
+    }
+
+    /// Refuses and records a call whose parameters were read, but are not good.
+    pub(super) fn refuse_invalid(
+        &self,
+        request: &Request,
+        record: Decided,
+        message: String,
+    ) -> Reply {
+        let modern = request.is_modern();
+        let status = if modern { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+        let refused = Refused { status, code: code::INVALID_PARAMS, message, data: None };
+        self.refuse_wire(request, record, &refused, Reason::RequestMalformed)
+    }
+
+    /// Refuses and records a method that is not served. Clients of the legacy era break on an HTTP error.
+    pub(super) fn refuse_method(&self, request: &Request) -> Reply {
+        let bundle = self.bundle.load().digest();
+        let mut record = self.blank_record(request, "", bundle);
+        record.decision = Decision::deny(Reason::MethodUnsupported, bundle);
+        self.record_refusal(record);
+        let status = if request.is_modern() { StatusCode::NOT_FOUND } else { StatusCode::OK };
+        let text = Reason::MethodUnsupported.message();
+        Reply::json(status, reply::error(Some(&request.id), code::METHOD_NOT_FOUND, text, None))
+    }
+}
+
+pub(super) fn refusal_body(id: Option<&RequestId>, refused: &Refused) -> Bytes {
+    reply::error(id, refused.code, &refused.message, refused.data.clone())
+}
