@@ -17,7 +17,7 @@ use std::sync::Arc;
 use callgate_mcp::http::HeaderMap;
 use callgate_model::ambient::Timestamp;
 use callgate_model::authority::Presented;
-use callgate_model::caller::{Agent, Caller};
+use callgate_model::caller::{Agent, Caller, Workflow};
 use callgate_model::digest::Digest;
 use callgate_model::evidence::CallerRecord;
 use callgate_model::json::{Json, Object};
@@ -51,7 +51,7 @@ pub struct Identified {
     /// When the credential ends, if that is known.
     pub expires: Option<Timestamp>,
     /// The token itself, if it is to be exchanged for others.
-    pub(crate) inbound: Option<Inbound>,
+    pub(crate) inbound: Option<Arc<Inbound>>,
 }
 
 /// A token of an issuer that is kept to be exchanged. It goes to nobody but a token endpoint for this issuer's tokens (I7).
@@ -84,6 +84,14 @@ impl Identified {
         let ends = caller.credential.expires;
         let expires = ends.map(|at| Timestamp::from_unix_ms(at.unix_ms() + LEEWAY_MS));
         Self { expires, ..Self::with_key(caller, Digest::of_object(&chain)) }
+    }
+
+    /// The same in a workflow, which has ended at `ends` at the latest.
+    pub(crate) fn in_workflow(&self, workflow: Workflow, ends: Timestamp) -> Self {
+        let caller = Caller { workflow: Some(workflow), ..Caller::clone(&self.caller) };
+        let expires = self.expires.map_or(ends, |expires| expires.min(ends));
+        let inbound = self.inbound.clone();
+        Self { expires: Some(expires), inbound, ..Self::with_key(caller, self.key) }
     }
 
     fn with_key(caller: Caller, key: Digest) -> Self {
@@ -430,7 +438,7 @@ impl Identities {
             }
         })?;
         let mut identified = Identified::by_chain(caller, &audiences);
-        identified.inbound = self.inbound(issuer, token);
+        identified.inbound = self.inbound(issuer, token).map(Arc::new);
         let identified = Arc::new(identified);
         let known = Remembered { identified, issuer, audiences, basis };
         self.memory.put(digest, known.clone(), |one| self.is_current(one));

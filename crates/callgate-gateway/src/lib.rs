@@ -30,3 +30,4 @@ pub mod session;
 pub mod tasks;
 pub mod telemetry;
 pub mod tools;
+pub mod workflow;

@@ -109,6 +109,7 @@ pub struct Gateway {
     pub(crate) tasks: Tasks,
     pub(crate) listeners: Arc<Listeners>,
     pub(crate) sealer: Sealer,
+    pub(crate) keys: Arc<Keyring>,
     pub(crate) ambient: Arc<dyn Ambient>,
     pub(crate) metrics: Metrics,
     pub(crate) in_flight: Arc<Semaphore>,
@@ -154,7 +155,8 @@ impl Gateway {
             cancels: Arc::default(),
             questions: Arc::default(),
             tasks: Tasks::default(),
-            sealer: Sealer::new(keys),
+            sealer: Sealer::new(Arc::clone(&keys)),
+            keys,
             ambient,
             metrics,
         }

@@ -153,6 +153,9 @@ reasons! {
     WorkflowExceeded = "workflow_exceeded", Caller,
         "The workflow was not started for this.",
         "Start a workflow that says what it is for, or go on without one.";
+    WorkflowInvalid = "workflow_invalid", Caller,
+        "There is no such workflow of this caller, or it has ended.",
+        "Start another workflow, or go on without one.";
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod callers;
 mod grants;
 mod revocations;
 mod tokens;
+mod workflows;
 
 use std::sync::Arc;
 
@@ -56,6 +57,7 @@ pub(crate) struct Api {
         tokens::list,
         tokens::revoke,
         tokens::rotate,
+        workflows::start,
     )
 )]
 struct Description;
@@ -72,6 +74,7 @@ pub(crate) fn routes(api: Api) -> Router {
         .route("/tokens", get(tokens::list).post(tokens::create))
         .route("/tokens/{id}", delete(tokens::revoke))
         .route("/tokens/{id}/rotate", post(tokens::rotate))
+        .route("/workflows", post(workflows::start))
         .with_state(api)
 }
 

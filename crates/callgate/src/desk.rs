@@ -4,6 +4,7 @@
 mod grant;
 mod revocation;
 mod token;
+mod workflow;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use utoipa::ToSchema;
 pub(crate) use grant::NewGrant;
 pub(crate) use revocation::NewRevocation;
 pub(crate) use token::{NewToken, find as find_token};
+pub(crate) use workflow::NewWorkflow;
 
 use crate::config::{Config, TokenRules};
 

@@ -77,6 +77,7 @@ async fn i5_every_route_of_the_api_is_denied_unless_policy_permits_it() {
                 ("post", "/revocations") => {
                     ("POST", json!({ "kind": "human", "name": "carol", "reason": "left" }))
                 }
+                ("post", "/workflows") => ("POST", json!({ "purpose": "x" })),
                 ("post", "/callers/show") => ("POST", json!({ "token": "x" })),
                 ("post", _) => ("POST", json!({})),
                 other => panic!("{other:?} is not tried here"),
@@ -89,7 +90,7 @@ async fn i5_every_route_of_the_api_is_denied_unless_policy_permits_it() {
             routes += 1;
         }
     }
-    assert_eq!(routes, 11, "a new route is tried here too");
+    assert_eq!(routes, 12, "a new route is tried here too");
     let evidence = gateway.evidence_when(|all| all.0.len() >= 2 * routes).await.unwrap();
     let of_api = |decision: &&Decision| decision.record["event"]["server"] == "callgate";
     let refused = evidence.0.iter().filter(of_api).filter(|one| one.kind == "refusal").count();
@@ -172,4 +173,49 @@ async fn a_command_beside_the_gateway_gives_and_takes_back_at_once() {
     let again = gateway.cli(&["revocation", "lift", &id]).await.unwrap();
     assert_eq!(again.code, Some(2), "{again:?}");
     assert!(again.stderr.contains("there is no such thing"), "{again:?}");
+}
+
+#[tokio::test]
+async fn i10_a_workflow_is_its_callers_and_never_more_than_they_may_do() {
+    let (_sim, gateway) = world().await;
+    let scope = json!({ "actions": ["read"], "within": [r#"Jira::Project::"acme/ENG""#] });
+    let asked = json!({ "purpose": "weekly report", "ticket": "OPS-7", "scope": scope });
+    let started = api(&gateway, ALICE, "POST", "/workflows", &asked).await;
+    assert_eq!(started.status, 201, "{started:?}");
+    let started: Value = serde_json::from_str(&started.body).unwrap();
+    let (run, handle) = (started["run"].as_str().unwrap(), started["handle"].as_str().unwrap());
+    let in_run = async |token: &str, handle: &str, arguments: Value, tool: &str| {
+        let ask = Ask::call("atlassian", token, tool, arguments).also("callgate-workflow", handle);
+        ask.send(gateway.address).await.unwrap()
+    };
+    let tool = "getJiraIssue";
+    assert!(in_run(ALICE, handle, read(), tool).await.is_success());
+    let elsewhere = json!({ "cloudId": SITE, "issueIdOrKey": "OPS-7" });
+    let refused = in_run(ALICE, handle, elsewhere, tool).await;
+    assert!(refused.reasons().contains("workflow_exceeded"), "{refused:?}");
+    // By `_meta` it is the same; what is not sealed for this caller is nothing.
+    let meta = Ask::call("atlassian", ALICE, tool, read())
+        .edit("\"_meta\":{", &format!("\"_meta\":{{\"dev.callgate/workflow\":\"{handle}\","));
+    assert!(meta.send(gateway.address).await.unwrap().is_success());
+    let both = meta.also("callgate-workflow", &handle.replace("cgs1", "cgs2"));
+    let altered = format!("{}A", handle.get(..handle.len() - 1).unwrap());
+    let mut wrong = vec![both.send(gateway.address).await.unwrap()];
+    for (token, handle) in [(BOB, handle), (ALICE, &*altered), (ALICE, "run-1"), (ALICE, "")] {
+        wrong.push(in_run(token, handle, read(), tool).await);
+    }
+    for refused in wrong {
+        assert_eq!(refused.status, 403, "{refused:?}");
+    }
+    let revoke = ["revoke", "--workflow", run, "--reason", "it went wrong"];
+    assert_eq!(gateway.cli(&revoke).await.unwrap().code, Some(0));
+    assert_eq!(in_run(ALICE, handle, read(), tool).await.status, 403, "I8");
+    assert!(call(&gateway, ALICE, tool, read()).await.is_success(), "she goes on without");
+    let evidence = gateway.evidence().await.unwrap();
+    let of_run =
+        |decision: &&Decision| decision.record["event"]["caller"]["workflow"]["run"] == run;
+    let first = evidence.0.iter().find(of_run).unwrap();
+    let workflow = &first.record["event"]["caller"]["workflow"];
+    assert_eq!(workflow["ticket"], "OPS-7");
+    assert_eq!(workflow["assurance"], "verified");
+    assert!(!format!("{evidence:?}").contains(handle), "I7: a handle is as good as a key");
 }

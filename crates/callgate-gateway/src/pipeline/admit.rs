@@ -285,6 +285,7 @@ impl Gateway {
             interests: None,
         };
         self.resume_session(headers, &mut request)?;
+        self.enter_workflow(Some(headers), &mut request)?;
         Ok(request)
     }
 

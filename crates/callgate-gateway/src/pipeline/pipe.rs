@@ -155,7 +155,10 @@ impl Gateway {
     }
 
     /// Answers a request of a pipe.
-    pub async fn answer(self: &Arc<Self>, Piped(request): Piped) -> Reply {
+    pub async fn answer(self: &Arc<Self>, Piped(mut request): Piped) -> Reply {
+        if let Err(reply) = self.enter_workflow(None, &mut request) {
+            return *reply;
+        }
         let now = self.ambient.now();
         if let Err(wrong) = self.identities.admits(&request.caller.caller, now).await {
             let record = self.blank_record(&request, "", self.bundle.load().digest());

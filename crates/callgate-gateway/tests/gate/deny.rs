@@ -162,6 +162,7 @@ async fn i5_every_reason_is_given_and_only_what_is_permitted_is_made() {
         Reason::ScopeInsufficient,
         Reason::TokenExceeded,
         Reason::WorkflowExceeded,
+        Reason::WorkflowInvalid,
     ];
     for reason in Reason::ALL {
         let is_given = given.contains(reason.code()) || elsewhere.contains(reason);

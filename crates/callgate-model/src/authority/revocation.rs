@@ -21,6 +21,8 @@ pub enum SubjectKind {
     Client,
     /// One token of an issuer, by `ISSUER/JTI`.
     Jti,
+    /// A workflow run.
+    Workflow,
 }
 
 /// Who or what is revoked.
@@ -51,8 +53,8 @@ pub struct Revocation {
 
 impl SubjectKind {
     /// Every kind.
-    pub const ALL: [Self; 5] =
-        [Self::Human, Self::ServiceAccount, Self::Agent, Self::Client, Self::Jti];
+    pub const ALL: [Self; 6] =
+        [Self::Human, Self::ServiceAccount, Self::Agent, Self::Client, Self::Jti, Self::Workflow];
 
     /// Its name in records and on the command line.
     #[must_use]
@@ -63,6 +65,7 @@ impl SubjectKind {
             Self::Agent => "agent",
             Self::Client => "client",
             Self::Jti => "jti",
+            Self::Workflow => "workflow",
         }
     }
 }
@@ -86,6 +89,7 @@ impl Subject {
             Self::new(SubjectKind::Client, caller.client.name.clone()),
         ];
         all.extend(agents.map(|agent| Self::new(SubjectKind::Agent, agent.identity.to_string())));
+        all.extend(caller.workflow.as_ref().map(|run| Self::new(SubjectKind::Workflow, &*run.run)));
         all.extend(caller.credential.id.as_ref().map(|id| Self::new(SubjectKind::Jti, id.clone())));
         all
     }

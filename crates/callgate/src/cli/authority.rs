@@ -217,6 +217,9 @@ struct Which {
     /// One token of an issuer.
     #[arg(long, value_name = "ISSUER/JTI")]
     jti: Option<String>,
+    /// A workflow run.
+    #[arg(long, value_name = "RUN")]
+    workflow: Option<String>,
     /// A token of the gateway's own.
     #[arg(long, value_name = "ID", value_parser = id)]
     token: Option<Id>,
@@ -241,6 +244,7 @@ impl Revoke {
             (SubjectKind::Agent, &which.agent),
             (SubjectKind::Client, &which.client),
             (SubjectKind::Jti, &which.jti),
+            (SubjectKind::Workflow, &which.workflow),
         ];
         let mut named = named.into_iter().filter_map(|(kind, name)| Some((kind, name.clone()?)));
         let subject = named.next().map(|(kind, name)| Revoked::Subject(Subject::new(kind, name)));
