@@ -8,12 +8,14 @@
 mod broker;
 mod endpoint;
 mod issued;
+mod personal;
 
 use callgate_mcp::http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
 pub use broker::{Broker, ClientCredentials, Exchange, Own, Presented, Unavailable};
 pub use endpoint::{TokenEndpoint, Wanted};
+pub use personal::{Personal, Vault, open, open_text, seal};
 
 /// How the secret is presented (RFC 6750, RFC 7617).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +24,23 @@ pub enum Scheme {
     Basic,
     /// `Authorization: Bearer <secret>`.
     Bearer,
+}
+
+impl Scheme {
+    /// Its name in configurations.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Basic => "basic",
+            Self::Bearer => "bearer",
+        }
+    }
+
+    /// The scheme of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Basic, Self::Bearer].into_iter().find(|scheme| scheme.as_str() == name)
+    }
 }
 
 /// A static upstream credential.

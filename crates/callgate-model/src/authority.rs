@@ -4,6 +4,7 @@
 
 mod grant;
 mod revocation;
+mod secret;
 mod token;
 
 use serde::de::DeserializeOwned;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use grant::{Grant, GrantUse, Holder};
 pub use revocation::{Revocation, Subject, SubjectKind};
+pub use secret::{SecretFor, UpstreamSecret};
 pub use token::{ApiToken, Presented, Secret};
 
 use crate::ambient::{Id, Timestamp};
@@ -57,6 +59,17 @@ pub enum Change {
         /// Which.
         id: Id,
     },
+    /// A person's secret for a server is set, in place of the one before.
+    SecretSet {
+        /// It.
+        secret: Box<UpstreamSecret>,
+    },
+    /// A person's secret for a server is not used any more.
+    SecretRemoved {
+        /// Whose, for which server.
+        #[serde(rename = "for")]
+        owner: SecretFor,
+    },
 }
 
 /// A change, and who made it.
@@ -69,21 +82,6 @@ pub struct Administered {
     pub change: Change,
 }
 
-impl Change {
-    /// The thing that is changed.
-    #[must_use]
-    pub fn id(&self) -> Id {
-        match self {
-            Self::TokenIssued { token } | Self::TokenRotated { token, .. } => token.id,
-            Self::GrantIssued { grant } => grant.id,
-            Self::Revoked { revocation } => revocation.id,
-            Self::TokenRevoked { id }
-            | Self::GrantRevoked { id }
-            | Self::RevocationLifted { id } => *id,
-        }
-    }
-}
-
 /// What is kept as text.
 pub trait Kept: Serialize + DeserializeOwned {}
 
@@ -91,6 +89,7 @@ impl Kept for Administered {}
 impl Kept for ApiToken {}
 impl Kept for Grant {}
 impl Kept for Revocation {}
+impl Kept for UpstreamSecret {}
 
 /// The text of `thing` in a store and in the record: canonical JSON. [`from_text`] reads it.
 pub fn to_text(thing: &impl Kept) -> String {

@@ -5,7 +5,7 @@
 use std::fmt::Debug;
 
 use callgate_model::ambient::{Id, Timestamp};
-use callgate_model::authority::{ApiToken, Grant, Revocation};
+use callgate_model::authority::{ApiToken, Grant, Revocation, UpstreamSecret};
 
 use crate::evidence::StoreFuture;
 
@@ -63,6 +63,9 @@ pub trait AuthorityStore: Debug + Send + Sync {
 
     /// All grants, newest first; with `now`, only those that are in force, or will be.
     fn grants(&self, now: Option<Timestamp>) -> StoreFuture<'_, Vec<GrantState>>;
+
+    /// The secrets that persons have for servers, sealed.
+    fn secrets(&self) -> StoreFuture<'_, Vec<UpstreamSecret>>;
 
     /// Writes down when tokens were last used.
     fn used<'a>(&'a self, uses: &'a [(Id, Timestamp)]) -> StoreFuture<'a, ()>;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use callgate_model::ambient::{Ambient as _, Id, Timestamp};
 use callgate_model::authority::{
-    Administered, ApiToken, Change, Grant, GrantUse, Holder, Revocation, Secret, Subject,
-    SubjectKind,
+    Administered, ApiToken, Change, Grant, GrantUse, Holder, Revocation, Secret, SecretFor,
+    Subject, SubjectKind, UpstreamSecret,
 };
 use callgate_model::envelope::Portion;
 use callgate_model::evidence::Event;
@@ -295,4 +295,33 @@ async fn revocations_hold_until_they_are_lifted() {
     assert!(world.store.revocations().await.unwrap().is_empty());
     let again = world.change(Change::RevocationLifted { id: revocation.id }).await;
     assert!(matches!(again, Err(EvidenceError::Refused)));
+}
+
+#[tokio::test]
+async fn secrets_are_set_replaced_and_removed_and_are_in_no_record() {
+    let world = World::new().await;
+    let secret = |server: &str, sealed: &str| UpstreamSecret {
+        owner: SecretFor {
+            server: server.to_owned(),
+            holder: Subject::new(SubjectKind::Human, "corp/alice"),
+        },
+        scheme: "bearer".to_owned(),
+        set: Timestamp::default(),
+        sealed: sealed.to_owned(),
+    };
+    let set = async |secret: &UpstreamSecret| {
+        world.change(Change::SecretSet { secret: Box::new(secret.clone()) }).await.unwrap();
+    };
+    let (first, second, wiki) =
+        (secret("jira", "canary-1"), secret("jira", "canary-2"), secret("wiki", "canary-3"));
+    set(&first).await;
+    set(&second).await;
+    set(&wiki).await;
+    assert_eq!(world.store.secrets().await.unwrap(), [second.clone(), wiki.clone()]);
+    let removed = || Change::SecretRemoved { owner: second.owner.clone() };
+    world.change(removed()).await.unwrap();
+    assert!(matches!(world.change(removed()).await, Err(EvidenceError::Refused)));
+    assert_eq!(world.store.secrets().await.unwrap(), [wiki]);
+    let rows = world.store.list(&Filter::default()).await.unwrap();
+    assert!(rows.iter().all(|row| !row.text.contains("canary")), "I7");
 }

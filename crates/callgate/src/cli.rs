@@ -44,6 +44,9 @@ enum Command {
     /// Grants: authority for a while and so many calls.
     #[command(subcommand)]
     Grant(authority::Grant),
+    /// Secrets that servers are called with in a person's name.
+    #[command(subcommand)]
+    Secret(authority::Secret),
     /// Let somebody or something in no more, from the next call on.
     Revoke(authority::Revoke),
     /// What was revoked.
@@ -237,6 +240,12 @@ impl From<Problems> for Failure {
     }
 }
 
+impl From<&str> for Failure {
+    fn from(text: &str) -> Self {
+        Self::Other(text.to_owned())
+    }
+}
+
 impl From<String> for Failure {
     fn from(text: String) -> Self {
         Self::Other(text)
@@ -276,6 +285,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Caller(Caller::Show(options)) => block_on(commands::caller::show(options)),
         Command::Token(command) => block_on(commands::token::run(command)),
         Command::Grant(command) => block_on(commands::grant::run(command)),
+        Command::Secret(command) => block_on(commands::secret::run(command)),
         Command::Revoke(options) => block_on(commands::revoke::run(options)),
         Command::Revocation(command) => block_on(commands::revoke::standing(command)),
         Command::Policy(Policy::Test(options)) => commands::policy::test(&options),

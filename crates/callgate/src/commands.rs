@@ -10,6 +10,7 @@ pub(crate) mod grant;
 pub(crate) mod office;
 pub(crate) mod policy;
 pub(crate) mod revoke;
+pub(crate) mod secret;
 pub(crate) mod serve;
 pub(crate) mod token;
 pub(crate) mod wrap;

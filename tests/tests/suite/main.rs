@@ -23,6 +23,8 @@ mod login;
 #[cfg(test)]
 mod offers;
 #[cfg(test)]
+mod personal;
+#[cfg(test)]
 mod pipes;
 #[cfg(test)]
 mod rmcp;

@@ -14,6 +14,7 @@ use thiserror::Error;
 use super::Credential;
 use super::endpoint::{Token, TokenEndpoint, access_token};
 use super::issued::{Issued, Slot};
+use super::personal::{Personal, Vault};
 use crate::assertion::Signer;
 use crate::identity::{Identified, Inbound};
 
@@ -30,6 +31,8 @@ pub enum Broker {
     Own(Own),
     /// A token in the name of whoever calls.
     Exchange(Box<Exchange>),
+    /// The secret that whoever calls has for the server.
+    Personal(Personal),
 }
 
 /// What the gateway has for itself.
@@ -75,6 +78,12 @@ pub enum Unavailable {
     /// The caller has no token that could be exchanged.
     #[error("the caller has no token of the issuer whose tokens are exchanged")]
     NotOfIssuer,
+    /// The caller has no secret for the server.
+    #[error("{0} has no secret for the server: `callgate secret set` keeps one")]
+    NoSecret(String),
+    /// The caller's secret is sealed with a key that is not there.
+    #[error("the caller's secret cannot be opened: its key is not among `sealing.keys`")]
+    Sealed,
     /// The caller's token has ended meanwhile.
     #[error("the caller's token has ended")]
     Ended,
@@ -98,8 +107,10 @@ impl Broker {
         &self,
         caller: &Identified,
         ambient: &dyn Ambient,
+        vault: Vault<'_>,
     ) -> Result<Presented, Unavailable> {
         match self {
+            Self::Personal(personal) => personal.presented(&caller.caller, vault),
             Self::Own(own) => own.presented().await,
             Self::Exchange(exchange) => Box::pin(exchange.presented(caller, ambient)).await,
         }
@@ -113,6 +124,7 @@ impl Broker {
         match self {
             Self::Own(own) => own.presented().await,
             Self::Exchange(exchange) => exchange.lists.presented().await,
+            Self::Personal(personal) => personal.lists.presented().await,
         }
     }
 
@@ -120,7 +132,7 @@ impl Broker {
     #[must_use]
     pub fn exchanges(&self) -> Option<&str> {
         match self {
-            Self::Own(_) => None,
+            Self::Own(_) | Self::Personal(_) => None,
             Self::Exchange(exchange) => Some(&exchange.issuer),
         }
     }

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use callgate_model::ambient::{Ambient, Id, Timestamp};
-use callgate_model::authority::{Grant, Holder, Revocation, Subject, SubjectKind};
+use callgate_model::authority::{
+    Grant, Holder, Revocation, SecretFor, Subject, SubjectKind, UpstreamSecret,
+};
 use callgate_model::caller::Caller;
 use callgate_model::digest::Digest;
 use callgate_model::envelope::Action;
@@ -53,6 +55,7 @@ struct Known {
     version: u64,
     tokens: HashMap<Id, Held>,
     revoked: HashMap<Subject, Vec<Revocation>>,
+    secrets: HashMap<SecretFor, UpstreamSecret>,
 }
 
 /// A token that is in force.
@@ -217,6 +220,11 @@ impl Registry {
         Ok(state.map(|state| state.grant).filter(|grant| grant.begins <= now && now < grant.ends))
     }
 
+    /// The secret of `owner`, sealed.
+    pub(crate) fn secret(&self, owner: &SecretFor) -> Option<UpstreamSecret> {
+        self.known.load().secrets.get(owner).cloned()
+    }
+
     /// Where it is kept.
     pub(crate) fn store(&self) -> &dyn AuthorityStore {
         &*self.store
@@ -265,6 +273,9 @@ impl Known {
         }
         for revocation in store.revocations().await? {
             known.revoked.entry(revocation.subject.clone()).or_default().push(revocation);
+        }
+        for secret in store.secrets().await? {
+            known.secrets.insert(secret.owner.clone(), secret);
         }
         Ok(known)
     }

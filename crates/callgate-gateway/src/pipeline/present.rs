@@ -8,7 +8,7 @@ use callgate_model::reason::Reason;
 use super::carry::Running;
 use super::{Gateway, Request};
 use crate::assertion::{Signer, Voucher};
-use crate::credential::Presented;
+use crate::credential::{Presented, Vault};
 use crate::server::Vouched;
 
 impl Gateway {
@@ -20,7 +20,7 @@ impl Gateway {
         record: &mut Decided,
     ) -> Option<Presented> {
         let (server, caller) = (&request.server, &request.caller);
-        match server.broker.for_caller(caller, &*self.ambient).await {
+        match server.broker.for_caller(caller, &*self.ambient, self.vault()).await {
             Ok(presented) => Some(presented),
             Err(why) => {
                 tracing::warn!(server = &*server.name, call = %record.call, %why, "no credential");
@@ -30,6 +30,12 @@ impl Gateway {
             }
         }
     }
+
+    /// Where the secrets of persons are.
+    fn vault(&self) -> Vault<'_> {
+        Vault { registry: self.identities.registry().map(|registry| &**registry), keys: &self.keys }
+    }
+
     /// Who vouches for a call to its server, if that asks for it.
     pub(super) fn voucher<'a>(&self, running: &'a Running) -> Option<Voucher<'a>> {
         let Vouched { signer, to } = running.request.server.vouched.as_ref()?;

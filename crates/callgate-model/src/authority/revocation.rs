@@ -76,16 +76,22 @@ impl Subject {
         Self { kind, name: name.into() }
     }
 
-    /// Everybody and everything in the chain of `caller`.
+    /// Whoever is accountable for the calls of `caller`.
     #[must_use]
-    pub fn all_of(caller: &Caller) -> Vec<Self> {
-        let accountable = match caller.accountable.kind {
+    pub fn accountable(caller: &Caller) -> Self {
+        let kind = match caller.accountable.kind {
             AccountableKind::Human => SubjectKind::Human,
             AccountableKind::ServiceAccount => SubjectKind::ServiceAccount,
         };
+        Self::new(kind, caller.accountable.identity.to_string())
+    }
+
+    /// Everybody and everything in the chain of `caller`.
+    #[must_use]
+    pub fn all_of(caller: &Caller) -> Vec<Self> {
         let agents = caller.agent.iter().chain(&caller.actors);
         let mut all = vec![
-            Self::new(accountable, caller.accountable.identity.to_string()),
+            Self::accountable(caller),
             Self::new(SubjectKind::Client, caller.client.name.clone()),
         ];
         all.extend(agents.map(|agent| Self::new(SubjectKind::Agent, agent.identity.to_string())));

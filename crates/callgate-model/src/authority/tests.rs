@@ -56,8 +56,28 @@ fn grant(holder: Holder) -> Grant {
     }
 }
 
+fn secret() -> UpstreamSecret {
+    let holder = Subject::new(SubjectKind::Human, "corp/alice");
+    UpstreamSecret {
+        owner: SecretFor { server: "jira".into(), holder },
+        scheme: "bearer".into(),
+        set: NOW,
+        sealed: String::new(),
+    }
+}
+
+#[test]
+fn i7_a_secret_is_no_part_of_the_record() {
+    let secret = UpstreamSecret { sealed: "cgs1.canary".into(), ..secret() };
+    let change = Change::SecretSet { secret: Box::new(secret.clone()) };
+    let text = to_text(&Administered { by: "operator".into(), change });
+    assert!(!text.contains("canary"), "{text}");
+    let other = SecretFor { server: "wiki".into(), ..secret.owner.clone() };
+    assert_ne!(secret.owner.binding(), other.binding());
+}
+
 /// A change of every kind.
-pub(crate) fn examples() -> [Change; 7] {
+pub(crate) fn examples() -> [Change; 9] {
     let revocation = Box::new(Revocation {
         id: id(3),
         subject: Subject::new(SubjectKind::Human, "corp/mallory"),
@@ -75,6 +95,8 @@ pub(crate) fn examples() -> [Change; 7] {
         Change::GrantRevoked { id: id(2) },
         Change::Revoked { revocation },
         Change::RevocationLifted { id: id(3) },
+        Change::SecretSet { secret: Box::new(secret()) },
+        Change::SecretRemoved { owner: secret().owner },
     ]
 }
 

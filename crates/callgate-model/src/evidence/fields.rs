@@ -143,11 +143,17 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     (
         "event.change",
         "text",
-        "change: `token_issued`, `token_rotated`, `token_revoked`, `grant_issued`, `grant_revoked`, `revoked` or `revocation_lifted`.",
+        "change: `token_issued`, `token_rotated`, `token_revoked`, `grant_issued`, `grant_revoked`, `revoked`, `revocation_lifted`, `secret_set` or `secret_removed`.",
     ),
     ("event.id", "UUID", "change: the token, grant or revocation that ends."),
     ("event.token", "object", "change: the token that is made, without its secret."),
     ("event.old_ends", "time", "change: when the token ends that is replaced."),
     ("event.grant", "object", "change: the grant that is made."),
     ("event.revocation", "object", "change: who or what is let in no more."),
+    (
+        "event.secret",
+        "object",
+        "change: whose secret is set, for which server; nothing of the secret.",
+    ),
+    ("event.for", "object", "change: whose secret is removed, for which server."),
 ];

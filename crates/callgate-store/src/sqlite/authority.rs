@@ -1,7 +1,9 @@
 //! Tokens, grants and revocations in the SQLite file.
 
 use callgate_model::ambient::{Id, Timestamp};
-use callgate_model::authority::{ApiToken, Change, Grant, Kept, Revocation, from_text, to_text};
+use callgate_model::authority::{
+    ApiToken, Change, Grant, Kept, Revocation, UpstreamSecret, from_text, to_text,
+};
 use callgate_model::json::Json;
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
@@ -45,6 +47,19 @@ pub(super) async fn apply(
         Change::RevocationLifted { id } => {
             let update = "UPDATE revocations SET lifted_ms = ? WHERE id = ? AND lifted_ms IS NULL";
             end(connection, update, *id, at).await
+        }
+        Change::SecretSet { secret } => {
+            let set = "INSERT INTO secrets (binding, sealed, text) VALUES (?, ?, ?) \
+                       ON CONFLICT DO UPDATE SET sealed = excluded.sealed, text = excluded.text";
+            let query = sqlx::query(set)
+                .bind(secret.owner.binding())
+                .bind(secret.sealed.clone())
+                .bind(to_text(&**secret));
+            Ok(query.execute(&mut *connection).await?.rows_affected() == 1)
+        }
+        Change::SecretRemoved { owner } => {
+            let query = sqlx::query("DELETE FROM secrets WHERE binding = ?").bind(owner.binding());
+            Ok(query.execute(&mut *connection).await?.rows_affected() == 1)
         }
     }?;
     if done {
@@ -242,6 +257,18 @@ impl AuthorityStore for SqliteStore {
             .fetch_all(self.reading().await.settled().await)
             .await?;
             found.iter().map(grant_state).collect()
+        })
+    }
+
+    fn secrets(&self) -> StoreFuture<'_, Vec<UpstreamSecret>> {
+        Box::pin(async move {
+            let found = sqlx::query("SELECT text, sealed FROM secrets ORDER BY binding")
+                .fetch_all(self.reading().await.settled().await)
+                .await?;
+            let read = |row: &SqliteRow| {
+                Ok(UpstreamSecret { sealed: row.try_get("sealed")?, ..text(row)? })
+            };
+            found.iter().map(read).collect()
         })
     }
 

@@ -66,6 +66,11 @@ const STEPS: &[&str] = &[
         lifted_ms INTEGER,
         text TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE secrets (
+        binding BLOB PRIMARY KEY,
+        sealed TEXT NOT NULL,
+        text TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
     CREATE TABLE authority (version INTEGER NOT NULL) STRICT;
     INSERT INTO authority VALUES (0);",
 ];

@@ -37,6 +37,69 @@ pub(crate) enum Revocation {
     Lift(ById),
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Secret {
+    /// Keep a person's secret for a server, sealed; it is read from a file or standard input.
+    Set(SecretSet),
+    /// List who has a secret for which server, and since when.
+    List(InForce),
+    /// Use a person's secret no more.
+    Remove(SecretRemove),
+    /// Seal every secret with the first of `sealing.keys`, before an old key goes.
+    Reseal(InForce),
+}
+
+/// Options of `secret set`.
+#[derive(Debug, Args)]
+pub(crate) struct SecretSet {
+    #[command(flatten)]
+    pub(crate) of: SecretOf,
+    /// How it is presented: `bearer`, or `basic` with the base64 of `user:token`.
+    #[arg(long, default_value = "bearer", value_parser = ["bearer", "basic"])]
+    pub(crate) scheme: String,
+    /// The file with the secret; else it is read from standard input.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<std::path::PathBuf>,
+}
+
+/// Options of `secret remove`.
+#[derive(Debug, Args)]
+pub(crate) struct SecretRemove {
+    #[command(flatten)]
+    pub(crate) of: SecretOf,
+}
+
+/// Whose secret, for which server.
+#[derive(Debug, Args)]
+pub(crate) struct SecretOf {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    /// The server.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) server: String,
+    #[command(flatten)]
+    holder: SecretHolder,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct SecretHolder {
+    /// The person, as policies call them.
+    #[arg(long, value_name = "PERSON")]
+    human: Option<String>,
+    /// The service account.
+    #[arg(long, value_name = "NAME")]
+    service_account: Option<String>,
+}
+
+impl SecretOf {
+    pub(crate) fn holder(&self) -> Option<Subject> {
+        let human = self.holder.human.clone().map(|name| Subject::new(SubjectKind::Human, name));
+        let service = self.holder.service_account.clone();
+        human.or_else(|| service.map(|name| Subject::new(SubjectKind::ServiceAccount, name)))
+    }
+}
+
 /// What a token or a grant is for.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Scope {

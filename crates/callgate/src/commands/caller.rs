@@ -57,7 +57,7 @@ fn path(server: &str) -> String {
 }
 
 /// A token is no argument: the arguments of a program are there for everybody to see.
-fn read(file: Option<&Path>) -> Result<String, Failure> {
+pub(super) fn read(file: Option<&Path>) -> Result<String, Failure> {
     let mut token = String::new();
     let got = match file.filter(|file| *file != Path::new("-")) {
         Some(file) => std::fs::File::open(file)

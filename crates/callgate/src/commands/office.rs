@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
+use callgate_gateway::credential::Broker;
 use callgate_gateway::identity::LOOK_EVERY;
+use callgate_gateway::sealing::Keyring;
 use callgate_model::authority::{Administered, Change};
 use callgate_model::evidence::Event;
 use callgate_model::vocabulary::Vocabulary;
@@ -14,7 +16,7 @@ use callgate_store::{
 use crate::ambient::Machine;
 use crate::assemble;
 use crate::cli::{Failure, WithConfig};
-use crate::config::{Config, environment};
+use crate::config::{Config, ServerConfig, environment};
 use crate::desk::Desk;
 
 /// An operator at the machine of the gateway.
@@ -34,6 +36,19 @@ impl Office {
         let user = environment("USER").unwrap_or_else(|_none| "unknown".to_owned());
         let by = format!("{user} on the command line");
         Ok(Self { config, vocabulary, store: Arc::new(store), by })
+    }
+
+    /// The keys that outlive a process.
+    pub(crate) fn keys(&self) -> Result<&Keyring, Failure> {
+        let keys = self.config.sealing.as_deref();
+        Ok(keys.ok_or("there is no `[sealing]`: nothing could be opened later")?)
+    }
+
+    /// The servers that are called with persons' own secrets.
+    pub(crate) fn personal_servers(&self) -> impl Iterator<Item = &str> {
+        let is_personal = |server: &ServerConfig| matches!(server.broker, Broker::Personal(_));
+        let servers = self.config.servers.iter();
+        servers.filter(move |(_, server)| is_personal(server)).map(|(name, _)| name.as_str())
     }
 
     pub(crate) fn desk(&self) -> Desk {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use callgate_gateway::assertion::Signer;
 use callgate_gateway::credential::{
-    Broker, ClientCredentials, Credential, Exchange, Own, Scheme, TokenEndpoint, Wanted,
+    Broker, ClientCredentials, Credential, Exchange, Own, Personal, Scheme, TokenEndpoint, Wanted,
 };
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -46,10 +46,10 @@ impl Reader {
         signer: Option<&Arc<Signer>>,
     ) -> Option<Broker> {
         let (kind, mut table) = self.kind(place, value)?;
-        if kind.as_deref() != Some("exchange") {
+        let is_personal = kind.as_deref() == Some("personal");
+        if !is_personal && kind.as_deref() != Some("exchange") {
             return self.own(place, kind.as_deref(), table).map(Broker::Own);
         }
-        let issuer = self.exchanged(place, table.remove("issuer"))?;
         let lists = match table.remove("lists") {
             Some(value) => {
                 let place = format!("{place}.lists");
@@ -58,6 +58,10 @@ impl Reader {
             }
             None => Own::None,
         };
+        if is_personal {
+            return self.personal(place, &table, lists);
+        }
+        let issuer = self.exchanged(place, table.remove("issuer"))?;
         let actor = match table.remove("actor") {
             Some(value) => Some(self.actor(&format!("{place}.actor"), &value, signer)?),
             None => None,
@@ -68,6 +72,25 @@ impl Reader {
             None => exchange,
         };
         Some(Broker::Exchange(Box::new(exchange)))
+    }
+
+    /// The secrets that persons have for the server.
+    fn personal(&mut self, place: &str, rest: &Table, lists: Own) -> Option<Broker> {
+        if let Some(name) = rest.keys().next() {
+            let hint =
+                "`callgate secret set` keeps each person's secret; `lists` is the gateway's own";
+            let text = format!("`{name}` is not known here");
+            self.problem(place, &text, Some(hint.to_owned()));
+            return None;
+        }
+        if !self.is_said("sealing") {
+            let hint = "[sealing]\n  keys = [{ file = \"sealing.key\" }]  # openssl rand -base64 32 > sealing.key";
+            let text = "without a key that outlives the process, secrets cannot be kept";
+            self.problem(&format!("{place}.kind"), text, Some(hint.to_owned()));
+            return None;
+        }
+        let server = place.trim_start_matches("servers.").trim_end_matches(".credential");
+        Some(Broker::Personal(Personal::new(server.to_owned(), lists)))
     }
 
     /// Who names the agent that acts.
@@ -108,7 +131,7 @@ impl Reader {
                 let client = ClientCredentials::new(self.token_endpoint(place, table)?);
                 Some(Own::ClientCredentials(Box::new(client)))
             }
-            Some("exchange") => {
+            Some("exchange" | "personal") => {
                 let text = "lists are for everybody: they are not asked for in one person's name";
                 let hint =
                     "say `client_credentials` or a secret; or nothing, if the server lists without";
@@ -116,8 +139,9 @@ impl Reader {
                 None
             }
             Some(other) => {
-                let text =
-                    format!("`{other}` is none of `static`, `client_credentials`, `exchange`");
+                let text = format!(
+                    "`{other}` is none of `static`, `client_credentials`, `exchange`, `personal`"
+                );
                 self.problem(&format!("{place}.kind"), &text, None);
                 None
             }
@@ -155,13 +179,10 @@ impl Reader {
 
     /// A secret that is presented as it is.
     pub(super) fn credential(&mut self, place: &str, raw: RawCredential) -> Option<Credential> {
-        let scheme = match raw.scheme.as_deref() {
-            None | Some("bearer") => Scheme::Bearer,
-            Some("basic") => Scheme::Basic,
-            Some(other) => {
-                self.problem(place, &format!("`{other}` is neither `bearer` nor `basic`"), None);
-                return None;
-            }
+        let name = raw.scheme.as_deref().unwrap_or("bearer");
+        let Some(scheme) = Scheme::parse(name) else {
+            self.problem(place, &format!("`{name}` is neither `bearer` nor `basic`"), None);
+            return None;
         };
         let made = self
             .secret(RawSecret { file: raw.file, env: raw.env })

@@ -25,15 +25,20 @@ pub(crate) struct NewRevocation {
 }
 
 impl Desk {
+    /// Somebody or something, by a name that is known here.
+    pub(crate) fn subject(&self, Subject { kind, name }: Subject) -> Result<Subject, String> {
+        Ok(Subject { kind, name: self.name(kind.as_str(), name)? })
+    }
+
     /// A new revocation.
     pub(crate) fn revocation(&self, asked: NewRevocation) -> Result<Revocation, String> {
-        let name = self.name(asked.kind.as_str(), asked.name)?;
-        if asked.kind == SubjectKind::Jti && !name.contains('/') {
+        let subject = self.subject(Subject { kind: asked.kind, name: asked.name })?;
+        if subject.kind == SubjectKind::Jti && !subject.name.contains('/') {
             return Err("jti: say whose it is, too: `ISSUER/JTI`".to_owned());
         }
         Ok(Revocation {
             id: self.ambient.id(),
-            subject: Subject { kind: asked.kind, name },
+            subject,
             issued_before: asked.issued_before,
             reason: text("reason", asked.reason)?,
             at: self.now(),
