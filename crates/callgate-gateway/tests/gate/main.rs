@@ -24,6 +24,7 @@ mod roof;
 mod rounds;
 mod scopes;
 mod sent;
+mod sites;
 mod store;
 mod subscribe;
 mod support;
