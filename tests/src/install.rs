@@ -48,6 +48,7 @@ const INSPECTOR: Scripts =
 const OAUTH: Scripts = &[
     ("login.mjs", include_str!("../foreign/oauth/login.mjs")),
     ("provider.mjs", include_str!("../foreign/oauth/provider.mjs")),
+    ("verify.mjs", include_str!("../foreign/oauth/verify.mjs")),
 ];
 const FIXTURE: Scripts = &[
     ("fixture.mjs", include_str!("../foreign/conformance/fixture.mjs")),
@@ -127,6 +128,8 @@ pub struct OAuth {
     pub provider: PathBuf,
     /// The script of a client that finds the provider by itself.
     pub login: PathBuf,
+    /// The script that checks tokens as a server does.
+    pub verify: PathBuf,
 }
 
 /// The MCP conformance suite, and the server of ours that it is run against.
@@ -226,7 +229,9 @@ pub fn oauth(directory: &Path) -> io::Result<OAuth> {
     let home = directory.join("oauth");
     npm(&home, OAUTH_PACKAGE, OAUTH_LOCK)?;
     scripts(&home, OAUTH)?;
-    Ok(OAuth { provider: home.join("provider.mjs"), login: home.join("login.mjs") })
+    let [provider, login, verify] =
+        ["provider.mjs", "login.mjs", "verify.mjs"].map(|name| home.join(name));
+    Ok(OAuth { provider, login, verify })
 }
 
 /// Installs the conformance suite, the SDK of its server and, where there is a package of it, the Node they need.

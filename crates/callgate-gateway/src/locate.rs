@@ -18,6 +18,9 @@ use callgate_model::vocabulary::FieldValue;
 use crate::catalog::{Named, Path, ServerCatalog, Source, TargetRule};
 use select::{Leaf, walk};
 
+/// The kind of a site.
+const SITE: &str = "Atlassian::Site";
+
 /// Most different targets that one call may have.
 pub const TARGETS_MAX: usize = 100;
 
@@ -28,6 +31,8 @@ impl ServerCatalog {
     /// [`Reason::TooManyTargets`].
     pub fn locate(&self, named: &Named, effective: &Object) -> Result<Vec<Target>, Reason> {
         let mut targets = Targets(self.located(&named.rule.targets, effective)?);
+        let site = self.site(named.rule.site.as_ref(), effective);
+        targets.pin(&site)?;
         let kind = named.operation.targets.first().map_or("", String::as_str);
         for (name, rule) in &named.rule.fields {
             if let Some(field) = named.operation.fields.get(name)
@@ -39,11 +44,10 @@ impl ServerCatalog {
             }
         }
         if targets.0.is_empty() {
-            let site = self.sites.default_site();
             targets.add(match site {
-                Some(site) if named.rule.targets.is_empty() => atlassian::site_target(site),
+                Ok(site) if named.rule.targets.is_empty() => atlassian::site_target(site),
                 _ => {
-                    let site = site.map_or("", Site::alias);
+                    let site = site.as_ref().map_or("", |site| site.alias());
                     Target::unresolved(kind, site, Obstacle::Missing, "")
                 }
             })?;
@@ -55,8 +59,9 @@ impl ServerCatalog {
     fn located(&self, rules: &[TargetRule], arguments: &Object) -> Result<Vec<Target>, Reason> {
         let mut targets = Targets::default();
         for rule in rules {
-            let place = Place { rule, site: self.site(rule, arguments) };
+            let place = Place { rule, site: self.site(rule.site.as_ref(), arguments) };
             place.locate(arguments, &mut targets)?;
+            targets.pin(&place.site)?;
         }
         Ok(targets.0)
     }
@@ -72,21 +77,27 @@ impl ServerCatalog {
         named.operation.fields.iter().map(value).collect()
     }
 
-    /// The site that a call means, or why it is not known and what the call said.
-    fn site(&self, rule: &TargetRule, arguments: &Object) -> Result<&Site, (Obstacle, String)> {
+    /// The site that a call means, or why it is not known and what the call said. Whatever it says that is not certainly a
+    /// configured site is taken for another one.
+    fn site(&self, path: Option<&Path>, arguments: &Object) -> SiteSaid<'_> {
         let missing = || (Obstacle::Missing, String::new());
-        let Some(path) = &rule.site else { return self.sites.default_site().ok_or_else(missing) };
+        let Some(path) = path else { return self.sites.default_site().ok_or_else(missing) };
         let mut site = Err(missing());
         walk(path, arguments, &mut |leaf| match leaf {
             Leaf::Absent => site = self.sites.default_site().ok_or_else(missing),
             Leaf::Found(Json::String(text)) => {
-                site = self.sites.resolve(text).map_err(|obstacle| (obstacle, text.clone()));
+                let unknown = |_| (Obstacle::UnknownSite, text.clone());
+                site = self.sites.resolve(text).map_err(unknown);
             }
-            Leaf::Found(_) | Leaf::Unreadable => {}
+            Leaf::Found(other) => site = Err((Obstacle::UnknownSite, other.to_text())),
+            Leaf::Unreadable => site = Err((Obstacle::UnknownSite, path.to_string())),
         });
         site
     }
 }
+
+/// The site of a call, or why it is not known and what the call said.
+type SiteSaid<'a> = Result<&'a Site, (Obstacle, String)>;
 
 /// Different targets, in the order in which they were found.
 #[derive(Default)]
@@ -103,12 +114,25 @@ impl Targets {
         self.0.push(target);
         Ok(())
     }
+
+    /// Another site that was named is among the targets, also if none of them is in a site: the server may think otherwise.
+    fn pin(&mut self, site: &SiteSaid<'_>) -> Result<(), Reason> {
+        let Err((Obstacle::UnknownSite, said)) = site else { return Ok(()) };
+        let is_said = |target: &Target| match target {
+            Target::Located(_) => false,
+            Target::Unresolved(unresolved) => unresolved.obstacle == Obstacle::UnknownSite,
+        };
+        if self.0.iter().any(is_said) {
+            return Ok(());
+        }
+        self.add(Target::unresolved(SITE, "", Obstacle::UnknownSite, said))
+    }
 }
 
 /// One rule in one call.
 struct Place<'a> {
     rule: &'a TargetRule,
-    site: Result<&'a Site, (Obstacle, String)>,
+    site: SiteSaid<'a>,
 }
 
 impl Place<'_> {

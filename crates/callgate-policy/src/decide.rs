@@ -152,12 +152,13 @@ pub(crate) fn findings<'a>(
 /// What no policy can allow.
 fn before_policy(call: &ToolCall, target: &Target) -> Option<Reason> {
     let Target::Unresolved(unresolved) = target else { return None };
-    if unresolved.obstacle == Obstacle::Conflict {
-        Some(Reason::TargetConflict)
-    } else if call.operation.effect != Effect::Read {
-        Some(Reason::TargetUnresolved)
-    } else {
-        None
+    match unresolved.obstacle {
+        Obstacle::Conflict => Some(Reason::TargetConflict),
+        // The gateway's credential may open it all the same: an API token is bound to no site.
+        Obstacle::UnknownSite => Some(Reason::TargetUnresolved),
+        Obstacle::Missing | Obstacle::OpaqueId | Obstacle::Query | Obstacle::UnknownForm => {
+            (call.operation.effect != Effect::Read).then_some(Reason::TargetUnresolved)
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod authority;
 #[cfg(test)]
+mod broker;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod clients;

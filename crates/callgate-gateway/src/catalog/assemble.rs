@@ -225,7 +225,8 @@ impl Build<'_> {
             .iter()
             .filter_map(|(at, rule)| self.target(file, at, rule, &operation))
             .collect();
-        Some(ToolRule { operation, risk, targets, fields: entry.fields.clone() })
+        let (site, fields) = (entry.site.clone(), entry.fields.clone());
+        Some(ToolRule { operation, risk, targets, site, fields })
     }
 
     /// The operation that `entry` names.

@@ -45,6 +45,8 @@ pub(super) struct ToolEntry {
     pub(super) meaning: Meaning,
     /// Each with its place in the file.
     pub(super) targets: Vec<(String, TargetRule)>,
+    /// The argument that names the site, if no target says otherwise.
+    pub(super) site: Option<Path>,
     pub(super) fields: BTreeMap<String, FieldRule>,
     /// Its place in the file.
     pub(super) at: String,

@@ -17,6 +17,8 @@ pub struct ToolRule {
     pub risk: Risk,
     /// Where its targets are.
     pub targets: Vec<TargetRule>,
+    /// The argument that names the site, if no target says otherwise.
+    pub site: Option<Path>,
     /// Where its fields are.
     pub fields: BTreeMap<String, FieldRule>,
 }

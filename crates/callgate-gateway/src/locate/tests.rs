@@ -101,7 +101,7 @@ const CALLS: &[(&str, &str, &str, &[&str])] = &[
         ROVO,
         "getBitbucketRepository",
         r#"{"workspaceId":"acme","repoSlug":"evil/web","cloudId":"x"}"#,
-        &["Bitbucket::Repository ? conflict"],
+        &["Bitbucket::Repository ? conflict", "Atlassian::Site ? unknown_site"],
     ),
     (
         ROVO,
@@ -200,9 +200,9 @@ fn z02_the_site_of_a_call_is_certain() {
         (r#"{"cloudId":"other.atlassian.net","issueIdOrKey":"ENG-1"}"#.into(), "Jira::Issue other/ENG-1"),
         (r#"{"issueIdOrKey":"ENG-1"}"#.into(), "Jira::Issue acme/ENG-1"),
         (r#"{"cloudId":"evil.atlassian.net","issueIdOrKey":"ENG-1"}"#.into(), "Jira::Issue ? unknown_site"),
-        (r#"{"cloudId":"acme","issueIdOrKey":"ENG-1"}"#.into(), "Jira::Issue ? unknown_form"),
-        (r#"{"cloudId":7,"issueIdOrKey":"ENG-1"}"#.into(), "Jira::Issue ? missing"),
-        (r#"{"cloudId":"","issueIdOrKey":"ENG-1"}"#.into(), "Jira::Issue ? unknown_form"),
+        (r#"{"cloudId":"acme","issueIdOrKey":"ENG-1"}"#.into(), "Jira::Issue ? unknown_site"),
+        (r#"{"cloudId":7,"issueIdOrKey":"ENG-1"}"#.into(), "Jira::Issue ? unknown_site"),
+        (r#"{"cloudId":"","issueIdOrKey":"ENG-1"}"#.into(), "Jira::Issue ? unknown_site"),
         (
             r#"{"cloudId":"other.atlassian.net","issueIdOrKey":"https://acme.atlassian.net/browse/ENG-1"}"#.into(),
             "Jira::Issue ? conflict",
@@ -219,6 +219,48 @@ fn z02_the_site_of_a_call_is_certain() {
     );
     assert_eq!(located(&undecided, "listJiraProjects", "{}"), ["Atlassian::Site ? missing"]);
     assert_eq!(located(&undecided, "atlassianUserInfo", "{}"), ["Atlassian::Account self"]);
+}
+
+/// API tokens are bound to no site: what a call says of another one may not be overlooked by any tool.
+#[test]
+fn z02_every_tool_sees_that_a_call_names_another_site() {
+    let rovo = server("atlassian-rovo");
+    let elsewhere = [
+        r#""99999999-0000-3333-4444-555555555555""#,
+        r#""https://evil.atlassian.net""#,
+        r#""evil.atlassian.net""#,
+        r#""https://acme.atlassian.net@evil.atlassian.net""#,
+        r#""acme""#,
+        "7",
+        r#"["https://acme.atlassian.net"]"#,
+    ];
+    let tools: Vec<String> = rovo.catalog_tools().map(|(tool, _)| tool.to_owned()).collect();
+    assert!(tools.len() > 50);
+    for tool in &tools {
+        for site in elsewhere {
+            let arguments = format!(r#"{{"cloudId":{site},"workspaceId":"a","repoSlug":"b"}}"#);
+            let found = located(&rovo, tool, &arguments);
+            let is_seen = found.iter().any(|target| target.ends_with("? unknown_site"));
+            assert!(is_seen, "{tool} {site}: {found:?}");
+        }
+    }
+    let bitbucket = r#"{"workspaceId":"a","repoSlug":"b","cloudId":"acme.atlassian.net"}"#;
+    assert_eq!(located(&rovo, "getBitbucketRepository", bitbucket), ["Bitbucket::Repository a/b"]);
+}
+
+#[test]
+fn z02_a_tool_without_rules_for_targets_touches_the_site_that_the_call_names() {
+    let own = "format = 1\nname = \"own\"\nversion = \"1\"\nabout = \"x\"\nuses = [\"atlassian\"]\nsite = \"/cloudId\"\n[tool.ping]\ntitle = \"Ping\"\neffect = \"read\"\nrisk = \"low\"\nreversibility = \"reversible\"\n";
+    let catalogs = Catalogs::shipped(&[("own.toml", own)]);
+    let catalogs = catalogs.unwrap_or_else(|found| panic!("{found:#?}"));
+    let own = catalogs.for_server("s", "own", sites(Some("acme"))).unwrap();
+    for (arguments, expected) in [
+        ("{}", "Atlassian::Site acme"),
+        (r#"{"cloudId":"other.atlassian.net"}"#, "Atlassian::Site other"),
+        (r#"{"cloudId":"evil.atlassian.net"}"#, "Atlassian::Site ? unknown_site"),
+    ] {
+        assert_eq!(located(&own, "ping", arguments), [expected]);
+    }
 }
 
 #[test]

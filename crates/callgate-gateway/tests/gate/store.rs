@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use callgate_model::ambient::{Ambient, Id, Timestamp};
-use callgate_model::authority::{Grant, Revocation};
+use callgate_model::authority::{Grant, Revocation, UpstreamSecret};
 use callgate_model::digest::Digest;
 use callgate_model::json::Json;
 use callgate_sim::Running;
@@ -138,6 +138,10 @@ impl AuthorityStore for InForce {
 
     fn grants(&self, now: Option<Timestamp>) -> StoreFuture<'_, Vec<GrantState>> {
         self.inner.grants(now)
+    }
+
+    fn secrets(&self) -> StoreFuture<'_, Vec<UpstreamSecret>> {
+        self.inner.secrets()
     }
 
     fn used<'a>(&'a self, uses: &'a [(Id, Timestamp)]) -> StoreFuture<'a, ()> {

@@ -41,7 +41,28 @@ pub fn locate(kind: &str, parts: &[&str], site: &Site) -> Target {
         (_, [id]) => opaque(id, site),
         (_, _) => Err(Unknown::Form),
     };
+    let found = match found {
+        Err(Unknown::Form | Unknown::Opaque(_)) if is_elsewhere(&spelled, site) => {
+            Err(Unknown::Site)
+        }
+        found => found,
+    };
     finish(kind, site.alias(), found, &spelled)
+}
+
+/// Whether a spelling that is of no known form may nevertheless say where it belongs, and not plainly to `site`: an address,
+/// or an ARI (`ari:cloud:jira:CLOUD-ID:issue/1`).
+fn is_elsewhere(spelled: &str, site: &Site) -> bool {
+    let spelled = spelled.to_ascii_lowercase();
+    let is_own = |address: &str| {
+        let rest =
+            site.host().and_then(|host| address.strip_prefix("https://")?.strip_prefix(host));
+        rest.is_some_and(|rest| rest.starts_with('/'))
+    };
+    let is_address = spelled.contains("://") || spelled.starts_with("//");
+    let mut ari = spelled.split("ari:").skip(1);
+    is_address && (!is_own(&spelled) || spelled.matches("://").count() > 1)
+        || ari.any(|ari| !site.is_called(ari.split(':').nth(2).unwrap_or_default()))
 }
 
 /// The thing of `kind` that `parts` spell, outermost part first, if Bitbucket has such a kind. It is in no site.

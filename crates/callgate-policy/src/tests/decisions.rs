@@ -373,6 +373,24 @@ fn only_a_permit_that_names_unresolved_permits_it() {
 }
 
 #[test]
+fn z02_no_permit_reaches_another_site() {
+    let rules = bundle(&[
+        (Permit, "anything", "permit(principal, action, resource);"),
+        (Permit, "unknown", "permit(principal, action, resource is Unresolved);"),
+        (
+            Permit,
+            "named",
+            r#"permit(principal, action, resource is Unresolved) when { resource.obstacle == "unknown_site" };"#,
+        ),
+    ]);
+    let elsewhere = unresolved("Confluence::Page", Obstacle::UnknownSite);
+    for operation in ["confluence.page.read", "confluence.page.edit"] {
+        let said = told(&rules, alice(), operation, &elsewhere);
+        assert_eq!(said, "deny target_unresolved []", "{operation}");
+    }
+}
+
+#[test]
 fn forbids_hold_for_what_is_not_known() {
     let rules = bundle(&[
         (Permit, "pages", "permit(principal, action, resource is Unresolved);"),

@@ -144,6 +144,7 @@ fn target() -> impl Strategy<Value = Target> {
         issue("OPS-1"),
         unresolved("Jira::Issue", Obstacle::OpaqueId),
         unresolved("Jira::Issue", Obstacle::Query),
+        unresolved("Jira::Issue", Obstacle::UnknownSite),
         unresolved("Jira::Project", Obstacle::Conflict),
     ])
 }

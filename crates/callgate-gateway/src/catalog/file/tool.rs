@@ -51,7 +51,7 @@ pub(super) fn entry(
             risk: at.word("risk", &words(Risk::ALL, Risk::as_str)),
         }
     };
-    Some(ToolEntry { meaning, targets, fields, at: at.path.clone() })
+    Some(ToolEntry { meaning, targets, site: site.cloned(), fields, at: at.path.clone() })
 }
 
 fn own_operation(

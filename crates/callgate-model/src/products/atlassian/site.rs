@@ -33,6 +33,11 @@ impl Site {
         &self.alias
     }
 
+    /// Whether that is its cloud id.
+    pub(super) fn is_called(&self, id: &str) -> bool {
+        self.cloud_id.is_some() && cloud_id(id) == self.cloud_id
+    }
+
     pub(super) fn host(&self) -> Option<&str> {
         self.host.as_deref()
     }

@@ -70,22 +70,22 @@ fn z02_every_spelling_of_an_issue_is_one_issue_or_none() {
         ("../EVIL-2", "unknown_form"),
         ("%2e%2e%2fEVIL-2", "unknown_form"),
         ("ENG%2D42", "unknown_form"),
-        ("ari:cloud:jira:x:issue/10042", "unknown_form"),
+        ("ari:cloud:jira:x:issue/10042", "unknown_site"),
         ("\u{ff25}NG-42", "unknown_form"),
         ("\u{0415}NG-42", "unknown_form"),
         ("ENG\u{2011}42", "unknown_form"),
         ("ENG-\u{0664}2", "unknown_form"),
-        ("http://acme.atlassian.net/browse/ENG-42", "unknown_form"),
+        ("http://acme.atlassian.net/browse/ENG-42", "unknown_site"),
         ("https://acme.atlassian.net/browse/ENG-42/", "unknown_form"),
         ("https://acme.atlassian.net/browse/ENG-42?selectedIssue=EVIL-2", "unknown_form"),
         ("https://acme.atlassian.net/browse/ENG-42#EVIL-2", "unknown_form"),
         ("https://acme.atlassian.net/browse/../browse/EVIL-2", "unknown_form"),
         ("https://acme.atlassian.net//browse/ENG-42", "unknown_form"),
         ("https://acme.atlassian.net/browse/10042", "unknown_form"),
-        ("https://acme.atlassian.net:443/browse/ENG-42", "unknown_form"),
-        ("https://acme.atlassian.net@evil.atlassian.net/browse/ENG-42", "unknown_form"),
-        ("https://acme.atlassian.net\\@evil.atlassian.net/browse/ENG-42", "unknown_form"),
-        ("https://acme.atlassian.net./browse/ENG-42", "unknown_form"),
+        ("https://acme.atlassian.net:443/browse/ENG-42", "unknown_site"),
+        ("https://acme.atlassian.net@evil.atlassian.net/browse/ENG-42", "unknown_site"),
+        ("https://acme.atlassian.net\\@evil.atlassian.net/browse/ENG-42", "unknown_site"),
+        ("https://acme.atlassian.net./browse/ENG-42", "unknown_site"),
         ("https://acme.atlassian.net/issues/?jql=key%3DEVIL-2", "unknown_form"),
         (
             "https://acme.atlassian.net/jira/software/projects/ENG/boards/7?selectedIssue=ENG-42&selectedIssue=EVIL-2",
@@ -198,6 +198,29 @@ fn z02_a_site_is_its_id_or_its_host() {
         ("11111111-2222-3333-4444-555555550000", Obstacle::UnknownSite),
     ] {
         assert_eq!(sites.resolve(spelled).map(Site::alias), Err(obstacle), "{spelled:?}");
+    }
+}
+
+#[test]
+fn z02_whatever_may_be_of_another_site_is_not_taken_for_an_id_of_this_one() {
+    let own = format!("ari:cloud:jira:{ACME}:sprint/7");
+    for (spelled, obstacle) in [
+        ("7", "opaque_id"),
+        ("a:b", "opaque_id"),
+        (&*own, "unknown_form"),
+        ("https://acme.atlassian.net/x", "unknown_form"),
+        ("ari:cloud:jira:99999999-2222-3333-4444-555555555555:7", "unknown_site"),
+        ("ARI:cloud:jira:x:7", "unknown_site"),
+        ("ari:", "unknown_site"),
+        ("x ari:cloud:jira:x:7", "unknown_site"),
+        ("https://evil.atlassian.net/x", "unknown_site"),
+        ("https://acme.atlassian.net.evil.example/x", "unknown_site"),
+        ("https://acme.atlassian.net", "unknown_site"),
+        ("https://acme.atlassian.net/x?https://evil.atlassian.net/", "unknown_site"),
+        ("//evil.atlassian.net/x", "unknown_site"),
+        ("ftp://acme.atlassian.net/x", "unknown_site"),
+    ] {
+        assert_eq!(id(&at("Jira::Sprint", spelled)), format!("? {obstacle}"), "{spelled}");
     }
 }
 
