@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use callgate_mcp::message::Subject;
-use callgate_model::ambient::Timestamp;
+use callgate_model::ambient::{Id, Timestamp};
+use callgate_model::authority::{Grant, Holder};
 use callgate_model::call::Method;
 use callgate_model::decision::Decision;
 use callgate_model::digest::Digest;
+use callgate_model::envelope::Portion;
 use callgate_model::json::{Json, Object};
 use callgate_model::reason::Reason;
 use callgate_policy::{Bundle, Explanation, PreparedCaller, Question, decide, explain};
@@ -27,6 +29,37 @@ pub struct Rehearsal {
     pub server: String,
     /// What would be asked for.
     pub asked: Asked,
+    /// The grant that would cover it, if one would.
+    pub grant: Option<GrantSpec>,
+}
+
+/// What policies see of a grant, as people write it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GrantSpec {
+    /// Who gave it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// The ticket that asks for it.
+    pub ticket: Option<String>,
+}
+
+impl GrantSpec {
+    fn to_grant(&self, now: Timestamp) -> Grant {
+        Grant {
+            id: Id::new(now, [0; 16]),
+            holder: Holder::default(),
+            scope: Portion::default(),
+            begins: now,
+            ends: now,
+            uses: 1,
+            reason: self.reason.clone(),
+            ticket: self.ticket.clone(),
+            by: self.by.clone(),
+            issued: now,
+        }
+    }
 }
 
 /// What a call that nobody makes would ask for.
@@ -122,12 +155,13 @@ pub fn rehearse(
         Ok(named) => named,
         Err(unnameable) => return Ok(Rehearsed::Refused(unnameable.reason)),
     };
+    let grant = rehearsal.grant.as_ref().map(|grant| grant.to_grant(now));
     let question = Question {
         caller: &caller,
         call: &named.call,
         targets: &named.targets,
         now,
-        grant: None,
+        grant: grant.as_ref(),
         lifted: &[],
     };
     let explanation = explain(bundle, &question);
@@ -183,6 +217,8 @@ pub struct Case {
     /// The arguments of the tool.
     #[serde(default)]
     pub arguments: toml::Table,
+    /// The grant that covers the call, if one does.
+    pub grant: Option<GrantSpec>,
     /// `allow`, `deny` or `approval_required`.
     pub want: String,
     /// The reason codes, all of them; not compared if left out.
@@ -215,6 +251,7 @@ pub fn run_case(
             case.prompt.clone(),
             arguments_of(&case.arguments)?,
         )?,
+        grant: case.grant.clone(),
     };
     let rehearsed =
         rehearse(catalogs, bundle, &rehearsal, now).map_err(|error| error.to_string())?;

@@ -128,7 +128,8 @@ pub(crate) struct Explain {
     #[command(flatten)]
     pub(crate) config: WithConfig,
     /// A file with the call as JSON, or `-` for standard input: {"caller": "TOKEN NAME" or {"human": …, "groups": […], "agent": …,
-    /// "class": …}, "server": …, "tool": …, "arguments": {…}}; in place of tool and arguments, "resource": URI or "prompt": NAME.
+    /// "class": …}, "server": …, "tool": …, "arguments": {…}}; in place of tool and arguments, "resource": URI or "prompt": NAME; and "grant": {"ticket": …}, if
+    /// one would cover it.
     #[arg(value_name = "CALL")]
     pub(crate) call: PathBuf,
     /// Print JSON.

@@ -1,8 +1,11 @@
 //! Authority that is given and taken back while the gateway runs: by its API, and by commands beside it.
 
+use std::fs;
+use std::path::Path;
+
 use callgate_sim::SimOptions;
 use callgate_tests::evidence::Decision;
-use callgate_tests::gateway::{Gateway, Setup};
+use callgate_tests::gateway::{Chain, Gateway, Setup};
 use callgate_tests::wire::{Ask, Heard};
 use serde_json::{Value, json};
 
@@ -218,4 +221,47 @@ async fn i10_a_workflow_is_its_callers_and_never_more_than_they_may_do() {
     assert_eq!(workflow["ticket"], "OPS-7");
     assert_eq!(workflow["assurance"], "verified");
     assert!(!format!("{evidence:?}").contains(handle), "I7: a handle is as good as a key");
+}
+
+/// The starter pack as it is shipped.
+fn zero_standing() -> Setup {
+    let pack = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies/zero-standing");
+    let mut setup = Setup::default();
+    for tier in ["guardrails", "approvals", "permits", "cases"] {
+        for file in fs::read_dir(pack.join(tier)).unwrap() {
+            let file = file.unwrap().path();
+            let name = file.file_name().unwrap().to_string_lossy().into_owned();
+            let text = fs::read_to_string(&file).unwrap();
+            setup = setup.file(&format!("policies/{tier}/{name}"), &text);
+        }
+    }
+    setup.token(ALICE, &Chain { human: "alice", group: "everybody", agent: "release-bot" })
+}
+
+#[tokio::test]
+async fn the_pack_for_zero_standing_privilege_does_what_it_says() {
+    let sim = site(SimOptions::default()).await;
+    let url = format!("{}?tools=all", sim.url);
+    let gateway =
+        zero_standing().server("atlassian", &url, "atlassian-rovo", SECRET).start().await.unwrap();
+    let ran = gateway.cli(&["policy", "test"]).await.unwrap();
+    assert!(ran.code == Some(0) && ran.stdout.ends_with("7 passed, 0 failed\n"), "{ran:?}");
+
+    assert!(call(&gateway, ALICE, "getJiraIssue", read()).await.is_success());
+    let refused = call(&gateway, ALICE, "editJiraIssue", edit()).await;
+    assert!(refused.reasons().contains("approval_required"), "{refused:?}");
+    let grant = ["grant", "create", "--agent", "release-bot", "--human", "alice"];
+    let rest = ["--action", "write", "--within", r#"Jira::Project::"acme/ENG""#];
+    let why = ["--uses", "2", "--minutes", "15", "--reason", "release 4.2", "--ticket", "OPS-1"];
+    let given = gateway.cli(&[&grant[..], &rest, &why].concat()).await.unwrap();
+    assert_eq!(given.code, Some(0), "{given:?}");
+    for expected in [true, true, false] {
+        let heard = call(&gateway, ALICE, "editJiraIssue", edit()).await;
+        assert_eq!(heard.is_success(), expected, "{heard:?}");
+    }
+    let asked = json!({ "purpose": "a release" });
+    let started = api(&gateway, ALICE, "POST", "/workflows", &asked).await;
+    assert_eq!(started.status, 201, "{started:?}");
+    let refused = api(&gateway, ALICE, "POST", "/tokens", &new_token()).await;
+    assert!(refused.status == 403 && refused.body.contains("guardrail"), "{refused:?}");
 }

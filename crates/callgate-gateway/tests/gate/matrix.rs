@@ -198,6 +198,7 @@ fn cell(
         caller: caller.clone(),
         server: "atlassian".to_owned(),
         asked: Asked::Tool(tool.to_owned(), with_site(tool, arguments)),
+        grant: None,
     };
     let now = Timestamp::from_unix_ms(1_795_600_000_000);
     brief(&rehearse(servers, bundle, &rehearsal, now).unwrap().decision(bundle))

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use callgate_gateway::identity::ChainSpec;
-use callgate_gateway::rehearse::{Asked as Wanted, Rehearsal, Rehearsed, rehearse};
+use callgate_gateway::rehearse::{Asked as Wanted, GrantSpec, Rehearsal, Rehearsed, rehearse};
 use callgate_model::ambient::Ambient;
 use callgate_model::decision::{Decision, Verdict};
 use callgate_model::evidence::target_to_json;
@@ -63,7 +63,14 @@ fn read_call(path: &Path, config: &Config) -> Result<Rehearsal, Failure> {
             .ok_or_else(|| format!("{place}: the call needs a string `server`"))?,
         asked: Wanted::one_of(text("tool"), text("resource"), text("prompt"), arguments)
             .map_err(|error| format!("{place}: {error}"))?,
+        grant: grant(&call).map_err(|error| format!("{place}: grant: {error}"))?,
     })
+}
+
+fn grant(call: &Json) -> Result<Option<GrantSpec>, String> {
+    let Some(grant) = call.get("grant") else { return Ok(None) };
+    let value = serde_json::to_value(grant).map_err(|error| error.to_string())?;
+    serde_json::from_value(value).map(Some).map_err(|error| error.to_string())
 }
 
 fn chain(caller: &Json, config: &Config) -> Result<ChainSpec, String> {
