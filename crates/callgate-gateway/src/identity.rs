@@ -3,6 +3,7 @@
 
 mod chain;
 mod claims;
+mod details;
 mod introspection;
 mod issuer;
 mod jwt;
@@ -27,6 +28,7 @@ use thiserror::Error;
 
 pub use chain::ChainSpec;
 pub use claims::{KnownAgent, Mapping, Profile};
+pub use details::DetailRule;
 pub use introspection::Introspection;
 pub use issuer::{Issuer, IssuerConfig};
 pub use keys::{KeyLimits, KeySource};

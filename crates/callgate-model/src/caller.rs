@@ -200,13 +200,17 @@ impl Caller {
             .scopes
             .as_ref()
             .map(|scopes| Json::Array(scopes.held().map(Json::from).collect()));
+        let details = self.credential.scopes.as_ref().map(|scopes| {
+            Json::Array(scopes.details().iter().map(|one| one.to_string().into()).collect())
+        });
         let credential = Object::default()
             .with("kind", self.credential.kind.as_str())
             .with("id", self.credential.id.clone())
             .with("digest", self.credential.digest.to_string())
             .with("issued", self.credential.issued.map(|at| at.to_string()))
             .with("expires", self.credential.expires.map(|at| at.to_string()))
-            .with("scopes", scopes);
+            .with("scopes", scopes)
+            .with("details", details);
         let workflow = self.workflow.as_ref().map(|workflow| {
             Object::default()
                 .with("run", workflow.run.as_str())

@@ -35,6 +35,8 @@ pub type Portions = BTreeMap<String, Portion>;
 pub struct Envelope {
     portions: Arc<Portions>,
     held: BTreeSet<String>,
+    /// What is covered beside scopes.
+    details: Vec<Portion>,
 }
 
 /// What is done, as scopes know it.
@@ -54,7 +56,19 @@ impl Envelope {
     /// The scopes in `held` that `portions` says something of.
     pub fn new(portions: Arc<Portions>, held: impl IntoIterator<Item = String>) -> Self {
         let held = held.into_iter().filter(|scope| portions.contains_key(scope)).collect();
-        Self { portions, held }
+        Self { portions, held, details: Vec::new() }
+    }
+
+    /// The same, which covers these as well.
+    #[must_use]
+    pub fn with_details(self, details: Vec<Portion>) -> Self {
+        Self { details, ..self }
+    }
+
+    /// What is covered beside scopes.
+    #[must_use]
+    pub fn details(&self) -> &[Portion] {
+        &self.details
     }
 
     /// The scopes that are held and cover anything.
@@ -66,13 +80,13 @@ impl Envelope {
     #[must_use]
     pub fn covers(&self, action: Action<'_>, target: &Target) -> bool {
         let held = self.held.iter().filter_map(|scope| self.portions.get(scope));
-        held.into_iter().any(|portion| portion.covers(action, target))
+        held.chain(&self.details).any(|portion| portion.covers(action, target))
     }
 
     /// Whether any scope at all, which may be asked for, covers `action` on anything.
     #[must_use]
     pub fn could_cover(&self, action: Action<'_>) -> bool {
-        self.portions.values().any(|portion| portion.is_about(action))
+        self.portions.values().chain(&self.details).any(|portion| portion.is_about(action))
     }
 
     /// The scopes that are held, and those by which the rest of `targets` would be covered. Nothing, if none would.

@@ -76,6 +76,15 @@ pub(crate) fn vocabulary(config: &Config) -> Result<Vocabulary, Problems> {
 /// What scopes are said to cover, and no catalog knows.
 fn unknown_names(issuer: &Issuer, vocabulary: &Vocabulary, problems: &mut Vec<Problem>) {
     let known = known_actions(vocabulary);
+    for (name, rule) in issuer.details() {
+        let actions = rule.actions.values().flatten().filter(|action| !known.contains(*action));
+        let kinds = Some(&rule.kind).filter(|kind| !vocabulary.target_kinds.contains_key(*kind));
+        problems.extend(actions.chain(kinds).map(|unknown| Problem {
+            place: format!("issuers.{}.details.{name:?}", issuer.name()),
+            text: format!("no catalog knows `{unknown}`"),
+            hint: Some("`callgate policy schema` prints every name".to_owned()),
+        }));
+    }
     for (scope, portion) in issuer.portions() {
         let actions = portion.actions.iter().filter(|action| !known.contains(*action));
         let kinds = portion.within.iter().map(|resource| &resource.kind);

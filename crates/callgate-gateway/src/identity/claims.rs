@@ -9,6 +9,7 @@ use callgate_model::caller::{
 use callgate_model::json::{Json, Object};
 
 use super::Unacceptable;
+use super::details::DetailRule;
 use super::jwt::Claims;
 
 /// Actors in one chain.
@@ -53,6 +54,8 @@ pub struct Mapping {
     pub groups: Option<String>,
     /// The agents that the operator knows, by their ids at the issuer.
     pub agents: BTreeMap<String, KnownAgent>,
+    /// What `authorization_details` mean, by their type. Others cover nothing.
+    pub details: BTreeMap<String, DetailRule>,
 }
 
 impl Profile {

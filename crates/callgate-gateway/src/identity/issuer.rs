@@ -1,5 +1,6 @@
 //! An issuer whose tokens are accepted.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 
 use super::Unacceptable;
 use super::claims::Mapping;
+use super::details::{self, DetailRule};
 use super::introspection::Introspection;
 use super::jwt::{Claims, Jwt, algorithm};
 use super::keys::{KeyLimits, KeyRing, KeySource};
@@ -157,9 +159,16 @@ impl Issuer {
         let times = claims.times(now, self.age_s_max)?;
         let audiences = claims.audiences()?;
         let (issued, expires) = (times.issued, Some(times.expires));
-        let scopes = match self.portions.is_empty() {
-            true => None,
-            false => Some(Envelope::new(Arc::clone(&self.portions), self.mapping.scopes(claims)?)),
+        let details = details::portions(&self.mapping.details, claims, &audiences)?;
+        // Neither counts unless something is said of what one of them covers.
+        let counts = !self.portions.is_empty() || !self.mapping.details.is_empty();
+        let scopes = match counts {
+            true => {
+                let held = self.mapping.scopes(claims)?;
+                let scopes = Envelope::new(Arc::clone(&self.portions), held);
+                Some(scopes.with_details(details))
+            }
+            false => None,
         };
         let id = claims.text("jti")?.map(|jti| format!("{}/{jti}", self.name));
         let credential =
@@ -174,6 +183,12 @@ impl Issuer {
             Basis::Keys(fetched) => self.keys.is_current(fetched),
             Basis::Answer(asked) => asked.elapsed() < ANSWER_HOLDS,
         }
+    }
+
+    /// What its `authorization_details` mean, by their type.
+    #[must_use]
+    pub const fn details(&self) -> &BTreeMap<String, DetailRule> {
+        &self.mapping.details
     }
 
     /// What each of its scopes covers; empty, if they do not count.

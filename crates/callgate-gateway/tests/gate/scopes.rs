@@ -1,12 +1,13 @@
 //! Scopes are an envelope: what no scope covers is never allowed, and what one covers is decided by policy (I10).
 
+use callgate_gateway::identity::DetailRule;
 use callgate_model::envelope::{Portion, Portions};
-use callgate_model::json::Object;
+use callgate_model::json::{Json, Object};
 use callgate_model::target::Resource;
 
 use crate::client::{delete, edit, issue};
 use crate::store::{event, reasons};
-use crate::tokens::Corp;
+use crate::tokens::{Corp, Made};
 
 fn portions() -> Portions {
     let portion = |actions: &[&str], within: &[Resource]| Portion {
@@ -72,4 +73,34 @@ async fn i10_a_scope_allows_nothing_by_itself_and_nobody_is_sent_for_one_in_vain
     assert_eq!(said.status.as_u16(), 200);
     assert!(said.text().contains("Unknown tool"), "{}", said.text());
     assert_eq!(corp.world.executed(), 0);
+}
+
+#[tokio::test]
+async fn i10_authorization_details_are_an_envelope_too() {
+    let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let rule = DetailRule {
+        kind: "Jira::Project".into(),
+        id: "acme/{identifier}".into(),
+        actions: [("read".to_owned(), set(&["read"]))].into(),
+    };
+    let details = [("jira_project".to_owned(), rule)].into();
+    let corp = Corp::made(Made { details, ..Made::default() }).await;
+    let token = |details: Json| corp.key.token(&corp.claims_but("authorization_details", details));
+    let detail = |project: &str| {
+        Object::default()
+            .with("type", "jira_project")
+            .with("identifier", project)
+            .with("actions", vec![Json::from("read")])
+    };
+    let of = |project: &str| token(Json::Array(vec![detail(project).into()]));
+    assert_eq!(corp.read(&of("ENG")).await.brief(), "ok");
+    let said = corp.world.call(&of("ENG"), "editJiraIssue", &edit("ENG-42", "x")).await;
+    assert!(said.brief().contains("scope_insufficient"), "{}", said.brief());
+    assert_eq!(corp.read(&of("OPS")).await.brief(), "deny scope_insufficient");
+    let none = corp.key.token(&corp.claims());
+    assert_eq!(corp.read(&none).await.brief(), "deny scope_insufficient");
+    assert_eq!(corp.read(&token("x".into())).await.status.as_u16(), 401, "it cannot be read");
+    let listed = corp.world.list(&of("ENG")).await.tools();
+    assert!(listed.contains(&"getJiraIssue".to_owned()), "{listed:?}");
+    assert!(!listed.contains(&"editJiraIssue".to_owned()), "I3: {listed:?}");
 }

@@ -1,5 +1,6 @@
 //! Tokens of an issuer: who is let in by one, and that nothing else is a token. The issuer is here, behind real HTTP.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use callgate_gateway::credential::Broker;
 use callgate_gateway::identity::{
-    Issuer, IssuerConfig, KeyLimits, KeySource, KnownAgent, Mapping, Profile,
+    DetailRule, Issuer, IssuerConfig, KeyLimits, KeySource, KnownAgent, Mapping, Profile,
 };
 use callgate_mcp::document::Document;
 use callgate_mcp::upstream::UpstreamLimits;
@@ -115,29 +116,47 @@ const QUICK: KeyLimits = KeyLimits {
     refetch_min: Duration::from_millis(200),
 };
 
+/// How a corp is made.
+pub(crate) struct Made {
+    pub(crate) key_limits: KeyLimits,
+    pub(crate) audiences: Vec<String>,
+    pub(crate) portions: Portions,
+    pub(crate) details: BTreeMap<String, DetailRule>,
+    pub(crate) broker: Option<Broker>,
+}
+
+impl Default for Made {
+    fn default() -> Self {
+        Self {
+            key_limits: QUICK,
+            audiences: Vec::new(),
+            portions: Portions::default(),
+            details: BTreeMap::default(),
+            broker: None,
+        }
+    }
+}
+
 impl Corp {
     async fn start() -> Self {
         Self::with(QUICK, &[]).await
     }
 
     pub(crate) async fn with_portions(portions: Portions) -> Self {
-        Self::made(QUICK, &[], portions, None).await
+        Self::made(Made { portions, ..Made::default() }).await
     }
 
     pub(crate) async fn with_broker(broker: Broker) -> Self {
-        Self::made(QUICK, &[], Portions::default(), Some(broker)).await
+        Self::made(Made { broker: Some(broker), ..Made::default() }).await
     }
 
     async fn with(key_limits: KeyLimits, audiences: &[&str]) -> Self {
-        Self::made(key_limits, audiences, Portions::default(), None).await
+        let audiences = audiences.iter().map(|audience| (*audience).to_owned()).collect();
+        Self::made(Made { key_limits, audiences, ..Made::default() }).await
     }
 
-    async fn made(
-        key_limits: KeyLimits,
-        audiences: &[&str],
-        portions: Portions,
-        broker: Option<Broker>,
-    ) -> Self {
+    pub(crate) async fn made(made: Made) -> Self {
+        let Made { key_limits, audiences, portions, details, broker } = made;
         let (published, key) = (Published::default(), Key::new("one"));
         published.keys.lock().unwrap().push(key.jwk());
         let router = Router::new()
@@ -161,11 +180,12 @@ impl Corp {
             },
             key_limits,
             algorithms: Vec::new(),
-            audiences: audiences.iter().map(|audience| (*audience).to_owned()).collect(),
+            audiences,
             age_s_max: 86_400,
             mapping: Mapping {
                 profile: Profile::Rfc9068,
                 agents: [("bot-1".to_owned(), bot)].into(),
+                details,
                 ..Mapping::default()
             },
             scopes: vec!["mcp".to_owned()],

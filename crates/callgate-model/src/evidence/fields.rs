@@ -61,6 +61,11 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
         "array?",
         "Its scopes that cover anything, if scopes count for its issuer.",
     ),
+    (
+        "event.caller.credential.details",
+        "array?",
+        "What its `authorization_details` cover, if they count for its issuer.",
+    ),
     ("event.caller.workflow.run", "text?", "The workflow run."),
     ("event.caller.workflow.purpose", "text?", "What it is for."),
     ("event.caller.workflow.ticket", "text?", "The ticket that asks for it."),

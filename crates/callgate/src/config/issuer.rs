@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use callgate_gateway::identity::{
-    Introspection, Issuer, IssuerConfig, KeyLimits, KeySource, KnownAgent, Mapping, Profile,
+    DetailRule, Introspection, Issuer, IssuerConfig, KeyLimits, KeySource, KnownAgent, Mapping,
+    Profile,
 };
 use callgate_mcp::document::Document;
 use callgate_mcp::upstream::UpstreamLimits;
@@ -39,6 +40,8 @@ struct RawIssuer {
     agents: BTreeMap<String, RawAgent>,
     #[serde(default)]
     envelope: BTreeMap<String, RawPortion>,
+    #[serde(default)]
+    details: BTreeMap<String, RawDetail>,
     introspection: Option<RawIntrospection>,
     #[serde(default)]
     danger_plain_http: bool,
@@ -50,6 +53,14 @@ struct RawPortion {
     actions: BTreeSet<String>,
     #[serde(default)]
     within: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDetail {
+    kind: String,
+    id: String,
+    actions: BTreeMap<String, BTreeSet<String>>,
 }
 
 #[derive(Deserialize)]
@@ -128,6 +139,7 @@ impl Reader {
             None => None,
         };
         let portions = self.portions(place, std::mem::take(&mut raw.envelope))?;
+        let details = self.details(place, std::mem::take(&mut raw.details))?;
         let agents = raw.agents.into_iter().map(|(id, agent)| {
             let RawAgent { name, class } = agent;
             (id, KnownAgent { name, class })
@@ -154,7 +166,7 @@ impl Reader {
             algorithms: raw.algorithms,
             audiences: raw.audiences,
             age_s_max: raw.max_age_s.unwrap_or(AGE_S_MAX),
-            mapping: Mapping { profile, human: raw.human, groups: raw.groups, agents },
+            mapping: Mapping { profile, human: raw.human, groups: raw.groups, agents, details },
             scopes: raw.scopes,
             portions,
             introspection,
@@ -182,6 +194,32 @@ impl Reader {
             self.document(&format!("{place}.metadata_url"), &url, raw.danger_plain_http)?;
         let (issuer, origins) = (raw.issuer.clone(), vec![origin]);
         Some(KeySource::Metadata { document, issuer, origins })
+    }
+
+    /// What `authorization_details` mean, by their type.
+    fn details(
+        &mut self,
+        place: &str,
+        raw: BTreeMap<String, RawDetail>,
+    ) -> Option<BTreeMap<String, DetailRule>> {
+        let mut rules = BTreeMap::new();
+        for (name, RawDetail { kind, id, actions }) in raw {
+            let place = format!("{place}.details.{name:?}");
+            let rule = DetailRule { kind, id, actions };
+            if !rule.has_identifier() {
+                let hint = "the identifier is what a detail names: id = \"acme/{identifier}\"";
+                let text = "the id has no `{identifier}`";
+                self.problem(&format!("{place}.id"), text, Some(hint.to_owned()));
+                return None;
+            }
+            let mut all = rule.actions.values().flatten();
+            if let Some(bad) = all.find(|action| action.starts_with("risk.from.")) {
+                self.problem(&place, &format!("`{bad}` is for forbids"), None);
+                return None;
+            }
+            rules.insert(name, rule);
+        }
+        Some(rules)
     }
 
     fn portions(&mut self, place: &str, raw: BTreeMap<String, RawPortion>) -> Option<Portions> {
