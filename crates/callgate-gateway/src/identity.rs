@@ -10,6 +10,7 @@ mod jwt;
 mod keys;
 mod memory;
 mod registry;
+mod signed;
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -33,6 +34,7 @@ pub use introspection::Introspection;
 pub use issuer::{Issuer, IssuerConfig};
 pub use keys::{KeyLimits, KeySource};
 pub use registry::{LOOK_EVERY, Registry};
+pub(crate) use signed::{Signal, What};
 
 use issuer::Accepted;
 use jwt::{Jwt, LEEWAY_S};

@@ -64,6 +64,7 @@ use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::tools::Tool;
 use admit::Request;
+pub use authority::EventError;
 pub use carry::{Reply, ReplyBody};
 pub use errand::ErrandError;
 pub use pipe::{Incoming, Pipe, Piped};

@@ -10,11 +10,11 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use bytes::Bytes;
 use callgate_gateway::assertion;
-use callgate_gateway::identity::Peer;
-use callgate_gateway::pipeline::{Gateway, Reply, ReplyBody};
+use callgate_gateway::identity::{Peer, Unacceptable};
+use callgate_gateway::pipeline::{EventError, Gateway, Reply, ReplyBody};
 use callgate_gateway::resource::{API, WELL_KNOWN};
 use callgate_mcp::sse;
 use futures_util::stream;
@@ -90,6 +90,7 @@ pub(crate) async fn serve(
         .route(&format!("{WELL_KNOWN}/mcp"), get(metadata_of_all))
         .route(WELL_KNOWN, get(metadata_of_all))
         .route(assertion::WELL_KNOWN, get(assertion_keys))
+        .route("/ssf/{issuer}", post(event))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
@@ -241,6 +242,70 @@ fn events(
             Err(_elapsed) => Some((Ok(Bytes::from_static(sse::KEEP_ALIVE.as_bytes())), messages)),
         }
     })
+}
+
+/// An event of an issuer, pushed (RFC 8935 §2). It is signed, so nothing else says who sends it.
+async fn event(
+    State(front): State<Front>,
+    Path(issuer): Path<String>,
+    request: Request,
+) -> Response {
+    let refused = |status: StatusCode, err: &str, description: String| {
+        let text = serde_json::json!({ "err": err, "description": description }).to_string();
+        (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
+    };
+    let (head, body) = front.open(request);
+    let kind = head.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    if kind != Some("application/secevent+jwt") {
+        let text = "send `Content-Type: application/secevent+jwt`".to_owned();
+        return refused(StatusCode::BAD_REQUEST, "invalid_request", text);
+    }
+    let body = match front.read(body).await {
+        Ok(body) => body,
+        Err(status) => return status.into_response(),
+    };
+    match front.gateway.take_event(&issuer, &String::from_utf8_lossy(&body)).await {
+        Ok(()) => StatusCode::ACCEPTED.into_response(),
+        Err(EventError::Unacceptable(wrong)) if wrong.is_ours() => {
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
+        Err(EventError::Unacceptable(wrong)) => {
+            tracing::warn!(issuer, %wrong, "an event is not taken");
+            refused(StatusCode::BAD_REQUEST, err_of(&wrong), wrong.to_string())
+        }
+        Err(EventError::Unrecorded(error)) => {
+            tracing::error!(issuer, %error, "an event cannot be recorded");
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
+    }
+}
+
+/// The codes of RFC 8935 §2.4.
+const fn err_of(wrong: &Unacceptable) -> &'static str {
+    match wrong {
+        Unacceptable::Audience => "invalid_audience",
+        Unacceptable::Unknown => "invalid_issuer",
+        Unacceptable::Signature | Unacceptable::UnknownKey => "invalid_key",
+        Unacceptable::Absent
+        | Unacceptable::Algorithm
+        | Unacceptable::Bound
+        | Unacceptable::Chain
+        | Unacceptable::Claim(_)
+        | Unacceptable::Expired
+        | Unacceptable::Header
+        | Unacceptable::Inactive
+        | Unacceptable::Malformed
+        | Unacceptable::Network
+        | Unacceptable::NoAnswer
+        | Unacceptable::NoKeys
+        | Unacceptable::NoRegistry
+        | Unacceptable::NotBearer
+        | Unacceptable::NotYet
+        | Unacceptable::Revoked
+        | Unacceptable::TooOld
+        | Unacceptable::Type
+        | Unacceptable::Unused => "invalid_request",
+    }
 }
 
 /// Where to get a token for one server. Anybody may ask, also a page.

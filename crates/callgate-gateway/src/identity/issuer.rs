@@ -50,6 +50,10 @@ pub struct IssuerConfig {
     pub portions: Portions,
     /// Where it is asked about tokens that say nothing by themselves.
     pub introspection: Option<Introspection>,
+    /// For whom its events are, if they are taken.
+    pub events: Option<String>,
+    /// For whom its transaction tokens are, if they are taken.
+    pub transactions: Option<String>,
 }
 
 /// An issuer whose tokens are accepted.
@@ -57,13 +61,15 @@ pub struct IssuerConfig {
 pub struct Issuer {
     name: String,
     pub(super) issuer: String,
-    keys: KeyRing,
+    pub(super) keys: KeyRing,
     pub(super) audiences: Vec<String>,
-    age_s_max: i64,
+    pub(super) age_s_max: i64,
     mapping: Mapping,
     pub(super) scopes: Vec<String>,
     portions: Arc<Portions>,
     introspection: Option<Introspection>,
+    pub(super) events: Option<String>,
+    pub(super) transactions: Option<String>,
 }
 
 /// What a good token says.
@@ -108,6 +114,8 @@ impl Issuer {
             scopes: config.scopes,
             portions: Arc::new(config.portions),
             introspection: config.introspection,
+            events: config.events,
+            transactions: config.transactions,
         })
     }
 

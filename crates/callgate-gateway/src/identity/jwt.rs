@@ -151,7 +151,7 @@ impl Claims {
         Ok(Times { issued: issued.map(at), expires: at(expires) })
     }
 
-    fn seconds(&self, name: &str) -> Result<Option<i64>, Unacceptable> {
+    pub(super) fn seconds(&self, name: &str) -> Result<Option<i64>, Unacceptable> {
         let wrong = || Unacceptable::Claim(name.to_owned());
         let Some(value) = self.0.get(name) else { return Ok(None) };
         let seconds = value.as_number().ok_or_else(wrong)?.as_f64();

@@ -192,6 +192,17 @@ impl Registry {
         Ok(())
     }
 
+    /// Whether `subject` is revoked already with all that was made before then, or at all.
+    pub(crate) fn is_revoked(&self, subject: &Subject, before: Option<Timestamp>) -> bool {
+        let known = self.known.load();
+        let mut all = known.revoked.get(subject).into_iter().flatten();
+        all.any(|one| match (one.issued_before, before) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(known), Some(before)) => known >= before,
+        })
+    }
+
     /// The grants that cover `action` of `caller` on all of `targets` at `now`, those that end first before others.
     ///
     /// # Errors

@@ -169,7 +169,14 @@ impl Gateway {
             .map_err(|refused| self.turn_away(None, server, &refused, Reason::RequestMalformed))?;
         let now = self.ambient.now();
         let visit = visit(http, &resource, server);
-        self.identities.identify(headers, now, &visit).await.map_err(|wrong| {
+        let identified = match self.identities.identify(headers, now, &visit).await {
+            Ok(caller) => {
+                let entered = self.identities.in_transaction(headers, &caller, now).await;
+                entered.map(|entered| entered.map_or(caller, Arc::new))
+            }
+            Err(wrong) => Err(wrong),
+        };
+        identified.map_err(|wrong| {
             let status = if wrong.is_ours() {
                 StatusCode::SERVICE_UNAVAILABLE
             } else {

@@ -3,15 +3,27 @@
 use std::sync::Arc;
 
 use callgate_mcp::http::{HeaderMap, StatusCode};
-use callgate_model::authority::{Administered, Change};
+use callgate_model::authority::{Administered, Change, Revocation, Subject, SubjectKind};
+use callgate_model::caller::Assurance;
 use callgate_model::evidence::Event;
 use callgate_model::reason::Reason;
 use callgate_store::{AuthorityStore, Durability, EvidenceError};
 
 use super::admit::invalid;
 use super::{Gateway, Reply, Request};
-use crate::identity::{Identified, Unacceptable, Visit};
+use crate::identity::{Identified, Signal, Unacceptable, Visit, What};
 use crate::workflow::{Run, Said, said};
+
+/// Why an event was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum EventError {
+    /// It is none of an issuer that is listened to.
+    #[error(transparent)]
+    Unacceptable(#[from] Unacceptable),
+    /// What it asks for could not be recorded.
+    #[error(transparent)]
+    Unrecorded(#[from] EvidenceError),
+}
 
 impl Gateway {
     /// Makes a change in the name of `by`. It is in the record when this returns, and holds for every call that starts
@@ -26,6 +38,48 @@ impl Gateway {
             registry.refresh(self.ambient.now()).await?;
         }
         Ok(())
+    }
+
+    /// Takes an event of an issuer (RFC 8935): whoever it is about is let in no more, or only with what they get from now on.
+    ///
+    /// # Errors
+    /// [`EventError`].
+    pub async fn take_event(&self, issuer: &str, token: &str) -> Result<(), EventError> {
+        let now = self.ambient.now();
+        let signals = self.identities.signals(issuer, token, now).await?;
+        for Signal { who, what } in signals {
+            // An event does not say whether it is about a person.
+            for kind in [SubjectKind::Human, SubjectKind::ServiceAccount] {
+                self.heed(issuer, &Subject::new(kind, who.clone()), what).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn heed(&self, issuer: &str, subject: &Subject, what: What) -> Result<(), EventError> {
+        let (by, reason) = (format!("events of {issuer}"), format!("an event of {issuer}"));
+        let closed = format!("{issuer} closed the account");
+        let registry = self.identities.registry().ok_or(EvidenceError::Closed)?;
+        let (issued_before, reason) = match what {
+            What::Opened => {
+                let all = registry.store().revocations().await.map_err(EvidenceError::from)?;
+                let is_it = |one: &Revocation| one.subject == *subject && one.reason == closed;
+                for one in all.into_iter().filter(is_it) {
+                    self.administer(by.clone(), Change::RevocationLifted { id: one.id }).await?;
+                }
+                return Ok(());
+            }
+            What::Cut(before) => (Some(before), reason),
+            What::Closed => (None, closed),
+        };
+        if registry.is_revoked(subject, issued_before) {
+            // It was told again.
+            return Ok(());
+        }
+        let (id, at) = (self.ambient.id(), self.ambient.now());
+        let subject = subject.clone();
+        let revocation = Box::new(Revocation { id, subject, issued_before, reason, at });
+        Ok(self.administer(by, Change::Revoked { revocation }).await?)
     }
 
     /// What the store says is in force.
@@ -56,8 +110,12 @@ impl Gateway {
         headers: Option<&HeaderMap>,
         request: &mut Request,
     ) -> Result<(), Box<Reply>> {
+        let is_in_one = request.caller.caller.workflow.as_ref();
+        let is_in_one = is_in_one.is_some_and(|run| run.assurance == Assurance::Verified);
         let opened = match said(headers, &request.params) {
             Said::Nothing => return Ok(()),
+            // It is in a transaction of its issuer already.
+            Said::Handle(_) if is_in_one => None,
             Said::Handle(handle) => {
                 Run::open(&self.keys, &request.caller, self.ambient.now(), handle)
             }

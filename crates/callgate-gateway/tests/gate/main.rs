@@ -25,6 +25,7 @@ mod roof;
 mod rounds;
 mod scopes;
 mod sent;
+mod signed;
 mod sites;
 mod store;
 mod subscribe;

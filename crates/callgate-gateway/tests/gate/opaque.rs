@@ -72,6 +72,8 @@ impl Corp {
             scopes: Vec::new(),
             portions: Portions::default(),
             introspection: Some(Introspection::new(document("/introspect"), credential)),
+            events: Some("https://gate.example/ssf/corp".to_owned()),
+            transactions: Some("corp.example".to_owned()),
         };
         let world = World::start(Setup {
             policies: POLICIES.to_vec(),

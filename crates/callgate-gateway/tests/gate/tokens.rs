@@ -74,7 +74,7 @@ impl Key {
         )
     }
 
-    fn sign(&self, header: &str, claims: &str) -> String {
+    pub(crate) fn sign(&self, header: &str, claims: &str) -> String {
         let signed =
             format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
         let signature = self.pair.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
@@ -91,7 +91,7 @@ pub(crate) struct Corp {
     pub(crate) world: World,
     published: Published,
     pub(crate) key: Key,
-    issuer: String,
+    pub(crate) issuer: String,
 }
 
 async fn keys(State(published): State<Published>) -> impl IntoResponse {
@@ -191,6 +191,8 @@ impl Corp {
             scopes: vec!["mcp".to_owned()],
             portions,
             introspection: None,
+            events: Some("https://gate.example/ssf/corp".to_owned()),
+            transactions: Some("corp.example".to_owned()),
         };
         let world = World::start(Setup {
             policies: POLICIES.to_vec(),

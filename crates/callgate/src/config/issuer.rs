@@ -43,6 +43,8 @@ struct RawIssuer {
     #[serde(default)]
     details: BTreeMap<String, RawDetail>,
     introspection: Option<RawIntrospection>,
+    events: Option<String>,
+    transactions: Option<String>,
     #[serde(default)]
     danger_plain_http: bool,
 }
@@ -170,6 +172,8 @@ impl Reader {
             scopes: raw.scopes,
             portions,
             introspection,
+            events: raw.events,
+            transactions: raw.transactions,
         });
         made.map_err(|text| self.problem(&format!("{place}.algorithms"), &text, None)).ok()
     }
