@@ -29,7 +29,26 @@ const STARTS_WITHIN: Duration = Duration::from_secs(60);
 /// A gateway and the folder it lives in.
 pub(crate) struct Gateway {
     pub(crate) child: Child,
-    _folder: TempDir,
+    folder: TempDir,
+}
+
+/// What one gateway has beside what all have.
+#[derive(Default)]
+pub(crate) struct Extra {
+    /// Sections of the configuration.
+    pub(crate) sections: String,
+    pub(crate) permits: String,
+}
+
+impl Gateway {
+    /// A token that the gateway has made.
+    pub(crate) async fn own_token(&self) -> Result<String, Failure> {
+        let mut command = Command::new(binary()?);
+        command.args(["token", "create", "--name", "bench", "--owner", "issuer/ada"]);
+        command.args(["--agent", "release-bot", "--config"]);
+        let made = command.arg(self.folder.path().join("callgate.toml")).output().await?;
+        Ok(String::from_utf8(made.stdout)?.trim().to_owned())
+    }
 }
 
 /// Starts a gateway with `count` permits, two of which concern the calls, and many callers.
@@ -37,11 +56,12 @@ pub(crate) async fn start(
     upstream: &str,
     count: usize,
     callers: usize,
+    extra: &Extra,
 ) -> Result<Gateway, Failure> {
     let folder = tempfile::tempdir()?;
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
     let address = format!("127.0.0.1:{port}");
-    write(folder.path(), &address, upstream, count, callers)?;
+    write(folder.path(), &address, upstream, (count, callers), extra)?;
     let mut command = Command::new(binary()?);
     command.args(["serve", "--config"]).arg(folder.path().join("callgate.toml"));
     command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -53,13 +73,13 @@ pub(crate) async fn start(
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    Ok(Gateway { child, _folder: folder })
+    Ok(Gateway { child, folder })
 }
 
 /// The command that puts the gate around this program as a server on standard input and output, and the folder it needs.
 pub(crate) fn wrapped() -> Result<(Command, TempDir), Failure> {
     let folder = tempfile::tempdir()?;
-    write(folder.path(), "127.0.0.1:0", "127.0.0.1:1", 10, 0)?;
+    write(folder.path(), "127.0.0.1:0", "127.0.0.1:1", (10, 0), &Extra::default())?;
     let mut command = Command::new(binary()?);
     command.args(["wrap", "--server", "bench", "--caller", "bench", "--config"]);
     command.arg(folder.path().join("callgate.toml")).arg("--");
@@ -77,12 +97,14 @@ fn write(
     folder: &Path,
     address: &str,
     upstream: &str,
-    count: usize,
-    callers: usize,
+    (count, callers): (usize, usize),
+    extra: &Extra,
 ) -> Result<(), Failure> {
     let permits = folder.join("policies").join("permits");
     fs::create_dir_all(&permits)?;
     fs::write(permits.join("bench.cedar"), policies(count))?;
+    fs::write(permits.join("extra.cedar"), &extra.permits)?;
+    let sections = &extra.sections;
     let tokens: String = std::iter::once(("bench".to_owned(), TOKEN.to_owned()))
         .chain((0..callers).map(|caller| (format!("bench-{caller}"), token_of(caller))))
         .map(|(name, token)| token_section(&name, &token))
@@ -117,7 +139,7 @@ url = "https://acme.atlassian.net"
 [servers.bench.sites.acme]
 cloud_id = "5f2c9a1e-7b34-4d08-9c61-2ad0e8f3b7c4"
 url = "https://acme.atlassian.net"
-{tokens}"#
+{sections}{tokens}"#
     );
     fs::write(folder.join("callgate.toml"), configuration)?;
     Ok(())

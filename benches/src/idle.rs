@@ -41,7 +41,7 @@ pub(crate) async fn measure() -> Result<(), Failure> {
     let changes = watch::Sender::new(0_usize);
     let changing = changes.subscribe();
     tokio::spawn(servers::serve_on(server, move |request| answer(request, changing.clone())));
-    let gateway = gateway::start(&address, 10, CALLERS).await?;
+    let gateway = gateway::start(&address, 10, CALLERS, &gateway::Extra::default()).await?;
     // What a first call makes, whoever makes it, is no matter of the streams.
     Load { tool: "", ..Load::of_gateway(4) }.run(&gateway.child, None, REST).await?;
     sleep(REST).await;

@@ -6,6 +6,7 @@
 
 mod child;
 mod gateway;
+mod identity;
 mod idle;
 mod load;
 mod servers;
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use child::Child;
+use gateway::Extra;
 use load::{Load, Measured};
 
 /// How long each measurement runs.
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
             ["upstream"] => servers::upstream().await,
             ["upstream-stdio"] => servers::upstream_stdio(),
             ["forward", to] => servers::forward(to).await,
+            ["identity"] => identity::measure().await,
             ["idle"] => idle::measure().await,
             _ => measure(&words).await,
         }
@@ -67,7 +70,7 @@ async fn measure(arguments: &[&str]) -> Result<(), Failure> {
         floor.push(bare.cpu_us_per_call);
     }
     for count in policies {
-        let gateway = gateway::start(&upstream.address, count, 0).await?;
+        let gateway = gateway::start(&upstream.address, count, 0, &Extra::default()).await?;
         say(&format!("gateway, resident memory at rest: {} MB", gateway.child.resident_mb()));
         for (kind, tool) in [("reads", "getJiraIssue"), ("writes", "editJiraIssue")] {
             for (concurrency, floor) in CONCURRENCY.into_iter().zip(&floor) {
@@ -84,6 +87,7 @@ async fn measure(arguments: &[&str]) -> Result<(), Failure> {
         streams(&forward, &gateway.child).await?;
         say(&format!("gateway, resident memory under load: {} MB", gateway.child.resident_mb()));
     }
+    identity::measure().await?;
     idle::measure().await?;
     stdio::measure().await?;
     say(&format!("one fsync of 4 kB here: {:.0} us (median)", gateway::fsync_us()?));

@@ -10,7 +10,7 @@ cargo xtask test [ARGS]   install what the tests need, then run all of them; ARG
 cargo xtask check         format, lints, documentation, licences and bans, unused dependencies
 cargo xtask fuzz [TARGET…] [--seconds N]
                           what must hold for any bytes, with bytes that libFuzzer makes; 10 seconds for each target
-cargo xtask bench [ARGS]  the benchmarks; they compare in one run; `idle` for streams that stay open only
+cargo xtask bench [ARGS]  the benchmarks; they compare in one run; `idle` or `identity` for only that
 cargo xtask docs          write the generated reference pages anew
 ";
 
@@ -83,11 +83,14 @@ fn bench(arguments: &[String]) -> Result<(), String> {
         "cargo",
         &[&["run", "--release", "--package", "callgate-benches", "--"][..], &rest].concat(),
     )?;
-    if rest == ["idle"] {
+    if rest == ["idle"] || rest == ["identity"] {
         return Ok(());
     }
     say("a decision alone, in one process:");
-    run("cargo", &["run", "--release", "--package", "callgate-policy", "--example", "growth"])
+    run("cargo", &["run", "--release", "--package", "callgate-policy", "--example", "growth"])?;
+    say("finding a grant, and spending a use of it, in one process:");
+    let example = ["run", "--release", "--package", "callgate-store", "--features", "testing"];
+    run("cargo", &[&example[..], &["--example", "grants"]].concat())
 }
 
 fn docs() -> Result<(), String> {
