@@ -5,6 +5,7 @@ use std::collections::btree_map::Entry;
 
 use callgate_model::decision::{Gate, PolicyRef};
 use callgate_model::digest::Digest;
+use callgate_model::target::Resource;
 use callgate_model::vocabulary::Vocabulary;
 use cedar_policy::ffi::DetailedError;
 use cedar_policy::{EntityUid, PolicyId, PolicySet, Schema, Validator};
@@ -13,7 +14,7 @@ use crate::annotations::{self, Label};
 use crate::check::{Checker, parse};
 use crate::index::Index;
 use crate::known::Known;
-use crate::names::{Closure, Names};
+use crate::names::{CORE, Closure, Names};
 use crate::schema;
 use crate::scope::Scope;
 use crate::source::{Complaint, Problem, Source, Statement, Tier, statements};
@@ -79,6 +80,17 @@ impl Bundle {
     #[must_use]
     pub const fn knows_grants(&self) -> bool {
         self.knows_grants
+    }
+
+    /// The places that permits name, other than kinds of what is not known.
+    pub fn places(&self) -> impl Iterator<Item = Resource> {
+        let permits = self.policies.iter().filter(|policy| policy.is_permit());
+        let anchors = permits.filter_map(|policy| policy.scope.resource.anchor.as_ref());
+        let known = anchors.filter(|anchor| *anchor.uid.type_name() != CORE.unresolved);
+        known.map(|anchor| {
+            let id: &str = anchor.uid.id().as_ref();
+            Resource::new(anchor.uid.type_name().to_string(), id)
+        })
     }
 
     /// The schema in Cedar's own notation.

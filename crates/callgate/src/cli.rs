@@ -52,6 +52,9 @@ enum Command {
     /// What was revoked.
     #[command(subcommand)]
     Revocation(authority::Revocation),
+    /// Who may do what, what they did, and how they could have less.
+    #[command(subcommand)]
+    Privilege(authority::Privilege),
     /// Policies: test them against decision cases, or see what they can name.
     #[command(subcommand)]
     Policy(Policy),
@@ -287,6 +290,9 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Token(command) => block_on(commands::token::run(command)),
         Command::Grant(command) => block_on(commands::grant::run(command)),
         Command::Secret(command) => block_on(commands::secret::run(command)),
+        Command::Privilege(authority::Privilege::Report(options)) => {
+            block_on(commands::privilege::report(options))
+        }
         Command::Revoke(options) => block_on(commands::revoke::run(options)),
         Command::Revocation(command) => block_on(commands::revoke::standing(command)),
         Command::Policy(Policy::Test(options)) => commands::policy::test(&options),

@@ -9,6 +9,7 @@ pub(crate) mod explain;
 pub(crate) mod grant;
 pub(crate) mod office;
 pub(crate) mod policy;
+pub(crate) mod privilege;
 pub(crate) mod revoke;
 pub(crate) mod secret;
 pub(crate) mod serve;

@@ -64,6 +64,8 @@ pub(crate) struct Config {
     pub(crate) sealing: Option<Arc<Keyring>>,
     /// Whose tokens are accepted.
     pub(crate) issuers: Vec<Issuer>,
+    /// The files that secrets were read from.
+    pub(crate) secret_files: Vec<PathBuf>,
     /// What tokens of the gateway's own may be.
     pub(crate) token_rules: TokenRules,
     /// The callers of `danger_static_tokens`, by the token's name.

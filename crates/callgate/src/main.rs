@@ -12,6 +12,7 @@ mod desk;
 mod http;
 mod pipe;
 mod print;
+mod privilege;
 mod reload;
 
 use std::process::ExitCode;

@@ -265,3 +265,76 @@ async fn the_pack_for_zero_standing_privilege_does_what_it_says() {
     let refused = api(&gateway, ALICE, "POST", "/tokens", &new_token()).await;
     assert!(refused.status == 403 && refused.body.contains("guardrail"), "{refused:?}");
 }
+
+#[tokio::test]
+async fn the_privilege_report_says_who_may_what_who_did_what_and_what_would_do() {
+    let (_sim, gateway) = world().await;
+    let create = ["token", "create", "--owner", "alice", "--agent", "night-bot", "--name"];
+    let used = gateway.cli(&[&create[..], &["nightly"]].concat()).await.unwrap();
+    let token = used.stdout.trim();
+    let left = [&create[..], &["=left lying", "--service-account", "cron", "--days", "5"]].concat();
+    let left = gateway.cli(&left).await.unwrap();
+    assert_eq!(left.code, Some(0), "{left:?}");
+    for _ in 0..3 {
+        assert!(call(&gateway, token, "getJiraIssue", read()).await.is_success());
+    }
+    gateway.evidence_when(|all| all.0.len() >= 3).await.unwrap();
+
+    let report = gateway.cli(&["privilege", "report", "--json"]).await.unwrap();
+    let report: Value = serde_json::from_str(&report.stdout).unwrap();
+    let holdings = report["holdings"].as_array().unwrap();
+    let of = |kind: &str, name: &str| {
+        let found = holdings.iter().find(|one| one["kind"] == kind && one["name"] == name);
+        found.unwrap_or_else(|| panic!("no {kind} {name} in {report}"))
+    };
+    let codes = |one: &Value| -> Vec<String> {
+        let all = one["findings"].as_array().unwrap().iter();
+        all.map(|finding| finding["code"].as_str().unwrap().to_owned()).collect()
+    };
+    let nightly = of("token", "nightly");
+    assert_eq!(nightly["did"][0]["operation"], "jira.issue.read", "{nightly}");
+    assert_eq!(nightly["did"][0]["calls"], 3, "{nightly}");
+    let narrowing = nightly["narrowing"].as_str().unwrap();
+    for part in ["--server atlassian", "--action jira.issue.read", "acme/ENG"] {
+        assert!(narrowing.contains(part), "{narrowing}");
+    }
+    assert!(codes(nightly).contains(&"NHI5".to_owned()), "it may write, too: {nightly}");
+    let idle = of("token", "=left lying");
+    assert!(idle["narrowing"].as_str().unwrap().starts_with("callgate token revoke"), "{idle}");
+    assert_eq!(codes(idle), ["NHI5", "NHI7"], "not used yet, and it ends soon");
+    assert!(!codes(of("agent", "night-bot")).contains(&"NHI3".to_owned()), "it has a token");
+
+    // What is suggested does what was done, and no more.
+    let line = narrowing.replace("\\\n", " ");
+    let shell = format!(
+        "{} {}",
+        callgate_tests::gateway::program().unwrap().display(),
+        line.trim_start_matches("callgate ")
+    );
+    let made = std::process::Command::new("sh")
+        .args(["-c", &shell])
+        .current_dir(gateway.path())
+        .output()
+        .unwrap();
+    let narrow = String::from_utf8(made.stdout).unwrap();
+    let narrow = narrow.trim();
+    assert!(call(&gateway, narrow, "getJiraIssue", read()).await.is_success(), "{shell}");
+    let refused = call(&gateway, narrow, "editJiraIssue", edit()).await;
+    assert!(refused.body.contains("Unknown tool"), "I3: {refused:?}");
+
+    let text = gateway.cli(&["privilege", "report"]).await.unwrap();
+    for part in
+        ["token nightly  (of alice)", "jira.issue.read  Jira::Project::\"acme/ENG\"", "could be"]
+    {
+        assert!(text.stdout.contains(part), "{part} is not in\n{}", text.stdout);
+    }
+    let csv = gateway.cli(&["privilege", "report", "--csv"]).await.unwrap();
+    assert!(csv.stdout.starts_with("kind,id,name,owner,operation,place,may,calls,findings\n"));
+    assert!(csv.stdout.contains("'=left lying"), "no formula: {}", csv.stdout);
+    assert!(
+        csv.stdout
+            .contains(r#"nightly,alice,jira.issue.read,"Jira::Project::""acme/ENG""",yes,3,"#),
+        "{}",
+        csv.stdout
+    );
+}

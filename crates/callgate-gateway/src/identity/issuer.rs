@@ -12,7 +12,7 @@ use jsonwebtoken::Algorithm;
 use tokio::time::Instant;
 
 use super::Unacceptable;
-use super::claims::Mapping;
+use super::claims::{KnownAgent, Mapping};
 use super::details::{self, DetailRule};
 use super::introspection::Introspection;
 use super::jwt::{Claims, Jwt, algorithm};
@@ -191,6 +191,12 @@ impl Issuer {
             Basis::Keys(fetched) => self.keys.is_current(fetched),
             Basis::Answer(asked) => asked.elapsed() < ANSWER_HOLDS,
         }
+    }
+
+    /// The agents that the operator knows, by their ids at the issuer.
+    #[must_use]
+    pub const fn agents(&self) -> &BTreeMap<String, KnownAgent> {
+        &self.mapping.agents
     }
 
     /// What its `authorization_details` mean, by their type.

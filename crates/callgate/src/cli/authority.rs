@@ -100,6 +100,28 @@ impl SecretOf {
     }
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Privilege {
+    /// For each token, grant, agent and client: what policy could let it do, what it did, what could be taken away.
+    Report(PrivilegeReport),
+}
+
+/// Options of `privilege report`.
+#[derive(Debug, Args)]
+pub(crate) struct PrivilegeReport {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    /// What was done in so many days.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub(crate) days: u32,
+    /// Print JSON.
+    #[arg(long, conflicts_with = "csv")]
+    pub(crate) json: bool,
+    /// Print a table for spreadsheets: a line for each operation at each place.
+    #[arg(long)]
+    pub(crate) csv: bool,
+}
+
 /// What a token or a grant is for.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Scope {

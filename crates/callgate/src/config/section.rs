@@ -1,5 +1,6 @@
 //! From TOML to a configuration, section by section, so that a fault in one does not hide those of the others.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -120,6 +121,8 @@ pub(super) struct Reader {
     folder: PathBuf,
     table: toml::Table,
     problems: Vec<Problem>,
+    /// The files that secrets were read from.
+    pub(super) secret_files: RefCell<Vec<PathBuf>>,
 }
 
 impl Reader {
@@ -133,7 +136,7 @@ impl Reader {
             })
         })?;
         let folder = path.parent().unwrap_or_else(|| Path::new("")).to_owned();
-        Ok(Self { file, folder, table, problems: Vec::new() })
+        Ok(Self { file, folder, table, problems: Vec::new(), secret_files: RefCell::default() })
     }
 
     /// Leaves only `server`, and replaces where it is by `command`, if there is one, with our whole environment. The secrets
@@ -192,6 +195,7 @@ impl Reader {
             signer,
             sealing,
             issuers,
+            secret_files: self.secret_files.take(),
             token_rules: token_rules?,
             tokens,
             log: log?,

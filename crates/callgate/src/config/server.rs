@@ -210,6 +210,7 @@ impl Reader {
         let secret = match (raw.file, raw.env) {
             (Some(file), None) => {
                 let file = self.relative(&file);
+                self.secret_files.borrow_mut().push(file.clone());
                 std::fs::read_to_string(&file)
                     .map(|secret| secret.trim_end_matches(['\r', '\n']).to_owned())
                     .map_err(|error| format!("`{}` cannot be read: {error}", file.display()))
