@@ -9,7 +9,7 @@ use callgate_model::authority::{ApiToken, Grant, Revocation, UpstreamSecret};
 
 use crate::evidence::StoreFuture;
 
-/// The most things one list returns.
+/// The most things that a list returns of which some have ended.
 pub const THINGS_MAX: u32 = 10_000;
 /// The most grants in force that one holder has for one place: so many are looked through for a call.
 pub const GRANTS_TOGETHER_MAX: u32 = 64;
@@ -43,8 +43,12 @@ pub trait AuthorityStore: Debug + Send + Sync {
     /// A number that is another one after each change of tokens, grants or revocations.
     fn version(&self) -> StoreFuture<'_, u64>;
 
-    /// The tokens that were not taken back and have not ended at `now`; all of them, if it is not given.
+    /// The tokens that were not taken back and have not ended at `now`; if it is not given, the newest of all, [`THINGS_MAX`] at
+    /// most.
     fn tokens(&self, now: Option<Timestamp>) -> StoreFuture<'_, Vec<TokenState>>;
+
+    /// The token of that id.
+    fn token(&self, id: Id) -> StoreFuture<'_, Option<TokenState>>;
 
     /// The revocations that were not lifted.
     fn revocations(&self) -> StoreFuture<'_, Vec<Revocation>>;

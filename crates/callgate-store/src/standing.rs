@@ -276,6 +276,9 @@ async fn tokens_are_issued_rotated_once_and_revoked() {
     let left = world.store.tokens(Some(world.now())).await.unwrap();
     assert_eq!(left.iter().map(|state| state.used).collect::<Vec<_>>(), [Some(used)]);
     assert_eq!(world.store.tokens(None).await.unwrap().len(), 2, "all of them");
+    let gone = world.store.token(token.id).await.unwrap().unwrap();
+    assert!(gone.revoked.is_some() && gone.token == token);
+    assert_eq!(world.store.token(world.ambient.id()).await.unwrap(), None);
 }
 
 #[tokio::test]

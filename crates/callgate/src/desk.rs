@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 
 pub(crate) use grant::NewGrant;
 pub(crate) use revocation::NewRevocation;
-pub(crate) use token::{NewToken, find as find_token};
+pub(crate) use token::NewToken;
 pub(crate) use workflow::NewWorkflow;
 
 use crate::config::{Config, TokenRules};

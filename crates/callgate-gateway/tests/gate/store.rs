@@ -116,6 +116,10 @@ impl AuthorityStore for InForce {
         self.inner.tokens(now)
     }
 
+    fn token(&self, id: Id) -> StoreFuture<'_, Option<TokenState>> {
+        self.inner.token(id)
+    }
+
     fn revocations(&self) -> StoreFuture<'_, Vec<Revocation>> {
         self.inner.revocations()
     }

@@ -177,23 +177,28 @@ impl AuthorityStore for SqliteStore {
 
     fn tokens(&self, now: Option<Timestamp>) -> StoreFuture<'_, Vec<TokenState>> {
         Box::pin(async move {
+            // What is in force is told whole: a token that was left out would be refused.
             let found = sqlx::query(
                 "SELECT text, ends_ms, revoked_ms, used_ms FROM tokens \
-                 WHERE ?1 IS NULL OR (revoked_ms IS NULL AND ends_ms > ?1) ORDER BY id DESC LIMIT ?2",
+                 WHERE ?1 IS NULL OR (revoked_ms IS NULL AND ends_ms > ?1) \
+                 ORDER BY id DESC LIMIT iif(?1 IS NULL, ?2, -1)",
             )
             .bind(now.map(Timestamp::unix_ms))
             .bind(THINGS_MAX)
             .fetch_all(self.reading().await.settled().await)
             .await?;
-            let read = |row: &SqliteRow| {
-                Ok(TokenState {
-                    token: text(row)?,
-                    ends: Timestamp::from_unix_ms(row.try_get("ends_ms")?),
-                    revoked: moment(row, "revoked_ms")?,
-                    used: moment(row, "used_ms")?,
-                })
-            };
-            found.iter().map(read).collect()
+            found.iter().map(token_state).collect()
+        })
+    }
+
+    fn token(&self, id: Id) -> StoreFuture<'_, Option<TokenState>> {
+        Box::pin(async move {
+            let select = "SELECT text, ends_ms, revoked_ms, used_ms FROM tokens WHERE id = ?";
+            let found = sqlx::query(select)
+                .bind(id.to_string())
+                .fetch_optional(self.reading().await.settled().await)
+                .await?;
+            found.as_ref().map(token_state).transpose()
         })
     }
 
@@ -284,6 +289,15 @@ impl AuthorityStore for SqliteStore {
             Ok(())
         })
     }
+}
+
+fn token_state(row: &SqliteRow) -> Result<TokenState, StoreError> {
+    Ok(TokenState {
+        token: text(row)?,
+        ends: Timestamp::from_unix_ms(row.try_get("ends_ms")?),
+        revoked: moment(row, "revoked_ms")?,
+        used: moment(row, "used_ms")?,
+    })
 }
 
 fn grant_state(row: &SqliteRow) -> Result<GrantState, StoreError> {

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{Api, done, failed, gone, listed, made, unread};
-use crate::desk::{NewToken, find_token};
+use crate::desk::NewToken;
 use crate::print::shape::token as as_json;
 
 /// How a token is replaced.
@@ -72,8 +72,7 @@ pub(super) async fn rotate(
     let id = Id::parse(&token).ok_or_else(gone)?;
     let owner = owner(&api, id).await;
     let work = async {
-        let all = api.store()?.tokens(None).await.map_err(unread)?;
-        let old = find_token(all, id).map_err(|_none| ErrandError::Gone)?;
+        let old = api.store()?.token(id).await.map_err(unread)?.ok_or(ErrandError::Gone)?;
         let rotated = api.desk.rotation(old, asked.overlap_hours).map_err(ErrandError::Wrong)?;
         let (token, old_ends, secret) = rotated;
         let change = Change::TokenRotated { token: Box::new(token.clone()), old_ends };
@@ -110,6 +109,5 @@ pub(super) async fn revoke(
 
 /// Whose a token is. If there is none, it is not about anybody.
 async fn owner(api: &Api, id: Id) -> Option<String> {
-    let all = api.store().ok()?.tokens(None).await.ok()?;
-    Some(find_token(all, id).ok()?.token.owner)
+    Some(api.store().ok()?.token(id).await.ok()??.token.owner)
 }

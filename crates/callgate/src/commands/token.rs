@@ -8,7 +8,6 @@ use super::office::{Office, unread};
 use crate::ambient::Machine;
 use crate::cli::Failure;
 use crate::cli::authority::{ById, Listing, Token, TokenCreate, TokenRotate};
-use crate::desk;
 use crate::print;
 use crate::print::shape::made_token;
 
@@ -32,8 +31,9 @@ async fn create(options: TokenCreate) -> Result<(), Failure> {
 
 async fn rotate(options: TokenRotate) -> Result<(), Failure> {
     let office = Office::open(&options.by_id.config).await?;
-    let all = office.store.tokens(None).await.map_err(unread)?;
-    let old = desk::find_token(all, options.by_id.id)?;
+    let id = options.by_id.id;
+    let old = office.store.token(id).await.map_err(unread)?;
+    let old = old.ok_or_else(|| format!("there is no token `{id}`"))?;
     let (token, old_ends, secret) = office.desk().rotation(old, options.overlap_hours)?;
     office.change(Change::TokenRotated { token: Box::new(token.clone()), old_ends }).await?;
     show(&token, &secret, options.json);

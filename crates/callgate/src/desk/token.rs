@@ -1,6 +1,6 @@
 //! Tokens that are asked for.
 
-use callgate_model::ambient::{Id, Timestamp};
+use callgate_model::ambient::Timestamp;
 use callgate_model::authority::{ApiToken, Secret};
 use callgate_model::vocabulary::Effect;
 use callgate_store::TokenState;
@@ -108,10 +108,4 @@ impl Desk {
         let old_ends = old.ends.min(now.after_ms(u64::from(hours) * 60 * 60 * 1000));
         Ok((token, old_ends, secret))
     }
-}
-
-/// The one of `tokens` that `id` names.
-pub(crate) fn find(tokens: Vec<TokenState>, id: Id) -> Result<TokenState, String> {
-    let mut found = tokens.into_iter().filter(|state| state.token.id == id);
-    found.next().ok_or(format!("there is no token `{id}`"))
 }
