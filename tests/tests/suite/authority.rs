@@ -17,6 +17,8 @@ const PERMITS: &str = r#"
 permit(principal == User::"alice", action in Action::"callgate", resource);
 @id("release-bot-helps") @reason("She runs it with a bot") @owner("platform")
 permit(principal == Agent::"release-bot", action in Action::"callgate", resource in Callgate::Gateway::"callgate");
+@id("bob-has-tokens") @reason("His own bots") @owner("platform")
+permit(principal == User::"bob", action == Action::"callgate.token.create", resource == Callgate::Account::"bob");
 @id("everybody-reads") @reason("Reading is harmless here") @owner("platform")
 permit(principal, action in Action::"read", resource in Jira::Project::"acme/ENG");
 @id("write-under-a-grant") @reason("No standing privilege") @owner("platform")
@@ -145,6 +147,27 @@ async fn a_token_of_the_api_works_is_replaced_and_is_taken_back() {
     }
     let verified = gateway.cli(&["evidence", "verify"]).await.unwrap();
     assert_eq!(verified.code, Some(0), "{verified:?}");
+}
+
+#[tokio::test]
+async fn i10_who_may_make_tokens_for_themselves_makes_nobody_more_than_they_are() {
+    let (_sim, gateway) = world().await;
+    let asked = |more: Value| {
+        let mut asked = json!({ "name": "mine", "owner": "bob", "agent": "bob-bot" });
+        asked.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        asked
+    };
+    for (more, status) in [
+        (json!({}), 201),
+        (json!({ "groups": ["support"] }), 201),
+        (json!({ "groups": ["support", "engineering"] }), 403),
+        (json!({ "service_account": "ci" }), 403),
+        (json!({ "class": "automation" }), 403),
+        (json!({ "owner": "alice" }), 403),
+    ] {
+        let made = api(&gateway, BOB, "POST", "/tokens", &asked(more.clone())).await;
+        assert_eq!(made.status, status, "{more}: {made:?}");
+    }
 }
 
 #[tokio::test]

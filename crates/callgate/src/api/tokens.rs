@@ -5,6 +5,7 @@ use axum::response::Response;
 use callgate_gateway::pipeline::ErrandError;
 use callgate_model::ambient::Id;
 use callgate_model::authority::Change;
+use callgate_model::caller::{AccountableKind, Caller};
 use callgate_model::json::Object;
 use callgate_model::products::gateway::Errand;
 use callgate_store::TokenState;
@@ -24,14 +25,15 @@ pub(crate) struct Rotation {
     overlap_hours: Option<u32>,
 }
 
-/// Makes a token. Operation `callgate.token.create`, on the account of its owner.
+/// Makes a token. Operation `callgate.token.create`, on the account of its owner; on the gateway, if it is to have a service account,
+/// a class, or groups that its maker does not have.
 #[utoipa::path(post, path = "/api/v1/tokens", request_body = NewToken, responses(
     (status = 201, description = "The token; `secret` is told this once"),
     (status = 403, description = "Policy does not allow it"),
 ))]
 pub(super) async fn create(State(api): State<Api>, request: Request) -> Result<Response, Response> {
     let (caller, asked, object) = api.asked::<NewToken>(request).await?;
-    let owner = asked.owner.clone();
+    let owner = Some(asked.owner.clone()).filter(|_| lends_nothing(&caller.caller, &asked));
     let work = async {
         let (token, secret) = api.desk.token(asked).map_err(ErrandError::Wrong)?;
         api.change(&caller, Change::TokenIssued { token: Box::new(token.clone()) }).await?;
@@ -39,8 +41,17 @@ pub(super) async fn create(State(api): State<Api>, request: Request) -> Result<R
         Ok(as_json(&state).with("secret", secret.expose()))
     };
     let errand = Errand::TokenCreate;
-    let token = api.gateway().run_errand(&caller, errand, Some(&owner), object, work).await;
+    let token = api.gateway().run_errand(&caller, errand, owner.as_deref(), object, work).await;
     Ok(made(StatusCode::CREATED, token.map_err(failed)?))
+}
+
+/// Whether a token says of its holder nothing but what is known anyway: whose it is, and the groups that its maker has, if it is
+/// their own. Else it could make somebody more than they are, and is a matter of the whole gateway.
+fn lends_nothing(maker: &Caller, asked: &NewToken) -> bool {
+    let maker = &maker.accountable;
+    let is_own = maker.kind == AccountableKind::Human && maker.identity.to_string() == asked.owner;
+    let is_held = |group: &String| is_own && maker.groups.contains(group);
+    asked.service_account.is_none() && asked.class.is_none() && asked.groups.iter().all(is_held)
 }
 
 /// Lists tokens; with `?all`, those that have ended, too. Operation `callgate.token.list`, on the gateway.
