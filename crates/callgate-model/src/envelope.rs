@@ -152,6 +152,8 @@ impl Portion {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::target::{Located, Obstacle, Unresolved};
 
@@ -244,5 +246,62 @@ mod tests {
         assert_eq!(wanted(&["all"], EDIT, std::slice::from_ref(&eng)).as_deref(), Some("all eng"));
         assert_eq!(wanted(&[], READ, std::slice::from_ref(&eng)).as_deref(), Some("all"));
         assert_eq!(wanted(&["all"], EDIT, &[eng, ops]), None, "no scope covers both");
+    }
+
+    fn any_portion() -> impl Strategy<Value = Portion> {
+        let some = |names: &'static [&'static str]| {
+            proptest::collection::btree_set(proptest::sample::select(names), 0..3)
+                .prop_map(|names| names.into_iter().map(str::to_owned).collect())
+        };
+        let places = proptest::collection::btree_set(
+            proptest::sample::select(&["acme/ENG", "acme/OPS", "acme/HR"][..]),
+            0..3,
+        );
+        let risks = proptest::option::of(proptest::sample::select(Risk::ALL));
+        let servers = some(&["jira", "wiki"]);
+        let actions = some(&["read", "write", "jira.issue.edit", "risk.up_to.low"]);
+        (servers, actions, places, risks).prop_map(|(servers, actions, places, risk_max)| {
+            let within = places.into_iter().map(|id| Resource::new("Jira::Project", id)).collect();
+            Portion { servers, actions, within, risk_max }
+        })
+    }
+
+    proptest! {
+        /// I9: whatever is taken from a portion, and however much worse an action gets, nothing more is covered.
+        #[test]
+        fn i9_narrowing_never_widens(
+            portion in any_portion(),
+            place in proptest::sample::select(&["acme/ENG", "acme/OPS", "acme/HR", "acme/X"][..]),
+            server in proptest::sample::select(&["jira", "wiki"][..]),
+            risk in proptest::sample::select(Risk::ALL),
+            lower in proptest::sample::select(Risk::ALL),
+        ) {
+            let target = issue(place);
+            for action in [Action { server, risk, ..READ }, Action { server, risk, ..EDIT }] {
+                let covers = portion.covers(action, &target);
+                let mut narrower = Vec::new();
+                let highest = portion.risk_max.map_or(lower, |highest| highest.min(lower));
+                narrower.push(Portion { risk_max: Some(highest), ..portion.clone() });
+                if portion.actions.len() > 1 {
+                    let mut less = portion.clone();
+                    less.actions.pop_first();
+                    narrower.push(less);
+                }
+                if portion.within.len() > 1 {
+                    let mut less = portion.clone();
+                    less.within.pop_first();
+                    narrower.push(less);
+                }
+                if portion.servers.is_empty() {
+                    let servers = BTreeSet::from(["jira".to_owned()]);
+                    narrower.push(Portion { servers, ..portion.clone() });
+                }
+                for less in narrower {
+                    prop_assert!(covers || !less.covers(action, &target), "{portion:?} {less:?}");
+                }
+                let worse = Action { risk: action.risk.max(lower), ..action };
+                prop_assert!(covers || !portion.covers(worse, &target), "{portion:?} {worse:?}");
+            }
+        }
     }
 }

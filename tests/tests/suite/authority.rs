@@ -171,6 +171,26 @@ async fn i10_who_may_make_tokens_for_themselves_makes_nobody_more_than_they_are(
 }
 
 #[tokio::test]
+async fn i13_a_token_is_as_narrow_at_the_api_as_anywhere() {
+    let (_sim, gateway) = world().await;
+    let create = ["token", "create", "--name", "n", "--owner", "alice", "--agent", "release-bot"];
+    let narrow = ["--server", "callgate", "--action", "callgate.token.list"];
+    let made = gateway.cli(&[&create[..], &narrow].concat()).await.unwrap();
+    let token = made.stdout.trim();
+    assert_eq!(api(&gateway, token, "GET", "/tokens", &Value::Null).await.status, 200, "{made:?}");
+    for (method, path, body) in [
+        ("POST", "/tokens", new_token()),
+        ("GET", "/grants", Value::Null),
+        ("POST", "/workflows", json!({ "purpose": "x" })),
+    ] {
+        let refused = api(&gateway, token, method, path, &body).await;
+        let is_narrow = refused.status == 403 && refused.body.contains("token_exceeded");
+        assert!(is_narrow, "{method} {path}: {refused:?}");
+    }
+    assert_eq!(call(&gateway, token, "getJiraIssue", read()).await.status, 401);
+}
+
+#[tokio::test]
 async fn a_command_beside_the_gateway_gives_and_takes_back_at_once() {
     let (_sim, gateway) = world().await;
     let create = ["token", "create", "--name", "n", "--owner", "carol", "--agent", "night-bot"];
