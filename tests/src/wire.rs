@@ -45,6 +45,13 @@ impl Ask {
         ask.by(method)
     }
 
+    /// A pushed event of the issuer of that name.
+    #[must_use]
+    pub fn event(issuer: &str, token: &str) -> Self {
+        let ask = Self { path: format!("/ssf/{issuer}"), ..Self::post("", "", token) };
+        ask.without("authorization").with("content-type", "application/secevent+jwt")
+    }
+
     /// A well-formed request of the modern era.
     #[must_use]
     pub fn modern(server: &str, token: &str, method: &str, mut params: Value) -> Self {

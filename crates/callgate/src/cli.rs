@@ -210,6 +210,9 @@ pub(crate) struct EvidenceList {
     /// Only calls by this agent.
     #[arg(long)]
     pub(crate) agent: Option<String>,
+    /// In place of calls, what was given and taken back: tokens, grants, revocations, secrets.
+    #[arg(long, conflicts_with_all = ["decision", "tool", "human", "agent"])]
+    pub(crate) changes: bool,
     /// Print JSON, one record a line.
     #[arg(long)]
     pub(crate) json: bool,

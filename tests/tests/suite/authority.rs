@@ -191,6 +191,21 @@ async fn i13_a_token_is_as_narrow_at_the_api_as_anywhere() {
 }
 
 #[tokio::test]
+async fn what_is_no_event_of_a_known_issuer_is_answered_as_the_standard_says() {
+    let (_sim, gateway) = world().await;
+    for (ask, err) in [
+        (Ask::event("nobody", "a.b.c"), "invalid_issuer"),
+        (Ask::event("nobody", ""), "invalid_issuer"),
+        (Ask::event("nobody", "a.b.c").with("content-type", "application/json"), "invalid_request"),
+    ] {
+        let heard = ask.send(gateway.address).await.unwrap();
+        assert!(heard.status == 400 && heard.body.contains(err), "{heard:?}");
+    }
+    let get = callgate_tests::wire::get(gateway.address, "/ssf/nobody").await.unwrap();
+    assert_eq!(get.status, 405);
+}
+
+#[tokio::test]
 async fn a_command_beside_the_gateway_gives_and_takes_back_at_once() {
     let (_sim, gateway) = world().await;
     let create = ["token", "create", "--name", "n", "--owner", "carol", "--agent", "night-bot"];
@@ -216,6 +231,16 @@ async fn a_command_beside_the_gateway_gives_and_takes_back_at_once() {
     let id = listed[0]["id"].as_str().unwrap().to_owned();
     assert_eq!(gateway.cli(&["revocation", "lift", &id]).await.unwrap().code, Some(0));
     assert!(call(&gateway, token, "getJiraIssue", read()).await.is_success());
+    let changes = gateway.cli(&["evidence", "list", "--changes"]).await.unwrap();
+    for part in [
+        "token_issued",
+        "grant_issued",
+        "human carol left",
+        "revocation_lifted",
+        "on the command line",
+    ] {
+        assert!(changes.stdout.contains(part), "{part} is not in\n{}", changes.stdout);
+    }
     let again = gateway.cli(&["revocation", "lift", &id]).await.unwrap();
     assert_eq!(again.code, Some(2), "{again:?}");
     assert!(again.stderr.contains("there is no such thing"), "{again:?}");

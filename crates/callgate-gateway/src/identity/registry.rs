@@ -22,7 +22,7 @@ use callgate_model::json::{Json, Object};
 use callgate_model::target::Target;
 use callgate_store::{AuthorityStore, StoreError, TokenState};
 use ipnet::IpNet;
-use tokio::sync::watch;
+use tokio::sync::{MutexGuard, watch};
 use tokio::time::timeout;
 
 use super::{Identified, Unacceptable, Visit};
@@ -46,7 +46,7 @@ pub struct Registry {
     /// When tokens were used, as far as it is not written down.
     uses: Mutex<HashMap<Id, Timestamp>>,
     changed: watch::Sender<()>,
-    /// One asks for all who wait.
+    /// One reads at a time, for all who wait.
     asking: tokio::sync::Mutex<()>,
 }
 
@@ -91,6 +91,12 @@ impl Registry {
     /// # Errors
     /// [`StoreError`]; the copy grows stale then.
     pub async fn refresh(&self, now: Timestamp) -> Result<(), StoreError> {
+        // One after the other: what was read first must not take the place of what was read later.
+        let turn = self.asking.lock().await;
+        self.look(now, &turn).await
+    }
+
+    async fn look(&self, now: Timestamp, _turn: &MutexGuard<'_, ()>) -> Result<(), StoreError> {
         let asked = Instant::now();
         if self.store.version().await? != self.known.load().version {
             let known = Known::read(&*self.store, now).await?;
@@ -255,11 +261,12 @@ impl Registry {
         if is_fresh() {
             return Ok(());
         }
-        let _turn = self.asking.lock().await;
-        if is_fresh() {
-            return Ok(());
-        }
-        match timeout(ANSWER_WITHIN, self.refresh(now)).await {
+        let refreshed = async {
+            let turn = self.asking.lock().await;
+            // Somebody else may have asked meanwhile.
+            if is_fresh() { Ok(()) } else { self.look(now, &turn).await }
+        };
+        match timeout(ANSWER_WITHIN, refreshed).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
                 tracing::error!(%error, "what is in force cannot be read");

@@ -13,6 +13,9 @@ const CHAIN_PAGE: u32 = 1_000;
 
 pub(crate) async fn list(options: EvidenceList) -> Result<(), Failure> {
     let store = open(&options.config).await?;
+    if options.changes {
+        return changes(&store, &options).await;
+    }
     let filter = Filter {
         verdict: options.decision,
         tool: options.tool,
@@ -34,6 +37,53 @@ pub(crate) async fn list(options: EvidenceList) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// The newest changes of authority.
+async fn changes(store: &SqliteStore, options: &EvidenceList) -> Result<(), Failure> {
+    let failed = |error| Failure::Other(format!("the evidence cannot be read: {error}"));
+    let kind = Some("change".to_owned());
+    let filter = Filter { kind, limit: Some(options.limit), ..Filter::default() };
+    let rows = store.list(&filter).await.map_err(failed)?;
+    if rows.is_empty() {
+        print::note("nothing was given or taken back");
+    }
+    for row in rows {
+        if options.json {
+            print::line(&row.text);
+        } else {
+            print::line(&print::safe(&format!("{}  {}", row.at, change(&row))));
+        }
+    }
+    Ok(())
+}
+
+/// What was changed, about whom, and by whom.
+fn change(row: &Row) -> String {
+    let record = parse(row);
+    let event = record.get("event").cloned().unwrap_or(Json::Null);
+    let text = |value: Option<&Json>| value.and_then(Json::as_str).unwrap_or_default().to_owned();
+    let at = |path: [&str; 2]| event.get(path[0]).and_then(|inner| inner.get(path[1]));
+    let things = ["token", "grant", "revocation"];
+    let id = things.iter().find_map(|thing| at([thing, "id"])).or_else(|| event.get("id"));
+    let about = [
+        at(["token", "name"]),
+        at(["token", "owner"]),
+        at(["grant", "reason"]),
+        at(["revocation", "reason"]),
+        at(["secret", "for"]).or_else(|| event.get("for")).and_then(|owner| owner.get("server")),
+    ];
+    let about: Vec<_> = about.into_iter().flatten().filter_map(Json::as_str).collect();
+    let subject = at(["revocation", "subject"])
+        .map(|subject| format!("{} {} ", text(subject.get("kind")), text(subject.get("name"))));
+    format!(
+        "{:<18} {}  {}{}  by {}",
+        text(event.get("change")),
+        text(id),
+        subject.unwrap_or_default(),
+        about.join(", "),
+        text(event.get("by"))
+    )
 }
 
 /// The newest decisions that match, each with its outcome.
