@@ -29,6 +29,7 @@ use callgate_model::products::atlassian::SiteMap;
 use ipnet::IpNet;
 
 pub(crate) use problems::{Problem, Problems};
+pub(crate) use sealing::IN_CONFIGURATION;
 pub(crate) use server::{environment, is_protected};
 
 /// A configuration that makes sense.

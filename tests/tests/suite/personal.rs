@@ -154,3 +154,40 @@ async fn a_secret_and_the_key_to_it_can_be_replaced_while_the_gateway_runs() {
         assert!(ran.code == Some(2) && ran.stderr.contains(told), "{ran:?}");
     }
 }
+
+#[tokio::test]
+async fn a_secret_can_stand_sealed_in_the_configuration() {
+    let server = "[servers.jira]\nurl = \"http://127.0.0.1:9/mcp\"\ncatalog = \"mcp-atlassian\"\n\
+                  credential = { file = \"jira.secret\" }\n\
+                  [servers.jira.sites.acme]\nurl = \"https://acme.atlassian.net\"\n[sealing]\nkeys = [{ file = \"sealing.key\" }]\n";
+    let folder = setup()
+        .file("sealing.key", KEYS[0])
+        .file("jira.secret", "config-canary")
+        .section(server)
+        .write()
+        .unwrap();
+    let sealed = callgate(folder.path(), &["secret", "seal"], "config-canary\n").await.unwrap();
+    let sealed = sealed.stdout.trim();
+    assert!(sealed.starts_with("cgs1.") && !sealed.contains("canary"), "{sealed}");
+    let config = std::fs::read_to_string(folder.path().join("callgate.toml")).unwrap();
+    let with = |text: &str| {
+        let credential = format!("credential = {{ sealed = \"{text}\" }}");
+        config.replace("credential = { file = \"jira.secret\" }", &credential)
+    };
+    folder.put("callgate.toml", &with(sealed)).unwrap();
+    let ran = folder.cli(&["check"]).await.unwrap();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    folder.put("callgate.toml", &with(&sealed.replace("cgs1", "cgs2"))).unwrap();
+    let ran = folder.cli(&["check"]).await.unwrap();
+    assert!(
+        ran.code == Some(64) && ran.stderr.contains("none of `sealing.keys` opens it"),
+        "{ran:?}"
+    );
+    folder.put("callgate.toml", &with(sealed)).unwrap();
+    folder.put("sealing.key", KEYS[1]).unwrap();
+    let ran = folder.cli(&["check"]).await.unwrap();
+    assert!(
+        ran.code == Some(64) && ran.stderr.contains("none of `sealing.keys` opens it"),
+        "{ran:?}"
+    );
+}

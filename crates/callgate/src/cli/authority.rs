@@ -47,6 +47,8 @@ pub(crate) enum Secret {
     Remove(SecretRemove),
     /// Seal every secret with the first of `sealing.keys`, before an old key goes.
     Reseal(InForce),
+    /// Print a secret sealed, to stand in the configuration: `{ sealed = "…" }`.
+    Seal(SecretSeal),
 }
 
 /// Options of `secret set`.
@@ -57,6 +59,16 @@ pub(crate) struct SecretSet {
     /// How it is presented: `bearer`, or `basic` with the base64 of `user:token`.
     #[arg(long, default_value = "bearer", value_parser = ["bearer", "basic"])]
     pub(crate) scheme: String,
+    /// The file with the secret; else it is read from standard input.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<std::path::PathBuf>,
+}
+
+/// Options of `secret seal`.
+#[derive(Debug, Args)]
+pub(crate) struct SecretSeal {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
     /// The file with the secret; else it is read from standard input.
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<std::path::PathBuf>,

@@ -14,7 +14,8 @@ use super::caller::read;
 use super::office::{Office, unread};
 use crate::ambient::Machine;
 use crate::cli::Failure;
-use crate::cli::authority::{InForce, Secret, SecretOf, SecretSet};
+use crate::cli::authority::{InForce, Secret, SecretOf, SecretSeal, SecretSet};
+use crate::config::IN_CONFIGURATION;
 use crate::print;
 
 pub(crate) async fn run(command: Secret) -> Result<(), Failure> {
@@ -29,6 +30,7 @@ pub(crate) async fn run(command: Secret) -> Result<(), Failure> {
             Ok(())
         }
         Secret::Reseal(options) => reseal(options).await,
+        Secret::Seal(options) => seal_for_configuration(&options),
     }
 }
 
@@ -70,6 +72,16 @@ fn owner(office: &Office, of: &SecretOf) -> Result<SecretFor, Failure> {
         return Err(text.into());
     }
     Ok(SecretFor { server: of.server.clone(), holder })
+}
+
+/// Nothing is kept: the text goes where the operator puts it.
+fn seal_for_configuration(options: &SecretSeal) -> Result<(), Failure> {
+    let config = options.config.load()?;
+    let text = read(options.file.as_deref())?;
+    let keys = config.sealing.ok_or("there is no `[sealing]`: nothing could be opened later")?;
+    let sealed = keys.seal(IN_CONFIGURATION, b"", text.trim().as_bytes(), Machine.random());
+    print::line(&sealed.ok_or("it is too large")?);
+    Ok(())
 }
 
 async fn list(options: InForce) -> Result<(), Failure> {

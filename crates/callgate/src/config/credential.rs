@@ -20,6 +20,7 @@ pub(super) struct RawCredential {
     scheme: Option<String>,
     file: Option<PathBuf>,
     env: Option<String>,
+    sealed: Option<String>,
 }
 
 /// A client of the operator's authorization server, which the gateway is.
@@ -185,7 +186,7 @@ impl Reader {
             return None;
         };
         let made = self
-            .secret(RawSecret { file: raw.file, env: raw.env })
+            .secret(RawSecret { file: raw.file, env: raw.env, sealed: raw.sealed })
             .and_then(|secret| Credential::new(scheme, &secret).map_err(|error| error.to_string()));
         made.map_err(|text| self.problem(place, &text, None)).ok()
     }

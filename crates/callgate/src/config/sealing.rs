@@ -13,6 +13,8 @@ use serde::Deserialize;
 use super::section::Reader;
 use super::server::RawSecret;
 
+/// What secrets are sealed for that stand in the configuration.
+pub(crate) const IN_CONFIGURATION: &str = "configuration";
 /// For a command to give a key.
 const COMMAND_WITHIN: Duration = Duration::from_secs(15);
 /// How often it is looked at.
@@ -42,7 +44,9 @@ impl Reader {
         for (index, raw) in raw?.keys.into_iter().enumerate() {
             let text = match raw {
                 RawKey { file: None, env: None, command: Some(command) } => self.said_by(&command),
-                RawKey { file, env, command: None } => self.secret(RawSecret { file, env }),
+                RawKey { file, env, command: None } => {
+                    self.secret(RawSecret { file, env, sealed: None })
+                }
                 RawKey { .. } => {
                     Err("say where the key is: `file`, `env` or `command`, one of them".to_owned())
                 }
@@ -60,6 +64,14 @@ impl Reader {
         }
         let made = Keyring::new(keys).map_err(|error| error.to_string());
         made.map(Arc::new).map_err(|text| self.problem("sealing.keys", &text, None)).ok()
+    }
+
+    /// What stands sealed in the configuration.
+    pub(super) fn unsealed(&self, sealed: &str) -> Result<SecretString, String> {
+        let keys = self.keys.as_deref().ok_or("there is no `[sealing]` to open it with")?;
+        let plain = keys.open(IN_CONFIGURATION, b"", sealed.trim());
+        let plain = plain.and_then(|plain| String::from_utf8(plain).ok());
+        Ok(plain.ok_or("none of `sealing.keys` opens it, or it was altered")?.into())
     }
 
     /// What a command says on its standard output. What it says on standard error goes to ours.

@@ -4,11 +4,13 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use callgate_gateway::identity::{ChainSpec, Issuer};
 use callgate_gateway::listeners::StreamLimits;
 use callgate_gateway::resource::Resources;
+use callgate_gateway::sealing::Keyring;
 use callgate_model::caller::Caller;
 use callgate_model::digest::Digest;
 use callgate_model::json::JsonLimits;
@@ -123,6 +125,8 @@ pub(super) struct Reader {
     problems: Vec<Problem>,
     /// The files that secrets were read from.
     pub(super) secret_files: RefCell<Vec<PathBuf>>,
+    /// What opens those that are sealed.
+    pub(super) keys: Option<Arc<Keyring>>,
 }
 
 impl Reader {
@@ -136,7 +140,14 @@ impl Reader {
             })
         })?;
         let folder = path.parent().unwrap_or_else(|| Path::new("")).to_owned();
-        Ok(Self { file, folder, table, problems: Vec::new(), secret_files: RefCell::default() })
+        Ok(Self {
+            file,
+            folder,
+            table,
+            problems: Vec::new(),
+            secret_files: RefCell::default(),
+            keys: None,
+        })
     }
 
     /// Leaves only `server`, and replaces where it is by `command`, if there is one, with our whole environment. The secrets
@@ -169,8 +180,9 @@ impl Reader {
         let limits = self.optional("limits").as_ref().map(limits);
         let log = self.log();
         let public_url = listen.as_ref().and_then(|listen| self.public_url(listen));
-        let signer = self.signer(public_url.as_deref());
         let sealing = self.sealing();
+        self.keys.clone_from(&sealing);
+        let signer = self.signer(public_url.as_deref());
         let servers = self.servers(signer.as_ref());
         let token_rules = self.token_rules();
         let (listen, tokens) = (listen?, self.tokens());

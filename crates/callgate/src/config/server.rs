@@ -50,6 +50,8 @@ struct RawServer {
 pub(super) struct RawSecret {
     pub(super) file: Option<PathBuf>,
     pub(super) env: Option<String>,
+    /// It, sealed by one of `sealing.keys`.
+    pub(super) sealed: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -207,17 +209,18 @@ impl Reader {
     }
 
     pub(super) fn secret(&self, raw: RawSecret) -> Result<SecretString, String> {
-        let secret = match (raw.file, raw.env) {
-            (Some(file), None) => {
+        let secret = match (raw.file, raw.env, raw.sealed) {
+            (None, None, Some(sealed)) => return self.unsealed(&sealed),
+            (Some(file), None, None) => {
                 let file = self.relative(&file);
                 self.secret_files.borrow_mut().push(file.clone());
                 std::fs::read_to_string(&file)
                     .map(|secret| secret.trim_end_matches(['\r', '\n']).to_owned())
                     .map_err(|error| format!("`{}` cannot be read: {error}", file.display()))
             }
-            (None, Some(name)) => environment(&name),
-            (Some(_), Some(_)) | (None, None) => {
-                Err("say where the secret is: `file` or `env`, one of them".to_owned())
+            (None, Some(name), None) => environment(&name),
+            (None | Some(_), None | Some(_), None | Some(_)) => {
+                Err("say where the secret is: `file`, `env` or `sealed`, one of them".to_owned())
             }
         };
         secret.map(SecretString::from)
