@@ -6,6 +6,7 @@ use callgate_model::evidence::{Chain, Event};
 use tempfile::TempDir;
 
 use super::*;
+use crate::AuthorityStore as _;
 use crate::conformance::{conforms, verified};
 use crate::testing::{Ticking, intent, outcome};
 use crate::{Durability, EvidenceError, EvidenceLimits, EvidenceLog};
@@ -165,6 +166,30 @@ async fn a_version_of_the_future_is_refused() {
     std::fs::write(&path, "").unwrap();
     let refused = SqliteStore::open_read_only(&path).await;
     assert!(matches!(refused, Err(OpenError::Older { found: 0, known: 2, .. })));
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_is_brought_to_the_latest_with_all_that_is_in_it() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("evidence.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    let mut chain = Chain::new(Ticking::new(1).id());
+    let rows = opened(&mut chain);
+    store.append(&rows).await.unwrap();
+    let mut connection = store.writing.lock().await;
+    for table in ["tokens", "grants", "grant_places", "revocations", "secrets", "authority"] {
+        let drop = sqlx::AssertSqlSafe(format!("DROP TABLE {table}"));
+        sqlx::query(drop).execute(&mut connection.sqlite).await.unwrap();
+    }
+    sqlx::query("PRAGMA user_version = 1").execute(&mut connection.sqlite).await.unwrap();
+    drop(connection);
+    drop(store);
+    let refused = SqliteStore::open_read_only(&path).await;
+    assert!(matches!(refused, Err(OpenError::Older { found: 1, known: 2, .. })));
+    let store = SqliteStore::open(&path).await.unwrap();
+    assert_eq!(store.head(chain.writer()).await.unwrap(), Some((0, rows[0].hash)));
+    assert_eq!(store.version().await.unwrap(), 0);
+    assert!(store.tokens(None).await.unwrap().is_empty());
 }
 
 #[tokio::test]
