@@ -269,7 +269,7 @@ async fn i10_a_workflow_is_its_callers_and_never_more_than_they_may_do() {
         .edit("\"_meta\":{", &format!("\"_meta\":{{\"dev.callgate/workflow\":\"{handle}\","));
     assert!(meta.send(gateway.address).await.unwrap().is_success());
     let both = meta.also("callgate-workflow", &handle.replace("cgs1", "cgs2"));
-    let altered = format!("{}A", handle.get(..handle.len() - 1).unwrap());
+    let altered = other_letter_in_the_middle(handle);
     let mut wrong = vec![both.send(gateway.address).await.unwrap()];
     for (token, handle) in [(BOB, handle), (ALICE, &*altered), (ALICE, "run-1"), (ALICE, "")] {
         wrong.push(in_run(token, handle, read(), tool).await);
@@ -289,6 +289,17 @@ async fn i10_a_workflow_is_its_callers_and_never_more_than_they_may_do() {
     assert_eq!(workflow["ticket"], "OPS-7");
     assert_eq!(workflow["assurance"], "verified");
     assert!(!format!("{evidence:?}").contains(handle), "I7: a handle is as good as a key");
+}
+
+/// `handle` with one letter, in the middle, changed: what is sealed is then surely another text.
+fn other_letter_in_the_middle(handle: &str) -> String {
+    let middle = handle.len() / 2;
+    let swap = |at: usize, letter: char| match letter {
+        _ if at != middle => letter,
+        'A' => 'B',
+        _ => 'A',
+    };
+    handle.chars().enumerate().map(|(at, letter)| swap(at, letter)).collect()
 }
 
 /// The starter pack as it is shipped.
