@@ -8,8 +8,10 @@ mod assemble;
 mod file;
 mod path;
 mod problem;
+mod resolver;
 mod rule;
 mod section;
+pub(crate) mod select;
 mod server;
 mod uri;
 
@@ -21,6 +23,7 @@ use callgate_model::vocabulary::{Effect, Operation, Risk, Vocabulary};
 
 pub use path::{Path, Step};
 pub use problem::Problem;
+pub use resolver::{Ask, Finds, Found, Given, Lookup, Resolver, RestPath};
 pub use rule::{
     Dispatcher, FieldRule, Language, Reading, ResourceRule, Source, TargetRule, ToolRule,
 };
@@ -51,6 +54,10 @@ struct Catalog {
     dispatchers: BTreeMap<String, Dispatcher>,
     /// By the texts of their shapes, no two of which meet.
     resources: BTreeMap<String, ResourceRule>,
+    /// By the kinds of what they resolve.
+    resolvers: BTreeMap<String, Arc<Resolver>>,
+    /// By their own names.
+    lookups: BTreeMap<String, Arc<Lookup>>,
     /// Reading a resource, with every kind that any catalog's URIs name.
     read_resource: Arc<Operation>,
 }

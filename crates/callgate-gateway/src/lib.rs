@@ -21,6 +21,7 @@ pub mod offers;
 pub mod pipeline;
 pub mod questions;
 pub mod rehearse;
+pub mod resolve;
 pub mod resource;
 pub mod round;
 pub mod schema;

@@ -5,9 +5,9 @@
 
 mod project;
 mod resource;
-mod select;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use callgate_model::json::{Json, Object};
 use callgate_model::products::atlassian::{self, Site};
@@ -15,8 +15,8 @@ use callgate_model::reason::Reason;
 use callgate_model::target::{Obstacle, Resource, Target};
 use callgate_model::vocabulary::FieldValue;
 
-use crate::catalog::{Named, Path, ServerCatalog, Source, TargetRule};
-use select::{Leaf, walk};
+use crate::catalog::select::{Leaf, spelling, walk};
+use crate::catalog::{Lookup, Named, Path, ServerCatalog, Source, TargetRule};
 
 /// The kind of a site.
 const SITE: &str = "Atlassian::Site";
@@ -77,6 +77,27 @@ impl ServerCatalog {
         named.operation.fields.iter().map(value).collect()
     }
 
+    /// The fields of the call whose values only the server knows, each with what the call names them by.
+    #[must_use]
+    pub fn looked_up(&self, named: &Named, effective: &Object) -> Vec<LookedUp> {
+        let rules = named.rule.fields.iter();
+        rules
+            .filter_map(|(field, rule)| {
+                let lookup = Arc::clone(self.lookup(rule.lookup.as_deref()?)?);
+                let mut key = String::new();
+                for path in &rule.paths {
+                    walk(path, effective, &mut |leaf| match leaf {
+                        Leaf::Found(value) => {
+                            spelling(value).unwrap_or_default().clone_into(&mut key)
+                        }
+                        Leaf::Absent | Leaf::Unreadable => {}
+                    });
+                }
+                Some(LookedUp { field: field.clone(), lookup, key })
+            })
+            .collect()
+    }
+
     /// The site that a call means, or why it is not known and what the call said. Whatever it says that is not certainly a
     /// configured site is taken for another one.
     fn site(&self, path: Option<&Path>, arguments: &Object) -> SiteSaid<'_> {
@@ -94,6 +115,17 @@ impl ServerCatalog {
         });
         site
     }
+}
+
+/// A field whose value only the server knows.
+#[derive(Clone, Debug)]
+pub struct LookedUp {
+    /// Its name.
+    pub field: String,
+    /// How it is found.
+    pub lookup: Arc<Lookup>,
+    /// What the call names it by; empty if that cannot be read.
+    pub key: String,
 }
 
 /// The site of a call, or why it is not known and what the call said.
@@ -287,23 +319,6 @@ impl Place<'_> {
             Ok(site) => Target::unresolved(kind, site.alias(), obstacle, spelled),
             Err((obstacle, site)) => Target::unresolved(kind, "", *obstacle, site),
         }
-    }
-}
-
-/// The text of an id: a string, a whole number, or an object that is nothing but a reference, `{"key": "ENG-1"}` or
-/// `{"id": "10042"}`.
-fn spelling(value: &Json) -> Option<&str> {
-    match value {
-        Json::String(text) => Some(text),
-        Json::Number(number) => number.as_i64().map(|_| number.literal()),
-        Json::Object(reference) if reference.len() == 1 => {
-            match reference.get("key").or_else(|| reference.get("id"))? {
-                Json::String(text) => Some(text),
-                Json::Number(number) => number.as_i64().map(|_| number.literal()),
-                Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
-            }
-        }
-        Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
     }
 }
 

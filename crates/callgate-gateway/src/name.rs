@@ -13,6 +13,7 @@ use callgate_model::target::Target;
 use callgate_model::vocabulary::{Effect, Operation};
 
 use crate::catalog::{self, Named, ServerCatalog};
+use crate::locate::LookedUp;
 use crate::server::Server;
 use crate::tools::{Tool, ToolSet};
 
@@ -38,6 +39,8 @@ pub struct NamedCall {
     pub call: ToolCall,
     /// What it touches. Never empty.
     pub targets: Vec<Target>,
+    /// The fields whose values only the server knows.
+    pub looked_up: Vec<LookedUp>,
 }
 
 /// Names a call of `tool`: dispatcher unwrapped, arguments checked, fields projected, targets located.
@@ -117,7 +120,7 @@ pub fn name_subject(
         arguments: params,
         fields: BTreeMap::new(),
     };
-    Ok(NamedCall { call, targets })
+    Ok(NamedCall { call, targets, looked_up: Vec::new() })
 }
 
 /// That `server` asks the caller for something, with `params`.
@@ -136,7 +139,8 @@ pub fn name_asking(server: &Arc<str>, asking: Asking, params: Object) -> NamedCa
         arguments: params,
         fields: BTreeMap::new(),
     };
-    NamedCall { call, targets: vec![Target::located(mcp::server(server), Vec::new())] }
+    let targets = vec![Target::located(mcp::server(server), Vec::new())];
+    NamedCall { call, targets, looked_up: Vec::new() }
 }
 
 /// The call that `named` and `arguments` make, with what it touches.
@@ -154,6 +158,7 @@ pub fn understand(
     let effective = named.unwrapped.as_ref().unwrap_or(&arguments);
     let targets = catalog.locate(&named, effective)?;
     let fields = catalog.fields(&named, effective);
+    let looked_up = catalog.looked_up(&named, effective);
     let call = ToolCall {
         server: Arc::clone(server),
         method: Method::ToolsCall,
@@ -166,5 +171,5 @@ pub fn understand(
         arguments,
         fields,
     };
-    Ok(NamedCall { call, targets })
+    Ok(NamedCall { call, targets, looked_up })
 }

@@ -17,6 +17,7 @@ mod pipe;
 mod present;
 mod question;
 mod refuse;
+mod resolve;
 mod roof;
 mod rounds;
 mod subscribe;
@@ -276,10 +277,12 @@ impl Gateway {
             inbound::check_param_headers(headers, schema, &params.arguments)
                 .map_err(|wrong| if hidden() { refused(true) } else { Stop::Wire(wrong) })?;
         }
-        let named = name(&request.server, &set, tool, params.arguments).map_err(|unnameable| {
+        let named = name(&request.server, &set, tool, params.arguments);
+        let mut named = named.map_err(|unnameable| {
             record.decision = Decision::deny(unnameable.reason, bundle.digest());
             Stop::Refused { detail: unnameable.detail, hidden: hidden() }
         })?;
+        self.resolve(request, &set, &mut named, bundle, record.call).await;
         record.understood = Some(understood(&named));
         self.decide_and_record(request, &named, bundle, record).await;
         if !record.decision.is_allow() {
@@ -337,6 +340,7 @@ impl Gateway {
             call: self.ambient.id(),
             caller: Some(Arc::clone(&request.caller.record)),
             continues: None,
+            resolves: None,
             client_says: request.client_says.clone(),
             method: shorten(&request.method),
             server: request.place().to_owned(),

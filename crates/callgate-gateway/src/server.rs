@@ -15,6 +15,7 @@ use crate::follow::Changes;
 use crate::identity::Identified;
 use crate::kept::{Kept, ListError, ListLimits};
 use crate::offers::{Offer, Offers};
+use crate::resolve::{FOUND_FOR, Finds};
 use crate::tools::{self, ToolSet};
 
 /// An upstream server with everything that is known of it.
@@ -33,6 +34,10 @@ pub struct Server {
     pub(crate) limits: ListLimits,
     /// Extensions that it may be told of, beside those that are known.
     pub(crate) extensions: Vec<String>,
+    /// Where things were found to belong.
+    pub(crate) finds: Finds,
+    /// Whether the place of what can move is asked for before it is changed, even if its name tells it.
+    pub(crate) confirms_moves: bool,
     /// For those who listen.
     pub(crate) changes: Changes,
     pub(crate) own_key: SessionKey,
@@ -65,6 +70,8 @@ impl Server {
             offers: Offers::new(limits),
             limits,
             extensions: Vec::new(),
+            finds: Finds::new(FOUND_FOR),
+            confirms_moves: false,
             changes: Changes::default(),
             own_key: SessionKey::new(format!("{name} gateway")),
         }
@@ -74,6 +81,12 @@ impl Server {
     #[must_use]
     pub fn with_extensions(self, extensions: Vec<String>) -> Self {
         Self { extensions, ..self }
+    }
+
+    /// The same, which is asked before something is changed that may have been moved since it was named.
+    #[must_use]
+    pub fn confirming_moves(self, confirms_moves: bool) -> Self {
+        Self { confirms_moves, ..self }
     }
 
     /// The same, at the address `to`, which is told by `signer` of every call that it went through the gate.

@@ -83,6 +83,13 @@ impl Decision {
         Self { verdict: Verdict::Deny, reasons: vec![reason], policies: Vec::new(), bundle }
     }
 
+    /// That the gateway may read what it needs to decide about a call. No policy is asked: it is nobody's call.
+    #[must_use]
+    pub fn own_read(bundle: Digest) -> Self {
+        let (verdict, reasons) = (Verdict::Allow, vec![Reason::GatewayRead]);
+        Self { verdict, reasons, policies: Vec::new(), bundle }
+    }
+
     /// Whether the call may be made.
     #[must_use]
     pub fn is_allow(&self) -> bool {

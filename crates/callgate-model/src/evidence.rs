@@ -91,6 +91,8 @@ pub struct Decided {
     pub caller: Option<Arc<CallerRecord>>,
     /// The call that this one goes on with, after the server asked for more.
     pub continues: Option<Id>,
+    /// The call for which the gateway reads this, to find what that touches.
+    pub resolves: Option<Id>,
     /// What the client says of itself (`clientInfo`): asserted, for the record only.
     pub client_says: Option<String>,
     /// The MCP method.

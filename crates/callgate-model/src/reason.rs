@@ -84,6 +84,9 @@ reasons! {
     EvidenceUnavailable = "evidence_unavailable", Service,
         "The call cannot be recorded, so it was not made.",
         "Call again later; the operator has to look at the evidence store.";
+    GatewayRead = "gateway_read", Nobody,
+        "The gateway reads this itself, to find what a call touches.",
+        "";
     GrantSpent = "grant_spent", Caller,
         "The grant that would have covered this was used up, ended or was taken back meanwhile.",
         "Ask for another grant.";
@@ -169,7 +172,7 @@ mod tests {
 
     #[test]
     fn every_refusal_says_what_would_help() {
-        for reason in Reason::ALL.iter().filter(|reason| **reason != Reason::Permitted) {
+        for reason in Reason::ALL.iter().filter(|reason| reason.fault() != Fault::Nobody) {
             assert!(!reason.remedy().is_empty(), "{}", reason.code());
             assert!(reason.message().ends_with('.') && reason.remedy().ends_with('.'));
         }

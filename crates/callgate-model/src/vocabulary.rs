@@ -1,7 +1,7 @@
 //! What policies can talk about: operations, the kinds of target, the projected fields. Made from the catalogs;
 //! the policy schema is made from it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -172,6 +172,8 @@ pub struct Vocabulary {
     pub operations: BTreeMap<String, Arc<Operation>>,
     /// The kinds of target by name (`Jira::Issue`), each with the kind that contains it, if any.
     pub target_kinds: BTreeMap<String, Option<String>>,
+    /// The names of fields whose values are asked of the server, if any policy names them.
+    pub looked_up: BTreeSet<String>,
 }
 
 #[cfg(test)]

@@ -118,6 +118,7 @@ fn vocabulary() -> Vocabulary {
     Vocabulary {
         operations: (0..72).map(operation).collect(),
         target_kinds: kinds.map(|(kind, within)| (kind.into(), within.map(Into::into))).into(),
+        ..Vocabulary::default()
     }
 }
 

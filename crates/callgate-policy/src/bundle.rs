@@ -1,7 +1,7 @@
 //! A validated set of policies, indexed. One that does not validate cannot exist as a value.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use callgate_model::decision::{Gate, PolicyRef};
 use callgate_model::digest::Digest;
@@ -33,6 +33,7 @@ pub struct Bundle {
     policies: Vec<Policy>,
     index: Index,
     knows_grants: bool,
+    looked_up: BTreeSet<String>,
     pub(crate) names: Names,
     pub(crate) known: Known,
 }
@@ -66,7 +67,19 @@ impl Bundle {
         for source in sources {
             draft.read(source);
         }
-        draft.finish(schema, known)
+        // A name may be written with escapes.
+        let names = |text: &str, field: &str| {
+            [field, "\\u", "\\x"].iter().any(|written| text.contains(written))
+        };
+        let is_named = |field: &&String| sources.iter().any(|source| names(&source.text, field));
+        let looked_up = vocabulary.looked_up.iter().filter(is_named).cloned().collect();
+        Ok(Self { looked_up, ..draft.finish(schema, known)? })
+    }
+
+    /// Whether a policy may want to know the field `name`, whose value has to be asked for.
+    #[must_use]
+    pub fn looks_up(&self, name: &str) -> bool {
+        self.looked_up.contains(name)
     }
 
     /// What decisions under this bundle have in common: the digest of its schema and its policies, whatever files they
@@ -295,6 +308,7 @@ impl Draft {
             policies: self.policies,
             index,
             knows_grants: self.knows_grants,
+            looked_up: BTreeSet::new(),
             names: self.names,
             known,
         })

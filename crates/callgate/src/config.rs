@@ -99,6 +99,8 @@ pub(crate) struct ServerConfig {
     pub(crate) broker: Broker,
     /// Who tells it that calls went through the gate, if somebody does.
     pub(crate) signer: Option<Arc<Signer>>,
+    /// Whether it is asked where an issue is before that is changed, even if its key tells: it may have been moved.
+    pub(crate) confirms_moves: bool,
     /// The sites behind it.
     pub(crate) sites: SiteMap,
 }

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use callgate_model::products::{self, atlassian, mcp};
-use callgate_model::vocabulary::{FieldType, Operation, Vocabulary};
+use callgate_model::vocabulary::{Effect, FieldType, Operation, Vocabulary};
 
 use super::file::{CatalogFile, Meaning, ResourceEntry, ToolEntry};
 use super::problem::nearest;
+use super::resolver::{Ask, Lookup, Resolver};
 use super::rule::{Reading, ResourceRule, Source, TargetRule, ToolRule};
 use super::section::Report;
 use super::{Catalog, Catalogs, Override};
@@ -123,6 +124,16 @@ impl Build<'_> {
             }
         }
         self.add_resources(&file, &mut catalog.resources);
+        for (name, (at, lookup)) in &file.lookups {
+            self.check_lookup(&file, at, lookup, &catalog);
+            catalog.lookups.insert(name.clone(), Arc::new(lookup.clone()));
+        }
+        self.check_looked_up(&file, &catalog);
+        for (kind, (at, resolver)) in &file.resolvers {
+            if let Some(resolver) = self.resolver(&file, at, resolver, &catalog) {
+                catalog.resolvers.insert(kind.clone(), Arc::new(resolver));
+            }
+        }
         self.catalogs.by_name.insert(file.name, Arc::new(catalog));
     }
 
@@ -155,6 +166,66 @@ impl Build<'_> {
         }
     }
 
+    /// The resolver with the kind that contains what it resolves, if its catalog can ask so.
+    fn resolver(
+        &self,
+        file: &CatalogFile,
+        at: &str,
+        resolver: &Resolver,
+        catalog: &Catalog,
+    ) -> Option<Resolver> {
+        let note = |message: String, hint| self.note(file, at.to_owned(), message, hint);
+        let kinds = &self.catalogs.vocabulary.target_kinds;
+        let Some(container) = kinds.get(&resolver.kind).and_then(Option::clone) else {
+            let hint = nearest(&resolver.kind, kinds.keys().map(String::as_str));
+            note(format!("`{}` is no kind that another contains", resolver.kind), hint);
+            return None;
+        };
+        if !atlassian::knows(&resolver.kind) {
+            note("only ids of Atlassian's products are resolved".to_owned(), None);
+        }
+        self.check_ask(file, at, &resolver.ask, catalog);
+        Some(Resolver { container, ..resolver.clone() })
+    }
+
+    /// Whether `catalog` can ask so.
+    fn check_ask(&self, file: &CatalogFile, at: &str, ask: &Ask, catalog: &Catalog) {
+        let Ask::Tool { name, .. } = ask else { return };
+        match catalog.tools.get(name).map(|rule| rule.operation.effect) {
+            Some(Effect::Read) => {}
+            Some(_) => {
+                self.note(file, at.to_owned(), format!("`{name}` does not only read"), None);
+            }
+            None => {
+                let hint = nearest(name, catalog.tools.keys().map(String::as_str));
+                self.note(file, at.to_owned(), format!("unknown tool `{name}`"), hint);
+            }
+        }
+    }
+
+    fn check_lookup(&self, file: &CatalogFile, at: &str, lookup: &Lookup, catalog: &Catalog) {
+        self.check_ask(file, at, &lookup.ask, catalog);
+        if !atlassian::knows(&lookup.kind) {
+            let message = "only values of Atlassian's products are looked up".to_owned();
+            self.note(file, format!("{at}.of"), message, None);
+        }
+    }
+
+    /// Whether every field of `file` that is looked up can be, and remembers what these fields are called.
+    fn check_looked_up(&mut self, file: &CatalogFile, catalog: &Catalog) {
+        for entry in file.tools.values() {
+            for (name, rule) in &entry.fields {
+                let Some(lookup) = &rule.lookup else { continue };
+                if !catalog.lookups.contains_key(lookup) {
+                    let at = format!("{}.fields.{name}.lookup", entry.at);
+                    let hint = nearest(lookup, catalog.lookups.keys().map(String::as_str));
+                    self.note(file, at, format!("unknown lookup `{lookup}`"), hint);
+                }
+                self.catalogs.vocabulary.looked_up.insert(name.clone());
+            }
+        }
+    }
+
     /// What the catalog of `file` begins with.
     fn base(&self, file: &CatalogFile) -> Catalog {
         let catalogs = &self.catalogs.by_name;
@@ -164,6 +235,8 @@ impl Build<'_> {
             tools: BTreeMap::new(),
             dispatchers: BTreeMap::new(),
             resources: BTreeMap::new(),
+            resolvers: BTreeMap::new(),
+            lookups: BTreeMap::new(),
             read_resource: Arc::clone(&self.read_resource),
         };
         let Some(base) = &file.extends else {
@@ -180,6 +253,8 @@ impl Build<'_> {
                 tools: base.tools.clone(),
                 dispatchers: base.dispatchers.clone(),
                 resources: base.resources.clone(),
+                resolvers: base.resolvers.clone(),
+                lookups: base.lookups.clone(),
                 version: format!("{}+{}", base.version, file.version),
                 ..fresh
             },
@@ -261,6 +336,7 @@ impl Build<'_> {
                 continue;
             };
             let fits = match field {
+                _ if rule.lookup.is_some() => *field == FieldType::Text,
                 FieldType::Text => rule.reading == Reading::Value && rule.split.is_none(),
                 FieldType::Flag => matches!(rule.reading, Reading::Value | Reading::Present),
                 FieldType::Count => matches!(rule.reading, Reading::Value | Reading::Count),

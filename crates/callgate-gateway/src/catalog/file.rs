@@ -1,5 +1,6 @@
 //! One catalog file, read and checked as far as it can be without the others.
 
+mod resolver;
 mod resource;
 mod tool;
 
@@ -9,12 +10,31 @@ use callgate_model::products;
 use callgate_model::vocabulary::{Effect, FieldType, Operation, Reversibility, Risk};
 
 use super::path::Path;
+use super::resolver::{Lookup, Resolver};
 use super::rule::{Dispatcher, FieldRule, TargetRule};
 use super::section::{Report, Section};
 use super::uri::UriShape;
 
 /// The format this program reads.
 const FORMAT: i64 = 1;
+
+/// What is known at the top of a file.
+const KNOWN: &[&str] = &[
+    "about",
+    "dispatcher",
+    "extends",
+    "format",
+    "lookup",
+    "name",
+    "operation",
+    "resolve",
+    "resource",
+    "site",
+    "target",
+    "tool",
+    "uses",
+    "version",
+];
 
 /// What a file says.
 #[derive(Debug, Default)]
@@ -29,6 +49,10 @@ pub(super) struct CatalogFile {
     pub(super) tools: BTreeMap<String, ToolEntry>,
     pub(super) dispatchers: BTreeMap<String, Dispatcher>,
     pub(super) resources: BTreeMap<String, ResourceEntry>,
+    /// By kind, each with its place in the file.
+    pub(super) resolvers: BTreeMap<String, (String, Resolver)>,
+    /// By name, each with its place in the file.
+    pub(super) lookups: BTreeMap<String, (String, Lookup)>,
 }
 
 /// A kind of target.
@@ -83,20 +107,7 @@ pub(super) fn read(report: &Report, file: &str, text: &str) -> Option<CatalogFil
         }
     };
     let top = Section::whole(report, file, &table);
-    top.only(&[
-        "about",
-        "dispatcher",
-        "extends",
-        "format",
-        "name",
-        "operation",
-        "resource",
-        "site",
-        "target",
-        "tool",
-        "uses",
-        "version",
-    ]);
+    top.only(KNOWN);
     if table.get("format").and_then(toml::Value::as_integer) != Some(FORMAT) {
         top.fault("format", "unknown format", Some(format!("write `format = {FORMAT}`")));
     }
@@ -135,6 +146,8 @@ pub(super) fn read(report: &Report, file: &str, text: &str) -> Option<CatalogFil
             .into_iter()
             .filter_map(|(uri, at)| Some((uri.to_owned(), resource::entry(uri, &at)?)))
             .collect(),
+        resolvers: resolver::entries(&top),
+        lookups: resolver::lookups(&top),
     })
 }
 

@@ -96,6 +96,8 @@ pub struct FieldRule {
     pub reading: Reading,
     /// What separates several in one string.
     pub split: Option<char>,
+    /// By which of the catalog's lookups the value is found for what stands there.
+    pub lookup: Option<String>,
 }
 
 /// What of a value is taken for a field.

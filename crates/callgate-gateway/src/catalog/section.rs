@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use callgate_model::json::Json;
 use toml::{Table, Value};
 
 use super::problem::{Problem, nearest};
@@ -79,6 +80,20 @@ impl<'a> Section<'a> {
                 false
             }
         }
+    }
+
+    /// A text, a flag or a whole number.
+    pub(super) fn scalar(&self, key: &str) -> Option<Json> {
+        let scalar = match self.table.get(key)? {
+            Value::String(text) => Some(text.as_str().into()),
+            Value::Boolean(flag) => Some((*flag).into()),
+            Value::Integer(number) => Some((*number).into()),
+            Value::Float(_) | Value::Datetime(_) | Value::Array(_) | Value::Table(_) => None,
+        };
+        if scalar.is_none() {
+            self.fault(key, "must be a string, a whole number, true or false", None);
+        }
+        scalar
     }
 
     /// A string or an array of strings.

@@ -8,6 +8,7 @@ use callgate_model::reason::Reason;
 use callgate_model::vocabulary::{Operation, Risk};
 
 use super::Catalog;
+use super::resolver::{Lookup, Resolver};
 use super::rule::{Dispatcher, ResourceRule, ToolRule};
 
 /// What the tools of one server mean, and where its sites are.
@@ -56,6 +57,39 @@ impl ServerCatalog {
 
     pub(crate) fn resources(&self) -> impl Iterator<Item = &ResourceRule> {
         self.catalog.resources.values()
+    }
+
+    /// How opaque ids of `kind` are resolved, if they are.
+    pub(crate) fn resolver(&self, kind: &str) -> Option<&Arc<Resolver>> {
+        self.catalog.resolvers.get(kind)
+    }
+
+    pub(crate) fn lookup(&self, name: &str) -> Option<&Arc<Lookup>> {
+        self.catalog.lookups.get(name)
+    }
+
+    /// A call of `tool` with these arguments, or of a dispatcher that runs it, whichever the server `has`.
+    pub(crate) fn called(
+        &self,
+        tool: &str,
+        arguments: Object,
+        has: impl Fn(&str) -> bool,
+    ) -> Option<(String, Object)> {
+        if has(tool) {
+            return Some((tool.to_owned(), arguments));
+        }
+        let effect = self.catalog.tools.get(tool)?.operation.effect;
+        let mut dispatchers = self.catalog.dispatchers.iter();
+        let (name, dispatcher) =
+            dispatchers.find(|(name, dispatcher)| dispatcher.effects == [effect] && has(name))?;
+        let mut outer = Object::default().with(&dispatcher.name, tool);
+        if let Some(name) = &dispatcher.site
+            && let Some(site) = arguments.get(name)
+        {
+            outer.set(name, site.clone());
+        }
+        outer.set(&dispatcher.arguments, arguments);
+        Some((name.clone(), outer))
     }
 
     #[cfg(test)]

@@ -3,7 +3,7 @@
 use callgate_model::json::{Json, Object};
 use callgate_model::vocabulary::{FieldType, FieldValue};
 
-use super::select::{Leaf, walk};
+use crate::catalog::select::{Leaf, walk};
 use crate::catalog::{FieldRule, Reading};
 
 /// A field of a call.
@@ -17,6 +17,10 @@ pub(super) struct Projected {
 /// The field that `rule` finds in `arguments`.
 pub(super) fn project(rule: &FieldRule, field: FieldType, arguments: &Object) -> Projected {
     let mut gathered = Gathered::default();
+    if rule.lookup.is_some() {
+        // Only the server knows.
+        return gathered.into_field(field);
+    }
     for path in &rule.paths {
         walk(path, arguments, &mut |leaf| match leaf {
             Leaf::Absent => {}

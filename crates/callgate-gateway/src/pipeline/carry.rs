@@ -79,7 +79,7 @@ pub(super) struct Running {
     pub(super) opened: Opened,
     /// What was allowed, to be decided again: if the server asks and the client answers in the meantime, or if it makes a
     /// task of it.
-    pub(super) named: Option<NamedCall>,
+    pub(super) named: Option<Box<NamedCall>>,
     /// Whether the client can be asked while the call is on its way.
     can_be_asked: bool,
     /// How often it was made before.
@@ -121,7 +121,7 @@ impl Gateway {
             capabilities.set(extension::MEMBER, asked.extensions);
         }
         let may_be_task = extension::is_declared(&capabilities, extension::TASKS);
-        let kept = (can_be_asked || may_be_task).then(|| named.clone());
+        let kept = (can_be_asked || may_be_task).then(|| Box::new(named.clone()));
         let (decided, opened) = match self.open_call(&request, record, named).await {
             Ok(opened) => opened,
             Err(refusal) => return Reply::json(StatusCode::OK, refusal),
@@ -212,7 +212,9 @@ impl Gateway {
                 Made::Required(required) => required,
                 Made::Last(last) => return Some(last),
             };
-            opening = match self.next_round(&mut running, required, &say).await? {
+            // Boxed: it is rare, and large.
+            let next = Box::pin(self.next_round(&mut running, required, &say));
+            opening = match next.await? {
                 Ok(opening) => opening,
                 Err(refusal) => return Some((StatusCode::OK, refusal)),
             };
@@ -265,9 +267,15 @@ impl Gateway {
         let detail = answered.and_then(|answered| Some(answered.as_ref().err()?.to_string()));
         let result = answered.and_then(result_of);
         let concluded = Concluded { call, outcome, upstream_us, result, detail };
-        let server = &running.request.server.name;
+        let server = &running.request.server;
+        let moves = running.effect != Effect::Read
+            && running.decided.understood.as_ref().is_none_or(|known| known.targets.len() != 1);
+        if moves {
+            // One of several things may be in another now.
+            server.finds.forget();
+        }
         let us = upstream_us.unwrap_or_default();
-        self.metrics.concluded(server, &call.to_string(), outcome, us);
+        self.metrics.concluded(&server.name, &call.to_string(), outcome, us);
         evidence.conclude(concluded).await.inspect_err(|error| {
             tracing::error!(%call, %error, "an outcome could not be recorded");
         })
@@ -299,7 +307,8 @@ impl Gateway {
             say.try_send(message).ok();
         };
         let (server, way) = (&running.request.server, &running.way);
-        let answer = forward(permit, evidence, server, way, self.voucher(running), on_told);
+        let voucher = self.voucher(&running.request, running.decided.decision.bundle);
+        let answer = forward(permit, evidence, server, way, voucher, on_told);
         running.unless_cancelled(say, answer).await
     }
 
@@ -423,7 +432,7 @@ impl Running {
     }
 }
 
-fn result_of(answered: &Result<Answer, CallError>) -> Option<(Digest, u64)> {
+pub(super) fn result_of(answered: &Result<Answer, CallError>) -> Option<(Digest, u64)> {
     match answered {
         Ok(Answer::Result { result, .. } | Answer::Task(Task { result, .. })) => {
             let text = result.to_text();

@@ -121,6 +121,7 @@ impl Gateway {
             call: self.ambient.id(),
             caller: Some(Arc::clone(&caller.record)),
             continues: None,
+            resolves: None,
             client_says: None,
             method: named.call.method.as_str().to_owned(),
             server: NAME.to_owned(),
@@ -151,5 +152,5 @@ fn name_errand(errand: Errand, about: Option<&str>, asked: Object) -> NamedCall 
         unwrapped: None,
         fields: std::collections::BTreeMap::new(),
     };
-    NamedCall { call, targets: vec![account(about)] }
+    NamedCall { call, targets: vec![account(about)], looked_up: Vec::new() }
 }

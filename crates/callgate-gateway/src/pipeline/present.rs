@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use callgate_model::decision::Decision;
+use callgate_model::digest::Digest;
 use callgate_model::evidence::Decided;
 use callgate_model::reason::Reason;
 
-use super::carry::Running;
 use super::{Gateway, Request};
 use crate::assertion::{Signer, Voucher};
 use crate::credential::{Presented, Vault};
@@ -37,15 +37,10 @@ impl Gateway {
     }
 
     /// Who vouches for a call to its server, if that asks for it.
-    pub(super) fn voucher<'a>(&self, running: &'a Running) -> Option<Voucher<'a>> {
-        let Vouched { signer, to } = running.request.server.vouched.as_ref()?;
-        Some(Voucher {
-            signer,
-            server: to,
-            caller: &running.request.caller.caller,
-            bundle: running.decided.decision.bundle,
-            now: self.ambient.now(),
-        })
+    pub(super) fn voucher<'a>(&self, request: &'a Request, bundle: Digest) -> Option<Voucher<'a>> {
+        let Vouched { signer, to } = request.server.vouched.as_ref()?;
+        let (server, caller) = (to, &request.caller.caller);
+        Some(Voucher { signer, server, caller, bundle, now: self.ambient.now() })
     }
 
     /// The keys by which servers know what the gateway says of calls.

@@ -297,7 +297,7 @@ impl Gateway {
             return Err(self.refusal(&running.request, record, None, false));
         };
         running.way.presented = presented;
-        let (decided, opening) = self.open_call(&running.request, record, named).await?;
+        let (decided, opening) = self.open_call(&running.request, record, *named).await?;
         running.decided = decided;
         Ok(opening)
     }

@@ -29,6 +29,7 @@ impl Gateway {
             call: self.ambient.id(),
             caller: caller.map(|caller| Arc::clone(&caller.record)),
             continues: None,
+            resolves: None,
             client_says: None,
             method: String::new(),
             server: server.chars().take(64).collect(),

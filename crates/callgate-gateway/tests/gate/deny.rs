@@ -114,7 +114,7 @@ fn requests() -> Vec<(Reason, Ask)> {
             run,
             r#"{"name":"listBitbucketRepoPullRequests","inputs":{"workspaceId":"acme","repoSlug":"evil/website"}}"#,
         ),
-        call(Reason::TargetUnresolved, "alice", write, &edit("10042", "x")),
+        call(Reason::TargetUnresolved, "alice", write, &edit("ENG_42", "x")),
         call(Reason::TargetUnresolved, "alice", read, &issue("../ENG-42")),
         (Reason::ServerUnknown, Ask::call("alice", read, &issue("ENG-42")).at("nowhere")),
         (Reason::SessionUnknown, Ask::new("alice", "tools/list", "{}").in_session("guessed")),

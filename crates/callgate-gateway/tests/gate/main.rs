@@ -21,6 +21,7 @@ mod offers;
 mod opaque;
 mod people;
 mod questions;
+mod resolving;
 mod roof;
 mod rounds;
 mod scopes;

@@ -78,6 +78,8 @@ pub(crate) struct Setup {
     pub(crate) signer: Option<Arc<Signer>>,
     /// Catalog files beside the shipped ones.
     pub(crate) catalogs: &'static [(&'static str, &'static str)],
+    /// Whether what can move is asked for before it is changed.
+    pub(crate) confirms_moves: bool,
     /// More servers: name, catalog and address; without an address, the simulated site.
     pub(crate) servers: Vec<(&'static str, &'static str, Option<String>)>,
 }
@@ -105,6 +107,7 @@ impl Default for Setup {
             broker: None,
             signer: None,
             catalogs: &[],
+            confirms_moves: false,
             servers: Vec::new(),
         }
     }
@@ -154,7 +157,8 @@ impl World {
                 let upstream = Upstream::new(config).unwrap();
                 let usual = Broker::Own(Own::Static(credential));
                 let broker = broker.take().unwrap_or(usual);
-                let server = Server::new(name, upstream, catalog, broker, setup.tools);
+                let server = Server::new(name, upstream, catalog, broker, setup.tools)
+                    .confirming_moves(setup.confirms_moves);
                 match setup.signer.clone() {
                     Some(signer) => server.with_assertion(signer, address(&url)),
                     None => server,

@@ -76,6 +76,11 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
         "UUID?",
         "The first call of several rounds, if this is a later one: the server had asked for more.",
     ),
+    (
+        "event.resolves",
+        "UUID?",
+        "The call of which the gateway had to know what it touches: this is the gateway's own read, with what the caller calls the server with.",
+    ),
     ("event.method", "text", "The MCP method; empty if the request could not be read."),
     ("event.server", "text", "The server's configured name."),
     (

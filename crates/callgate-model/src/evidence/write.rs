@@ -54,6 +54,7 @@ impl Decided {
         let digest = self.arguments_digest.map(|digest| digest.to_string());
         let responses = self.responses_digest.map(|digest| digest.to_string());
         let continues = self.continues.map(|call| call.to_string());
+        let resolves = self.resolves.map(|call| call.to_string());
         let caller = self.caller.as_deref().map_or("null", |caller| &caller.canonical);
         CanonicalObject::new(out)
             .json("arguments", &self.arguments)
@@ -68,6 +69,7 @@ impl Decided {
                 CanonicalObject::new(out).plain("id", id).json("spends", &spends.into()).end();
             })
             .text("method", &self.method)
+            .optional_text("resolves", resolves.as_deref())
             .optional_text("responses_digest", responses.as_deref())
             .text("server", &self.server)
             .text("tool", &self.tool)

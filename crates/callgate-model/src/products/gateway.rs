@@ -111,6 +111,7 @@ pub fn vocabulary() -> Vocabulary {
         target_kinds: [(GATEWAY, None), (ACCOUNT, Some(GATEWAY.to_owned()))]
             .map(|(kind, container)| (kind.to_owned(), container))
             .into(),
+        ..Vocabulary::default()
     }
 }
 

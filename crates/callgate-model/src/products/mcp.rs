@@ -132,6 +132,7 @@ pub fn vocabulary() -> Vocabulary {
         target_kinds: [(SERVER, None), (RESOURCE, inside.clone()), (PROMPT, inside)]
             .map(|(kind, container)| (kind.to_owned(), container))
             .into(),
+        ..Vocabulary::default()
     }
 }
 

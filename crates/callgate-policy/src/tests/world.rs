@@ -69,7 +69,11 @@ pub(super) fn vocabulary() -> Vocabulary {
         };
         ((*name).to_owned(), Arc::new(operation))
     });
-    Vocabulary { operations: operations.collect(), target_kinds: kinds.collect() }
+    Vocabulary {
+        operations: operations.collect(),
+        target_kinds: kinds.collect(),
+        ..Vocabulary::default()
+    }
 }
 
 fn fields(operation: &str) -> BTreeMap<String, FieldType> {

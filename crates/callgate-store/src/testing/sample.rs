@@ -80,6 +80,7 @@ pub fn intent(call: Id, human: &str, agent: &str) -> Decided {
         call,
         caller: Some(Arc::new(CallerRecord::new(&caller))),
         continues: None,
+        resolves: None,
         client_says: Some("ide 1.2.3".to_owned()),
         method: "tools/call".to_owned(),
         server: "atlassian".to_owned(),

@@ -40,6 +40,8 @@ struct RawServer {
     credential: Option<toml::Value>,
     #[serde(default)]
     assertion: bool,
+    #[serde(default = "yes")]
+    confirm_moves: bool,
     default_site: Option<String>,
     #[serde(default)]
     sites: BTreeMap<String, RawSite>,
@@ -59,6 +61,10 @@ pub(super) struct RawSecret {
 struct RawSite {
     cloud_id: Option<String>,
     url: Option<String>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 impl Reader {
@@ -137,8 +143,16 @@ impl Reader {
         if raw.assertion && signer.is_none() {
             self.nobody_signs(&format!("{place}.assertion"));
         }
-        let (catalog, extensions) = (raw.catalog, raw.extensions);
-        Some(ServerConfig { at: at?, catalog, era, extensions, broker, signer, sites })
+        Some(ServerConfig {
+            at: at?,
+            catalog: raw.catalog,
+            era,
+            extensions: raw.extensions,
+            broker,
+            signer,
+            confirms_moves: raw.confirm_moves,
+            sites,
+        })
     }
 
     /// Where the server is: at a URL, or a command that starts it.

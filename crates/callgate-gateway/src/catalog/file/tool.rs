@@ -141,7 +141,8 @@ fn ids(at: &Section<'_>, alternatives: Vec<Vec<Path>>) -> Option<Source> {
 }
 
 fn field(at: &Section<'_>, own: bool) -> Option<(FieldRule, Option<FieldType>)> {
-    at.only(if own { &["as", "at", "split", "type"] } else { &["as", "at", "split"] });
+    let known = ["as", "at", "lookup", "split", "type"];
+    at.only(if own { &known } else { known.split_last().map_or(&[], |(_type, known)| known) });
     let reading = at.word("as", READINGS).unwrap_or(Reading::Value);
     let field = if own {
         Some(at.required_word("type", &words(FieldType::ALL, FieldType::as_str))?)
@@ -153,7 +154,11 @@ fn field(at: &Section<'_>, own: bool) -> Option<(FieldRule, Option<FieldType>)> 
     }
     let paths = paths(at, "at");
     let split = separator(at);
-    if paths.is_empty() { None } else { Some((FieldRule { paths, reading, split }, field)) }
+    let lookup = at.text("lookup").map(str::to_owned);
+    if lookup.is_some() && (split.is_some() || at.has("as") || paths.iter().any(Path::is_plural)) {
+        at.fault("lookup", "what is looked up is one thing: neither `as`, `split` nor `*`", None);
+    }
+    if paths.is_empty() { None } else { Some((FieldRule { paths, reading, split, lookup }, field)) }
 }
 
 fn paths(at: &Section<'_>, key: &str) -> Vec<Path> {

@@ -33,6 +33,13 @@ impl Site {
         &self.alias
     }
 
+    /// The name by which its own products know it: its cloud id, or else its address.
+    #[must_use]
+    pub fn address(&self) -> Option<String> {
+        let url = || self.host.as_ref().map(|host| format!("https://{host}"));
+        self.cloud_id.map(|id| id.to_string()).or_else(url)
+    }
+
     /// Whether that is its cloud id.
     pub(super) fn is_called(&self, id: &str) -> bool {
         self.cloud_id.is_some() && cloud_id(id) == self.cloud_id
@@ -110,6 +117,12 @@ impl SiteMap {
     #[must_use]
     pub fn default_site(&self) -> Option<&Site> {
         self.default.and_then(|index| self.sites.get(index))
+    }
+
+    /// The site that policies call `alias`.
+    #[must_use]
+    pub fn named(&self, alias: &str) -> Option<&Site> {
+        self.sites.iter().find(|site| site.alias == alias)
     }
 
     /// The site that an argument means: its cloud id, its host, or any address in it. Its alias is not a spelling:

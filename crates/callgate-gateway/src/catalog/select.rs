@@ -2,11 +2,11 @@
 
 use callgate_model::json::{Json, JsonLimits, Object, read};
 
-use crate::catalog::{Path, Step};
+use super::path::{Path, Step};
 
 /// What is at the end of a path.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Leaf<'a> {
+pub(crate) enum Leaf<'a> {
     /// A value, not `null`.
     Found(&'a Json),
     /// Nothing: a member is not there, or is `null`.
@@ -16,7 +16,7 @@ pub(super) enum Leaf<'a> {
 }
 
 /// Shows `visit` everything at `path`, once for each element if it is plural.
-pub(super) fn walk(path: &Path, arguments: &Object, visit: &mut dyn FnMut(Leaf<'_>)) {
+pub(crate) fn walk(path: &Path, arguments: &Object, visit: &mut dyn FnMut(Leaf<'_>)) {
     let Some((Step::Member(name), rest)) = path.steps().split_first() else { return };
     member(arguments.get(name), rest, visit);
 }
@@ -45,5 +45,22 @@ fn follow(value: &Json, steps: &[Step], visit: &mut dyn FnMut(Leaf<'_>)) {
             }
         }
         (Step::Member(_) | Step::Each | Step::Parse, _) => visit(Leaf::Unreadable),
+    }
+}
+
+/// The text of an id: a string, a whole number, or an object that is nothing but a reference, `{"key": "ENG-1"}` or
+/// `{"id": "10042"}`.
+pub(crate) fn spelling(value: &Json) -> Option<&str> {
+    match value {
+        Json::String(text) => Some(text),
+        Json::Number(number) => number.as_i64().map(|_| number.literal()),
+        Json::Object(reference) if reference.len() == 1 => {
+            match reference.get("key").or_else(|| reference.get("id"))? {
+                Json::String(text) => Some(text),
+                Json::Number(number) => number.as_i64().map(|_| number.literal()),
+                Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
+            }
+        }
+        Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
     }
 }

@@ -1,0 +1,135 @@
+//! What opaque ids were found to be: kept for a short while, for those who found it.
+//!
+//! An answer that one caller got is no answer to another, nor to the same one with another credential: what they may see is
+//! not the same. It must not know how answers are got.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use callgate_model::ambient::Timestamp;
+use callgate_model::digest::Digest;
+use callgate_model::target::Located;
+
+use crate::identity::Identified;
+
+/// How long what was found is taken to be so, unless the operator says otherwise.
+pub const FOUND_FOR: Duration = Duration::from_secs(30);
+/// Things that are known at one time, of one server.
+const THINGS_MAX: usize = 10_000;
+/// Callers for whom one thing is known at one time.
+const HOLDERS_MAX: usize = 64;
+
+/// A thing as a call names it: its kind, and its id in its site.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Thing {
+    /// Its kind.
+    pub kind: String,
+    /// The alias of its site and its id: `acme/10042`.
+    pub id: String,
+}
+
+/// For whom an answer is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    caller: Digest,
+    credential: Digest,
+}
+
+impl Holder {
+    /// The caller, with the credential that they come with.
+    #[must_use]
+    pub fn of(caller: &Identified) -> Self {
+        Self { caller: caller.key, credential: caller.caller.credential.digest }
+    }
+}
+
+/// Where a thing was found to belong.
+pub type Places = Arc<[Located]>;
+
+/// What was found, of one server.
+#[derive(Debug)]
+pub struct Finds {
+    known: Mutex<Known>,
+    good_for: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    things: HashMap<Thing, Vec<Find>>,
+    /// How often everything was forgotten.
+    epoch: Epoch,
+}
+
+/// A time in which nothing was moved, as far as the gateway knows.
+pub type Epoch = u64;
+
+#[derive(Debug)]
+struct Find {
+    holder: Holder,
+    at: Timestamp,
+    places: Places,
+}
+
+impl Finds {
+    /// Nothing yet; what is found is good for so long.
+    #[must_use]
+    pub fn new(good_for: Duration) -> Self {
+        Self { known: Mutex::default(), good_for }
+    }
+
+    /// What this holder found not long ago; else the present epoch, to be given to [`Finds::put`].
+    ///
+    /// # Errors
+    /// The epoch.
+    pub fn get(&self, thing: &Thing, holder: Holder, now: Timestamp) -> Result<Places, Epoch> {
+        let known = self.known();
+        let finds = known.things.get(thing).map(Vec::as_slice).unwrap_or_default();
+        let found = finds.iter().find(|find| find.holder == holder && self.is_good(find, now));
+        found.map(|find| Arc::clone(&find.places)).ok_or(known.epoch)
+    }
+
+    /// Keeps what this holder found since `asked`, unless everything was forgotten meanwhile. If there is no room, something
+    /// else is forgotten.
+    pub fn put(&self, thing: Thing, found: (Holder, Places), asked: Epoch, now: Timestamp) {
+        let ((holder, places), mut known) = (found, self.known());
+        if known.epoch != asked {
+            return;
+        }
+        let things = &mut known.things;
+        if things.len() >= THINGS_MAX && !things.contains_key(&thing) {
+            things.retain(|_, finds| finds.iter().any(|find| self.is_good(find, now)));
+        }
+        if things.len() >= THINGS_MAX && !things.contains_key(&thing) {
+            // Far too many at one time: none of them is worth more than another.
+            things.clear();
+        }
+        let finds = things.entry(thing).or_default();
+        finds.retain(|find| find.holder != holder && self.is_good(find, now));
+        if finds.len() >= HOLDERS_MAX {
+            finds.remove(0);
+        }
+        finds.push(Find { holder, at: now, places });
+    }
+
+    /// Forgets everything, for everybody: something was moved, and what was in it with it.
+    pub fn forget(&self) {
+        let mut known = self.known();
+        known.epoch += 1;
+        let things = std::mem::take(&mut known.things);
+        drop(known);
+        drop(things);
+    }
+
+    fn is_good(&self, find: &Find, now: Timestamp) -> bool {
+        // A clock that was set back makes nothing good for longer.
+        find.at <= now && u128::from(now.ms_since(find.at)) < self.good_for.as_millis()
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;
