@@ -21,7 +21,9 @@ mod tools;
 pub use fault::Fault;
 pub use ledger::{Ledger, LedgerEntry, RequestSeen};
 pub use server::{Eras, Listening, Running, Sim, SimOptions};
-pub use site::{Comment, Issue, Link, Page, Project, PullRequest, Repository, Site, Space};
+pub use site::{
+    Comment, Issue, Link, Page, Project, PullRequest, Repository, Site, Space, Thing, ThingKind,
+};
 
 #[cfg(test)]
 mod tests;
