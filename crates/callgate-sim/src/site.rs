@@ -5,6 +5,7 @@ mod demo;
 pub(crate) mod query;
 mod things;
 
+use serde_json::{Map, Value};
 pub(crate) use things::members;
 pub use things::{Thing, ThingKind};
 
@@ -73,6 +74,8 @@ pub struct Issue {
     pub comments: Vec<Comment>,
     /// The numeric id of the issue it is under.
     pub parent: Option<String>,
+    /// Fields that have no part in anything, such as `priority`.
+    pub others: Map<String, Value>,
     /// The keys it had in the projects it was moved from; they still name it.
     pub former_keys: Vec<String>,
 }
@@ -95,7 +98,7 @@ pub struct Comment {
     /// The text.
     pub body: String,
     /// The role or group that alone may see it, as the call said.
-    pub visibility: Option<serde_json::Map<String, serde_json::Value>>,
+    pub visibility: Option<Map<String, Value>>,
 }
 
 /// A link between two issues.

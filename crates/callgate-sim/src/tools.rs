@@ -10,6 +10,8 @@ mod jira;
 mod kept;
 mod platform;
 
+#[cfg(test)]
+pub(crate) use dispatch::tier;
 pub(crate) use dispatch::{listed, run};
 
 use serde_json::{Map, Value, json};

@@ -53,6 +53,7 @@ impl Site {
             labels: Vec::new(),
             comments: comments.into_iter().collect(),
             parent: None,
+            others: serde_json::Map::new(),
             former_keys: Vec::new(),
         });
     }

@@ -11,10 +11,13 @@ use super::{
     texts_of, write,
 };
 use crate::site::query::Query;
-use crate::site::{Issue, Project, STATUSES, Site, ThingKind};
+use crate::site::{Issue, Project, STATUSES, Site, Thing, ThingKind};
 
 /// The type of an issue that goes with the one it is under.
 const SUBTASK: &str = "Sub-task";
+
+/// Fields that are only kept.
+const OTHERS: &[&str] = &["components", "duedate", "fixVersions", "priority", "reporter"];
 
 const PROJECT: Param = optional("projectKey", Kind::Text, "Key of the project.");
 const PROJECT_TOO: Param =
@@ -183,26 +186,27 @@ fn show(site: &Site, issue: &Issue) -> Value {
         .map(|link| json!({ "type": link.kind, "inward": link.inward, "outward": link.outward }))
         .collect();
     let parent = issue.parent.as_ref().and_then(|parent| site.issue(parent));
+    let fields = json!({
+        "project": {
+            "id": site.project(issue.project()).map(|project| &project.id),
+            "key": issue.project(),
+        },
+        "parent": parent.map(|parent| json!({ "id": parent.id, "key": parent.key })),
+        "issuetype": { "name": issue.kind },
+        "summary": issue.summary,
+        "description": issue.description,
+        "status": { "name": issue.status },
+        "assignee": issue.assignee,
+        "labels": issue.labels,
+        "comment": { "comments": attached::comments(issue) },
+        "attachment": attached::attachments(site, &issue.id),
+        "issuelinks": links,
+    });
     json!({
         "id": issue.id,
         "key": issue.key,
         "webUrl": format!("{}/browse/{}", site.url, issue.key),
-        "fields": {
-            "project": {
-                "id": site.project(issue.project()).map(|project| &project.id),
-                "key": issue.project(),
-            },
-            "parent": parent.map(|parent| json!({ "id": parent.id, "key": parent.key })),
-            "issuetype": { "name": issue.kind },
-            "summary": issue.summary,
-            "description": issue.description,
-            "status": { "name": issue.status },
-            "assignee": issue.assignee,
-            "labels": issue.labels,
-            "comment": { "comments": attached::comments(issue) },
-            "attachment": attached::attachments(site, &issue.id),
-            "issuelinks": links,
-        },
+        "fields": kept::with(issue.others.clone(), fields),
     })
 }
 
@@ -235,6 +239,10 @@ fn field_of(site: &Site, issue: &Issue, field: &str) -> Option<Vec<String>> {
             parent.into_iter().flat_map(|one| [one.key.clone(), one.id.clone()]).collect()
         }
         "sprint" => boards::sprints_of(site, &issue.id),
+        "filter" => filters_of(site, issue),
+        "component" => names_in(issue.others.get("components")),
+        "fixversion" => names_in(issue.others.get("fixVersions")),
+        "duedate" | "priority" | "reporter" => names_in(issue.others.get(field)),
         "status" => vec![issue.status.clone()],
         "type" | "issuetype" => vec![issue.kind.clone()],
         "assignee" => issue.assignee.iter().cloned().collect(),
@@ -247,6 +255,29 @@ fn field_of(site: &Site, issue: &Issue, field: &str) -> Option<Vec<String>> {
         }
         _ => return None,
     })
+}
+
+/// The texts of a field: its own, or the names and ids of the objects in it.
+fn names_in(value: Option<&Value>) -> Vec<String> {
+    let all = match value {
+        Some(Value::Array(all)) => all.as_slice(),
+        Some(one) => std::slice::from_ref(one),
+        None => &[],
+    };
+    let texts = all.iter().flat_map(|one| [Some(one), one.get("name"), one.get("id")]);
+    texts.flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// Ids and names of the saved searches that find an issue. One within another finds nothing.
+fn filters_of(site: &Site, issue: &Issue) -> Vec<String> {
+    let filters = site.things.iter().filter(|thing| thing.kind == ThingKind::Filter);
+    let finds = |filter: &&Thing| {
+        let query = Query::read(filter.text("jql"));
+        let field = |name: &str| (name != "filter").then(|| field_of(site, issue, name)).flatten();
+        query.is_ok_and(|query| query.matches(&field) == Ok(true))
+    };
+    let found = filters.filter(finds);
+    found.flat_map(|one| [one.id.clone(), one.text("name").to_owned()]).collect()
 }
 
 fn create(site: &mut Site, inputs: &Inputs) -> ToolResult {
@@ -262,6 +293,7 @@ fn create(site: &mut Site, inputs: &Inputs) -> ToolResult {
         labels: inputs.texts("labels").unwrap_or_default(),
         comments: Vec::new(),
         parent: None,
+        others: Map::new(),
         former_keys: Vec::new(),
     };
     let mut fields = inputs.object("additional_fields").cloned().unwrap_or_default();
@@ -353,6 +385,13 @@ fn set_field(site: &Site, issue: &mut Issue, name: &str, value: &Value) -> Resul
         "labels" => issue.labels = texts_of(value),
         "parent" if value.is_null() => issue.parent = None,
         "parent" => issue.parent = Some(known(site, named(value))?.id.clone()),
+        "issuetype" => {
+            let kind = value.get("name").unwrap_or(value).as_str().ok_or_else(refuse)?;
+            kind.clone_into(&mut issue.kind);
+        }
+        _ if OTHERS.contains(&name) => {
+            issue.others.insert(name.to_owned(), value.clone());
+        }
         _ => return Err(refuse()),
     }
     Ok(())
