@@ -61,6 +61,7 @@ const ISSUES: &[Tool] = &[
             optional("maxResults", Kind::Integer, "At most this many, 50 unless told."),
             optional("fields", Kind::Texts, "Fields to return."),
             optional("nextPageToken", Kind::Text, "From the page before."),
+            optional("searchResultMode", Kind::Text, "What to return of each issue."),
             optional("view", Kind::Choice(&["compact", "evidence", "full"]), "How much to return."),
         ],
         run: search,
