@@ -18,7 +18,7 @@ pub(crate) const VERSION_HEADER: &str = "mcp-protocol-version";
 const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
 
 /// How many tools a page of the list has.
-const PAGE_SIZE: usize = 20;
+const PAGE_SIZE: usize = 40;
 
 /// One request and what it belongs to.
 #[derive(Debug)]

@@ -126,6 +126,12 @@ impl Running {
         look(&mut self.shared.site())
     }
 
+    /// The site as it is now: equal to a later one only if nothing has changed.
+    #[must_use]
+    pub fn snapshot(&self) -> Site {
+        self.site(|site| site.clone())
+    }
+
     /// Tells those who listen, with a notification of this method; to how many.
     pub fn tell(&self, method: &str) -> usize {
         self.tell_with(method, json!({}))

@@ -3,9 +3,14 @@
 
 mod demo;
 pub(crate) mod query;
+mod things;
+
+use serde_json::{Map, Value};
+pub(crate) use things::members;
+pub use things::{Thing, ThingKind};
 
 /// A site: what `cloudId` names.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Site {
     /// The site's UUID.
     pub cloud_id: String,
@@ -27,23 +32,27 @@ pub struct Site {
     pub workspace: String,
     /// Bitbucket repositories.
     pub repositories: Vec<Repository>,
+    /// Everything that belongs to the others.
+    pub things: Vec<Thing>,
     /// The last id given out.
     pub last_id: u64,
 }
 
 /// A Jira project.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Project {
+    /// The numeric id.
+    pub id: String,
     /// `ENG`
     pub key: String,
     /// Its name.
     pub name: String,
-    /// Its versions.
-    pub versions: Vec<String>,
+    /// What it is for.
+    pub description: String,
 }
 
 /// A Jira issue.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Issue {
     /// The numeric id, from which the project cannot be read.
     pub id: String,
@@ -63,6 +72,12 @@ pub struct Issue {
     pub labels: Vec<String>,
     /// Comments, oldest first.
     pub comments: Vec<Comment>,
+    /// The numeric id of the issue it is under.
+    pub parent: Option<String>,
+    /// Fields that have no part in anything, such as `priority`.
+    pub others: Map<String, Value>,
+    /// The keys it had in the projects it was moved from; they still name it.
+    pub former_keys: Vec<String>,
 }
 
 impl Issue {
@@ -74,7 +89,7 @@ impl Issue {
 }
 
 /// A comment on an issue.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Comment {
     /// The numeric id.
     pub id: String,
@@ -82,10 +97,12 @@ pub struct Comment {
     pub author: String,
     /// The text.
     pub body: String,
+    /// The role or group that alone may see it, as the call said.
+    pub visibility: Option<Map<String, Value>>,
 }
 
 /// A link between two issues.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Link {
     /// `Blocks`, `Relates`, …
     pub kind: String,
@@ -96,7 +113,7 @@ pub struct Link {
 }
 
 /// A Confluence space.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Space {
     /// The numeric id.
     pub id: String,
@@ -107,7 +124,7 @@ pub struct Space {
 }
 
 /// A Confluence page.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Page {
     /// The numeric id, from which the space cannot be read.
     pub id: String,
@@ -127,6 +144,12 @@ pub struct Page {
     pub public_link: bool,
     /// Whether it is archived.
     pub archived: bool,
+    /// `page` or `folder`.
+    pub kind: String,
+    /// Labels.
+    pub labels: Vec<String>,
+    /// What its readers are told of its state, such as `Rough draft`.
+    pub content_status: Option<String>,
 }
 
 impl Page {
@@ -138,7 +161,7 @@ impl Page {
 }
 
 /// A Bitbucket repository.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Repository {
     /// `payments-api`
     pub slug: String,
@@ -149,7 +172,7 @@ pub struct Repository {
 }
 
 /// A pull request.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PullRequest {
     /// Its number in the repository.
     pub id: u64,
@@ -163,6 +186,10 @@ pub struct PullRequest {
     pub state: String,
     /// Who approved it.
     pub approvals: Vec<String>,
+    /// Who asked for changes.
+    pub changes_requested: Vec<String>,
+    /// The text.
+    pub description: String,
 }
 
 /// The workflow of every project: transition id and the status it leads to.
@@ -184,9 +211,40 @@ impl Site {
 
     pub(crate) fn issue_index(&self, name: &str) -> Option<usize> {
         let name = last_segment(name);
-        self.issues
-            .iter()
-            .position(|issue| issue.id == name || issue.key.eq_ignore_ascii_case(name))
+        let is = |key: &String| key.eq_ignore_ascii_case(name);
+        let now = self.issues.iter().position(|issue| issue.id == name || is(&issue.key));
+        now.or_else(|| self.issues.iter().position(|issue| issue.former_keys.iter().any(is)))
+    }
+
+    /// Moves an issue to another project, as people may at any time: the new key. The old one still names it.
+    pub fn move_issue(&mut self, name: &str, project: &str) -> Option<String> {
+        let project = self.project(project)?.key.clone();
+        let new = self.next_key(&project);
+        let issue = self.issue_mut(name)?;
+        if issue.project() == project {
+            return Some(issue.key.clone());
+        }
+        let old = std::mem::replace(&mut issue.key, new.clone());
+        issue.former_keys.push(old.clone());
+        for end in self.links.iter_mut().flat_map(|link| [&mut link.inward, &mut link.outward]) {
+            if *end == old {
+                end.clone_from(&new);
+            }
+        }
+        Some(new)
+    }
+
+    /// The project that `name` names: a key in any case, or a numeric id.
+    #[must_use]
+    pub fn project(&self, name: &str) -> Option<&Project> {
+        let mut all = self.projects.iter();
+        all.find(|project| project.id == name || project.key.eq_ignore_ascii_case(name))
+    }
+
+    /// The space that `name` names: a key or a numeric id.
+    #[must_use]
+    pub fn space(&self, name: &str) -> Option<&Space> {
+        self.spaces.iter().find(|space| space.id == name || space.key == name)
     }
 
     /// The page that `name` names: a numeric id, a tiny key, or an address that has one of them.
@@ -236,9 +294,11 @@ impl Site {
 
     /// The next free key of `project`.
     pub(crate) fn next_key(&self, project: &str) -> String {
-        let numbers = self.issues.iter().filter(|issue| issue.project() == project);
-        let highest = numbers.filter_map(|issue| issue.key.split('-').nth(1)?.parse().ok()).max();
-        format!("{project}-{}", highest.unwrap_or(0_u64) + 1)
+        let keys =
+            self.issues.iter().flat_map(|issue| issue.former_keys.iter().chain([&issue.key]));
+        let numbers =
+            keys.filter_map(|key| key.strip_prefix(project)?.strip_prefix('-')?.parse().ok());
+        format!("{project}-{}", numbers.max().unwrap_or(0_u64) + 1)
     }
 }
 

@@ -8,6 +8,9 @@ use tokio::net::TcpStream;
 
 use super::*;
 
+mod places;
+mod surface;
+
 /// A client of nothing but text.
 struct Raw<'a> {
     sim: &'a Running,

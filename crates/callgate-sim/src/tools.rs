@@ -7,8 +7,11 @@ mod bitbucket;
 mod confluence;
 mod dispatch;
 mod jira;
+mod kept;
 mod platform;
 
+#[cfg(test)]
+pub(crate) use dispatch::tier;
 pub(crate) use dispatch::{listed, run};
 
 use serde_json::{Map, Value, json};
@@ -37,7 +40,7 @@ impl Tier {
 }
 
 /// One tool.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Tool {
     name: &'static str,
     tier: Tier,
@@ -45,7 +48,28 @@ pub(crate) struct Tool {
     primary: bool,
     about: &'static str,
     params: &'static [Param],
-    run: fn(&mut Site, &Inputs) -> ToolResult,
+    run: Run,
+}
+
+/// What a tool does to the site.
+type Run = fn(&mut Site, &Inputs) -> ToolResult;
+
+type Params = &'static [Param];
+
+const fn read(name: &'static str, about: &'static str, params: Params, run: Run) -> Tool {
+    Tool { name, tier: Tier::Read, primary: false, about, params, run }
+}
+
+const fn write(name: &'static str, about: &'static str, params: Params, run: Run) -> Tool {
+    Tool { name, tier: Tier::Write, primary: false, about, params, run }
+}
+
+const fn destroy(name: &'static str, about: &'static str, params: Params, run: Run) -> Tool {
+    Tool { name, tier: Tier::Destructive, primary: false, about, params, run }
+}
+
+const fn primary(tool: Tool) -> Tool {
+    Tool { primary: true, ..tool }
 }
 
 /// One argument of a tool.
@@ -84,7 +108,8 @@ const CLOUD_ID: Param = required(
 
 /// Every operation, in the order it is listed.
 fn all() -> impl Iterator<Item = &'static Tool> {
-    [jira::TOOLS, confluence::TOOLS, bitbucket::TOOLS, platform::TOOLS].into_iter().flatten()
+    let products = [jira::TOOLS, confluence::TOOLS, bitbucket::TOOLS, platform::TOOLS];
+    products.into_iter().flatten().copied().flatten()
 }
 
 impl Tool {
@@ -172,6 +197,22 @@ impl Inputs {
 
     fn texts(&self, name: &str) -> Option<Vec<String>> {
         self.0.get(name).map(texts_of)
+    }
+
+    /// The first of these texts that was given.
+    fn first(&self, names: &[&str]) -> Result<&str, String> {
+        let found = names.iter().find_map(|name| self.optional(name));
+        found.ok_or_else(|| format!("Invalid arguments: give one of {}.", names.join(", ")))
+    }
+
+    /// The arguments of these names that were given.
+    fn pick(&self, names: &[&str]) -> Map<String, Value> {
+        let given = self.0.iter().filter(|(name, _)| names.contains(&name.as_str()));
+        given.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    fn flag(&self, name: &str) -> Option<bool> {
+        self.0.get(name).and_then(Value::as_bool)
     }
 
     fn object(&self, name: &str) -> Option<&Map<String, Value>> {

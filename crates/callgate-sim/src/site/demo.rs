@@ -1,5 +1,7 @@
 //! The demo's company: a payments firm called Acme.
 
+mod things;
+
 use super::{Comment, Issue, Page, Project, PullRequest, Repository, Site, Space};
 
 impl Site {
@@ -17,6 +19,7 @@ impl Site {
             pages: Vec::new(),
             workspace: "acme".to_owned(),
             repositories: repositories(),
+            things: things::all(),
             last_id: 10_000,
         };
         for row in ISSUES {
@@ -37,6 +40,7 @@ impl Site {
             id: format!("5{id}"),
             author: "Priya Raman".to_owned(),
             body: comment.to_owned(),
+            visibility: None,
         });
         self.issues.push(Issue {
             id,
@@ -48,6 +52,9 @@ impl Site {
             assignee: (!assignee.is_empty()).then(|| assignee.to_owned()),
             labels: Vec::new(),
             comments: comments.into_iter().collect(),
+            parent: None,
+            others: serde_json::Map::new(),
+            former_keys: Vec::new(),
         });
     }
 
@@ -64,6 +71,9 @@ impl Site {
             version: 1,
             public_link: false,
             archived: false,
+            kind: "page".to_owned(),
+            labels: Vec::new(),
+            content_status: None,
         });
     }
 }
@@ -217,23 +227,29 @@ const PAGES: &[PageRow] = &[
 ];
 
 fn projects() -> Vec<Project> {
-    [("ENG", "Engineering"), ("OPS", "Operations"), ("SUP", "Customer Support"), ("HR", "People")]
-        .map(|(key, name)| Project {
-            key: key.to_owned(),
-            name: name.to_owned(),
-            versions: vec!["2026.11".to_owned()],
-        })
-        .into()
+    [
+        ("20001", "ENG", "Engineering"),
+        ("20002", "OPS", "Operations"),
+        ("20003", "SUP", "Customer Support"),
+        ("20004", "HR", "People"),
+    ]
+    .map(|(id, key, name)| Project {
+        id: id.to_owned(),
+        key: key.to_owned(),
+        name: name.to_owned(),
+        description: String::new(),
+    })
+    .into()
 }
 
 fn spaces() -> Vec<Space> {
-    [("65537", "DOCS", "Documentation"), ("65538", "HR", "People handbook")]
-        .map(|(id, key, name)| Space {
-            id: id.to_owned(),
-            key: key.to_owned(),
-            name: name.to_owned(),
-        })
-        .into()
+    [
+        ("65537", "DOCS", "Documentation"),
+        ("65538", "HR", "People handbook"),
+        ("65539", "~callgate", "Callgate Service"),
+    ]
+    .map(|(id, key, name)| Space { id: id.to_owned(), key: key.to_owned(), name: name.to_owned() })
+    .into()
 }
 
 fn repositories() -> Vec<Repository> {
@@ -244,6 +260,8 @@ fn repositories() -> Vec<Repository> {
         destination: "main".to_owned(),
         state: "OPEN".to_owned(),
         approvals: Vec::new(),
+        changes_requested: Vec::new(),
+        description: String::new(),
     };
     vec![
         Repository {

@@ -46,6 +46,12 @@ fn definition(name: &str, about: &str, params: &[Param]) -> Value {
     json!({ "name": name, "description": about, "inputSchema": schema(params) })
 }
 
+/// The tier of an operation.
+#[cfg(test)]
+pub(crate) fn tier(name: &str) -> Option<Tier> {
+    all().find(|tool| tool.name == name).map(|tool| tool.tier)
+}
+
 /// Runs `name`, or says that there is no such tool. Callable is what [`listed`] shows.
 pub(crate) fn run(
     site: &mut Site,
