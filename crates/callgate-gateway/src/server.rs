@@ -1,7 +1,9 @@
 //! A configured upstream server.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use callgate_mcp::document::Document;
 use callgate_mcp::lists::ListKind;
 use callgate_mcp::upstream::{Heard, List, SessionKey, Silence, Upstream, Uris};
 use callgate_model::digest::Digest;
@@ -36,12 +38,17 @@ pub struct Server {
     pub(crate) extensions: Vec<String>,
     /// Where things were found to belong.
     pub(crate) finds: Finds,
+    /// The products' own interfaces.
+    pub(crate) rest: Rest,
     /// Whether the place of what can move is asked for before it is changed, even if its name tells it.
     pub(crate) confirms_moves: bool,
     /// For those who listen.
     pub(crate) changes: Changes,
     pub(crate) own_key: SessionKey,
 }
+
+/// The addresses of products' own interfaces, by the aliases of sites and the products' names (`Jira`).
+pub type Rest = BTreeMap<(String, String), Document>;
 
 /// By whom, and under which address, a server is told that calls went through the gate.
 #[derive(Debug)]
@@ -71,6 +78,7 @@ impl Server {
             limits,
             extensions: Vec::new(),
             finds: Finds::new(FOUND_FOR),
+            rest: Rest::default(),
             confirms_moves: false,
             changes: Changes::default(),
             own_key: SessionKey::new(format!("{name} gateway")),
@@ -87,6 +95,12 @@ impl Server {
     #[must_use]
     pub fn confirming_moves(self, confirms_moves: bool) -> Self {
         Self { confirms_moves, ..self }
+    }
+
+    /// The same, whose products can be asked themselves.
+    #[must_use]
+    pub fn with_rest(self, rest: Rest) -> Self {
+        Self { rest, ..self }
     }
 
     /// The same, at the address `to`, which is told by `signer` of every call that it went through the gate.

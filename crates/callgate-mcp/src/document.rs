@@ -64,6 +64,28 @@ impl Document {
         timeout(self.limits.total, answer).await.unwrap_or(Err(CallErrorKind::Timeout))
     }
 
+    /// Fetches what is at `path` below it, as whoever has `authorization`.
+    ///
+    /// # Errors
+    /// [`CallErrorKind`], also for every status but 200, and if there can be no such path.
+    pub async fn fetch_below(
+        &self,
+        path: &str,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Json, CallErrorKind> {
+        let whole = format!("{}{path}", self.connection.path().trim_end_matches('/'));
+        let connection = whole.parse().ok().and_then(|path| self.connection.to(path));
+        let no_path = || CallErrorKind::Connect("there is no such path".to_owned());
+        let connection = connection.ok_or_else(no_path)?;
+        let mut headers = wanted();
+        headers.extend(authorization.map(|value| (AUTHORIZATION, value.clone())));
+        let answer = async {
+            let response = connection.get(headers).await;
+            self.read(response.map_err(|error| error.kind)?).await
+        };
+        timeout(self.limits.total, answer).await.unwrap_or(Err(CallErrorKind::Timeout))
+    }
+
     async fn get(&self) -> Result<Json, CallErrorKind> {
         let response = self.connection.get(wanted()).await.map_err(|error| error.kind)?;
         self.read(response).await

@@ -223,7 +223,10 @@ pub(crate) async fn gateway(
         exchanged.extend(server.broker.exchanges().map(str::to_owned));
         let limits = ListLimits::default();
         let made = Server::new(&name, upstream, catalog, server.broker, limits);
-        let made = made.with_extensions(server.extensions).confirming_moves(server.confirms_moves);
+        let made = made
+            .with_extensions(server.extensions)
+            .confirming_moves(server.confirms_moves)
+            .with_rest(server.rest);
         servers.push(match server.signer.zip(address) {
             Some((signer, to)) => made.with_assertion(signer, to),
             None => made,

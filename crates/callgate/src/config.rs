@@ -22,6 +22,7 @@ use callgate_gateway::identity::Issuer;
 use callgate_gateway::listeners::StreamLimits;
 use callgate_gateway::resource::Resources;
 use callgate_gateway::sealing::Keyring;
+use callgate_gateway::server::Rest;
 use callgate_mcp::upstream::{EraSetting, Program};
 use callgate_model::caller::Caller;
 use callgate_model::json::JsonLimits;
@@ -101,6 +102,8 @@ pub(crate) struct ServerConfig {
     pub(crate) signer: Option<Arc<Signer>>,
     /// Whether it is asked where an issue is before that is changed, even if its key tells: it may have been moved.
     pub(crate) confirms_moves: bool,
+    /// Where its sites' products can be asked themselves.
+    pub(crate) rest: Rest,
     /// The sites behind it.
     pub(crate) sites: SiteMap,
 }

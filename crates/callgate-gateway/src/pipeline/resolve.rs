@@ -6,11 +6,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use callgate_mcp::document::Document;
 use callgate_mcp::upstream::{Answer, CallError};
 use callgate_model::ambient::Id;
 use callgate_model::decision::{Decision, Verdict};
 use callgate_model::digest::Digest;
-use callgate_model::evidence::{Concluded, Decided};
+use callgate_model::evidence::{Concluded, Decided, Event, Outcome};
 use callgate_model::json::{Json, JsonLimits, Object, read};
 use callgate_model::products::atlassian::{self, Site};
 use callgate_model::target::{Located, Obstacle, Resource, Target};
@@ -22,6 +23,7 @@ use super::carry::result_of;
 use super::{Gateway, Request, understood};
 use crate::catalog::{Ask, Found};
 use crate::credential::Presented;
+use crate::evidence::enqueue;
 use crate::forward::{Way, forward, outcome_of};
 use crate::locate::LookedUp;
 use crate::name::{NamedCall, name};
@@ -190,7 +192,7 @@ impl Inquiry<'_> {
         let (Some(Target::Located(only)), None) = (about.next(), about.next()) else { return None };
         let (alias, id) = only.resource.id.split_once('/')?;
         let site = self.request.server.catalog.sites.named(alias)?;
-        let answer = self.ask(&one.lookup.ask, id, site).await?;
+        let answer = self.ask(&one.lookup.ask, &one.lookup.kind, id, site).await?;
         one.lookup.read(&answer, &one.key)
     }
 
@@ -206,7 +208,7 @@ impl Inquiry<'_> {
         let resolver = catalog.resolver(&thing.kind)?;
         let (alias, id) = thing.id.split_once('/')?;
         let site = catalog.sites.named(alias)?;
-        let answer = self.ask(&resolver.ask, id, site).await?;
+        let answer = self.ask(&resolver.ask, &thing.kind, id, site).await?;
         let places: Places = match resolver.read(&answer, id)? {
             Found::Name(name) => match atlassian::locate(&thing.kind, &[&name], site) {
                 Target::Located(located) => [located].into(),
@@ -243,15 +245,47 @@ impl Inquiry<'_> {
         }
     }
 
-    /// What the server says of `id`.
-    async fn ask(&mut self, ask: &Ask, id: &str, site: &Site) -> Option<Object> {
+    /// What the server, or the product behind it, says of `id`.
+    async fn ask(&mut self, ask: &Ask, kind: &str, id: &str, site: &Site) -> Option<Object> {
         self.questions_left = self.questions_left.checked_sub(1)?;
         match ask {
             Ask::Tool { name, arguments } => {
                 let arguments = Ask::arguments(arguments, id, site)?;
                 self.ask_tool(name, arguments).await
             }
-            Ask::Rest(_) => None,
+            Ask::Rest(path) => {
+                let product = kind.split("::").next()?;
+                let key = (site.alias().to_owned(), product.to_owned());
+                let interface = self.request.server.rest.get(&key)?;
+                self.ask_product(interface, &path.of(id)?).await
+            }
+        }
+    }
+
+    /// What the product itself says at `path`.
+    async fn ask_product(&mut self, interface: &Document, path: &str) -> Option<Object> {
+        let (gateway, request) = (self.gateway, self.request);
+        let _slot = gateway.in_flight.try_acquire().ok()?;
+        let mut record = gateway.begin_record(request, path, &Object::default(), self.bundle);
+        record.method = "GET".to_owned();
+        record.resolves = Some(self.call);
+        record.decision = Decision::own_read(self.bundle);
+        let (call, presented) = (record.call, self.presented(&mut record).await?);
+        gateway.metrics.decided(&record);
+        // Nothing is changed by it, so it is not waited for, as with every read.
+        enqueue(&gateway.evidence, Event::Decided(Arc::new(record))).ok()?;
+        let begun = Instant::now();
+        let answered = interface.fetch_below(path, presented.header()).await;
+        let upstream_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let outcome = if answered.is_ok() { Outcome::Succeeded } else { Outcome::UpstreamError };
+        gateway.metrics.concluded(&request.server.name, &call.to_string(), outcome, upstream_us);
+        let detail = answered.as_ref().err().map(ToString::to_string);
+        let (upstream_us, result) = (Some(upstream_us), None);
+        let concluded = Concluded { call, outcome, upstream_us, result, detail };
+        enqueue(&gateway.evidence, Event::Concluded(concluded)).ok()?;
+        match answered {
+            Ok(Json::Object(object)) => Some(object),
+            Ok(_) | Err(_) => None,
         }
     }
 

@@ -158,6 +158,8 @@ async fn i5_every_reason_is_given_and_only_what_is_permitted_is_made() {
     // Only tokens of issuers have scopes, and others for those: `scopes.rs`, `broker.rs`. Of the others, see `authority.rs`.
     let elsewhere = [
         Reason::CredentialUnavailable,
+        // `resolving.rs`
+        Reason::GatewayRead,
         Reason::GrantSpent,
         Reason::ScopeInsufficient,
         Reason::TokenExceeded,

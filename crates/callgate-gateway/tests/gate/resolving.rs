@@ -1,10 +1,15 @@
 //! Where opaque ids belong: asked of the server in the caller's name, before the decision, and only if it could matter.
 
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
 use callgate_gateway::resolve::FOUND_FOR;
 use callgate_model::json::Json;
 use callgate_policy::Tier;
 
-use crate::client::issue;
+use crate::client::{edit, issue};
 use crate::store::{event, reasons};
 use crate::support::{CLOUD, POLICIES, Rule, Setup, World};
 
@@ -179,4 +184,79 @@ async fn a_transition_is_decided_by_the_status_that_it_leads_to() {
     let without = world(&[]).await;
     assert_eq!(said(&without, "41").await, "ok");
     assert_eq!(without.calls_sent(), 1);
+}
+
+#[tokio::test]
+async fn z02_an_issue_that_was_moved_is_changed_where_it_is_now() {
+    let setup = Setup { confirms_moves: true, ..Setup::default() };
+    let world = World::start(setup).await;
+    let edit =
+        async |key: &str| world.call("alice", "editJiraIssue", &edit(key, "new")).await.brief();
+    assert_eq!(edit("ENG-42").await, "ok");
+    assert_eq!(world.sim.ledger().count("getJiraIssue"), 1);
+    let moved = world.sim.site(|site| site.move_issue("ENG-43", "HR").unwrap());
+    assert!(moved.starts_with("HR-"), "{moved}");
+    assert_eq!(edit("ENG-43").await, "deny human_not_permitted");
+    assert_eq!(world.sim.ledger().count("editJiraIssue"), 1);
+    let back = world.sim.site(|site| site.move_issue("HR-3", "ENG").unwrap());
+    assert!(back.starts_with("ENG-"), "{back}");
+    assert_eq!(edit("HR-3").await, "ok", "it is in ENG now");
+    assert_eq!(edit("ENG-4711").await, "deny target_unresolved", "there is no such issue");
+    let rows = world.record().await;
+    let last = rows.iter().rfind(|row| &*row.kind == "intent").unwrap();
+    assert!(event(last).to_text().contains(&format!("acme/{back}")), "{last:?}");
+}
+
+/// What a product's own interface answers, and what it was asked.
+#[derive(Clone, Default)]
+struct Product(Arc<Mutex<Vec<String>>>);
+
+async fn product(
+    State(Product(asked)): State<Product>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> (StatusCode, &'static str) {
+    let authorization = headers["authorization"].to_str().unwrap();
+    asked.lock().unwrap().push(format!("{authorization} {uri}"));
+    match uri.path() {
+        "/base/rest/agile/1.0/sprint/11" => (StatusCode::OK, r#"{"id":11,"originBoardId":1}"#),
+        "/base/rest/agile/1.0/sprint/31" => (StatusCode::OK, r#"{"id":31,"originBoardId":3}"#),
+        "/base/rest/api/3/issueLink/7" => (
+            StatusCode::OK,
+            r#"{"id":"7","inwardIssue":{"key":"ENG-42"},"outwardIssue":{"key":"ENG-43"}}"#,
+        ),
+        "/base/rest/api/3/version/5" => (StatusCode::OK, r#"{"id":"5","projectId":10000}"#),
+        "/base/rest/api/3/project/10000" => (StatusCode::OK, r#"{"id":"10000","key":"ENG"}"#),
+        _ => (StatusCode::NOT_FOUND, "{}"),
+    }
+}
+
+#[tokio::test]
+async fn what_no_tool_tells_the_product_itself_is_asked() {
+    let (asked, listener) =
+        (Product::default(), tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let url = format!("http://{}/base/", listener.local_addr().unwrap());
+    let router = Router::new().fallback(product).with_state(asked.clone());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let world = World::start(Setup { rest: Some(url), ..Setup::default() }).await;
+    let sprint = |id: &str| {
+        format!(
+            r#"{{"name":"manageJiraSprint","cloudId":"{CLOUD}","inputs":{{"name":"Cleanup","sprintId":"{id}"}}}}"#
+        )
+    };
+    let decided = async |id: &str| world.call("alice", "executeWrite", &sprint(id)).await.brief();
+    let said = decided("11").await;
+    assert!(["ok", "tool_error"].contains(&&*said), "sprint, board by a tool, project: {said}");
+    assert_eq!(decided("31").await, "deny human_not_permitted", "it is HR's");
+    assert_eq!(decided("99").await, "deny target_unresolved");
+    let version =
+        r#"{"name":"getJiraProjectVersionRelatedWork","cloudId":"$","inputs":{"versionId":"5"}}"#;
+    let version = world.call("alice", "executeRead", &version.replace('$', CLOUD)).await.brief();
+    assert!(["ok", "tool_error"].contains(&&*version), "version, project by number: {version}");
+    let first = asked.0.lock().unwrap()[0].clone();
+    assert_eq!(first, "Bearer upstream-canary /base/rest/agile/1.0/sprint/11");
+    let rows = world.record().await;
+    let own = rows.iter().filter(|row| row.text.contains("gateway_read")).collect::<Vec<_>>();
+    assert!(own.iter().any(|row| row.text.contains(r#""method":"GET""#)), "{own:?}");
+    assert!(own.iter().all(|row| !row.text.contains("upstream-canary")), "I7");
 }

@@ -15,6 +15,7 @@ use callgate_gateway::listeners::StreamLimits;
 use callgate_gateway::pipeline::{Gateway, Settings};
 use callgate_gateway::resource::Resources;
 use callgate_gateway::server::Server;
+use callgate_mcp::document::Document;
 use callgate_mcp::inbound::HostRules;
 use callgate_mcp::upstream::{EraSetting, Upstream, UpstreamConfig, UpstreamLimits};
 use callgate_model::ambient::Ambient;
@@ -80,6 +81,8 @@ pub(crate) struct Setup {
     pub(crate) catalogs: &'static [(&'static str, &'static str)],
     /// Whether what can move is asked for before it is changed.
     pub(crate) confirms_moves: bool,
+    /// The address of the products' own interfaces.
+    pub(crate) rest: Option<String>,
     /// More servers: name, catalog and address; without an address, the simulated site.
     pub(crate) servers: Vec<(&'static str, &'static str, Option<String>)>,
 }
@@ -108,6 +111,7 @@ impl Default for Setup {
             signer: None,
             catalogs: &[],
             confirms_moves: false,
+            rest: None,
             servers: Vec::new(),
         }
     }
@@ -158,7 +162,8 @@ impl World {
                 let usual = Broker::Own(Own::Static(credential));
                 let broker = broker.take().unwrap_or(usual);
                 let server = Server::new(name, upstream, catalog, broker, setup.tools)
-                    .confirming_moves(setup.confirms_moves);
+                    .confirming_moves(setup.confirms_moves)
+                    .with_rest(setup.rest.iter().flat_map(|url| rest(url)).collect());
                 match setup.signer.clone() {
                     Some(signer) => server.with_assertion(signer, address(&url)),
                     None => server,
@@ -232,6 +237,15 @@ impl World {
     pub(crate) fn executed(&self) -> usize {
         self.sim.ledger().entries().len()
     }
+}
+
+/// Jira and Confluence at `url`.
+fn rest(url: &str) -> [((String, String), Document); 2] {
+    ["Jira", "Confluence"].map(|product| {
+        let limits = UpstreamLimits::default();
+        let document = Document::new(url.parse().unwrap(), limits).unwrap();
+        (("acme".to_owned(), product.to_owned()), document)
+    })
 }
 
 /// The URL of a server that is down: its port was free a moment ago.

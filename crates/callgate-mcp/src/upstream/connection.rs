@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -68,6 +69,18 @@ impl Connection {
     /// Sends one GET.
     pub(crate) async fn get(&self, headers: HeaderMap) -> Result<Response<Incoming>, CallError> {
         self.send(Method::GET, headers, Bytes::new()).await
+    }
+
+    /// The same connections, to another path of the server.
+    pub(crate) fn to(&self, path: PathAndQuery) -> Option<Self> {
+        let mut parts = self.url.clone().into_parts();
+        parts.path_and_query = Some(path);
+        Some(Self { url: Uri::from_parts(parts).ok()?, ..self.clone() })
+    }
+
+    /// The path of its address.
+    pub(crate) fn path(&self) -> &str {
+        self.url.path()
     }
 
     async fn send(

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use callgate_gateway::assertion::Signer;
 use callgate_gateway::credential::{Broker, Own};
+use callgate_gateway::server::Rest;
 use callgate_mcp::upstream::{EraSetting, Program};
 use callgate_model::products::atlassian::{SiteEntry, SiteMap};
 use callgate_model::products::gateway;
@@ -61,6 +62,16 @@ pub(super) struct RawSecret {
 struct RawSite {
     cloud_id: Option<String>,
     url: Option<String>,
+    #[serde(default)]
+    rest: RawRest,
+}
+
+/// Where a site's products can be asked themselves.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRest {
+    jira: Option<String>,
+    confluence: Option<String>,
 }
 
 const fn yes() -> bool {
@@ -116,7 +127,7 @@ impl Reader {
                 return None;
             }
         };
-        let at = self.place_of(place, &raw);
+        let (at, rest) = (self.place_of(place, &raw), self.rest(place, &raw));
         let broker = match raw.credential {
             Some(value) => self.broker(&format!("{place}.credential"), value, signer)?,
             None => Broker::Own(Own::None),
@@ -151,8 +162,26 @@ impl Reader {
             broker,
             signer,
             confirms_moves: raw.confirm_moves,
+            rest,
             sites,
         })
+    }
+
+    /// Where the sites' products can be asked themselves.
+    fn rest(&mut self, place: &str, raw: &RawServer) -> Rest {
+        let mut rest = Rest::default();
+        for (alias, site) in &raw.sites {
+            let place = format!("{place}.sites.{alias}.rest");
+            for (product, url) in [("Jira", &site.rest.jira), ("Confluence", &site.rest.confluence)]
+            {
+                let Some(url) = url else { continue };
+                let at = format!("{place}.{}", product.to_lowercase());
+                if let Some(document) = self.document(&at, url, raw.danger_plain_http) {
+                    rest.insert((alias.clone(), product.to_owned()), document);
+                }
+            }
+        }
+        rest
     }
 
     /// Where the server is: at a URL, or a command that starts it.
