@@ -203,7 +203,8 @@ async fn z02_an_issue_that_was_moved_is_changed_where_it_is_now() {
     assert_eq!(edit("HR-3").await, "ok", "it is in ENG now");
     assert_eq!(edit("ENG-4711").await, "deny target_unresolved", "there is no such issue");
     let rows = world.record().await;
-    let last = rows.iter().rfind(|row| &*row.kind == "intent").unwrap();
+    let last = rows.iter().rfind(|row| row.tool.as_deref() == Some("editJiraIssue")
+        && &*row.kind == "intent").unwrap();
     assert!(event(last).to_text().contains(&format!("acme/{back}")), "{last:?}");
 }
 
