@@ -131,6 +131,14 @@ impl Catalogs {
         &self.overrides
     }
 
+    /// Every tool of every catalog, with the catalog's name and the tool's.
+    pub fn every_tool(&self) -> impl Iterator<Item = (&str, &ToolRule, &str)> {
+        self.by_name.iter().flat_map(|(catalog, found)| {
+            let tools = found.tools.iter();
+            tools.map(|(name, rule)| (catalog.as_str(), &**rule, name.as_str()))
+        })
+    }
+
     /// The catalog `catalog` for the server `server`, whose targets are in `sites`.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! configuration files, sockets or the command line: the binary hands it values.
 
 pub mod answer;
+pub mod approval;
 pub mod assertion;
 pub mod cancel;
 pub mod catalog;
@@ -19,6 +20,7 @@ pub mod method;
 pub mod name;
 pub mod offers;
 pub mod pipeline;
+pub mod propose;
 pub mod questions;
 pub mod rehearse;
 pub mod resolve;

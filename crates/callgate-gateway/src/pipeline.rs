@@ -3,6 +3,7 @@
 //! It must not know sockets: the binary hands it headers and a body and gets an answer.
 
 mod admit;
+mod approve;
 mod ask;
 mod authority;
 mod batch;
@@ -270,6 +271,11 @@ impl Gateway {
             record.decision = Decision::deny(reason, bundle.digest());
             return Err(refused(true));
         };
+        let unapproved = self.unapproved(&request.server, (&set, tool), &params.arguments);
+        if let Some(reason) = unapproved.await {
+            record.decision = Decision::deny(reason, bundle.digest());
+            return Err(refused(!self.visible(request, tool, bundle)));
+        }
         // Only a refusal needs to know: what is allowed is visible.
         let hidden = || !self.settings.reveal_denied_tools && !self.visible(request, tool, bundle);
         if let Some(headers) = headers.filter(|_| request.is_modern()) {
@@ -397,6 +403,12 @@ impl Gateway {
         answer
     }
 
+    /// The server of that name.
+    #[must_use]
+    pub fn server(&self, name: &str) -> Option<&Arc<Server>> {
+        self.servers.get(name)
+    }
+
     /// The policy bundle in force.
     #[must_use]
     pub fn bundle(&self) -> Arc<Bundle> {
@@ -430,7 +442,7 @@ impl Gateway {
             tracing::warn!("calls are still on their way: their outcomes are not recorded");
         }
         for server in self.servers.values() {
-            server.upstream.stop().await;
+            server.stop().await;
         }
         if let Some(registry) = self.identities.registry() {
             registry.write_uses().await;

@@ -10,6 +10,7 @@ use callgate_model::digest::Digest;
 use callgate_model::json::Object;
 use tokio::sync::watch;
 
+use crate::approval::ApprovedBy;
 use crate::assertion::Signer;
 use crate::catalog::ServerCatalog;
 use crate::credential::Broker;
@@ -38,6 +39,8 @@ pub struct Server {
     pub(crate) extensions: Vec<String>,
     /// Where things were found to belong.
     pub(crate) finds: Finds,
+    /// Who approves its tools.
+    pub(crate) approved_by: ApprovedBy,
     /// The products' own interfaces.
     pub(crate) rest: Rest,
     /// Whether the place of what can move is asked for before it is changed, even if its name tells it.
@@ -78,6 +81,7 @@ impl Server {
             limits,
             extensions: Vec::new(),
             finds: Finds::new(FOUND_FOR),
+            approved_by: ApprovedBy::default(),
             rest: Rest::default(),
             confirms_moves: false,
             changes: Changes::default(),
@@ -97,6 +101,12 @@ impl Server {
         Self { confirms_moves, ..self }
     }
 
+    /// The same, whose tools are approved so.
+    #[must_use]
+    pub fn approved_by(self, approved_by: ApprovedBy) -> Self {
+        Self { approved_by, ..self }
+    }
+
     /// The same, whose products can be asked themselves.
     #[must_use]
     pub fn with_rest(self, rest: Rest) -> Self {
@@ -107,6 +117,23 @@ impl Server {
     #[must_use]
     pub fn with_assertion(self, signer: Arc<Signer>, to: String) -> Self {
         Self { vouched: Some(Vouched { signer, to }), ..self }
+    }
+
+    /// The issuer whose callers' tokens are exchanged for those that it is called with.
+    #[must_use]
+    pub fn exchanges(&self) -> Option<&str> {
+        self.broker.exchanges()
+    }
+
+    /// Who approves its tools.
+    #[must_use]
+    pub const fn tools_approved_by(&self) -> ApprovedBy {
+        self.approved_by
+    }
+
+    /// Ends it, if it is a child of ours.
+    pub async fn stop(&self) {
+        self.upstream.stop().await;
     }
 
     /// The tools it has. With `wanted`, a list without that tool is fetched again before the tool is said not to exist.

@@ -29,8 +29,20 @@ pub struct Tool {
 pub struct ToolSet {
     /// The classified tools, in the server's order.
     pub tools: Vec<Arc<Tool>>,
+    /// What cannot be called because no catalog knows it, or because of how it is defined.
+    pub unclassified: Vec<Unclassified>,
+    /// Names of what is no tool, and why.
+    pub refused: Vec<(String, String)>,
     by_name: HashMap<String, usize>,
-    unclassified: Vec<String>,
+}
+
+/// A tool that cannot be called.
+#[derive(Debug)]
+pub struct Unclassified {
+    /// As the server defines it.
+    pub definition: ToolDefinition,
+    /// What is wrong with its definition; if nothing is, no catalog knows it.
+    pub why: Option<String>,
 }
 
 impl ToolSet {
@@ -49,7 +61,7 @@ impl ToolSet {
     /// Whether the server has the tool `name` but no catalog knows it.
     #[must_use]
     pub fn is_unclassified(&self, name: &str) -> bool {
-        self.unclassified.iter().any(|unclassified| unclassified == name)
+        self.unclassified.iter().any(|one| one.definition.name == name)
     }
 }
 
@@ -64,25 +76,33 @@ pub(crate) async fn fetch(server: &Server) -> Result<ToolSet, ListError> {
     for (name, why) in &page.refused {
         tracing::warn!(tool = name.as_str(), why = why.as_str(), "tool definition refused");
     }
-    let mut set = ToolSet { tools: Vec::new(), by_name: HashMap::new(), unclassified: Vec::new() };
+    let mut set = ToolSet {
+        tools: Vec::new(),
+        unclassified: Vec::new(),
+        refused: page.refused,
+        by_name: HashMap::new(),
+    };
     for definition in page.tools {
-        let name = definition.name.clone();
         match classify(definition, &server.catalog) {
-            Ok(Some(tool)) => {
-                set.by_name.insert(name, set.tools.len());
+            Ok(tool) => {
+                set.by_name.insert(tool.definition.name.clone(), set.tools.len());
                 set.tools.push(Arc::new(tool));
             }
-            Ok(None) => set.unclassified.push(name),
-            Err(why) => {
-                tracing::warn!(tool = name, why, "tool definition refused");
-                set.unclassified.push(name);
+            Err(one) => {
+                if let Some(why) = &one.why {
+                    tracing::warn!(tool = one.definition.name, why, "tool definition refused");
+                }
+                set.unclassified.push(*one);
             }
         }
     }
     Ok(set)
 }
 
-fn classify(definition: ToolDefinition, catalog: &ServerCatalog) -> Result<Option<Tool>, String> {
+fn classify(
+    definition: ToolDefinition,
+    catalog: &ServerCatalog,
+) -> Result<Tool, Box<Unclassified>> {
     let hints = &definition.annotations;
     let operations: Vec<_> = catalog
         .operations_of(&definition.name)
@@ -92,13 +112,18 @@ fn classify(definition: ToolDefinition, catalog: &ServerCatalog) -> Result<Optio
             (operation, risk)
         })
         .collect();
-    if operations.is_empty() {
-        return Ok(None);
+    let schema = if operations.is_empty() { Err(None) } else { schema(&definition).map_err(Some) };
+    match schema {
+        Ok(schema) => Ok(Tool { definition, schema, operations }),
+        Err(why) => Err(Box::new(Unclassified { definition, why })),
     }
-    if let Some(why) = callgate_mcp::inbound::invalid_param_headers(&definition.input_schema) {
-        return Err(why);
+}
+
+fn schema(definition: &ToolDefinition) -> Result<ArgumentSchema, String> {
+    match callgate_mcp::inbound::invalid_param_headers(&definition.input_schema) {
+        Some(why) => Err(why),
+        None => {
+            ArgumentSchema::compile(&definition.input_schema).map_err(|error| error.to_string())
+        }
     }
-    let schema =
-        ArgumentSchema::compile(&definition.input_schema).map_err(|error| error.to_string())?;
-    Ok(Some(Tool { definition, schema, operations }))
 }

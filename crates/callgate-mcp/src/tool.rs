@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use callgate_model::digest::Digest;
 use callgate_model::json::{Json, Object};
+use callgate_model::lookalike::skeleton;
 
 use crate::limits::{TOKEN_BYTES_MAX, TOOL_NAME_BYTES_MAX};
 use crate::message::shown;
@@ -95,16 +96,16 @@ impl ToolsPage {
         self.refused.extend(refused);
     }
 
-    /// Of two tools with one name none can be said to be meant, so none is offered.
+    /// Of two tools with one name, or with names that look alike, none can be said to be meant, so none is offered.
     fn refuse_duplicates(&mut self) {
         let mut uses: BTreeMap<String, usize> = BTreeMap::new();
         let names = self.tools.iter().map(|tool| &tool.name);
         for name in names.chain(self.refused.iter().map(|(name, _)| name)) {
-            *uses.entry(name.clone()).or_default() += 1;
+            *uses.entry(skeleton(name)).or_default() += 1;
         }
         self.refuse(|tool| {
-            let twice = uses.get(&tool.name).is_some_and(|uses| *uses > 1);
-            twice.then(|| "the name is used more than once".to_owned())
+            let twice = uses.get(&skeleton(&tool.name)).is_some_and(|uses| *uses > 1);
+            twice.then(|| "another tool has the name, or one that looks like it".to_owned())
         });
     }
 }
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_tools_with_one_name_none_is_offered_on_any_page() {
+    fn t03_of_two_tools_with_one_name_none_is_offered_on_any_page() {
         let page =
             |tools: &[String]| page(&format!(r#"{{"tools":[{}]}}"#, tools.join(","))).unwrap();
         let mut all = page(&[tool("a", ""), tool("b", ""), tool("a", r#","title":"t""#)]);
@@ -227,5 +228,7 @@ mod tests {
         all.append(page(&[tool("a", ""), tool("c", ""), tool("b", "")]));
         assert_eq!(names(&all), ["c"]);
         assert_eq!(all.refused.len(), 5);
+        let alike = page(&[tool("getIssue", ""), tool("getlssue", ""), tool("d", "")]);
+        assert_eq!(names(&alike), ["d"]);
     }
 }

@@ -3,6 +3,7 @@
 //! Each comes to be, and ends, by a [`Change`] in the evidence and in no other way: what is in force is what the record says.
 
 mod grant;
+mod pin;
 mod revocation;
 mod secret;
 mod token;
@@ -11,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use grant::{Grant, GrantUse, Holder};
+pub use pin::{ToolOf, ToolPin};
 pub use revocation::{Revocation, Subject, SubjectKind};
 pub use secret::{SecretFor, UpstreamSecret};
 pub use token::{ApiToken, Presented, Secret};
@@ -70,6 +72,16 @@ pub enum Change {
         #[serde(rename = "for")]
         owner: SecretFor,
     },
+    /// A tool is approved as its server defines it.
+    ToolPinned {
+        /// What is approved.
+        pin: Box<ToolPin>,
+    },
+    /// A tool is approved no more.
+    ToolUnpinned {
+        /// Which.
+        of: ToolOf,
+    },
 }
 
 /// A change, and who made it.
@@ -89,6 +101,7 @@ impl Kept for Administered {}
 impl Kept for ApiToken {}
 impl Kept for Grant {}
 impl Kept for Revocation {}
+impl Kept for ToolPin {}
 impl Kept for UpstreamSecret {}
 
 /// The text of `thing` in a store and in the record: canonical JSON. [`from_text`] reads it.

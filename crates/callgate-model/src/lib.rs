@@ -12,6 +12,7 @@ pub mod digest;
 pub mod envelope;
 pub mod evidence;
 pub mod json;
+pub mod lookalike;
 pub mod products;
 pub mod reason;
 pub mod redact;

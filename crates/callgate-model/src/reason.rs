@@ -141,6 +141,12 @@ reasons! {
     TooManyTargets = "too_many_targets", Caller,
         "The call touches more things than one call may.",
         "Split it into smaller calls.";
+    ToolChanged = "tool_changed", Operator,
+        "The server has changed this tool since it was approved.",
+        "The operator has to look at the difference (`callgate tools diff`) and approve it.";
+    ToolUnapproved = "tool_unapproved", Operator,
+        "Nobody has approved this tool yet.",
+        "The operator has to look at it (`callgate tools show`) and approve it (`callgate tools pin`).";
     ToolUnclassified = "tool_unclassified", Operator,
         "No catalog says what this tool does.",
         "The operator has to classify it in a catalog.";

@@ -5,7 +5,7 @@
 use std::fmt::Debug;
 
 use callgate_model::ambient::{Id, Timestamp};
-use callgate_model::authority::{ApiToken, Grant, Revocation, UpstreamSecret};
+use callgate_model::authority::{ApiToken, Grant, Revocation, ToolPin, UpstreamSecret};
 
 use crate::evidence::StoreFuture;
 
@@ -40,7 +40,7 @@ pub struct GrantState {
 
 /// What is in force.
 pub trait AuthorityStore: Debug + Send + Sync {
-    /// A number that is another one after each change of tokens, grants or revocations.
+    /// A number that is another one after each change of what is in force.
     fn version(&self) -> StoreFuture<'_, u64>;
 
     /// The tokens that were not taken back and have not ended at `now`; if it is not given, the newest of all, [`THINGS_MAX`] at
@@ -70,6 +70,9 @@ pub trait AuthorityStore: Debug + Send + Sync {
 
     /// The secrets that persons have for servers, sealed.
     fn secrets(&self) -> StoreFuture<'_, Vec<UpstreamSecret>>;
+
+    /// The tools that are approved, as they were when they were.
+    fn pins(&self) -> StoreFuture<'_, Vec<ToolPin>>;
 
     /// Writes down when tokens were last used.
     fn used<'a>(&'a self, uses: &'a [(Id, Timestamp)]) -> StoreFuture<'a, ()>;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use callgate_model::ambient::{Ambient as _, Id, Timestamp};
 use callgate_model::authority::{
     Administered, ApiToken, Change, Grant, GrantUse, Holder, Revocation, Secret, SecretFor,
-    Subject, SubjectKind, UpstreamSecret,
+    Subject, SubjectKind, ToolOf, ToolPin, UpstreamSecret,
 };
+use callgate_model::digest::Digest;
 use callgate_model::envelope::Portion;
 use callgate_model::evidence::Event;
 use callgate_model::target::Resource;
@@ -327,4 +328,34 @@ async fn secrets_are_set_replaced_and_removed_and_are_in_no_record() {
     assert_eq!(world.store.secrets().await.unwrap(), [wiki]);
     let rows = world.store.list(&Filter::default()).await.unwrap();
     assert!(rows.iter().all(|row| !row.text.contains("canary")), "I7");
+}
+
+#[tokio::test]
+async fn i5_an_approval_takes_the_place_of_what_it_says_and_of_nothing_else() {
+    let world = World::new().await;
+    let pin = |tool: &str, definition: &str, replaces: Option<&str>| ToolPin {
+        of: ToolOf { server: "jira".to_owned(), tool: tool.to_owned() },
+        digest: Digest::of(definition.as_bytes()),
+        definition: definition.to_owned(),
+        replaces: replaces.map(|before| Digest::of(before.as_bytes())),
+        at: Timestamp::default(),
+    };
+    let set =
+        async |pin: &ToolPin| world.change(Change::ToolPinned { pin: Box::new(pin.clone()) }).await;
+    let (first, other) = (pin("a", "one", None), pin("b", "one", None));
+    set(&first).await.unwrap();
+    set(&other).await.unwrap();
+    for stale in
+        [pin("a", "two", None), pin("a", "two", Some("zero")), pin("c", "two", Some("one"))]
+    {
+        assert!(matches!(set(&stale).await, Err(EvidenceError::Refused)), "{stale:?}");
+    }
+    assert_eq!(world.store.pins().await.unwrap(), [first, other.clone()]);
+    let second = pin("a", "two", Some("one"));
+    set(&second).await.unwrap();
+    assert_eq!(world.store.pins().await.unwrap(), [second.clone(), other.clone()]);
+    let unpin = || Change::ToolUnpinned { of: second.of.clone() };
+    world.change(unpin()).await.unwrap();
+    assert!(matches!(world.change(unpin()).await, Err(EvidenceError::Refused)));
+    assert_eq!(world.store.pins().await.unwrap(), [other]);
 }

@@ -1,6 +1,6 @@
 //! From a configuration to a running gateway's parts. `check`, `serve`, `explain` and `policy test` go the same way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -193,16 +193,12 @@ fn unreadable(file: &Path, error: &std::io::Error) -> Problem {
     }
 }
 
-/// Opens the evidence store and makes the gateway. `port` is the one it really listens on.
-pub(crate) async fn gateway(
-    mut config: Config,
-    parts: Parts,
-    ambient: Arc<dyn Ambient>,
-    port: u16,
-) -> Result<Arc<Gateway>, String> {
-    let Parts { mut catalogs, bundle, .. } = parts;
+/// The servers, not yet asked anything.
+pub(crate) fn servers(
+    config: &mut Config,
+    catalogs: &mut BTreeMap<String, ServerCatalog>,
+) -> Result<Vec<Server>, String> {
     let mut servers = Vec::new();
-    let mut exchanged = BTreeSet::new();
     for (name, server) in std::mem::take(&mut config.servers) {
         let limits = UpstreamLimits {
             total: config.limits.upstream_time_max,
@@ -220,11 +216,11 @@ pub(crate) async fn gateway(
             }
         };
         let Some(catalog) = catalogs.remove(&name) else { continue };
-        exchanged.extend(server.broker.exchanges().map(str::to_owned));
         let limits = ListLimits::default();
         let made = Server::new(&name, upstream, catalog, server.broker, limits);
         let made = made
             .with_extensions(server.extensions)
+            .approved_by(server.approved_by)
             .confirming_moves(server.confirms_moves)
             .with_rest(server.rest);
         servers.push(match server.signer.zip(address) {
@@ -232,6 +228,19 @@ pub(crate) async fn gateway(
             None => made,
         });
     }
+    Ok(servers)
+}
+
+/// Opens the evidence store and makes the gateway. `port` is the one it really listens on.
+pub(crate) async fn gateway(
+    mut config: Config,
+    parts: Parts,
+    ambient: Arc<dyn Ambient>,
+    port: u16,
+) -> Result<Arc<Gateway>, String> {
+    let Parts { mut catalogs, bundle, .. } = parts;
+    let servers = servers(&mut config, &mut catalogs)?;
+    let exchanged = servers.iter().filter_map(Server::exchanges).map(str::to_owned).collect();
     let store = SqliteStore::open(&config.store).await.map_err(|error| error.to_string())?;
     let limits = EvidenceLimits {
         append_timeout: config.limits.evidence_time_max,

@@ -2,6 +2,7 @@
 //! 64 the configuration is wrong.
 
 pub(crate) mod authority;
+pub(crate) mod tools;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -35,6 +36,9 @@ enum Command {
     Check(Check),
     /// Say why a call would be decided so.
     Explain(Explain),
+    /// Tools: what servers offer, what that means, and what is approved of it.
+    #[command(subcommand)]
+    Tools(tools::Tools),
     /// Callers: what chain a token makes.
     #[command(subcommand)]
     Caller(Caller),
@@ -289,6 +293,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Wrap(options) => block_on(commands::wrap::run(options)),
         Command::Check(options) => commands::check::run(&options),
         Command::Explain(options) => commands::explain::run(&options),
+        Command::Tools(command) => block_on(commands::tools::run(command)),
         Command::Caller(Caller::Show(options)) => block_on(commands::caller::show(options)),
         Command::Token(command) => block_on(commands::token::run(command)),
         Command::Grant(command) => block_on(commands::grant::run(command)),

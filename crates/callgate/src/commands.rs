@@ -14,4 +14,5 @@ pub(crate) mod revoke;
 pub(crate) mod secret;
 pub(crate) mod serve;
 pub(crate) mod token;
+pub(crate) mod tools;
 pub(crate) mod wrap;

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use callgate_gateway::approval::ApprovedBy;
 use callgate_gateway::assertion::Signer;
 use callgate_gateway::credential::Broker;
 use callgate_gateway::identity::Issuer;
@@ -100,6 +101,8 @@ pub(crate) struct ServerConfig {
     pub(crate) broker: Broker,
     /// Who tells it that calls went through the gate, if somebody does.
     pub(crate) signer: Option<Arc<Signer>>,
+    /// Who approves its tools.
+    pub(crate) approved_by: ApprovedBy,
     /// Whether it is asked where an issue is before that is changed, even if its key tells: it may have been moved.
     pub(crate) confirms_moves: bool,
     /// Where its sites' products can be asked themselves.

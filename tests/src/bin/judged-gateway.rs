@@ -95,7 +95,9 @@ async fn before(url: &str) -> io::Result<Gateway> {
     Setup::default()
         .danger_anonymous("the-suite")
         .section("[catalogs]\nfiles = [\"judging.toml\"]\n")
-        .section(&format!("[servers.judging]\nurl = \"{url}\"\ncatalog = \"judging\"\n"))
+        .section(&format!(
+            "[servers.judging]\nurl = \"{url}\"\ncatalog = \"judging\"\ntools = \"any\"\n"
+        ))
         .file("judging.toml", &format!("{CATALOG}{}", tools.concat()))
         .file("policies/permits/everything.cedar", EVERYTHING)
         .start()

@@ -54,7 +54,7 @@ impl Setup {
     #[must_use]
     pub fn server(self, name: &str, url: &str, catalog: &str, secret: &str) -> Self {
         let section = format!(
-            "[servers.{name}]\nurl = \"{url}\"\ncatalog = \"{catalog}\"\ndefault_site = \"acme\"\n\
+            "[servers.{name}]\nurl = \"{url}\"\ncatalog = \"{catalog}\"\ntools = \"any\"\nconfirm_moves = false\ndefault_site = \"acme\"\n\
              credential = {{ file = \"{name}.secret\" }}\n\
              [servers.{name}.sites.acme]\ncloud_id = \"5f2c9a1e-7b34-4d08-9c61-2ad0e8f3b7c4\"\n\
              url = \"https://acme.atlassian.net\"\n"
@@ -72,7 +72,7 @@ impl Setup {
         environment: &[(&str, &str)],
     ) -> Self {
         let mut section = format!(
-            "[servers.{name}]\ncommand = {command:?}\ncatalog = \"{catalog}\"\ndefault_site = \"acme\"\n\
+            "[servers.{name}]\ncommand = {command:?}\ncatalog = \"{catalog}\"\ntools = \"any\"\nconfirm_moves = false\ndefault_site = \"acme\"\n\
              [servers.{name}.sites.acme]\nurl = \"https://acme.atlassian.net\"\n\
              [servers.{name}.environment]\n"
         );

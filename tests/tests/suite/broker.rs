@@ -50,7 +50,7 @@ impl World {
         let sections = format!(
             "[issuers.corp]\nissuer = \"{}\"\nscopes = [\"mcp\"]\n[issuers.corp.agents.ide]\nname = \"ide-bot\"\n\
              [assertion]\nkey = {{ file = \"assertion.pem\" }}\n\
-             [servers.atlassian]\nurl = \"{}?tools=all\"\ncatalog = \"atlassian-rovo\"\nassertion = true\n\
+             [servers.atlassian]\nurl = \"{}?tools=all\"\ncatalog = \"atlassian-rovo\"\ntools = \"any\"\nconfirm_moves = false\nassertion = true\n\
              [servers.atlassian.sites.acme]\nurl = \"https://acme.atlassian.net\"\n\
              [servers.atlassian.credential]\n{}",
             provider.url,

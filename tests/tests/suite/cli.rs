@@ -302,10 +302,14 @@ async fn the_demo_shows_every_kind_of_answer() {
     let decisions: Vec<(String, String)> = ran.stdout.lines().filter_map(decided).collect();
     let wanted = [
         ("allow", "permitted"),
+        ("allow", "gateway_read"),
         ("allow", "permitted"),
         ("deny", "guardrail"),
         ("deny", "agent_not_permitted"),
+        ("allow", "gateway_read"),
         ("approval_required", "approval_required"),
+        ("allow", "gateway_read"),
+        ("deny", "guardrail"),
         ("deny", "query_unbounded"),
         ("deny", "tool_unknown"),
     ];
@@ -314,7 +318,7 @@ async fn the_demo_shows_every_kind_of_answer() {
         assert_eq!(verdict, wanted_verdict, "{}", ran.stdout);
         assert!(reasons.split(',').any(|reason| reason == wanted_reason), "{}", ran.stdout);
     }
-    assert!(ran.stdout.contains("The site executed 2 of 7 calls"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("The site executed 2 of 8 calls"), "{}", ran.stdout);
 
     // What it leaves is a configuration like any other, whose own cases pass.
     for command in [&["check"][..], &["policy", "test"], &["evidence", "verify"]] {

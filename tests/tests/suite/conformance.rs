@@ -34,7 +34,7 @@ fn installed() -> install::Conformance {
 /// fixture work in one era only, so it speaks that of the suite.
 async fn gateway(fixture: &Fixture, era: &str) -> Gateway {
     let server = format!(
-        "[servers.fixture]\nurl = \"{}\"\ncatalog = \"conformance\"\nera = \"{era}\"\n",
+        "[servers.fixture]\nurl = \"{}\"\ncatalog = \"conformance\"\ntools = \"any\"\nera = \"{era}\"\n",
         fixture.url
     );
     let gateway = Setup::default()

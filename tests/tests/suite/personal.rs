@@ -28,7 +28,7 @@ async fn world() -> (Backend, Upstream, Gateway) {
     let backend = Backend::start().await.unwrap();
     let upstream = Upstream::start(&python, &backend).await.unwrap();
     let server = format!(
-        "[servers.jira]\nurl = \"{}\"\ncatalog = \"mcp-atlassian\"\ndefault_site = \"acme\"\n\
+        "[servers.jira]\nurl = \"{}\"\ncatalog = \"mcp-atlassian\"\ntools = \"any\"\nconfirm_moves = false\ndefault_site = \"acme\"\n\
          credential = {{ kind = \"personal\", lists = {{ file = \"lists.secret\" }} }}\n[servers.jira.sites.acme]\nurl = \"https://acme.atlassian.net\"\n\
          [sealing]\nkeys = [{{ file = \"sealing.key\" }}]\n",
         upstream.url
@@ -157,7 +157,7 @@ async fn a_secret_and_the_key_to_it_can_be_replaced_while_the_gateway_runs() {
 
 #[tokio::test]
 async fn a_secret_can_stand_sealed_in_the_configuration() {
-    let server = "[servers.jira]\nurl = \"http://127.0.0.1:9/mcp\"\ncatalog = \"mcp-atlassian\"\n\
+    let server = "[servers.jira]\nurl = \"http://127.0.0.1:9/mcp\"\ncatalog = \"mcp-atlassian\"\ntools = \"any\"\nconfirm_moves = false\n\
                   credential = { file = \"jira.secret\" }\n\
                   [servers.jira.sites.acme]\nurl = \"https://acme.atlassian.net\"\n[sealing]\nkeys = [{ file = \"sealing.key\" }]\n";
     let folder = setup()

@@ -301,7 +301,8 @@ impl Build<'_> {
             .filter_map(|(at, rule)| self.target(file, at, rule, &operation))
             .collect();
         let (site, fields) = (entry.site.clone(), entry.fields.clone());
-        Some(ToolRule { operation, risk, targets, site, fields })
+        let (by, why) = (format!("{} {}", file.file, file.version), entry.why.clone());
+        Some(ToolRule { operation, risk, targets, site, fields, by, why })
     }
 
     /// The operation that `entry` names.

@@ -72,6 +72,8 @@ pub(super) struct ToolEntry {
     /// The argument that names the site, if no target says otherwise.
     pub(super) site: Option<Path>,
     pub(super) fields: BTreeMap<String, FieldRule>,
+    /// Why it is said so, if that is not plain.
+    pub(super) why: Option<String>,
     /// Its place in the file.
     pub(super) at: String,
 }

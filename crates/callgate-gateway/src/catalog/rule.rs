@@ -1,6 +1,7 @@
 //! The rules of one tool or of the URIs of one shape, as `locate` follows them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use callgate_model::vocabulary::{Effect, Operation, Risk};
@@ -21,6 +22,10 @@ pub struct ToolRule {
     pub site: Option<Path>,
     /// Where its fields are.
     pub fields: BTreeMap<String, FieldRule>,
+    /// The file that says so, with the version of its catalog.
+    pub by: String,
+    /// Why it says so, if that is not plain.
+    pub why: Option<String>,
 }
 
 /// What a catalog says about the resources whose URIs are of one shape.
@@ -51,6 +56,29 @@ pub struct TargetRule {
     pub optional: bool,
     /// Whether the whole site is the target if it is absent.
     pub or_site: bool,
+}
+
+impl fmt::Display for TargetRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.kind)?;
+        match &self.source {
+            Source::WholeSite => f.write_str(", the whole site")?,
+            Source::Constant(id) => write!(f, " \"{id}\"")?,
+            Source::Query { path, .. } => write!(f, ", whatever the query at {path} finds")?,
+            Source::Ids { alternatives, .. } => {
+                let parts = |paths: &Vec<Path>| {
+                    paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+                };
+                let any: Vec<String> = alternatives.iter().map(parts).collect();
+                write!(f, " at {}", any.join(" or "))?;
+            }
+        }
+        match (self.optional, self.or_site) {
+            (true, _) => f.write_str(", if it is there"),
+            (false, true) => f.write_str(", or else the whole site"),
+            (false, false) => Ok(()),
+        }
+    }
 }
 
 /// Where ids are.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use callgate_model::json::{Json, Object};
 use callgate_model::products::atlassian::SiteMap;
 use callgate_model::reason::Reason;
-use callgate_model::vocabulary::{Operation, Risk};
+use callgate_model::vocabulary::{Effect, Operation, Risk};
 
 use super::Catalog;
 use super::resolver::{Lookup, Resolver};
@@ -92,6 +92,18 @@ impl ServerCatalog {
         Some((name.clone(), outer))
     }
 
+    /// What the catalog says about `tool`, if it is no dispatcher.
+    #[must_use]
+    pub fn rule(&self, tool: &str) -> Option<&ToolRule> {
+        self.catalog.tools.get(tool).map(|rule| &**rule)
+    }
+
+    /// Whether `tool` runs other tools, and those of which effects.
+    #[must_use]
+    pub fn dispatches(&self, tool: &str) -> Option<&[Effect]> {
+        self.catalog.dispatchers.get(tool).map(|dispatcher| &*dispatcher.effects)
+    }
+
     #[cfg(test)]
     pub(crate) fn catalog_tools(&self) -> impl Iterator<Item = (&str, &ToolRule)> {
         self.catalog.tools.iter().map(|(name, rule)| (name.as_str(), rule.as_ref()))
@@ -116,6 +128,12 @@ impl ServerCatalog {
         }
         let unwrapped = self.unwrap(dispatcher, arguments)?;
         Ok(Named::by(rule, Some((inner.to_owned(), unwrapped))))
+    }
+
+    /// The tool that a call of `tool` is to run, if that is a dispatcher and says which.
+    #[must_use]
+    pub fn inner<'a>(&self, tool: &str, arguments: &'a Object) -> Option<&'a str> {
+        arguments.get(&self.catalog.dispatchers.get(tool)?.name)?.as_str()
     }
 
     /// What a call of `tool` can mean: for a dispatcher everything that it runs. Empty if nothing is known.

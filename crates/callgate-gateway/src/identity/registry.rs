@@ -56,6 +56,8 @@ struct Known {
     tokens: HashMap<Id, Held>,
     revoked: HashMap<Subject, Vec<Revocation>>,
     secrets: HashMap<SecretFor, UpstreamSecret>,
+    /// The digests of approved tools, by server and tool.
+    pins: HashMap<String, HashMap<String, Digest>>,
 }
 
 /// A token that is in force.
@@ -242,6 +244,11 @@ impl Registry {
         self.known.load().secrets.get(owner).cloned()
     }
 
+    /// The digest of the definition by which the tool is approved.
+    pub(crate) fn pin(&self, server: &str, tool: &str) -> Option<Digest> {
+        self.known.load().pins.get(server)?.get(tool).copied()
+    }
+
     /// Where it is kept.
     pub(crate) fn store(&self) -> &dyn AuthorityStore {
         &*self.store
@@ -294,6 +301,10 @@ impl Known {
         }
         for secret in store.secrets().await? {
             known.secrets.insert(secret.owner.clone(), secret);
+        }
+        for pin in store.pins().await? {
+            let tools = known.pins.entry(pin.of.server).or_default();
+            tools.insert(pin.of.tool, pin.digest);
         }
         Ok(known)
     }

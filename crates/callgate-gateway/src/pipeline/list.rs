@@ -36,8 +36,9 @@ impl Gateway {
     pub(super) async fn tools_shown(&self, request: &Request) -> Result<Vec<Arc<Tool>>, ListError> {
         let set = request.server.tools(None).await?;
         let bundle = self.bundle.load_full();
-        let visible = set.tools.iter().filter(|tool| self.visible(request, tool, &bundle));
-        Ok(visible.cloned().collect())
+        let mut tools = self.approved(&request.server, &set.tools).await;
+        tools.retain(|tool| self.visible(request, tool, &bundle));
+        Ok(tools)
     }
 
     pub(super) async fn list_entries(&self, request: &Request, list: List) -> Reply {

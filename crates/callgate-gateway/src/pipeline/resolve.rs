@@ -67,7 +67,9 @@ impl Gateway {
         if !named.targets.iter().any(open) && !named.looked_up.iter().any(asks) {
             return;
         }
-        let certain: Vec<Target> = named.targets.iter().filter(|t| !open(t)).cloned().collect();
+        // What may have been moved is taken to be where its name says: a denial there is one, whatever else.
+        let is_said = |target: &&Target| matches!(target, Target::Located(_)) || !open(target);
+        let certain: Vec<Target> = named.targets.iter().filter(is_said).cloned().collect();
         if !self.could_matter(request, named, &certain, bundle) {
             return;
         }
@@ -294,6 +296,10 @@ impl Inquiry<'_> {
         let has = |tool: &str| self.set.get(tool).is_some();
         let (tool, arguments) = request.server.catalog.called(tool, arguments, has)?;
         let tool = self.set.get(&tool)?;
+        let unapproved = gateway.unapproved(&request.server, (self.set, tool), &arguments);
+        if unapproved.await.is_some() {
+            return None;
+        }
         let name = |arguments| name(&request.server, self.set, tool, arguments).ok();
         let named = name(arguments).filter(|named| named.call.operation.effect == Effect::Read)?;
         let _slot = gateway.in_flight.try_acquire().ok()?;

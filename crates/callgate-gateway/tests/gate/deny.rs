@@ -163,6 +163,9 @@ async fn i5_every_reason_is_given_and_only_what_is_permitted_is_made() {
         Reason::GrantSpent,
         Reason::ScopeInsufficient,
         Reason::TokenExceeded,
+        // `approval.rs`
+        Reason::ToolChanged,
+        Reason::ToolUnapproved,
         Reason::WorkflowExceeded,
         Reason::WorkflowInvalid,
     ];

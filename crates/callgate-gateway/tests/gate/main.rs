@@ -2,6 +2,7 @@
 //! ledger of the site is the oracle: what it does not have had no effect.
 #![cfg(test)]
 
+mod approval;
 mod assertion;
 mod authority;
 mod bounds;

@@ -200,11 +200,14 @@ async fn z02_an_issue_that_was_moved_is_changed_where_it_is_now() {
     assert_eq!(world.sim.ledger().count("editJiraIssue"), 1);
     let back = world.sim.site(|site| site.move_issue("HR-3", "ENG").unwrap());
     assert!(back.starts_with("ENG-"), "{back}");
-    assert_eq!(edit("HR-3").await, "ok", "it is in ENG now");
+    assert_eq!(edit("HR-3").await, "deny human_not_permitted", "nobody asks for what is denied");
+    assert_eq!(edit(&back).await, "ok");
     assert_eq!(edit("ENG-4711").await, "deny target_unresolved", "there is no such issue");
     let rows = world.record().await;
-    let last = rows.iter().rfind(|row| row.tool.as_deref() == Some("editJiraIssue")
-        && &*row.kind == "intent").unwrap();
+    let last = rows
+        .iter()
+        .rfind(|row| row.tool.as_deref() == Some("editJiraIssue") && &*row.kind == "intent")
+        .unwrap();
     assert!(event(last).to_text().contains(&format!("acme/{back}")), "{last:?}");
 }
 

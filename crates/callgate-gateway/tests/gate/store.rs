@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use callgate_model::ambient::{Ambient, Id, Timestamp};
-use callgate_model::authority::{Grant, Revocation, UpstreamSecret};
+use callgate_model::authority::{Grant, Revocation, ToolPin, UpstreamSecret};
 use callgate_model::digest::Digest;
 use callgate_model::json::Json;
 use callgate_sim::Running;
@@ -146,6 +146,10 @@ impl AuthorityStore for InForce {
 
     fn secrets(&self) -> StoreFuture<'_, Vec<UpstreamSecret>> {
         self.inner.secrets()
+    }
+
+    fn pins(&self) -> StoreFuture<'_, Vec<ToolPin>> {
+        self.inner.pins()
     }
 
     fn used<'a>(&'a self, uses: &'a [(Id, Timestamp)]) -> StoreFuture<'a, ()> {

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use callgate_gateway::approval::ApprovedBy;
 use callgate_gateway::assertion::Signer;
 use callgate_gateway::catalog::Catalogs;
 use callgate_gateway::credential::{Broker, Credential, Own, Scheme};
@@ -81,6 +82,8 @@ pub(crate) struct Setup {
     pub(crate) catalogs: &'static [(&'static str, &'static str)],
     /// Whether what can move is asked for before it is changed.
     pub(crate) confirms_moves: bool,
+    /// Who approves the tools of all servers.
+    pub(crate) approved_by: ApprovedBy,
     /// The address of the products' own interfaces.
     pub(crate) rest: Option<String>,
     /// More servers: name, catalog and address; without an address, the simulated site.
@@ -111,6 +114,7 @@ impl Default for Setup {
             signer: None,
             catalogs: &[],
             confirms_moves: false,
+            approved_by: ApprovedBy::Nobody,
             rest: None,
             servers: Vec::new(),
         }
@@ -162,6 +166,7 @@ impl World {
                 let usual = Broker::Own(Own::Static(credential));
                 let broker = broker.take().unwrap_or(usual);
                 let server = Server::new(name, upstream, catalog, broker, setup.tools)
+                    .approved_by(setup.approved_by)
                     .confirming_moves(setup.confirms_moves)
                     .with_rest(setup.rest.iter().flat_map(|url| rest(url)).collect());
                 match setup.signer.clone() {

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::caller::{AccountableKind, Assurance, Caller, Workflow};
+use crate::digest::Digest;
 use crate::envelope::{Action, Portion};
 use crate::target::{Obstacle, Resource, Target, Unresolved};
 use crate::vocabulary::{Effect, Risk};
@@ -77,7 +78,7 @@ fn i7_a_secret_is_no_part_of_the_record() {
 }
 
 /// A change of every kind.
-pub(crate) fn examples() -> [Change; 9] {
+pub(crate) fn examples() -> [Change; 11] {
     let revocation = Box::new(Revocation {
         id: id(3),
         subject: Subject::new(SubjectKind::Human, "corp/mallory"),
@@ -85,6 +86,15 @@ pub(crate) fn examples() -> [Change; 9] {
         reason: "left".into(),
         at: NOW,
     });
+    let of = ToolOf { server: "jira".into(), tool: "jira_get_issue".into() };
+    let definition = r#"{"inputSchema":{"type":"object"},"name":"jira_get_issue"}"#;
+    let pin = ToolPin {
+        of: of.clone(),
+        digest: Digest::of(definition.as_bytes()),
+        definition: definition.into(),
+        replaces: Some(Digest::default()),
+        at: NOW,
+    };
     let rotated = ApiToken { replaces: Some(id(9)), ..token() };
     let holder = Holder { agent: Some("release-bot".into()), ..Holder::default() };
     [
@@ -97,6 +107,8 @@ pub(crate) fn examples() -> [Change; 9] {
         Change::RevocationLifted { id: id(3) },
         Change::SecretSet { secret: Box::new(secret()) },
         Change::SecretRemoved { owner: secret().owner },
+        Change::ToolPinned { pin: Box::new(pin) },
+        Change::ToolUnpinned { of },
     ]
 }
 

@@ -166,4 +166,10 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
         "change: whose secret is set, for which server; nothing of the secret.",
     ),
     ("event.for", "object", "change: whose secret is removed, for which server."),
+    (
+        "event.pin",
+        "object",
+        "change: the tool that is approved, its whole definition, and which one that replaces.",
+    ),
+    ("event.of", "object", "change: the tool that is approved no more."),
 ];

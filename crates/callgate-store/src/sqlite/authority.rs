@@ -2,7 +2,7 @@
 
 use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::authority::{
-    ApiToken, Change, Grant, Kept, Revocation, UpstreamSecret, from_text, to_text,
+    ApiToken, Change, Grant, Kept, Revocation, ToolPin, UpstreamSecret, from_text, to_text,
 };
 use callgate_model::json::Json;
 use sqlx::Row as _;
@@ -61,12 +61,40 @@ pub(super) async fn apply(
             let query = sqlx::query("DELETE FROM secrets WHERE binding = ?").bind(owner.binding());
             Ok(query.execute(&mut *connection).await?.rows_affected() == 1)
         }
+        Change::ToolPinned { pin } => pin_tool(connection, pin).await,
+        Change::ToolUnpinned { of } => {
+            let query = sqlx::query("DELETE FROM pins WHERE server = ? AND tool = ?");
+            let query = query.bind(of.server.clone()).bind(of.tool.clone());
+            Ok(query.execute(&mut *connection).await?.rows_affected() == 1)
+        }
     }?;
     if done {
         let count = "UPDATE authority SET version = version + 1";
         sqlx::query(count).execute(&mut *connection).await?;
     }
     Ok(done)
+}
+
+/// What is approved takes the place of what it says, and of nothing else.
+async fn pin_tool(connection: &mut SqliteConnection, pin: &ToolPin) -> Applied {
+    let write = match pin.replaces {
+        None => {
+            "INSERT INTO pins (server, tool, digest, text) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT DO NOTHING"
+        }
+        Some(_) => {
+            "UPDATE pins SET digest = ?3, text = ?4 WHERE server = ?1 AND tool = ?2 AND digest = ?5"
+        }
+    };
+    let mut query = sqlx::query(write)
+        .bind(pin.of.server.clone())
+        .bind(pin.of.tool.clone())
+        .bind(pin.digest.to_string())
+        .bind(to_text(pin));
+    if let Some(replaces) = pin.replaces {
+        query = query.bind(replaces.to_string());
+    }
+    Ok(query.execute(connection).await?.rows_affected() == 1)
 }
 
 async fn spend(connection: &mut SqliteConnection, grant: Id, at: Timestamp) -> Applied {
@@ -274,6 +302,15 @@ impl AuthorityStore for SqliteStore {
                 Ok(UpstreamSecret { sealed: row.try_get("sealed")?, ..text(row)? })
             };
             found.iter().map(read).collect()
+        })
+    }
+
+    fn pins(&self) -> StoreFuture<'_, Vec<ToolPin>> {
+        Box::pin(async move {
+            let found = sqlx::query("SELECT text FROM pins ORDER BY server, tool")
+                .fetch_all(self.reading().await.settled().await)
+                .await?;
+            found.iter().map(text).collect()
         })
     }
 

@@ -73,6 +73,13 @@ const STEPS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE authority (version INTEGER NOT NULL) STRICT;
     INSERT INTO authority VALUES (0);",
+    "CREATE TABLE pins (
+        server TEXT NOT NULL,
+        tool TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        text TEXT NOT NULL,
+        PRIMARY KEY (server, tool)
+    ) STRICT, WITHOUT ROWID;",
 ];
 
 /// Brings a database to the latest version.

@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use callgate_sim::{Sim, SimOptions, Site};
-use callgate_store::{Filter, SqliteStore};
+use callgate_store::{Filter, LIST_MAX, Row, SqliteStore};
 use tokio::sync::oneshot;
 
 use crate::cli::{Demo, Failure};
@@ -56,10 +56,11 @@ pub(crate) async fn run(options: Demo) -> Result<(), Failure> {
     print::line(&format!("A simulated Atlassian site at {}", site.url));
     print::line(&format!("Callgate in front of it at   http://{address}/mcp/atlassian"));
     let talked = converse(address, &store).await;
-    if talked.is_ok() {
+    if let Ok(own_reads) = talked {
         print::line(&format!(
-            "\nThe site executed {} of {} calls; the others never reached it.",
-            site.ledger().entries().len(),
+            "\nThe site executed {} of {} calls; the others never reached it. {own_reads} times it was asked first where \
+             something belongs.",
+            site.ledger().entries().len().saturating_sub(own_reads),
             script::CALLS.len()
         ));
         if !options.once {
@@ -71,33 +72,33 @@ pub(crate) async fn run(options: Demo) -> Result<(), Failure> {
     drop(stop);
     serving.await.map_err(|error| Failure::Other(error.to_string()))??;
     site.stop().await;
-    talked
+    talked.map(drop)
 }
 
-/// The scripted conversation, each decision as the evidence has it.
-async fn converse(address: SocketAddr, store: &Path) -> Result<(), Failure> {
+/// The scripted conversation, each decision as the evidence has it. How often the gateway itself had to ask.
+async fn converse(address: SocketAddr, store: &Path) -> Result<usize, Failure> {
     let client = Client::new(address);
     let store = SqliteStore::open_read_only(store).await.map_err(|error| error.to_string())?;
-    let mut last = String::new();
+    let (mut shown, mut own_reads) = (0, 0);
     for call in script::CALLS {
         print::line(&format!("\n# {}", call.about));
         let arguments = script::arguments(call)?;
         client.call(call.token, call.tool, arguments).await?;
-        last = next_decision(&store, &last).await?;
+        let decided = decisions(&store, shown).await?;
+        shown += decided.len();
+        own_reads += decided.len() - 1;
+        decided.iter().for_each(|row| print::line(&evidence::summary(row)));
     }
-    Ok(())
+    Ok(own_reads)
 }
 
-/// Prints the decision after the call `last`.
-async fn next_decision(store: &SqliteStore, last: &str) -> Result<String, Failure> {
+/// The decisions after the first `shown`: that about the next call, and what the gateway read for it before.
+async fn decisions(store: &SqliteStore, shown: usize) -> Result<Vec<Row>, Failure> {
     for _ in 0..SHOWS_WITHIN_MS / LOOK_EVERY_MS {
-        let newest = evidence::newest(store, Filter::default(), 1).await?;
-        if let Some((row, _)) = newest.first()
-            && let Some(call) = row.call.map(|call| call.to_string())
-            && call != last
-        {
-            print::line(&evidence::summary(row));
-            return Ok(call);
+        let all = evidence::newest(store, Filter::default(), LIST_MAX).await?;
+        let new: Vec<Row> = all.into_iter().rev().skip(shown).map(|(row, _)| row).collect();
+        if new.last().is_some_and(|row| !evidence::is_own_read(row)) {
+            return Ok(new);
         }
         tokio::time::sleep(std::time::Duration::from_millis(LOOK_EVERY_MS)).await;
     }

@@ -108,6 +108,12 @@ pub(crate) async fn newest(
     Ok(lines)
 }
 
+/// Whether the gateway read this itself, to find what a call touches.
+pub(crate) fn is_own_read(row: &Row) -> bool {
+    let event = parse(row).get("event").cloned();
+    event.and_then(|event| event.get("resolves").cloned()).is_some_and(|call| call != Json::Null)
+}
+
 /// Decision, tool, targets, caller, reasons, policies and time, on one line.
 pub(crate) fn summary(row: &Row) -> String {
     let record = parse(row);

@@ -57,6 +57,11 @@ impl Office {
 
     /// Makes the change. When this returns, it holds (I8).
     pub(crate) async fn change(&self, change: Change) -> Result<(), Failure> {
+        self.change_all(vec![change]).await
+    }
+
+    /// Makes the changes, up to the first that cannot be made.
+    pub(crate) async fn change_all(&self, changes: Vec<Change>) -> Result<(), Failure> {
         let failed = |error: EvidenceError| {
             if matches!(error, EvidenceError::Refused) {
                 "it was changed meanwhile, or there is no such thing; look at the list".to_owned()
@@ -71,8 +76,14 @@ impl Office {
         )
         .await
         .map_err(failed)?;
-        let event = Event::Administered(Arc::new(Administered { by: self.by.clone(), change }));
-        let recorded = log.record(event, Durability::Durable).await;
+        let mut recorded = Ok(());
+        for change in changes {
+            let event = Event::Administered(Arc::new(Administered { by: self.by.clone(), change }));
+            recorded = log.record(event, Durability::Durable).await;
+            if recorded.is_err() {
+                break;
+            }
+        }
         log.shutdown().await.map_err(failed)?;
         recorded.map_err(failed)?;
         tokio::time::sleep(2 * LOOK_EVERY).await;

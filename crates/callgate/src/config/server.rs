@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use callgate_gateway::approval::ApprovedBy;
 use callgate_gateway::assertion::Signer;
 use callgate_gateway::credential::{Broker, Own};
 use callgate_gateway::server::Rest;
 use callgate_mcp::upstream::{EraSetting, Program};
+use callgate_model::lookalike::skeleton;
 use callgate_model::products::atlassian::{SiteEntry, SiteMap};
 use callgate_model::products::gateway;
 use callgate_model::redact::is_secret_name;
@@ -43,6 +45,7 @@ struct RawServer {
     assertion: bool,
     #[serde(default = "yes")]
     confirm_moves: bool,
+    tools: Option<String>,
     default_site: Option<String>,
     #[serde(default)]
     sites: BTreeMap<String, RawSite>,
@@ -88,7 +91,7 @@ impl Reader {
             let hint = "[servers.atlassian]\n  url = \"https://mcp.atlassian.com/v2/mcp\"\n  catalog = \"atlassian-rovo\"";
             self.problem("servers", "no server is configured", Some(hint.to_owned()));
         }
-        let mut servers = BTreeMap::new();
+        let mut servers: BTreeMap<String, ServerConfig> = BTreeMap::new();
         for (name, value) in raw {
             let place = format!("servers.{name}");
             if !is_plain(&name) {
@@ -101,6 +104,15 @@ impl Reader {
             }
             if name == gateway::NAME {
                 self.problem(&place, "that is what the gateway itself is called", None);
+                continue;
+            }
+            if let Some(other) = servers.keys().find(|other| skeleton(other) == skeleton(&name)) {
+                let text = format!("that looks like the name of `{other}`");
+                self.problem(
+                    &place,
+                    &text,
+                    Some("give them names that nobody mixes up".to_owned()),
+                );
                 continue;
             }
             let Some(raw) = self.read::<RawServer>(&place, value) else { continue };
@@ -128,6 +140,7 @@ impl Reader {
             }
         };
         let (at, rest) = (self.place_of(place, &raw), self.rest(place, &raw));
+        let approved_by = self.approved_by(place, raw.tools.as_deref())?;
         let broker = match raw.credential {
             Some(value) => self.broker(&format!("{place}.credential"), value, signer)?,
             None => Broker::Own(Own::None),
@@ -161,10 +174,22 @@ impl Reader {
             extensions: raw.extensions,
             broker,
             signer,
+            approved_by,
             confirms_moves: raw.confirm_moves,
             rest,
             sites,
         })
+    }
+
+    /// Who approves its tools.
+    fn approved_by(&mut self, place: &str, said: Option<&str>) -> Option<ApprovedBy> {
+        let Some(said) = said else { return Some(ApprovedBy::default()) };
+        let found = ApprovedBy::ALL.iter().find(|(name, _)| *name == said);
+        if found.is_none() {
+            let text = format!("`{said}` is none of `approved`, `first_use`, `any`");
+            self.problem(&format!("{place}.tools"), &text, None);
+        }
+        found.map(|(_, approved_by)| *approved_by)
     }
 
     /// Where the sites' products can be asked themselves.

@@ -45,13 +45,14 @@ pub(super) fn entry(
     let meaning = if own {
         own_operation(format!("{catalog}/{tool}"), at, &targets, types)?
     } else {
-        at.only(&["fields", "operation", "risk", "targets"]);
+        at.only(&["fields", "operation", "risk", "targets", "why"]);
         Meaning::Named {
             operation: at.text("operation")?.to_owned(),
             risk: at.word("risk", &words(Risk::ALL, Risk::as_str)),
         }
     };
-    Some(ToolEntry { meaning, targets, site: site.cloned(), fields, at: at.path.clone() })
+    let why = at.text("why").map(str::to_owned);
+    Some(ToolEntry { meaning, targets, site: site.cloned(), fields, why, at: at.path.clone() })
 }
 
 fn own_operation(
@@ -60,7 +61,9 @@ fn own_operation(
     targets: &[(String, TargetRule)],
     types: BTreeMap<String, FieldType>,
 ) -> Option<Meaning> {
-    at.only(&["effect", "fields", "operation", "reversibility", "risk", "targets", "title"]);
+    const KNOWN: &[&str] =
+        &["effect", "fields", "operation", "reversibility", "risk", "targets", "title", "why"];
+    at.only(KNOWN);
     let mut kinds: Vec<String> = targets.iter().map(|(_, rule)| rule.kind.clone()).collect();
     if targets.iter().any(|(_, rule)| rule.or_site) {
         kinds.push("Atlassian::Site".to_owned());

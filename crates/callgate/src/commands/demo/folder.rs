@@ -74,6 +74,9 @@ folder = "policies"
 [servers.atlassian]
 url = "{site}"
 catalog = "atlassian-rovo"
+# What a tool is when it is first used is remembered; if the server changes it, it waits for an operator. Leave this out, and an
+# operator approves every tool: `callgate tools list`.
+tools = "first_use"
 credential = {{ scheme = "bearer", file = "upstream.secret" }}
 default_site = "acme"
 

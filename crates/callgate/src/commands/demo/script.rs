@@ -49,6 +49,12 @@ pub(super) const CALLS: &[Call] = &[
         arguments: r#"{"name":"deleteJiraIssue","cloudId":"https://acme.atlassian.net","inputs":{"issueIdOrKey":"ENG-45"}}"#,
     },
     Call {
+        about: "A page's id says nothing of its space, so the site is asked first: HR again",
+        token: "demo-alice-release-bot",
+        tool: "getConfluenceContent",
+        arguments: r#"{"cloudId":"https://acme.atlassian.net","content_id":"200004"}"#,
+    },
+    Call {
         about: "A search could reach every project",
         token: "demo-alice-release-bot",
         tool: "searchJiraIssuesUsingJql",
