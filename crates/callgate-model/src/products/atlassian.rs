@@ -6,6 +6,7 @@
 mod bitbucket;
 mod confluence;
 mod jira;
+pub mod query;
 mod site;
 mod url;
 
