@@ -4,6 +4,7 @@
 //! gives an unresolved target, which policies can see. It must not know policies, nor servers.
 
 mod project;
+mod query;
 mod resource;
 
 use std::collections::BTreeMap;
@@ -25,12 +26,12 @@ const SITE: &str = "Atlassian::Site";
 pub const TARGETS_MAX: usize = 100;
 
 impl ServerCatalog {
-    /// Everything that the call `named` with the arguments `effective` touches. Never empty.
+    /// Everything that the call `named` with the arguments `effective` touches.
     ///
     /// # Errors
     /// [`Reason::TooManyTargets`].
-    pub fn locate(&self, named: &Named, effective: &Object) -> Result<Vec<Target>, Reason> {
-        let mut targets = Targets(self.located(&named.rule.targets, effective)?);
+    pub fn locate(&self, named: &Named, effective: &Object) -> Result<Touched, Reason> {
+        let mut targets = self.located(&named.rule.targets, effective)?;
         let site = self.site(named.rule.site.as_ref(), effective);
         targets.pin(&site)?;
         let kind = named.operation.targets.first().map_or("", String::as_str);
@@ -43,7 +44,7 @@ impl ServerCatalog {
                 targets.add(Target::unresolved(kind, "", obstacle, &format!("field {name}")))?;
             }
         }
-        if targets.0.is_empty() {
+        if targets.all.is_empty() {
             targets.add(match site {
                 Ok(site) if named.rule.targets.is_empty() => atlassian::site_target(site),
                 _ => {
@@ -52,18 +53,19 @@ impl ServerCatalog {
                 }
             })?;
         }
-        Ok(targets.0)
+        Ok(Touched { targets: targets.all, by_name: targets.by_name, gap: targets.gap })
     }
 
     /// What `rules` find in `arguments`.
-    fn located(&self, rules: &[TargetRule], arguments: &Object) -> Result<Vec<Target>, Reason> {
+    fn located(&self, rules: &[TargetRule], arguments: &Object) -> Result<Targets, Reason> {
         let mut targets = Targets::default();
         for rule in rules {
-            let place = Place { rule, site: self.site(rule.site.as_ref(), arguments) };
+            let place =
+                Place { rule, site: self.site(rule.site.as_ref(), arguments), catalog: self };
             place.locate(arguments, &mut targets)?;
             targets.pin(&place.site)?;
         }
-        Ok(targets.0)
+        Ok(targets)
     }
 
     /// Every field of the operation, as the arguments `effective` give it.
@@ -131,19 +133,34 @@ pub struct LookedUp {
 /// The site of a call, or why it is not known and what the call said.
 type SiteSaid<'a> = Result<&'a Site, (Obstacle, String)>;
 
+/// What a call touches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Touched {
+    /// Never empty.
+    pub targets: Vec<Target>,
+    /// Projects in a query by what may be their key or, if none has that key, another one's name.
+    pub by_name: Vec<Resource>,
+    /// Why a query has no bounds, for whoever wrote it.
+    pub gap: Option<String>,
+}
+
 /// Different targets, in the order in which they were found.
-#[derive(Default)]
-struct Targets(Vec<Target>);
+#[derive(Default, PartialEq)]
+struct Targets {
+    all: Vec<Target>,
+    by_name: Vec<Resource>,
+    gap: Option<String>,
+}
 
 impl Targets {
     fn add(&mut self, target: Target) -> Result<(), Reason> {
-        if self.0.contains(&target) {
+        if self.all.contains(&target) {
             return Ok(());
         }
-        if self.0.len() >= TARGETS_MAX {
+        if self.all.len() >= TARGETS_MAX {
             return Err(Reason::TooManyTargets);
         }
-        self.0.push(target);
+        self.all.push(target);
         Ok(())
     }
 
@@ -154,7 +171,7 @@ impl Targets {
             Target::Located(_) => false,
             Target::Unresolved(unresolved) => unresolved.obstacle == Obstacle::UnknownSite,
         };
-        if self.0.iter().any(is_said) {
+        if self.all.iter().any(is_said) {
             return Ok(());
         }
         self.add(Target::unresolved(SITE, "", Obstacle::UnknownSite, said))
@@ -165,6 +182,7 @@ impl Targets {
 struct Place<'a> {
     rule: &'a TargetRule,
     site: SiteSaid<'a>,
+    catalog: &'a ServerCatalog,
 }
 
 impl Place<'_> {
@@ -175,14 +193,8 @@ impl Place<'_> {
                 let resource = Resource::new(self.rule.kind.as_str(), id.as_str());
                 targets.add(Target::located(resource, Vec::new()))
             }
-            Source::Query { path, .. } => {
-                let mut query = String::new();
-                walk(path, arguments, &mut |leaf| match leaf {
-                    Leaf::Found(Json::String(text)) => query.clone_from(text),
-                    Leaf::Found(other) => query = other.to_text(),
-                    Leaf::Absent | Leaf::Unreadable => {}
-                });
-                targets.add(self.unresolved(Obstacle::Query, &query))
+            Source::Query { path, language, mixed } => {
+                self.query((path, *language, mixed), arguments, targets)
             }
             Source::Ids { alternatives, split } => {
                 let mut found = false;

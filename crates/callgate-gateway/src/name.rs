@@ -9,11 +9,11 @@ use callgate_model::digest::Digest;
 use callgate_model::json::Object;
 use callgate_model::products::mcp::{self, Asking};
 use callgate_model::reason::Reason;
-use callgate_model::target::Target;
+use callgate_model::target::{Resource, Target};
 use callgate_model::vocabulary::{Effect, Operation};
 
 use crate::catalog::{self, Named, ServerCatalog};
-use crate::locate::LookedUp;
+use crate::locate::{LookedUp, Touched};
 use crate::server::Server;
 use crate::tools::{Tool, ToolSet};
 
@@ -41,6 +41,18 @@ pub struct NamedCall {
     pub targets: Vec<Target>,
     /// The fields whose values only the server knows.
     pub looked_up: Vec<LookedUp>,
+    /// The projects in a query that may be meant by their names.
+    pub by_name: Vec<Resource>,
+    /// Why a query has no bounds, for whoever wrote it.
+    pub gap: Option<String>,
+}
+
+impl NamedCall {
+    /// A call of which all is known that there is to know.
+    #[must_use]
+    pub const fn plain(call: ToolCall, targets: Vec<Target>) -> Self {
+        Self { call, targets, looked_up: Vec::new(), by_name: Vec::new(), gap: None }
+    }
 }
 
 /// Names a call of `tool`: dispatcher unwrapped, arguments checked, fields projected, targets located.
@@ -120,7 +132,7 @@ pub fn name_subject(
         arguments: params,
         fields: BTreeMap::new(),
     };
-    Ok(NamedCall { call, targets, looked_up: Vec::new() })
+    Ok(NamedCall::plain(call, targets))
 }
 
 /// That `server` asks the caller for something, with `params`.
@@ -140,7 +152,7 @@ pub fn name_asking(server: &Arc<str>, asking: Asking, params: Object) -> NamedCa
         fields: BTreeMap::new(),
     };
     let targets = vec![Target::located(mcp::server(server), Vec::new())];
-    NamedCall { call, targets, looked_up: Vec::new() }
+    NamedCall::plain(call, targets)
 }
 
 /// The call that `named` and `arguments` make, with what it touches.
@@ -156,7 +168,7 @@ pub fn understand(
     arguments: Object,
 ) -> Result<NamedCall, Unnameable> {
     let effective = named.unwrapped.as_ref().unwrap_or(&arguments);
-    let targets = catalog.locate(&named, effective)?;
+    let Touched { targets, by_name, gap } = catalog.locate(&named, effective)?;
     let fields = catalog.fields(&named, effective);
     let looked_up = catalog.looked_up(&named, effective);
     let call = ToolCall {
@@ -171,5 +183,5 @@ pub fn understand(
         arguments,
         fields,
     };
-    Ok(NamedCall { call, targets, looked_up })
+    Ok(NamedCall { call, targets, looked_up, by_name, gap })
 }

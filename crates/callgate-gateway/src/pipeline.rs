@@ -292,7 +292,10 @@ impl Gateway {
         record.understood = Some(understood(&named));
         self.decide_and_record(request, &named, bundle, record).await;
         if !record.decision.is_allow() {
-            return Err(refused(hidden()));
+            // Only who may know that there is such a tool is told what to write.
+            let hidden = hidden();
+            let detail = named.gap.filter(|_| !hidden);
+            return Err(Stop::Refused { detail, hidden });
         }
         Ok((named, Arc::clone(tool)))
     }

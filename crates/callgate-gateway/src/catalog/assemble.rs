@@ -184,7 +184,7 @@ impl Build<'_> {
         if !atlassian::knows(&resolver.kind) {
             note("only ids of Atlassian's products are resolved".to_owned(), None);
         }
-        self.check_ask(file, at, &resolver.ask, catalog);
+        resolver.asks.iter().for_each(|ask| self.check_ask(file, at, ask, catalog));
         Some(Resolver { container, ..resolver.clone() })
     }
 
@@ -371,6 +371,9 @@ impl Build<'_> {
         }
         let mut needed = vec![rule.kind.as_str()];
         needed.extend(rule.or_site.then_some(SITE));
+        if let Source::Query { language, .. } = &rule.source {
+            needed.extend(language.bounds());
+        }
         for kind in needed {
             if !operation.targets.iter().any(|known| known == kind) {
                 let message = format!("`{}` has no targets of kind `{kind}`", operation.name);
@@ -396,7 +399,12 @@ fn read_resource(files: &[CatalogFile]) -> Arc<Operation> {
     let rules = files.iter().flat_map(|file| file.resources.values());
     let rules = rules.flat_map(|resource| &resource.targets);
     let mut operation = Operation::clone(mcp::read_resource());
-    operation.targets.extend(rules.map(|(_, rule)| rule.kind.clone()));
+    for (_, rule) in rules {
+        operation.targets.push(rule.kind.clone());
+        if let Source::Query { language, .. } = &rule.source {
+            operation.targets.extend(language.bounds().iter().map(|kind| (*kind).to_owned()));
+        }
+    }
     operation.targets.sort();
     operation.targets.dedup();
     Arc::new(operation)

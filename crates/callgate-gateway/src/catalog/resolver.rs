@@ -13,12 +13,14 @@ pub struct Resolver {
     pub kind: String,
     /// The kind that contains it.
     pub container: String,
-    /// What is asked.
-    pub ask: Ask,
+    /// What is asked; each in turn, until one tells.
+    pub asks: Vec<Ask>,
     /// What the answer gives.
     pub finds: Finds,
-    /// Where the answer repeats the id. One that repeats another is about something else.
-    pub same: Option<Path>,
+    /// Everything that a tool's answer is about, if it is about several things: each is looked at by itself.
+    pub rows: Option<Path>,
+    /// Where the answer repeats the id, in one of these places. One that repeats another is about something else.
+    pub same: Vec<Path>,
     /// Whether a thing can move and still answer to its former name, so that even a name that tells is not certain.
     pub moves: bool,
 }
@@ -91,10 +93,24 @@ pub enum Found {
 impl Resolver {
     /// What the answer says about `id`. Nothing, if it does not say exactly one thing.
     #[must_use]
-    pub fn read(&self, answer: &Object, id: &str) -> Option<Found> {
-        if let Some(same) = &self.same
-            && only(same, answer)? != id
-        {
+    pub fn read(&self, ask: &Ask, answer: &Object, id: &str) -> Option<Found> {
+        let rows = self.rows.as_ref().filter(|_| matches!(ask, Ask::Tool { .. }));
+        let Some(rows) = rows else { return self.read_one(answer, id) };
+        let (mut found, mut is_certain) = (None, true);
+        walk(rows, answer, &mut |leaf| {
+            let Leaf::Found(Json::Object(row)) = leaf else { return is_certain = false };
+            match (self.read_one(row, id), &found) {
+                (None, _) => {}
+                (one @ Some(_), None) => found = one,
+                (one @ Some(_), known) => is_certain &= one == *known,
+            }
+        });
+        found.filter(|_| is_certain)
+    }
+
+    fn read_one(&self, answer: &Object, id: &str) -> Option<Found> {
+        let is_same = |path: &Path| only(path, answer).is_some_and(|said| said == id);
+        if !self.same.is_empty() && !self.same.iter().any(is_same) {
             return None;
         }
         match &self.finds {

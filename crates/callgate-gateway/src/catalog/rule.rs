@@ -101,6 +101,8 @@ pub enum Source {
         path: Path,
         /// What it is written in.
         language: Language,
+        /// Arguments that the server mixes into it: with one of them it is another query.
+        mixed: Vec<Path>,
     },
 }
 
@@ -111,6 +113,8 @@ pub enum Language {
     Jql,
     /// Confluence's.
     Cql,
+    /// Confluence's if there is an `=` in it; else free text.
+    CqlOrText,
     /// Free text, which has no bounds.
     Text,
 }
@@ -174,8 +178,20 @@ impl Source {
     fn paths(&self) -> Vec<&Path> {
         match self {
             Self::Ids { alternatives, .. } => alternatives.iter().flatten().collect(),
-            Self::Query { path, .. } => vec![path],
+            Self::Query { path, mixed, .. } => std::iter::once(path).chain(mixed).collect(),
             Self::WholeSite | Self::Constant(_) => Vec::new(),
+        }
+    }
+}
+
+impl Language {
+    /// The kinds of what queries in it are bounded by.
+    #[must_use]
+    pub const fn bounds(self) -> &'static [&'static str] {
+        match self {
+            Self::Jql => &["Jira::Issue", "Jira::Project"],
+            Self::Cql | Self::CqlOrText => &["Confluence::Page", "Confluence::Space"],
+            Self::Text => &[],
         }
     }
 }

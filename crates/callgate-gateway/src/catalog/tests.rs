@@ -450,7 +450,7 @@ fn the_page_s_examples_load_and_override_openly() {
         object(r#"{"board":"Ops","number":42,"to_board":"dev","fields":{"due":1},"notify":true}"#);
     let named = tracker.name("move_ticket", &arguments).unwrap();
     assert_eq!(named.operation.name, "tracker/move_ticket");
-    let targets = tracker.locate(&named, &arguments).unwrap();
+    let targets = tracker.locate(&named, &arguments).unwrap().targets;
     let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
     assert_eq!(targets, ["Tracker::Ticket \"ops/42\"", "Tracker::Board \"dev\""]);
     let named = tracker.name("update_ticket", &arguments).unwrap();

@@ -22,16 +22,16 @@ impl ServerCatalog {
             .resources()
             .filter(|rule| scheme.is_none_or(|own| own.eq_ignore_ascii_case(rule.shape.scheme())))
             .collect();
-        let mut targets = Targets(vec![resource]);
+        let mut targets = Targets { all: vec![resource], ..Targets::default() };
         let Some(worst) = near.iter().map(|rule| rule.risk).max() else {
-            return Ok((self.read_resource().risk, targets.0));
+            return Ok((self.read_resource().risk, targets.all));
         };
         let located = near.iter().find_map(|rule| self.by_rule(rule, uri));
         let (risk, named) = located.transpose()?.unwrap_or_else(|| {
             (worst, vec![Target::unresolved(mcp::RESOURCE, "", Obstacle::UnknownForm, uri)])
         });
         named.into_iter().try_for_each(|target| targets.add(target))?;
-        Ok((risk, targets.0))
+        Ok((risk, targets.all))
     }
 
     /// What `uri` names by `rule`, if that is certain.
@@ -52,7 +52,12 @@ impl ServerCatalog {
                 return None;
             }
         }
-        Some(named.map(|named| (rule.risk, named)))
+        match named {
+            // Nobody is asked what a name in a URI means.
+            Ok(named) if !named.by_name.is_empty() => None,
+            Ok(named) => Some(Ok((rule.risk, named.all))),
+            Err(reason) => Some(Err(reason)),
+        }
     }
 }
 

@@ -34,7 +34,7 @@ fn located(server: &ServerCatalog, tool: &str, arguments: &str) -> Vec<String> {
     let arguments = object(arguments);
     let named = server.name(tool, &arguments).unwrap();
     let effective = named.unwrapped.as_ref().unwrap_or(&arguments);
-    let targets = server.locate(&named, effective).unwrap();
+    let targets = server.locate(&named, effective).unwrap().targets;
     targets
         .iter()
         .map(|target| match target {
@@ -147,7 +147,36 @@ const CALLS: &[(&str, &str, &str, &[&str])] = &[
     (MCP, "jira_get_agile_boards", r#"{"project_key":"ENG"}"#, &["Jira::Project acme/ENG"]),
     (MCP, "jira_get_agile_boards", r#"{"project_key":null}"#, &["Atlassian::Site acme"]),
     (MCP, "jira_search_assignable_users", r#"{"query":"x"}"#, &["Atlassian::Site ? missing"]),
-    (MCP, "jira_search", r#"{"jql":"project = ENG"}"#, &["Jira::Issue ? query"]),
+    (MCP, "jira_search", r#"{"jql":"project = ENG AND text ~ x"}"#, &["Jira::Project acme/ENG"]),
+    (
+        MCP,
+        "jira_search",
+        r#"{"jql":"key in (eng-1, 10042)"}"#,
+        &["Jira::Issue acme/ENG-1", "Jira::Issue ? opaque_id"],
+    ),
+    (MCP, "jira_search", r#"{"jql":"project = ENG OR text ~ x"}"#, &["Jira::Issue ? query"]),
+    (
+        MCP,
+        "jira_search",
+        r#"{"jql":"project = ENG","projects_filter":"HR"}"#,
+        &["Jira::Issue ? query"],
+    ),
+    (MCP, "jira_search", r#"{"jql":["project = ENG"]}"#, &["Jira::Issue ? query"]),
+    (MCP, "confluence_search", r#"{"query":"space = DOCS"}"#, &["Confluence::Space acme/DOCS"]),
+    (MCP, "confluence_search", r#"{"query":"space in (DOCS)"}"#, &["Confluence::Page ? query"]),
+    (
+        MCP,
+        "confluence_search",
+        r#"{"query":"space = DOCS","spaces_filter":""}"#,
+        &["Confluence::Page ? query"],
+    ),
+    (
+        ROVO,
+        "searchConfluence",
+        r#"{"cql":"space in (DOCS, \"~me\") AND id = 7"}"#,
+        &["Confluence::Space acme/DOCS", "Confluence::Space acme/~me"],
+    ),
+    (ROVO, "searchConfluence", r#"{"cql":"id = 7"}"#, &["Confluence::Page ? opaque_id"]),
     (MCP, "jira_get_issue", "{}", &["Jira::Issue ? missing"]),
     (MCP, "jira_get_issue", r#"{"issue_key":["ENG-1"]}"#, &["Jira::Issue ? missing"]),
     (MCP, "jira_get_issue", r#"{"issue_key":true}"#, &["Jira::Issue ? missing"]),
@@ -278,7 +307,9 @@ fn containers_follow_the_kinds_of_the_catalog() {
         let arguments = object(arguments);
         let named = rovo.name(tool, &arguments).unwrap();
         let targets = rovo.locate(&named, &arguments).unwrap();
-        let [Target::Located(found)] = targets.as_slice() else { panic!("{tool}: {targets:?}") };
+        let [Target::Located(found)] = targets.targets.as_slice() else {
+            panic!("{tool}: {targets:?}")
+        };
         let mut kind = &found.resource.kind;
         for container in &found.containers {
             assert_eq!(kinds[kind].as_ref(), Some(&container.kind));
@@ -296,7 +327,7 @@ fn z04_targets_are_capped() {
         Object::default().with("issue_keys", keys.join(","))
     };
     let named = mcp.name("jira_move_issues_to_backlog", &keys(1)).unwrap();
-    assert_eq!(mcp.locate(&named, &keys(TARGETS_MAX)).unwrap().len(), TARGETS_MAX);
+    assert_eq!(mcp.locate(&named, &keys(TARGETS_MAX)).unwrap().targets.len(), TARGETS_MAX);
     assert_eq!(mcp.locate(&named, &keys(TARGETS_MAX + 1)), Err(Reason::TooManyTargets));
     assert_eq!(mcp.fields(&named, &keys(101))["issues"], FieldValue::Count(101));
 }
@@ -353,7 +384,7 @@ fn i5_a_field_that_policies_could_not_see_is_an_unresolved_target() {
             Target::Unresolved(not) => not.obstacle == Obstacle::UnknownForm,
             Target::Located(_) => false,
         };
-        assert!(targets.iter().any(unreadable), "{tool}: {targets:?}");
+        assert!(targets.targets.iter().any(unreadable), "{tool}: {targets:?}");
     }
 }
 
@@ -386,7 +417,7 @@ proptest! {
                 }
                 let named = server.name(tool, &arguments).unwrap();
                 match server.locate(&named, &arguments) {
-                    Ok(targets) => prop_assert!((1..=TARGETS_MAX).contains(&targets.len())),
+                    Ok(targets) => prop_assert!((1..=TARGETS_MAX).contains(&targets.targets.len())),
                     Err(reason) => prop_assert_eq!(reason, Reason::TooManyTargets),
                 }
                 let fields = server.fields(&named, &arguments);

@@ -152,5 +152,5 @@ fn name_errand(errand: Errand, about: Option<&str>, asked: Object) -> NamedCall 
         unwrapped: None,
         fields: std::collections::BTreeMap::new(),
     };
-    NamedCall { call, targets: vec![account(about)], looked_up: Vec::new() }
+    NamedCall::plain(call, vec![account(about)])
 }

@@ -62,7 +62,7 @@ impl Gateway {
         bundle: &Bundle,
         call: Id,
     ) {
-        let open = |target: &Target| open(request, named.call.operation.effect, target).is_some();
+        let open = |target: &Target| open(request, named, target).is_some();
         let asks = |one: &LookedUp| bundle.looks_up(&one.field);
         if !named.targets.iter().any(open) && !named.looked_up.iter().any(asks) {
             return;
@@ -83,9 +83,8 @@ impl Gateway {
             presented: None,
             questions_left: QUESTIONS_MAX,
         };
-        let effect = named.call.operation.effect;
         let found = async {
-            let mut targets = inquiry.targets(&named.targets, effect).await;
+            let mut targets = inquiry.targets(named).await;
             let mut values = Vec::new();
             for one in named.looked_up.iter().filter(|one| bundle.looks_up(&one.field)) {
                 match inquiry.value(one, &targets).await {
@@ -131,19 +130,24 @@ impl Gateway {
 }
 
 /// The thing that `target` names, if the catalog says how to find where it belongs and that is not certain.
-fn open(request: &Request, effect: Effect, target: &Target) -> Option<Thing> {
+fn open(request: &Request, named: &NamedCall, target: &Target) -> Option<Thing> {
     let catalog = &request.server.catalog;
     match target {
         Target::Unresolved(unresolved) if unresolved.obstacle == Obstacle::OpaqueId => {
             let resolver = catalog.resolver(&unresolved.kind)?;
             Some(Thing { kind: resolver.kind.clone(), id: unresolved.spelled.clone() })
         }
-        Target::Located(Located { resource, .. }) if effect != Effect::Read => {
-            let resolver = catalog.resolver(&resource.kind)?;
-            let asks = resolver.moves && request.server.confirms_moves;
-            asks.then(|| Thing { kind: resource.kind.clone(), id: resource.id.clone() })
+        Target::Located(Located { resource, .. }) => {
+            let thing = || Thing { kind: resource.kind.clone(), id: resource.id.clone() };
+            if named.by_name.contains(resource) {
+                return Some(thing());
+            }
+            let changes = named.call.operation.effect != Effect::Read;
+            let asks =
+                changes && request.server.confirms_moves && catalog.resolver(&resource.kind)?.moves;
+            asks.then(thing)
         }
-        Target::Located(_) | Target::Unresolved(_) => None,
+        Target::Unresolved(_) => None,
     }
 }
 
@@ -165,10 +169,10 @@ fn unresolved(target: &Target) -> Target {
 }
 
 impl Inquiry<'_> {
-    async fn targets(&mut self, targets: &[Target], effect: Effect) -> Vec<Target> {
-        let mut all = Vec::with_capacity(targets.len());
-        for target in targets {
-            let found = match open(self.request, effect, target) {
+    async fn targets(&mut self, named: &NamedCall) -> Vec<Target> {
+        let mut all = Vec::with_capacity(named.targets.len());
+        for target in &named.targets {
+            let found = match open(self.request, named, target) {
                 None => vec![target.clone()],
                 Some(thing) => match self.places(thing, STEPS_MAX).await {
                     Some(places) => places.iter().cloned().map(Target::Located).collect(),
@@ -210,8 +214,15 @@ impl Inquiry<'_> {
         let resolver = catalog.resolver(&thing.kind)?;
         let (alias, id) = thing.id.split_once('/')?;
         let site = catalog.sites.named(alias)?;
-        let answer = self.ask(&resolver.ask, &thing.kind, id, site).await?;
-        let places: Places = match resolver.read(&answer, id)? {
+        let mut found = None;
+        for ask in &resolver.asks {
+            let answer = self.ask(ask, &thing.kind, id, site).await;
+            found = answer.and_then(|answer| resolver.read(ask, &answer, id));
+            if found.is_some() {
+                break;
+            }
+        }
+        let places: Places = match found? {
             Found::Name(name) => match atlassian::locate(&thing.kind, &[&name], site) {
                 Target::Located(located) => [located].into(),
                 Target::Unresolved(_) => return None,

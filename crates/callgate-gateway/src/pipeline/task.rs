@@ -146,5 +146,5 @@ fn of_task(named: &NamedCall, method: Method, params: Object) -> NamedCall {
         unwrapped: None,
         ..named.call.clone()
     };
-    NamedCall { call, targets: named.targets.clone(), looked_up: Vec::new() }
+    NamedCall::plain(call, named.targets.clone())
 }

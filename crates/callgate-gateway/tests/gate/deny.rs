@@ -102,7 +102,7 @@ fn requests() -> Vec<(Reason, Ask)> {
             Reason::QueryUnbounded,
             "alice",
             "searchJiraIssuesUsingJql",
-            r#"{"cloudId":"$","jql":"project = ENG"}"#,
+            r#"{"cloudId":"$","jql":"project = ENG OR text ~ x"}"#,
         ),
         (
             Reason::RequestMalformed,

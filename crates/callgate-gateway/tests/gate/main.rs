@@ -21,6 +21,7 @@ mod odd;
 mod offers;
 mod opaque;
 mod people;
+mod queries;
 mod questions;
 mod resolving;
 mod roof;

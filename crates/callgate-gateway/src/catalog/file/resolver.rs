@@ -31,8 +31,8 @@ pub(super) fn lookups(top: &Section<'_>) -> BTreeMap<String, (String, Lookup)> {
 
 /// The resolver of `kind`. What contains that is looked up when all kinds are known.
 fn entry(kind: &str, at: &Section<'_>) -> Option<Resolver> {
-    at.only(&["arguments", "container", "moves", "name", "rest", "same", "tool"]);
-    let ask = ask(at)?;
+    at.only(&["arguments", "container", "moves", "name", "rest", "rows", "same", "tool"]);
+    let asks = asks(at)?;
     let finds = match (at.text("name"), at.has("container")) {
         (Some(text), false) => Finds::Name(path(at, "name", text)?),
         (None, true) => {
@@ -50,42 +50,44 @@ fn entry(kind: &str, at: &Section<'_>) -> Option<Resolver> {
     if moves && !matches!(finds, Finds::Name(_)) {
         at.fault("moves", "goes with `name` only", None);
     }
-    let same = at.text("same").and_then(|text| path(at, "same", text));
+    let same = at.texts("same").into_iter().filter_map(|text| path(at, "same", text)).collect();
+    let rows = at.text("rows").and_then(|text| path(at, "rows", text));
     let (kind, container) = (kind.to_owned(), String::new());
-    Some(Resolver { kind, container, ask, finds, same, moves })
+    Some(Resolver { kind, container, asks, finds, rows, same, moves })
 }
 
 /// How a value is found that a call names by a number.
 fn lookup(at: &Section<'_>) -> Option<Lookup> {
     at.only(&["arguments", "key", "of", "rest", "rows", "tool", "value"]);
-    let ask = ask(at)?;
+    let mut asks = asks(at)?;
+    if asks.len() > 1 {
+        at.fault("rest", "`tool` and `rest` exclude one another here", None);
+    }
+    let ask = asks.remove(0);
     let one = |key| path(at, key, at.required_text(key)?);
     let (rows, key, value) = (one("rows"), one("key"), one("value"));
     let kind = at.required_text("of")?.to_owned();
     Some(Lookup { kind, ask, rows: rows?, key: key?, value: value? })
 }
 
-/// What is asked.
-fn ask(at: &Section<'_>) -> Option<Ask> {
-    match (at.text("tool"), at.text("rest")) {
-        (Some(tool), None) => Some(Ask::Tool { name: tool.to_owned(), arguments: arguments(at) }),
-        (None, Some(rest)) => {
-            if at.has("arguments") {
-                at.fault("arguments", "goes with `tool` only", None);
-            }
-            match RestPath::parse(rest) {
-                Ok(path) => Some(Ask::Rest(path)),
-                Err(why) => {
-                    at.fault("rest", format!("`{rest}` is no path: {why}"), None);
-                    None
-                }
-            }
-        }
-        (None, None) | (Some(_), Some(_)) => {
-            at.fault("", "write one of `tool` and `rest`: what is asked", None);
-            None
+/// What is asked, at least one.
+fn asks(at: &Section<'_>) -> Option<Vec<Ask>> {
+    let mut asks = Vec::new();
+    if let Some(tool) = at.text("tool") {
+        asks.push(Ask::Tool { name: tool.to_owned(), arguments: arguments(at) });
+    } else if at.has("arguments") {
+        at.fault("arguments", "goes with `tool` only", None);
+    }
+    if let Some(rest) = at.text("rest") {
+        match RestPath::parse(rest) {
+            Ok(path) => asks.push(Ask::Rest(path)),
+            Err(why) => at.fault("rest", format!("`{rest}` is no path: {why}"), None),
         }
     }
+    if !at.has("tool") && !at.has("rest") {
+        at.fault("", "write `tool` or `rest`: what is asked", None);
+    }
+    (!asks.is_empty()).then_some(asks)
 }
 
 fn arguments(at: &Section<'_>) -> Vec<(String, Given)> {

@@ -9,8 +9,12 @@ use crate::catalog::path::Path;
 use crate::catalog::rule::{FieldRule, Language, Reading, Source, TargetRule};
 use crate::catalog::section::Section;
 
-const LANGUAGES: &[(&str, Language)] =
-    &[("cql", Language::Cql), ("jql", Language::Jql), ("text", Language::Text)];
+const LANGUAGES: &[(&str, Language)] = &[
+    ("cql", Language::Cql),
+    ("cql_or_text", Language::CqlOrText),
+    ("jql", Language::Jql),
+    ("text", Language::Text),
+];
 
 const READINGS: &[(&str, Reading)] = &[
     ("count", Reading::Count),
@@ -76,7 +80,8 @@ fn own_operation(
 /// A rule for targets. Its containers are looked up when all kinds are known.
 pub(super) fn target(at: &Section<'_>, site: Option<&Path>) -> Option<TargetRule> {
     at.only(&[
-        "any", "at", "default", "id", "kind", "language", "optional", "query", "site", "split",
+        "any", "at", "default", "id", "kind", "language", "mixed", "optional", "query", "site",
+        "split",
     ]);
     let kind = at.required_text("kind")?.to_owned();
     let source = source(at, &kind)?;
@@ -105,8 +110,10 @@ pub(super) fn target(at: &Section<'_>, site: Option<&Path>) -> Option<TargetRule
 fn source(at: &Section<'_>, kind: &str) -> Option<Source> {
     let given: Vec<&str> =
         ["any", "at", "id", "query"].into_iter().filter(|key| at.has(key)).collect();
-    if at.has("language") && !at.has("query") {
-        at.fault("language", "goes with `query` only", None);
+    for key in ["language", "mixed"] {
+        if at.has(key) && !at.has("query") {
+            at.fault(key, "goes with `query` only", None);
+        }
     }
     match given.as_slice() {
         [] if kind == "Atlassian::Site" => Some(Source::WholeSite),
@@ -114,7 +121,7 @@ fn source(at: &Section<'_>, kind: &str) -> Option<Source> {
         ["query"] => {
             let language = at.required_word("language", LANGUAGES);
             let path = path(at, "query", at.text("query")?)?;
-            Some(Source::Query { path, language: language? })
+            Some(Source::Query { path, language: language?, mixed: paths(at, "mixed") })
         }
         ["any"] => ids(at, paths(at, "any").into_iter().map(|path| vec![path]).collect()),
         ["at"] => ids(at, vec![paths(at, "at")]),

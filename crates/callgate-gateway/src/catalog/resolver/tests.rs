@@ -10,13 +10,18 @@ fn answer(text: &str) -> Object {
     }
 }
 
+fn tool() -> Ask {
+    Ask::Tool { name: "get".into(), arguments: Vec::new() }
+}
+
 fn resolver(finds: Finds) -> Resolver {
     Resolver {
         kind: "Confluence::Page".into(),
         container: "Confluence::Space".into(),
-        ask: Ask::Tool { name: "get".into(), arguments: Vec::new() },
+        asks: vec![tool()],
         finds,
-        same: Some(Path::parse("/id").unwrap()),
+        rows: None,
+        same: vec![Path::parse("/id").unwrap()],
         moves: false,
     }
 }
@@ -28,9 +33,9 @@ fn i5_an_answer_that_does_not_say_one_thing_says_nothing() {
         resolver(Finds::Containers(paths.collect()))
     };
     let one = spaces(&["/space/key"]);
-    let found = one.read(&answer(r#"{"id":"7","space":{"key":"DOCS"}}"#), "7");
+    let found = one.read(&tool(), &answer(r#"{"id":"7","space":{"key":"DOCS"}}"#), "7");
     assert_eq!(found, Some(Found::Containers(vec!["DOCS".into()])));
-    let number = spaces(&["/spaceId"]).read(&answer(r#"{"id":7,"spaceId":98}"#), "7");
+    let number = spaces(&["/spaceId"]).read(&tool(), &answer(r#"{"id":7,"spaceId":98}"#), "7");
     assert_eq!(number, Some(Found::Containers(vec!["98".into()])));
     for unclear in [
         r#"{"id":"8","space":{"key":"DOCS"}}"#,
@@ -42,22 +47,25 @@ fn i5_an_answer_that_does_not_say_one_thing_says_nothing() {
         r#"{"id":"7","space":{"key":1.5}}"#,
         r#"{"id":["7"],"space":{"key":"DOCS"}}"#,
     ] {
-        assert_eq!(one.read(&answer(unclear), "7"), None, "{unclear}");
+        assert_eq!(one.read(&tool(), &answer(unclear), "7"), None, "{unclear}");
     }
     let ends = spaces(&["/in/key", "/out/key"]);
     let both = answer(r#"{"id":"7","in":{"key":"ENG-1"},"out":{"key":"OPS-2"}}"#);
     assert_eq!(
-        ends.read(&both, "7"),
+        ends.read(&tool(), &both, "7"),
         Some(Found::Containers(vec!["ENG-1".into(), "OPS-2".into()]))
     );
-    assert_eq!(ends.read(&answer(r#"{"id":"7","in":{"key":"ENG-1"}}"#), "7"), None);
+    assert_eq!(ends.read(&tool(), &answer(r#"{"id":"7","in":{"key":"ENG-1"}}"#), "7"), None);
     let each = spaces(&["/all/*/key"]);
     let same = answer(r#"{"id":"7","all":[{"key":"A"},{"key":"A"}]}"#);
-    assert!(each.read(&same, "7").is_some());
-    assert_eq!(each.read(&answer(r#"{"id":"7","all":[{"key":"A"},{"key":"B"}]}"#), "7"), None);
-    assert_eq!(each.read(&answer(r#"{"id":"7","all":[]}"#), "7"), None);
+    assert!(each.read(&tool(), &same, "7").is_some());
+    assert_eq!(
+        each.read(&tool(), &answer(r#"{"id":"7","all":[{"key":"A"},{"key":"B"}]}"#), "7"),
+        None
+    );
+    assert_eq!(each.read(&tool(), &answer(r#"{"id":"7","all":[]}"#), "7"), None);
     let name = resolver(Finds::Name(Path::parse("/key").unwrap()));
-    let found = name.read(&answer(r#"{"id":"7","key":"ENG-1"}"#), "7");
+    let found = name.read(&tool(), &answer(r#"{"id":"7","key":"ENG-1"}"#), "7");
     assert_eq!(found, Some(Found::Name("ENG-1".into())));
 }
 
@@ -112,4 +120,22 @@ fn i5_a_value_that_is_not_certainly_the_one_is_none() {
     for unclear in [&*twice, r#"{"id":"41"}"#, r#"{"to":{"name":"Done"}}"#, "41", ""] {
         assert_eq!(lookup.read(&rows(unclear), "41"), None, "{unclear}");
     }
+}
+
+#[test]
+fn i5_of_several_rows_the_one_about_the_id_counts() {
+    let path = |text| Path::parse(text).unwrap();
+    let project = Resolver {
+        rows: Some(path("/values/*")),
+        same: vec![path("/key"), path("/id")],
+        ..resolver(Finds::Name(path("/key")))
+    };
+    let all = r#"{"values":[{"id":"1","key":"HRX","name":"HR"},{"id":"2","key":"HR","name":"x"}]}"#;
+    let name = |key: &str| Some(Found::Name(key.to_owned()));
+    assert_eq!(project.read(&tool(), &answer(all), "HR"), name("HR"));
+    assert_eq!(project.read(&tool(), &answer(all), "1"), name("HRX"));
+    assert_eq!(project.read(&tool(), &answer(all), "x"), None, "a name is none");
+    assert_eq!(project.read(&tool(), &answer(r#"{"values":[]}"#), "HR"), None);
+    assert_eq!(project.read(&tool(), &answer(r#"{"values":["HR"]}"#), "HR"), None);
+    assert_eq!(project.read(&tool(), &answer(r#"{"values":{"id":"1","key":"HR"}}"#), "HR"), None);
 }
