@@ -6,6 +6,7 @@ mod headers;
 mod json;
 mod lines;
 mod message;
+mod query;
 mod second;
 mod spelling;
 mod sse;
@@ -19,6 +20,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("json", json::check),
     ("lines", lines::check),
     ("message", message::check),
+    ("query", query::check),
     ("spelling", spelling::check),
     ("sse", sse::check),
 ];

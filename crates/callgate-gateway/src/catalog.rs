@@ -25,7 +25,7 @@ pub use path::{Path, Step};
 pub use problem::Problem;
 pub use resolver::{Ask, Finds, Found, Given, Lookup, Resolver, RestPath};
 pub use rule::{
-    Dispatcher, FieldRule, Language, Reading, ResourceRule, Source, TargetRule, ToolRule,
+    Dispatcher, FieldRule, Language, Listing, Reading, ResourceRule, Source, TargetRule, ToolRule,
 };
 pub use server::{Named, ServerCatalog};
 pub use uri::{UriShape, scheme};

@@ -9,6 +9,7 @@ mod authority;
 mod batch;
 mod carry;
 mod challenge;
+mod discover;
 mod errand;
 mod grants;
 mod list;

@@ -302,7 +302,8 @@ impl Build<'_> {
             .collect();
         let (site, fields) = (entry.site.clone(), entry.fields.clone());
         let (by, why) = (format!("{} {}", file.file, file.version), entry.why.clone());
-        Some(ToolRule { operation, risk, targets, site, fields, by, why })
+        let lists = entry.lists.clone();
+        Some(ToolRule { operation, risk, targets, site, fields, lists, by, why })
     }
 
     /// The operation that `entry` names.

@@ -11,7 +11,7 @@ use callgate_model::vocabulary::{Effect, FieldType, Operation, Reversibility, Ri
 
 use super::path::Path;
 use super::resolver::{Lookup, Resolver};
-use super::rule::{Dispatcher, FieldRule, TargetRule};
+use super::rule::{Dispatcher, FieldRule, Listing, TargetRule};
 use super::section::{Report, Section};
 use super::uri::UriShape;
 
@@ -72,6 +72,8 @@ pub(super) struct ToolEntry {
     /// The argument that names the site, if no target says otherwise.
     pub(super) site: Option<Path>,
     pub(super) fields: BTreeMap<String, FieldRule>,
+    /// Where its answer lists tools.
+    pub(super) lists: Option<Listing>,
     /// Why it is said so, if that is not plain.
     pub(super) why: Option<String>,
     /// Its place in the file.

@@ -22,10 +22,21 @@ pub struct ToolRule {
     pub site: Option<Path>,
     /// Where its fields are.
     pub fields: BTreeMap<String, FieldRule>,
+    /// Where its answer lists tools that can be run, if it does.
+    pub lists: Option<Listing>,
     /// The file that says so, with the version of its catalog.
     pub by: String,
     /// Why it says so, if that is not plain.
     pub why: Option<String>,
+}
+
+/// Where the answer of a tool lists other tools.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// The array of them: members only.
+    pub rows: Path,
+    /// In each, the name.
+    pub name: Path,
 }
 
 /// What a catalog says about the resources whose URIs are of one shape.

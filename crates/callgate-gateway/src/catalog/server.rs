@@ -121,8 +121,10 @@ impl ServerCatalog {
         let dispatcher = self.catalog.dispatchers.get(tool).ok_or(Reason::ToolUnclassified)?;
         let inner = arguments.get(&dispatcher.name).and_then(Json::as_str);
         let inner = inner.ok_or(Reason::DispatchUnknown)?;
-        // Dispatchers are not among the tools: one cannot run another.
-        let rule = self.catalog.tools.get(inner).ok_or(Reason::DispatchUnknown)?;
+        // Dispatchers are not among the tools: one cannot run another. Nor can it run what lists tools: the answer would not
+        // be known for one.
+        let rule = self.catalog.tools.get(inner).filter(|rule| rule.lists.is_none());
+        let rule = rule.ok_or(Reason::DispatchUnknown)?;
         if !dispatcher.effects.contains(&rule.operation.effect) {
             return Err(Reason::DispatchTierMismatch);
         }

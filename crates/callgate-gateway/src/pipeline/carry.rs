@@ -24,6 +24,7 @@ use super::rounds::Asked;
 use super::{Gateway, Request, roof};
 use crate::answer;
 use crate::cancel::Registered;
+use crate::catalog::Listing;
 use crate::evidence::{OpenError, OpenEvidence, Permit, open};
 use crate::forward::{Way, forward, outcome_of};
 use crate::name::NamedCall;
@@ -326,7 +327,10 @@ impl Gateway {
             {
                 answer::finish(era, id, Object::default())
             }
-            Ok(Answer::Result { mut result, .. }) => {
+            Ok(Answer::Result { mut result, is_error, .. }) => {
+                if let Some(listing) = running.listing().filter(|_| !is_error) {
+                    result = self.only_usable(&running.request, listing, &result);
+                }
                 roof::in_result(&running.request, running.method, &mut result);
                 answer::relayed(era, id, running.method, result)
             }
@@ -397,6 +401,12 @@ impl Running {
             () = say.closed(), if self.request.cancels_by_leaving => {}
             () = by_name => {}
         }
+    }
+
+    /// Where its answer lists tools, if it does.
+    fn listing(&self) -> Option<&Listing> {
+        let tool = &self.way.tool.as_ref()?.definition.name;
+        self.request.server.catalog.rule(tool)?.lists.as_ref()
     }
 
     /// A client of the legacy era takes what asks it in the modern way for an empty success.

@@ -189,3 +189,44 @@ async fn i3_denied_tools_are_told_from_unknown_ones_only_if_configured() {
     assert_eq!(world.call("alice", "noSuchTool", "{}").await.brief(), "error -32602");
     assert_eq!(world.executed(), 0);
 }
+
+/// What a tool that lists tools shows is what the caller could use, and nothing that nobody classified.
+#[tokio::test]
+async fn i3_what_is_discovered_is_what_could_be_used() {
+    let found = async |token: &str| {
+        let setup = Setup { policies: [POLICIES, DISCOVER].concat(), ..Setup::default() };
+        let world = World::start(setup).await;
+        let said = world.call(token, "discover", r#"{"query":"jira issue page video"}"#).await;
+        let text = said.answer().get("result").and_then(|result| result.get("content")).cloned();
+        let text = text.unwrap().as_array().unwrap()[0].get("text").unwrap().clone();
+        let list = crate::support::json(text.as_str().unwrap());
+        let rows = list.get("operations").and_then(Json::as_array).unwrap().to_vec();
+        let name = |row: &Json| row.get("name").and_then(Json::as_str).unwrap().to_owned();
+        rows.iter().map(name).collect::<Vec<String>>()
+    };
+    let (alice, triage) = (found("alice").await, found("alice-triage").await);
+    let has = |list: &[String], name: &str| list.iter().any(|one| one == name);
+    assert!(has(&alice, "editJiraIssue") && has(&alice, "deleteJiraIssue"), "{alice:?}");
+    assert!(has(&triage, "listJiraIssueComments") && !has(&triage, "editJiraIssue"), "{triage:?}");
+    assert!(!has(&alice, "updateConfluenceContent"), "she may do nothing in Confluence");
+    assert!(!has(&alice, "getLoomVideo"), "nobody has classified it");
+    assert_eq!(found("nobody").await, Vec::<String>::new());
+}
+
+const DISCOVER: &[Rule] = &[(
+    Tier::Permit,
+    "discover",
+    r#"permit(principal, action == Action::"atlassian.tools.discover", resource);"#,
+)];
+
+/// A dispatcher does not run what lists tools: its answer would not be filtered.
+#[tokio::test]
+async fn p12_what_lists_tools_is_not_run_by_a_dispatcher() {
+    let world = World::start(Setup { policies: ALL.to_vec(), ..Setup::default() }).await;
+    for name in ["discover", "executeRead", "executeWrite", "Discover", ""] {
+        let arguments = format!(r#"{{"name":"{name}","inputs":{{"query":"x"}}}}"#);
+        let said = world.call("alice", "executeRead", &arguments).await.brief();
+        assert_eq!(said, "deny dispatch_unknown", "{name}");
+    }
+    assert_eq!(world.calls_sent(), 0);
+}

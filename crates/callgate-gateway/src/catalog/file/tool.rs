@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use callgate_model::vocabulary::{FieldType, Risk};
 
 use super::{Meaning, ToolEntry, path, with_effect, words};
-use crate::catalog::path::Path;
-use crate::catalog::rule::{FieldRule, Language, Reading, Source, TargetRule};
+use crate::catalog::path::{Path, Step};
+use crate::catalog::rule::{FieldRule, Language, Listing, Reading, Source, TargetRule};
 use crate::catalog::section::Section;
 
 const LANGUAGES: &[(&str, Language)] = &[
@@ -49,14 +49,25 @@ pub(super) fn entry(
     let meaning = if own {
         own_operation(format!("{catalog}/{tool}"), at, &targets, types)?
     } else {
-        at.only(&["fields", "operation", "risk", "targets", "why"]);
+        at.only(&["fields", "lists", "operation", "risk", "targets", "why"]);
         Meaning::Named {
             operation: at.text("operation")?.to_owned(),
             risk: at.word("risk", &words(Risk::ALL, Risk::as_str)),
         }
     };
     let why = at.text("why").map(str::to_owned);
-    Some(ToolEntry { meaning, targets, site: site.cloned(), fields, why, at: at.path.clone() })
+    let (site, lists) = (site.cloned(), at.table("lists").and_then(|table| listing(&table)));
+    Some(ToolEntry { meaning, targets, site, fields, lists, why, at: at.path.clone() })
+}
+
+fn listing(at: &Section<'_>) -> Option<Listing> {
+    at.only(&["name", "rows"]);
+    let rows = path(at, "rows", at.required_text("rows")?)?;
+    let name = path(at, "name", at.required_text("name")?)?;
+    if !rows.steps().iter().all(|step| matches!(step, Step::Member(_))) {
+        at.fault("rows", "must be the path of one array: neither `*` nor `!`", None);
+    }
+    Some(Listing { rows, name })
 }
 
 fn own_operation(
@@ -65,8 +76,17 @@ fn own_operation(
     targets: &[(String, TargetRule)],
     types: BTreeMap<String, FieldType>,
 ) -> Option<Meaning> {
-    const KNOWN: &[&str] =
-        &["effect", "fields", "operation", "reversibility", "risk", "targets", "title", "why"];
+    const KNOWN: &[&str] = &[
+        "effect",
+        "fields",
+        "lists",
+        "operation",
+        "reversibility",
+        "risk",
+        "targets",
+        "title",
+        "why",
+    ];
     at.only(KNOWN);
     let mut kinds: Vec<String> = targets.iter().map(|(_, rule)| rule.kind.clone()).collect();
     if targets.iter().any(|(_, rule)| rule.or_site) {
