@@ -12,6 +12,7 @@ mod chain;
 mod client;
 mod crash;
 mod deny;
+mod every_tool;
 mod legacy;
 mod listen;
 mod listing;
