@@ -128,6 +128,7 @@ fn route(store: &mut Store, method: &Method, path: &str, body: &Value) -> Answer
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     match segments.as_slice() {
         ["rest", "api", "2", rest @ ..] => store.jira.serve(method, rest, body),
+        ["rest", "agile", "1.0", rest @ ..] => jira::Jira::serve_agile(method, rest),
         ["rest", "api", rest @ ..] => store.confluence.serve(method, rest, body),
         _ => None,
     }

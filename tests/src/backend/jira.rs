@@ -63,6 +63,10 @@ impl Jira {
                 { "id": "1", "key": "ENG", "name": "Engineering" },
                 { "id": "2", "key": "HR", "name": "People" },
             ])),
+            ["projects", "picker"] if get => ok(json!({ "projects": [
+                { "id": "1", "key": "ENG", "name": "Engineering" },
+                { "id": "2", "key": "HR", "name": "People" },
+            ] })),
             ["search"] => {
                 let count = self.issues.len();
                 ok(json!({ "startAt": 0, "maxResults": 50, "total": count, "issues": self.issues }))
@@ -82,6 +86,24 @@ impl Jira {
                 ok(self.issue(key)?.pointer("/fields/comment")?.clone())
             }
             ["issue", key, "comment"] if method == Method::POST => self.comment(key, body),
+            _ => None,
+        }
+    }
+
+    /// Boards and sprints: board 1 and its sprint 11 are ENG's, board 2 and sprint 22 HR's.
+    pub(super) fn serve_agile(method: &Method, path: &[&str]) -> Answer {
+        match path {
+            _ if method != Method::GET => None,
+            ["board", id @ ("1" | "2")] => {
+                let project = if *id == "1" { "ENG" } else { "HR" };
+                let id: u64 = id.parse().ok()?;
+                ok(json!({ "id": id, "location": { "projectKey": project } }))
+            }
+            ["sprint", "11"] => ok(json!({ "id": 11, "name": "Now", "originBoardId": 1 })),
+            ["sprint", "22"] => ok(json!({ "id": 22, "name": "Now", "originBoardId": 2 })),
+            ["sprint", "11" | "22", "issue"] => {
+                ok(json!({ "startAt": 0, "maxResults": 50, "total": 0, "issues": [] }))
+            }
             _ => None,
         }
     }

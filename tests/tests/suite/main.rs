@@ -35,6 +35,8 @@ mod servers;
 #[cfg(test)]
 mod stdio;
 #[cfg(test)]
+mod touched;
+#[cfg(test)]
 mod wire;
 #[cfg(test)]
 mod world;
