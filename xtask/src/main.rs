@@ -88,6 +88,8 @@ fn bench(arguments: &[String]) -> Result<(), String> {
     }
     say("a decision alone, in one process:");
     run("cargo", &["run", "--release", "--package", "callgate-policy", "--example", "growth"])?;
+    // What it costs to find what a call touches.
+    run("cargo", &["run", "--release", "--package", "callgate-gateway", "--example", "touched"])?;
     say("finding a grant, and spending a use of it, in one process:");
     let example = ["run", "--release", "--package", "callgate-store", "--features", "testing"];
     run("cargo", &[&example[..], &["--example", "grants"]].concat())

@@ -35,6 +35,9 @@ const SHIPPED: &[(&str, &str)] = &[
     ("catalogs/atlassian.toml", include_str!("../../../catalogs/atlassian.toml")),
     ("catalogs/atlassian-rovo.toml", include_str!("../../../catalogs/atlassian-rovo.toml")),
     ("catalogs/mcp-atlassian.toml", include_str!("../../../catalogs/mcp-atlassian.toml")),
+    ("catalogs/github.toml", include_str!("../../../catalogs/github.toml")),
+    ("catalogs/postgres.toml", include_str!("../../../catalogs/postgres.toml")),
+    ("catalogs/slack.toml", include_str!("../../../catalogs/slack.toml")),
 ];
 
 /// All catalogs, checked against each other.

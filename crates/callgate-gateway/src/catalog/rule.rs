@@ -126,6 +126,8 @@ pub enum Language {
     Cql,
     /// Confluence's if there is an `=` in it; else free text.
     CqlOrText,
+    /// That of databases, which has no bounds: what a statement does is not told from its text.
+    Sql,
     /// Free text, which has no bounds.
     Text,
 }
@@ -202,7 +204,7 @@ impl Language {
         match self {
             Self::Jql => &["Jira::Issue", "Jira::Project"],
             Self::Cql | Self::CqlOrText => &["Confluence::Page", "Confluence::Space"],
-            Self::Text => &[],
+            Self::Sql | Self::Text => &[],
         }
     }
 }

@@ -40,6 +40,7 @@ impl Place<'_> {
             (Language::Jql, None) => bounds(jql(&query)),
             (Language::Cql, None) => bounds(cql(&query)),
             (Language::CqlOrText, None) if query.contains('=') => bounds(cql(&query)),
+            (Language::Sql, None) => Err("what SQL does is not told from its text".to_owned()),
             (Language::CqlOrText | Language::Text, None) => {
                 Err("free text can find anything".to_owned())
             }

@@ -1,8 +1,8 @@
-//! One call of every tool of the two Atlassian servers, and what it is understood to be: operation, effect, risk and every
+//! One call of every tool of the servers whose schemas are known, and what it is understood to be: operation, effect, risk and every
 //! target. The tables are pages of the documentation; a change of catalog that changes what a call means is a visible
 //! difference there. `UPDATE=1` writes them anew.
 //!
-//! The schemas are those of the servers: of mcp-atlassian as it was measured, of Rovo as the simulated site has them. A call
+//! The schemas are those of the servers: of mcp-atlassian and GitHub's as they were measured, of Rovo as the simulated site has them. A call
 //! has everything that its tool requires, and every argument that could name something.
 
 use std::collections::BTreeMap;
@@ -14,6 +14,7 @@ use callgate_gateway::name::understand;
 use callgate_gateway::schema::ArgumentSchema;
 use callgate_mcp::upstream::{EraSetting, SessionKey, Upstream, UpstreamConfig, UpstreamLimits};
 use callgate_model::json::{Json, Object};
+use callgate_model::products::atlassian::SiteMap;
 use callgate_sim::{Sim, SimOptions, Site};
 
 use crate::support::{catalogs, json, sites};
@@ -79,6 +80,11 @@ const SAMPLES: &[(&str, &str)] = &[
     ("versionId", r#""30101""#),
     ("version_id", r#""30101""#),
     ("workspaceId", r#""acme""#),
+    ("issue_number", "42"),
+    ("organization", r#""acme""#),
+    ("owner", r#""Acme""#),
+    ("pullNumber", "7"),
+    ("repo", r#""payments-api""#),
 ];
 
 /// Values of one tool alone.
@@ -104,9 +110,13 @@ fn sample(tool: &str, name: &str, schema: &Json) -> Json {
     let first = schema.get("enum").and_then(Json::as_array).and_then(<[Json]>::first);
     match (first, kind(schema)) {
         (Some(first), _) => first.clone(),
-        (None, "array") => Json::Array(vec!["x".into()]),
+        (None, "array") => {
+            let items = schema.get("items").cloned().unwrap_or_else(|| Object::default().into());
+            Json::Array(vec![sample(tool, "", &items)])
+        }
         (None, "boolean") => true.into(),
         (None, "integer" | "number") => 1.into(),
+        (None, "object") if schema.get("properties").is_some() => call(tool, schema).into(),
         (None, "object") => Object::default().into(),
         (None, _) => "x".into(),
     }
@@ -120,7 +130,7 @@ fn fitting(value: Json, schema: &Json) -> Json {
             texts.join(",").into()
         }
         ("array", Json::String(_)) => Json::Array(vec![value]),
-        ("integer", Json::String(text)) => text.parse::<i64>().unwrap().into(),
+        ("integer" | "number", Json::String(text)) => text.parse::<i64>().unwrap().into(),
         ("object", Json::String(text)) => json(text),
         ("string", Json::Number(number)) => number.literal().into(),
         _ => value,
@@ -204,6 +214,23 @@ fn every_call_of_mcp_atlassian_means_what_the_page_says() {
         "tools-mcp-atlassian.md",
         "What calls of mcp-atlassian mean",
         98,
+        &table(&catalog, &tools),
+    );
+}
+
+#[test]
+fn every_call_of_github_means_what_the_page_says() {
+    let catalog = catalogs(&[]).for_server("s", "github", SiteMap::default()).unwrap();
+    let measured = json(include_str!("../data/github-64a49f34.json"));
+    let entry = |tool: &Json| {
+        let name = tool.get("name").and_then(Json::as_str).unwrap().to_owned();
+        (name, tool.get("inputSchema").unwrap().clone())
+    };
+    let tools: BTreeMap<String, Json> = measured.as_array().unwrap().iter().map(entry).collect();
+    compare(
+        "tools-github.md",
+        "What calls of GitHub's server mean",
+        tools.len(),
         &table(&catalog, &tools),
     );
 }

@@ -13,6 +13,7 @@ const LANGUAGES: &[(&str, Language)] = &[
     ("cql", Language::Cql),
     ("cql_or_text", Language::CqlOrText),
     ("jql", Language::Jql),
+    ("sql", Language::Sql),
     ("text", Language::Text),
 ];
 
