@@ -11,6 +11,7 @@ mod chain;
 mod client;
 mod crash;
 mod deny;
+mod effects;
 mod legacy;
 mod listen;
 mod listing;
