@@ -67,6 +67,11 @@ const IN_PROJECTS: &[(&str, &str, &str)] = &[
         r#"{"name":"watchJiraIssue","inputs":{"issueIdOrKey":"$P-1"}}"#,
     ),
     (
+        "link it to the docs",
+        "executeWrite",
+        r#"{"name":"createJiraIssueRemoteIssueLink","inputs":{"issueIdOrKey":"$P-1","url":"https://docs.acme.example/x","title":"x"}}"#,
+    ),
+    (
         "link it to a web page",
         "executeWrite",
         r#"{"name":"createJiraIssueRemoteIssueLink","inputs":{"issueIdOrKey":"$P-1","url":"https://elsewhere.example/x","title":"x"}}"#,

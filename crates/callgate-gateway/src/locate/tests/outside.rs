@@ -19,7 +19,13 @@ const CALLS: &[(&str, &str, &[&str])] = &[
     (
         "jira_create_remote_issue_link",
         r#"{"issue_key":"ENG-1","url":"files.example","icon_url":["https://a.example"]}"#,
-        &["Jira::Issue acme/ENG-1", "Net::Host ? unknown_form", "Net::Host ? missing"],
+        // The field of that name cannot be read either.
+        &[
+            "Jira::Issue acme/ENG-1",
+            "Net::Host ? unknown_form",
+            "Net::Host ? missing",
+            "Jira::Issue ? unknown_form",
+        ],
     ),
     (
         "jira_create_remote_issue_link",
