@@ -25,7 +25,8 @@ pub use path::{Path, Step};
 pub use problem::Problem;
 pub use resolver::{Ask, Finds, Found, Given, Lookup, Resolver, RestPath};
 pub use rule::{
-    Dispatcher, FieldRule, Language, Listing, Reading, ResourceRule, Source, TargetRule, ToolRule,
+    Dispatcher, FieldRule, Language, Listing, Reading, ResourceRule, Source, Split, TargetRule,
+    ToolRule,
 };
 pub use server::{Named, ServerCatalog};
 pub use uri::{UriShape, scheme};
@@ -190,8 +191,8 @@ pub fn raise(
     let destroys = destructive_hint == Some(true);
     let floor = match operation.effect {
         Effect::Read if destroys || read_only_hint == Some(false) => Risk::High,
-        Effect::Write | Effect::Delete | Effect::Admin if destroys => Risk::Medium,
-        Effect::Read | Effect::Write | Effect::Delete | Effect::Admin => Risk::Low,
+        Effect::Write | Effect::Share | Effect::Delete | Effect::Admin if destroys => Risk::Medium,
+        Effect::Read | Effect::Write | Effect::Share | Effect::Delete | Effect::Admin => Risk::Low,
     };
     risk.max(floor)
 }

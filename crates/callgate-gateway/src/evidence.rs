@@ -68,7 +68,7 @@ pub enum OpenError {
 fn durability(effect: Effect) -> Durability {
     match effect {
         Effect::Read => Durability::Queued,
-        Effect::Write | Effect::Delete | Effect::Admin => Durability::Durable,
+        Effect::Write | Effect::Share | Effect::Delete | Effect::Admin => Durability::Durable,
     }
 }
 

@@ -11,13 +11,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use callgate_model::json::{Json, Object};
+use callgate_model::products;
 use callgate_model::products::atlassian::{self, Site};
 use callgate_model::reason::Reason;
 use callgate_model::target::{Obstacle, Resource, Target};
 use callgate_model::vocabulary::FieldValue;
 
-use crate::catalog::select::{Leaf, spelling, walk};
-use crate::catalog::{Lookup, Named, Path, ServerCatalog, Source, TargetRule};
+use crate::catalog::select::{Leaf, listed, spelling, walk};
+use crate::catalog::{Lookup, Named, Path, ServerCatalog, Source, Split, TargetRule};
 
 /// The kind of a site.
 const SITE: &str = "Atlassian::Site";
@@ -217,7 +218,7 @@ impl Place<'_> {
     fn each_id(
         &self,
         path: &Path,
-        split: Option<char>,
+        split: Option<Split>,
         arguments: &Object,
         targets: &mut Targets,
     ) -> Result<bool, Reason> {
@@ -238,10 +239,13 @@ impl Place<'_> {
             found = true;
             match (spelled, split) {
                 (None, _) => add(self.unresolved(Obstacle::Missing, &path.to_string())),
-                (Some(ids), Some(separator)) => {
-                    // Servers trim blanks around the elements of such lists.
-                    ids.split(separator).for_each(|id| add(self.id(&[id.trim_matches(' ')])));
-                }
+                (Some(ids), Some(split)) => match listed(ids, split) {
+                    Some(ids) if ids.is_empty() && self.rule.optional => {}
+                    Some(ids) if !ids.is_empty() => {
+                        ids.iter().for_each(|id| add(self.id(&[id.as_str()])));
+                    }
+                    Some(_) | None => add(self.unresolved(Obstacle::Missing, ids)),
+                },
                 (Some(id), None) => add(self.id(&[id])),
             }
         });
@@ -290,7 +294,7 @@ impl Place<'_> {
         } else if atlassian::knows(kind) {
             atlassian::locate_in_bitbucket(kind, parts)
         } else {
-            self.plain_id(parts)
+            products::locate(kind, parts).unwrap_or_else(|| self.plain_id(parts))
         }
     }
 

@@ -13,6 +13,8 @@ pub enum Effect {
     Read,
     /// Creates or changes.
     Write,
+    /// Changes who can see something, or who is told of it.
+    Share,
     /// Removes.
     Delete,
     /// Changes who may do what, or how the product works.
@@ -65,7 +67,13 @@ macro_rules! names {
     };
 }
 
-names!(Effect { Read = "read", Write = "write", Delete = "delete", Admin = "admin" });
+names!(Effect {
+    Read = "read",
+    Write = "write",
+    Share = "share",
+    Delete = "delete",
+    Admin = "admin",
+});
 names!(Risk { Low = "low", Medium = "medium", High = "high", Critical = "critical" });
 names!(Reversibility {
     Reversible = "reversible",
@@ -172,6 +180,8 @@ pub struct Vocabulary {
     pub operations: BTreeMap<String, Arc<Operation>>,
     /// The kinds of target by name (`Jira::Issue`), each with the kind that contains it, if any.
     pub target_kinds: BTreeMap<String, Option<String>>,
+    /// The kinds of which a target may be in several, one in another: folders.
+    pub nested: BTreeSet<String>,
     /// The names of fields whose values are asked of the server, if any policy names them.
     pub looked_up: BTreeSet<String>,
 }

@@ -107,7 +107,7 @@ fn vocabulary() -> Vocabulary {
         let operation = Operation {
             name: format!("jira.issue.op{n}"),
             title: "An operation".into(),
-            effect: Effect::ALL[n % 4],
+            effect: Effect::ALL[n % Effect::ALL.len()],
             risk: Risk::Medium,
             reversibility: Reversibility::Recoverable,
             targets: vec!["Jira::Issue".into()],

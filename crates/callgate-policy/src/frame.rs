@@ -7,11 +7,11 @@ use std::collections::HashMap;
 use callgate_model::call::ToolCall;
 use callgate_model::target::{Located, Target, Unresolved};
 use callgate_model::vocabulary::{FieldType, FieldValue};
-use cedar_policy::{Context, Entity, EntityTypeName, EntityUid, RestrictedExpression};
+use cedar_policy::{Context, Entity, EntityUid, RestrictedExpression};
 
 use crate::bundle::Bundle;
 use crate::decide::Question;
-use crate::known::{Known, Level};
+use crate::known::{Kind, Known, Level};
 use crate::names::{CORE, Closure, uid};
 
 /// The part of a question that is the same for every link and target.
@@ -62,7 +62,7 @@ impl Thing {
 
     fn located(bundle: &Bundle, located: &Located) -> Option<Self> {
         let kind = bundle.known.kind(&located.resource.kind)?;
-        let containers = containers(&bundle.known, &kind.containers, located)?;
+        let containers = containers(&bundle.known, kind, located)?;
         let uid = uid(&kind.type_name, &located.resource.id);
         let closure = bundle.names.closure(&uid, &containers);
         let entity = Entity::new_no_attrs(uid.clone(), containers.into_iter().collect());
@@ -83,18 +83,14 @@ impl Thing {
     }
 }
 
-/// The containers of a target: each of a kind its own kind can be in, and no two of one kind. `could_allow` counts on
-/// both.
-fn containers(
-    known: &Known,
-    possible: &[EntityTypeName],
-    located: &Located,
-) -> Option<Vec<EntityUid>> {
+/// The containers of a target: each of a kind its own kind can be in, and no two of one kind, unless that nests.
+/// `could_allow` counts on both.
+fn containers(known: &Known, own: &Kind, located: &Located) -> Option<Vec<EntityUid>> {
     let mut containers: Vec<EntityUid> = Vec::with_capacity(located.containers.len());
     for container in &located.containers {
         let kind = &known.kind(&container.kind)?.type_name;
         let twice = containers.iter().any(|other| other.type_name() == kind);
-        if twice || !possible.contains(kind) {
+        if (twice && !own.nested.contains(kind)) || !own.containers.contains(kind) {
             return None;
         }
         containers.push(uid(kind, &container.id));

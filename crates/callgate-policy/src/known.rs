@@ -24,6 +24,8 @@ pub(crate) struct Kind {
     pub(crate) type_name: EntityTypeName,
     /// What it can be in, the innermost first.
     pub(crate) containers: Vec<EntityTypeName>,
+    /// Those of them of which it can be in several, one in another.
+    pub(crate) nested: Vec<EntityTypeName>,
 }
 
 /// An operation.
@@ -85,7 +87,7 @@ impl Kind {
             name.parse::<EntityTypeName>()
                 .map_err(|_error| format!("`{}` is not a kind of target", name.escape_debug()))
         };
-        let mut containers = Vec::new();
+        let (mut containers, mut nested) = (Vec::new(), Vec::new());
         let mut inner = name;
         while let Some(container) = vocabulary.target_kinds.get(inner).and_then(Option::as_deref) {
             if !vocabulary.target_kinds.contains_key(container) {
@@ -95,9 +97,12 @@ impl Kind {
                 return Err(format!("{name} is in itself"));
             }
             containers.push(parse(container)?);
+            if vocabulary.nested.contains(container) {
+                nested.push(parse(container)?);
+            }
             inner = container;
         }
-        Ok(Self { type_name: parse(name)?, containers })
+        Ok(Self { type_name: parse(name)?, containers, nested })
     }
 }
 

@@ -128,15 +128,19 @@ impl<'a> Reach<'a> {
     fn of(permits: &[&'a Policy], kind: Option<&Kind>, container: Option<&EntityUid>) -> Self {
         let mut reach = Self::default();
         let resources = permits.iter().map(|permit| &permit.scope.resource);
+        let nests = |named: &EntityTypeName| kind.is_some_and(|kind| kind.nested.contains(named));
         let elsewhere = |resource: &Party| {
             resource.anchor.as_ref().zip(container).is_some_and(|(anchor, container)| {
-                anchor.uid.type_name() == container.type_name() && anchor.uid != *container
+                let named = anchor.uid.type_name();
+                named == container.type_name() && anchor.uid != *container && !nests(named)
             })
         };
         for resource in resources.filter(|resource| reaches(resource, kind) && !elsewhere(resource))
         {
             match &resource.anchor {
                 None => reach.open = true,
+                // One folder may be in the other: their names say nothing of whether they meet.
+                Some(anchor) if nests(anchor.uid.type_name()) => reach.open = true,
                 Some(anchor) => {
                     reach.within.entry(anchor.uid.type_name()).or_default().insert(&anchor.uid);
                 }

@@ -2,6 +2,7 @@
 
 mod decisions;
 mod loading;
+mod nested;
 mod pack;
 mod properties;
 mod views;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use callgate_model::products::{self, atlassian, mcp};
+use callgate_model::products::{self, atlassian, mcp, net};
 use callgate_model::vocabulary::{Effect, FieldType, Operation, Vocabulary};
 
 use super::file::{CatalogFile, Meaning, ResourceEntry, ToolEntry};
@@ -365,8 +365,8 @@ impl Build<'_> {
             self.note(file, format!("{at}.kind"), format!("unknown kind `{}`", rule.kind), hint);
             return None;
         };
-        if products::has_kind(&rule.kind) {
-            let message = "no rule has targets of `MCP` or `Callgate`".to_owned();
+        if products::has_kind(&rule.kind) && !products::is_in_arguments(&rule.kind) {
+            let message = format!("no argument names a `{}`", rule.kind);
             self.note(file, format!("{at}.kind"), message, None);
             return None;
         }
@@ -417,10 +417,14 @@ fn misfit(rule: &TargetRule, containers: &[String]) -> Option<String> {
         Source::Constant(_) if !containers.is_empty() => {
             Some(format!("`id` is for kinds in no other: `{}` is in {containers:?}", rule.kind))
         }
+        Source::Constant(id) if rule.kind == net::HOST && !net::is_host(id) => {
+            Some(format!("`{id}` is no host as policies write it: `files.example`"))
+        }
         Source::Ids { alternatives, .. } => {
             let in_site = containers.last().is_some_and(|outermost| outermost == SITE);
-            let wanted =
-                if in_site && atlassian::knows(&rule.kind) { 1 } else { containers.len() + 1 };
+            let is_one = in_site && atlassian::knows(&rule.kind);
+            let is_one = is_one || products::is_in_arguments(&rule.kind);
+            let wanted = if is_one { 1 } else { containers.len() + 1 };
             let other = alternatives.iter().map(Vec::len).find(|parts| *parts != wanted)?;
             Some(format!("parts of an id of `{}`: {wanted}, not {other}", rule.kind))
         }

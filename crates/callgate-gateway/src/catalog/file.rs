@@ -165,7 +165,7 @@ fn kind(name: &str, at: &Section<'_>) -> (String, KindEntry) {
         at.fault("", "a kind is `Product::Noun`", None);
     }
     if products::has_kind(name) {
-        let message = "`MCP` and `Callgate` are products that need no catalog";
+        let message = "`Callgate`, `Local`, `MCP` and `Net` are products that need no catalog";
         at.fault("", message, None);
     }
     let ignores_case = at.word("case", &[("ignored", true)]).unwrap_or_default();
@@ -174,7 +174,7 @@ fn kind(name: &str, at: &Section<'_>) -> (String, KindEntry) {
 
 fn operation(name: &str, at: &Section<'_>) -> Option<Operation> {
     /// First words that policies know as groups of another sort.
-    const TAKEN: &[&str] = &["admin", "delete", "mutate", "read", "risk", "write"];
+    const TAKEN: &[&str] = &["admin", "delete", "mutate", "read", "risk", "share", "write"];
     at.only(&["effect", "fields", "reversibility", "risk", "targets", "title"]);
     let mut words = name.split('.');
     if words.clone().count() < 2 || !words.clone().all(|word| is_name(word, "_")) {

@@ -103,8 +103,8 @@ pub enum Source {
     Ids {
         /// At least one.
         alternatives: Vec<Vec<Path>>,
-        /// What separates several ids in one string.
-        split: Option<char>,
+        /// How several ids are in one string.
+        split: Option<Split>,
     },
     /// Whatever a query finds.
     Query {
@@ -115,6 +115,15 @@ pub enum Source {
         /// Arguments that the server mixes into it: with one of them it is another query.
         mixed: Vec<Path>,
     },
+}
+
+/// How several ids are in one string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// What separates them.
+    pub separator: char,
+    /// Whether they may be a JSON array instead.
+    pub or_json: bool,
 }
 
 /// What a query is written in.

@@ -3,6 +3,7 @@
 use callgate_model::json::{Json, JsonLimits, Object, read};
 
 use super::path::{Path, Step};
+use super::rule::Split;
 
 /// What is at the end of a path.
 #[derive(Clone, Copy, Debug)]
@@ -63,4 +64,16 @@ pub(crate) fn spelling(value: &Json) -> Option<&str> {
         }
         Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
     }
+}
+
+/// The ids in one string. Nothing, if it begins as a JSON array and is none of strings: servers that take both try JSON
+/// first.
+pub(crate) fn listed(text: &str, split: Split) -> Option<Vec<String>> {
+    let is_array = text.trim_start_matches([' ', '\t', '\n', '\r']).starts_with('[');
+    if split.or_json && is_array {
+        let array = read(text.as_bytes(), &JsonLimits::default()).ok()?;
+        return array.as_array()?.iter().map(|id| id.as_str().map(str::to_owned)).collect();
+    }
+    // Servers trim blanks around the elements of such lists.
+    Some(text.split(split.separator).map(|id| id.trim_matches(' ').to_owned()).collect())
 }

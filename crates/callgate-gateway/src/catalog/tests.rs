@@ -145,7 +145,7 @@ fn names_that_mislead_are_classed_by_what_they_do() {
             "atlassian-rovo",
             "enableConfluencePublicLink",
             "confluence.page.publish",
-            Effect::Admin,
+            Effect::Share,
             Risk::Critical,
         ),
         (
@@ -422,8 +422,10 @@ fn faults_of_whole_files() {
 fn the_page_s_examples_load_and_override_openly() {
     let examples: Vec<&str> =
         PAGE.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    let [tracker, extension, reader] = examples.as_slice() else { panic!("three examples") };
-    let files = [("tracker.toml", *tracker), ("ours.toml", extension), ("reader.toml", reader)];
+    let [tracker, extension, publisher, reader] = examples.as_slice() else { panic!("four") };
+    let publisher = ("publisher.toml", *publisher);
+    let files =
+        [("tracker.toml", *tracker), ("ours.toml", extension), publisher, ("reader.toml", reader)];
     let catalogs = Catalogs::shipped(&files).unwrap();
     let expected = Override {
         file: "ours.toml".into(),

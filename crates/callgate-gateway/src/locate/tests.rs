@@ -1,3 +1,5 @@
+mod outside;
+
 use callgate_model::json::{JsonLimits, Object, read};
 use callgate_model::products::atlassian::{SiteEntry, SiteMap};
 use callgate_model::reason::Reason;

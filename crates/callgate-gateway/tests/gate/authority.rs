@@ -67,7 +67,7 @@ impl World {
             groups: vec!["engineering".to_owned()],
             agent: "release-bot".to_owned(),
             class: name("automation"),
-            scope: scope(&["read", "write", "delete", "admin"], &[]),
+            scope: scope(&["read", "write", "share", "delete", "admin"], &[]),
             networks: Vec::new(),
             issued: now,
             ends: now.after_ms(30 * DAY_MS),

@@ -12,6 +12,7 @@ mod chain;
 mod client;
 mod crash;
 mod deny;
+mod effects;
 mod every_tool;
 mod legacy;
 mod listen;

@@ -62,6 +62,21 @@ const IN_PROJECTS: &[(&str, &str, &str)] = &[
         r#"{"issueIdOrKey":"$P-1","transitionId":"21"}"#,
     ),
     (
+        "watch an issue",
+        "executeWrite",
+        r#"{"name":"watchJiraIssue","inputs":{"issueIdOrKey":"$P-1"}}"#,
+    ),
+    (
+        "link it to the docs",
+        "executeWrite",
+        r#"{"name":"createJiraIssueRemoteIssueLink","inputs":{"issueIdOrKey":"$P-1","url":"https://docs.acme.example/x","title":"x"}}"#,
+    ),
+    (
+        "link it to a web page",
+        "executeWrite",
+        r#"{"name":"createJiraIssueRemoteIssueLink","inputs":{"issueIdOrKey":"$P-1","url":"https://elsewhere.example/x","title":"x"}}"#,
+    ),
+    (
         "delete a comment",
         "executeDestructive",
         r#"{"name":"deleteJiraComment","inputs":{"issueIdOrKey":"$P-1","commentId":"5"}}"#,

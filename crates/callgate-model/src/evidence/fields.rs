@@ -89,7 +89,7 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
         "The tool as it was called; by `method`, the name of a prompt or the URI of a resource. Shortened: `targets` and `arguments_digest` have all of it.",
     ),
     ("event.understood.operation", "text?", "What it means. No `understood`: it never got so far."),
-    ("event.understood.effect", "text?", "`read`, `write`, `delete` or `admin`."),
+    ("event.understood.effect", "text?", "`read`, `write`, `share`, `delete` or `admin`."),
     (
         "event.understood.risk",
         "text?",

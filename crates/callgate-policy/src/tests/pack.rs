@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use callgate_model::caller::Caller;
-use callgate_model::products::mcp;
+use callgate_model::products;
 use callgate_model::target::{Obstacle, Resource, Target};
 use callgate_model::vocabulary::{Effect, FieldType, Operation, Reversibility, Risk, Vocabulary};
 
@@ -45,7 +45,7 @@ fn vocabulary() -> Vocabulary {
         };
         (name.clone(), Arc::new(operation))
     });
-    let mut vocabulary = mcp::vocabulary();
+    let mut vocabulary = products::vocabulary();
     vocabulary.operations.extend(operations);
     vocabulary.target_kinds.extend(kinds);
     vocabulary
@@ -78,6 +78,7 @@ release | jira.issue.edit           | OPS-1                  | deny agent_not_pe
 release | jira.issue.delete         | ENG-1                  | approval_required approval_required [critical-needs-lead,delete-needs-lead]
 release | jira.issue.comment.delete | ENG-1                  | approval_required approval_required [delete-needs-lead]
 release | jira.issue.read           | HR-1                   | deny guardrail [no-agent-in-hr]
+release | jira.issue.watcher.add    | ENG-1                  | deny guardrail [no-agent-shares]
 triage  | jira.issue.edit           | ENG-1                  | deny agent_not_permitted []
 triage  | jira.issue.comment.add    | ENG-1                  | allow permitted [assistants-comment-in-eng,engineering-writes-eng]
 triage  | confluence.page.read      | opaque                 | allow permitted [agents-read-any-page,engineering-reads-any-page]
@@ -139,7 +140,8 @@ fn the_starter_pack_decides_as_its_comments_say() {
 
 #[test]
 fn every_policy_in_the_guide_loads() {
-    assert!(policies_of("policies.md") >= 8);
+    assert!(policies_of("policies.md") >= 10);
+    assert_eq!(policies_of("catalogs.md"), 3);
     assert_eq!(policies_of("resources-and-prompts.md"), 4);
 }
 

@@ -140,7 +140,7 @@ pub(crate) struct Scope {
     /// Only this server; may be given again.
     #[arg(long = "server", value_name = "NAME")]
     servers: Vec<String>,
-    /// Only this operation, or group of operations (read, write, jira.issue.edit); may be given again.
+    /// Only this operation, or group of operations (read, write, share, jira.issue.edit); may be given again.
     #[arg(long = "action", value_name = "NAME")]
     actions: Vec<String>,
     /// Only in this place, as policies write it (`Jira::Project::"acme/ENG"`); may be given again.

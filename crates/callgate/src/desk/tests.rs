@@ -58,7 +58,7 @@ fn a_token_that_says_nothing_more_is_for_all_that_policy_permits_and_ends_by_its
     assert_eq!(token.ends.ms_since(token.issued), 30 * 24 * 3_600_000);
     assert_eq!(token.idle_s, Some(30 * 24 * 3_600));
     let actions: Vec<_> = token.scope.actions.iter().map(String::as_str).collect();
-    assert_eq!(actions, ["admin", "delete", "read", "write"]);
+    assert_eq!(actions, ["admin", "delete", "read", "share", "write"]);
     assert_eq!((token.first, token.replaces), (token.id, None));
 }
 

@@ -179,11 +179,12 @@ impl Used {
 fn place(target: &Json) -> String {
     let text = |name: &str| target.get(name).and_then(Json::as_str);
     let inside = target.get("in").and_then(Json::as_array).and_then(|all| all.first());
-    let inside = inside.and_then(Json::as_str).and_then(|text| text.rsplit_once("::"));
-    match (inside, text("kind"), text("id")) {
-        (Some((kind, id)), _, _) => format!("{kind}::\"{id}\""),
-        (None, Some(kind), Some(id)) => format!("{kind}::\"{id}\""),
-        (None, _, _) => ELSEWHERE.to_owned(),
+    // `Product::Noun::id`; an id may have colons as well.
+    let parts = inside.and_then(Json::as_str).map(|text| text.splitn(3, "::").collect::<Vec<_>>());
+    match (parts.as_deref(), text("kind"), text("id")) {
+        (Some([product, noun, id]), _, _) => format!("{product}::{noun}::\"{id}\""),
+        (_, Some(kind), Some(id)) => format!("{kind}::\"{id}\""),
+        (_, _, _) => ELSEWHERE.to_owned(),
     }
 }
 

@@ -6,7 +6,7 @@ use callgate_model::vocabulary::{FieldType, Risk};
 
 use super::{Meaning, ToolEntry, path, with_effect, words};
 use crate::catalog::path::{Path, Step};
-use crate::catalog::rule::{FieldRule, Language, Listing, Reading, Source, TargetRule};
+use crate::catalog::rule::{FieldRule, Language, Listing, Reading, Source, Split, TargetRule};
 use crate::catalog::section::Section;
 
 const LANGUAGES: &[(&str, Language)] = &[
@@ -101,13 +101,13 @@ fn own_operation(
 /// A rule for targets. Its containers are looked up when all kinds are known.
 pub(super) fn target(at: &Section<'_>, site: Option<&Path>) -> Option<TargetRule> {
     at.only(&[
-        "any", "at", "default", "id", "kind", "language", "mixed", "optional", "query", "site",
-        "split",
+        "any", "at", "default", "id", "kind", "language", "mixed", "optional", "or_json", "query",
+        "site", "split",
     ]);
     let kind = at.required_text("kind")?.to_owned();
     let source = source(at, &kind)?;
     let absent = at.has("at") || at.has("any");
-    for key in ["default", "optional", "split"] {
+    for key in ["default", "optional", "or_json", "split"] {
         if at.has(key) && !absent {
             at.fault(key, "goes with `at` or `any` only", None);
         }
@@ -159,7 +159,11 @@ fn source(at: &Section<'_>, kind: &str) -> Option<Source> {
 }
 
 fn ids(at: &Section<'_>, alternatives: Vec<Vec<Path>>) -> Option<Source> {
-    let split = separator(at);
+    let or_json = at.flag("or_json");
+    let split = separator(at).map(|separator| Split { separator, or_json });
+    if or_json && split.is_none() {
+        at.fault("or_json", "goes with `split` only", None);
+    }
     if alternatives.iter().any(Vec::is_empty) || alternatives.is_empty() {
         return None;
     }

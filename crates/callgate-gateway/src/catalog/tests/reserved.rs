@@ -9,9 +9,12 @@ fn i5_what_policies_say_of_resources_and_prompts_no_catalog_can_change() {
     for (rest, expected) in [
         (
             "[target.\"MCP::Server\"]",
-            "target.\"MCP::Server\": `MCP` and `Callgate` are products that need no catalog",
+            "target.\"MCP::Server\": `Callgate`, `Local`, `MCP` and `Net` are products that need no catalog",
         ),
-        ("[target.\"MCP::Thing\"]", "target.\"MCP::Thing\": `MCP` and `Callgate` are products"),
+        (
+            "[target.\"MCP::Thing\"]",
+            "target.\"MCP::Thing\": `Callgate`, `Local`, `MCP` and `Net` are",
+        ),
         (
             "[target.\"Own::Thing\"]\nin = \"MCP::Server\"",
             "target.\"Own::Thing\".in: `MCP::Server` contains no kinds of catalogs",
@@ -26,7 +29,7 @@ fn i5_what_policies_say_of_resources_and_prompts_no_catalog_can_change() {
         ),
         (
             "[tool.read]\ntitle = \"x\"\neffect = \"read\"\nrisk = \"low\"\nreversibility = \"reversible\"\ntargets = [{ kind = \"MCP::Resource\", at = [\"/server\", \"/uri\"] }]",
-            "tool.read.targets[0].kind: no rule has targets of `MCP` or `Callgate`",
+            "tool.read.targets[0].kind: no argument names a `MCP::Resource`",
         ),
     ] {
         let found = problems(&own(rest));

@@ -48,7 +48,7 @@ fn faults_of_shapes_are_told_with_their_place() {
         ),
         (
             "[resource.\"a://h/{key}\"]\ntargets = [{ kind = \"MCP::Resource\", at = \"/key\" }]",
-            "targets[0].kind: no rule has targets of `MCP` or `Callgate`",
+            "targets[0].kind: no argument names a `MCP::Resource`",
         ),
         (
             "[resource.\"a://h/{p}/{n}\"]\ntargets = [{ kind = \"Jira::Issue\", at = [\"/p\", \"/n\"] }]",
