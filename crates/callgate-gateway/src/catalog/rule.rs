@@ -163,7 +163,7 @@ impl Source {
 
 impl TargetRule {
     /// Everywhere it looks.
-    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
         self.source.paths().into_iter().chain(&self.site)
     }
 
