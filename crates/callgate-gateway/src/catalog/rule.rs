@@ -220,7 +220,7 @@ impl Language {
 
 impl TargetRule {
     /// Everywhere it looks.
-    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
         self.source.paths().into_iter().chain(&self.site)
     }
 

@@ -122,9 +122,9 @@ proptest! {
         let caller = PreparedCaller::new(alice_via("release-bot", "automation"));
         let Target::Located(located) = local::path(path) else { panic!("{path}") };
         let above = |folder: &&str| located.containers.iter().any(|one| one.id == **folder);
-        let is_allowed = people.iter().any(|one| above(&one))
-            && agents.iter().any(|one| above(&one))
-            && !walls.iter().any(|one| above(&one));
+        let is_allowed = people.iter().any(above)
+            && agents.iter().any(above)
+            && !walls.iter().any(above);
         let targets = [Target::Located(located.clone())];
         let question =
             Question { caller: &caller, call: &call, targets: &targets, now: NOW, grant: None, lifted: &[] };

@@ -3,6 +3,7 @@
 use callgate_model::products::{local, net};
 
 use super::*;
+use crate::catalog::TargetRule;
 
 /// A tool of mcp-atlassian, its arguments and every target.
 const CALLS: &[(&str, &str, &[&str])] = &[
@@ -206,10 +207,7 @@ fn z06_no_tool_has_an_address_or_a_file_that_is_no_target() {
                 .targets
                 .iter()
                 .filter(|rule| matches!(rule.kind.as_str(), net::HOST | local::PATH));
-            let mut paths = rules.flat_map(|rule| match &rule.source {
-                crate::catalog::Source::Ids { alternatives, .. } => alternatives.concat(),
-                other => panic!("{name}: {other:?}"),
-            });
+            let mut paths = rules.flat_map(TargetRule::paths);
             assert!(paths.any(|path| path.single() == Some(argument)), "{name} {argument}");
             found.push(argument.to_owned());
         }
