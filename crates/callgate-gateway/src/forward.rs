@@ -10,6 +10,7 @@ use callgate_mcp::upstream::{
     Answer, CallError, CallErrorKind, Meanwhile, OutgoingCall, SessionKey,
 };
 use callgate_model::call::{Method, ToolCall};
+use callgate_model::digest::Digest;
 use callgate_model::evidence::Outcome;
 use callgate_model::json::{Json, Object};
 use callgate_model::vocabulary::Effect;
@@ -141,5 +142,16 @@ pub fn outcome_of(answer: &Result<Answer, CallError>, effect: Effect) -> Outcome
             | CallErrorKind::Status(_)
             | CallErrorKind::TooLarge => Outcome::Indeterminate,
         },
+    }
+}
+
+/// The digest and the length of a result.
+pub(crate) fn result_of(answered: &Result<Answer, CallError>) -> Option<(Digest, u64)> {
+    match answered {
+        Ok(Answer::Result { result, .. } | Answer::Task(Task { result, .. })) => {
+            let text = result.to_text();
+            Some((Digest::of(text.as_bytes()), u64::try_from(text.len()).unwrap_or(u64::MAX)))
+        }
+        Ok(Answer::InputRequired(_) | Answer::RpcError { .. }) | Err(_) => None,
     }
 }

@@ -56,6 +56,21 @@ const WORDS: &[(Effect, &[&str])] = &[
         ],
     ),
     (
+        Effect::Share,
+        &[
+            "invite",
+            "publish",
+            "restriction",
+            "restrictions",
+            "share",
+            "unpublish",
+            "unwatch",
+            "watch",
+            "watcher",
+            "watchers",
+        ],
+    ),
+    (
         Effect::Write,
         &[
             "add",
@@ -79,7 +94,6 @@ const WORDS: &[(Effect, &[&str])] = &[
             "fork",
             "import",
             "insert",
-            "invite",
             "link",
             "lock",
             "manage",
@@ -89,7 +103,6 @@ const WORDS: &[(Effect, &[&str])] = &[
             "open",
             "patch",
             "post",
-            "publish",
             "push",
             "put",
             "reindex",
@@ -103,7 +116,6 @@ const WORDS: &[(Effect, &[&str])] = &[
             "save",
             "send",
             "set",
-            "share",
             "start",
             "stop",
             "submit",
@@ -113,11 +125,9 @@ const WORDS: &[(Effect, &[&str])] = &[
             "unarchive",
             "unlock",
             "unsubscribe",
-            "unwatch",
             "update",
             "upload",
             "upsert",
-            "watch",
             "write",
         ],
     ),
@@ -197,7 +207,7 @@ pub fn propose(tool: &ToolDefinition) -> Proposal {
     let reversibility = match effect {
         Effect::Read => Reversibility::Reversible,
         Effect::Delete => Reversibility::Irreversible,
-        Effect::Write | Effect::Admin => Reversibility::Recoverable,
+        Effect::Write | Effect::Share | Effect::Admin => Reversibility::Recoverable,
     };
     Proposal { effect, risk, reversibility, because }
 }

@@ -485,7 +485,8 @@ fn i5_a_server_without_catalog_or_sites_does_not_start() {
     let error = catalogs.for_server("s", "rovo", sites()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "server `s`: there is no catalog `rovo`; there are: atlassian, atlassian-rovo, mcp-atlassian"
+        "server `s`: there is no catalog `rovo`; there are: atlassian, atlassian-rovo, github, \
+         mcp-atlassian, postgres, slack"
     );
     let error = catalogs.for_server("s", "mcp-atlassian", SiteMap::default()).unwrap_err();
     assert!(matches!(error, ServerCatalogError::NoSites { .. }));

@@ -7,12 +7,11 @@ use bytes::Bytes;
 use callgate_mcp::code;
 use callgate_mcp::extension;
 use callgate_mcp::http::{HeaderValue, StatusCode};
-use callgate_mcp::message::{InputRequired, RequestId, Task};
+use callgate_mcp::message::{InputRequired, RequestId};
 use callgate_mcp::reply;
 use callgate_mcp::upstream::{Answer, CallError, CallErrorKind, Meanwhile};
 use callgate_model::call::Method;
 use callgate_model::decision::Decision;
-use callgate_model::digest::Digest;
 use callgate_model::evidence::{Concluded, Decided, Outcome};
 use callgate_model::json::{Json, Object};
 use callgate_model::reason::Reason;
@@ -26,7 +25,7 @@ use crate::answer;
 use crate::cancel::Registered;
 use crate::catalog::Listing;
 use crate::evidence::{OpenError, OpenEvidence, Permit, open};
-use crate::forward::{Way, forward, outcome_of};
+use crate::forward::{Way, forward, outcome_of, result_of};
 use crate::name::NamedCall;
 use crate::round::Opened;
 use crate::session::InSession;
@@ -439,16 +438,6 @@ impl Running {
         } else {
             StatusCode::OK
         }
-    }
-}
-
-pub(super) fn result_of(answered: &Result<Answer, CallError>) -> Option<(Digest, u64)> {
-    match answered {
-        Ok(Answer::Result { result, .. } | Answer::Task(Task { result, .. })) => {
-            let text = result.to_text();
-            Some((Digest::of(text.as_bytes()), u64::try_from(text.len()).unwrap_or(u64::MAX)))
-        }
-        Ok(Answer::InputRequired(_) | Answer::RpcError { .. }) | Err(_) => None,
     }
 }
 

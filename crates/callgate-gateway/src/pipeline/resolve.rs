@@ -19,12 +19,11 @@ use callgate_model::vocabulary::{Effect, FieldValue};
 use callgate_policy::{Bundle, Question, could_allow, decide};
 use tokio::time::timeout;
 
-use super::carry::result_of;
 use super::{Gateway, Request, understood};
 use crate::catalog::{Ask, Found};
 use crate::credential::Presented;
 use crate::evidence::enqueue;
-use crate::forward::{Way, forward, outcome_of};
+use crate::forward::{Way, forward, outcome_of, result_of};
 use crate::locate::LookedUp;
 use crate::name::{NamedCall, name};
 use crate::resolve::{Holder, Places, Thing};

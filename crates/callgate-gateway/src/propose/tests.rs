@@ -51,7 +51,7 @@ fn the_rate_of_error_is_the_one_that_the_documentation_tells() {
     let (mut all, mut milder, mut other) = (0_usize, 0_usize, 0_usize);
     let weight = |effect: Effect| match effect {
         Effect::Read => 0,
-        Effect::Write => 1,
+        Effect::Write | Effect::Share => 1,
         Effect::Delete | Effect::Admin => 2,
     };
     for (_, rule, name) in catalogs.every_tool() {

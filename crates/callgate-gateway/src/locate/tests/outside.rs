@@ -271,7 +271,7 @@ fn rules_of_own_catalogs_point_at_hosts_and_files_without_a_site() {
     }
     let arguments = object(r#"{"from":"/srv/in/a.md"}"#);
     let targets = own.locate(&own.name("convert", &arguments).unwrap(), &arguments).unwrap();
-    assert_eq!(targets, [local::path("/srv/in/a.md")]);
+    assert_eq!(targets.targets, [local::path("/srv/in/a.md")]);
 }
 
 #[test]
