@@ -324,7 +324,7 @@ async fn the_pack_for_zero_standing_privilege_does_what_it_says() {
     let gateway =
         zero_standing().server("atlassian", &url, "atlassian-rovo", SECRET).start().await.unwrap();
     let ran = gateway.cli(&["policy", "test"]).await.unwrap();
-    assert!(ran.code == Some(0) && ran.stdout.ends_with("7 passed, 0 failed\n"), "{ran:?}");
+    assert!(ran.code == Some(0) && ran.stdout.ends_with("9 passed, 0 failed\n"), "{ran:?}");
 
     assert!(call(&gateway, ALICE, "getJiraIssue", read()).await.is_success());
     let refused = call(&gateway, ALICE, "editJiraIssue", edit()).await;

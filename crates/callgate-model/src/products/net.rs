@@ -151,7 +151,7 @@ mod tests {
             ("HTTPS://Files.Example/a/b?c=@d#e:f", "files.example"),
             ("https://files.example:443/x", "files.example"),
             ("http://files.example:80?x", "files.example"),
-            ("http://files.example:443", "files.example:0443"),
+            ("http://files.example:443", "files.example:443"),
             ("https://files.example:8443#x", "files.example:8443"),
             ("https://xn--bcher-kva.example/bücher", "xn--bcher-kva.example"),
             ("https://my_host-1.example//evil.example/", "my_host-1.example"),
@@ -269,7 +269,7 @@ mod tests {
             assert_eq!(id(url), None, "{url}");
         }
         for odd in
-            ["", "Files.example", "files.example/", "files.example:443", "files.example.", "a@b"]
+            ["", "Files.example", "files.example/", "files.example:0443", "files.example.", "a@b"]
         {
             assert!(!is_host(odd), "{odd}");
         }
