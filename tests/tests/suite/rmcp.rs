@@ -239,7 +239,8 @@ async fn a_task_that_nobody_has() {
 /// A resource that is followed for a while.
 pub(crate) fn following(plan: Plan) -> Plan {
     let post = |text: &str| json!({ "text": text });
-    plan.timeout_ms(2_000)
+    // Long enough for servers that start beside many others; what is not to be heard is waited for as long.
+    plan.timeout_ms(6_000)
         .subscribe(BOARD)
         .call("post_to_board", post("first"))
         .updated()
