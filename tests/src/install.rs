@@ -80,6 +80,8 @@ pub struct Python2 {
     pub driver: PathBuf,
     /// A server that keeps notes, made with either library.
     pub notes: PathBuf,
+    /// The `mcp-server-fetch` command.
+    pub fetch: PathBuf,
 }
 
 /// Node with both TypeScript SDKs, `mcp-remote` and the servers that the protocol's makers publish.
@@ -193,7 +195,8 @@ pub fn python2(directory: &Path) -> io::Result<Python2> {
     let home = directory.join("python2");
     let interpreter = pip(&home, REQUIREMENTS_2)?;
     scripts(&home, PYTHON_2)?;
-    Ok(Python2 { interpreter, driver: home.join(DRIVE_PY.0), notes: home.join("notes.py") })
+    let fetch = home.join("venv/bin/mcp-server-fetch");
+    Ok(Python2 { interpreter, driver: home.join(DRIVE_PY.0), notes: home.join("notes.py"), fetch })
 }
 
 /// Installs the Node side into `directory`.

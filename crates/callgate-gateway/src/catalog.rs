@@ -13,6 +13,7 @@ mod rule;
 mod section;
 pub(crate) mod select;
 mod server;
+mod signature;
 mod uri;
 
 use std::collections::BTreeMap;
@@ -29,16 +30,21 @@ pub use rule::{
     ToolRule,
 };
 pub use server::{Named, ServerCatalog};
+pub use signature::{NAMESPACE, NotASigner, SignatureError, Signers};
 pub use uri::{UriShape, scheme};
 
 /// The catalogs that are part of the program.
 const SHIPPED: &[(&str, &str)] = &[
     ("catalogs/atlassian.toml", include_str!("../../../catalogs/atlassian.toml")),
     ("catalogs/atlassian-rovo.toml", include_str!("../../../catalogs/atlassian-rovo.toml")),
+    ("catalogs/atlassian-rovo-v1.toml", include_str!("../../../catalogs/atlassian-rovo-v1.toml")),
     ("catalogs/mcp-atlassian.toml", include_str!("../../../catalogs/mcp-atlassian.toml")),
     ("catalogs/github.toml", include_str!("../../../catalogs/github.toml")),
     ("catalogs/postgres.toml", include_str!("../../../catalogs/postgres.toml")),
     ("catalogs/slack.toml", include_str!("../../../catalogs/slack.toml")),
+    ("catalogs/filesystem.toml", include_str!("../../../catalogs/filesystem.toml")),
+    ("catalogs/fetch.toml", include_str!("../../../catalogs/fetch.toml")),
+    ("catalogs/memory.toml", include_str!("../../../catalogs/memory.toml")),
 ];
 
 /// All catalogs, checked against each other.
@@ -53,7 +59,7 @@ pub struct Catalogs {
 #[derive(Clone, Debug)]
 struct Catalog {
     name: String,
-    version: String,
+    about: About,
     tools: BTreeMap<String, Arc<ToolRule>>,
     dispatchers: BTreeMap<String, Dispatcher>,
     /// By the texts of their shapes, no two of which meet.
@@ -64,6 +70,31 @@ struct Catalog {
     lookups: BTreeMap<String, Arc<Lookup>>,
     /// Reading a resource, with every kind that any catalog's URIs name.
     read_resource: Arc<Operation>,
+}
+
+/// What a catalog says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// Its version; of an extended catalog, those of all its files.
+    pub version: String,
+    /// What it is about, in a line.
+    pub what: Option<String>,
+    /// With what it was compared, and when.
+    pub verified: Option<String>,
+    /// Where that can be read.
+    pub sources: Vec<String>,
+}
+
+impl About {
+    /// What a file that extends this catalog makes of it.
+    fn extended(&self, by: &Self) -> Self {
+        Self {
+            version: format!("{}+{}", self.version, by.version),
+            what: by.what.clone().or_else(|| self.what.clone()),
+            verified: by.verified.clone().or_else(|| self.verified.clone()),
+            sources: [&*self.sources, &*by.sources].concat(),
+        }
+    }
 }
 
 /// A tool, or a shape of URIs, that a later file gives another meaning than an earlier one.
@@ -120,7 +151,10 @@ impl Catalogs {
     /// # Errors
     /// Everything that is wrong with `extra`.
     pub fn shipped(extra: &[(&str, &str)]) -> Result<Self, Vec<Problem>> {
-        Self::load(&[SHIPPED, extra].concat())
+        let mut all = Self::load(&[SHIPPED, extra].concat())?;
+        // That one shipped catalog extends another is no news.
+        all.overrides.retain(|one| extra.iter().any(|(file, _)| *file == one.file));
+        Ok(all)
     }
 
     /// Everything that policies can name.
@@ -133,6 +167,12 @@ impl Catalogs {
     #[must_use]
     pub fn overrides(&self) -> &[Override] {
         &self.overrides
+    }
+
+    /// What each catalog says of itself, by name, and how many tools it knows.
+    pub fn about(&self) -> impl Iterator<Item = (&str, &About, usize)> {
+        let known = |catalog: &Catalog| catalog.tools.len() + catalog.dispatchers.len();
+        self.by_name.iter().map(move |(name, found)| (name.as_str(), &found.about, known(found)))
     }
 
     /// Every tool of every catalog, with the catalog's name and the tool's.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use callgate_gateway::catalog::{self, Catalogs, ServerCatalog};
+use callgate_gateway::catalog::{self, Catalogs, NAMESPACE, ServerCatalog, Signers};
 use callgate_gateway::identity::{Identities, Issuer, Registry};
 use callgate_gateway::kept::ListLimits;
 use callgate_gateway::pipeline::{Gateway, Settings};
@@ -17,7 +17,7 @@ use callgate_model::vocabulary::Vocabulary;
 use callgate_policy::{Bundle, Source, Tier};
 use callgate_store::{EvidenceLimits, EvidenceLog, SqliteStore};
 
-use crate::config::{At, Config, Places, Problem, Problems};
+use crate::config::{At, CatalogFiles, Config, Places, Problem, Problems};
 use crate::desk::known_actions;
 
 /// Everything that is checked before anything is opened.
@@ -107,11 +107,14 @@ pub(crate) fn problems_beside(places: &Places) -> Vec<Problem> {
     problems
 }
 
-fn load_catalogs(files: &[PathBuf], problems: &mut Vec<Problem>) -> Option<Catalogs> {
+fn load_catalogs(wanted: &CatalogFiles, problems: &mut Vec<Problem>) -> Option<Catalogs> {
     let mut texts = Vec::new();
-    for file in files {
+    for file in &wanted.files {
         match std::fs::read_to_string(file) {
-            Ok(text) => texts.push((file.display().to_string(), text)),
+            Ok(text) => {
+                problems.extend(unsigned(file, &text, &wanted.signers));
+                texts.push((file.display().to_string(), text));
+            }
             Err(error) => problems.push(unreadable(file, &error)),
         }
     }
@@ -126,6 +129,28 @@ fn load_catalogs(files: &[PathBuf], problems: &mut Vec<Problem>) -> Option<Catal
                 hint: problem.hint,
             }));
             None
+        }
+    }
+}
+
+/// Why the catalog in `file` does not count, if it has to be signed: its signature is in a file beside it.
+fn unsigned(file: &Path, text: &str, signers: &Signers) -> Option<Problem> {
+    if signers.is_empty() {
+        return None;
+    }
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(".sig");
+    let problem = |text: String| Problem {
+        place: file.display().to_string(),
+        text,
+        hint: Some(format!("ssh-keygen -Y sign -n {NAMESPACE} -f KEY {}", file.display())),
+    };
+    match std::fs::read_to_string(&beside) {
+        Ok(signature) => signers.check(text.as_bytes(), &signature).err().map(|error| {
+            problem(format!("its signature, {}, does not count: {error}", beside.display()))
+        }),
+        Err(error) => {
+            Some(problem(format!("its signature, {}, cannot be read: {error}", beside.display())))
         }
     }
 }

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use callgate_gateway::approval::ApprovedBy;
 use callgate_gateway::assertion::Signer;
+use callgate_gateway::catalog::Signers;
 use callgate_gateway::credential::Broker;
 use callgate_gateway::identity::Issuer;
 use callgate_gateway::listeners::StreamLimits;
@@ -53,8 +54,8 @@ pub(crate) struct Config {
     pub(crate) store: PathBuf,
     /// The folder with `guardrails`, `approvals`, `permits` and `cases`.
     pub(crate) policies: PathBuf,
-    /// Catalog files of the operator's.
-    pub(crate) catalogs: Vec<PathBuf>,
+    /// The operator's own catalogs.
+    pub(crate) catalogs: CatalogFiles,
     /// Limits.
     pub(crate) limits: Limits,
     /// Whether a caller may learn of tools that it could never use.
@@ -77,11 +78,19 @@ pub(crate) struct Config {
     pub(crate) log: LogConfig,
 }
 
+/// Catalogs beside those that are part of the program.
+#[derive(Debug)]
+pub(crate) struct CatalogFiles {
+    pub(crate) files: Vec<PathBuf>,
+    /// If there are any, one of them has to have signed each file.
+    pub(crate) signers: Signers,
+}
+
 /// Where the things are that have problems of their own.
 #[derive(Debug)]
 pub(crate) struct Places {
-    /// The catalog files of the operator's.
-    pub(crate) catalogs: Vec<PathBuf>,
+    /// The operator's own catalogs.
+    pub(crate) catalogs: CatalogFiles,
     /// The folder of policies.
     pub(crate) policies: PathBuf,
 }

@@ -5,6 +5,7 @@ mod generated {
     use std::fmt::Write as _;
     use std::path::Path;
 
+    use callgate_gateway::catalog::Catalogs;
     use callgate_model::evidence::FIELDS;
     use callgate_model::reason::{Fault, Reason};
 
@@ -42,6 +43,25 @@ mod generated {
             .unwrap();
         }
         compare("reason-codes.md", &page);
+    }
+
+    #[test]
+    fn shipped_catalogs() {
+        let mut page = "# Catalogs that come with the program\n\nA server's `catalog` names one of these, or one of \
+            [your own](catalogs.md). The tools of the larger ones, call by call: [Atlassian Rovo](tools-atlassian-rovo.md), \
+            [mcp-atlassian](tools-mcp-atlassian.md), [GitHub](tools-github.md).\n\nThis page is made from the files in \
+            `catalogs/`.\n\n| catalog | about | tools | compared with | sources |\n|---|---|---|---|---|\n"
+            .to_owned();
+        for (name, about, tools) in Catalogs::shipped(&[]).unwrap().about() {
+            let what = about.what.as_ref().unwrap();
+            let verified = about.verified.as_ref().unwrap();
+            assert!(!about.sources.is_empty(), "{name}");
+            let sources: Vec<String> =
+                about.sources.iter().map(|source| format!("<{source}>")).collect();
+            let sources = sources.join("<br>");
+            writeln!(page, "| `{name}` | {what} | {tools} | {verified} | {sources} |").unwrap();
+        }
+        compare("catalogs-shipped.md", &page);
     }
 
     #[test]

@@ -5,6 +5,8 @@ mod authority;
 #[cfg(test)]
 mod broker;
 #[cfg(test)]
+mod catalogs;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod clients;

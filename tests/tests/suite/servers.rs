@@ -5,10 +5,15 @@ mod broken;
 mod known;
 mod rust;
 
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::routing::get;
 use callgate_tests::drive::{Client, Plan, Told};
 use callgate_tests::evidence::Evidence;
 use callgate_tests::gateway::Folder;
 use callgate_tests::upstream::Upstream;
+use tokio::net::TcpListener;
 
 use super::clients::{MODERN, decision, names};
 use super::pipes::wrapping;
@@ -125,11 +130,44 @@ async fn the_reference_server_over_http() {
 async fn the_server_of_files() {
     let server = filesystem();
     let client = Client::node1(&node());
-    served(&client, "legacy", &server, FILES_LISTED, &filesystem_calls()).await;
+    served(&client, "legacy", &server, FILES_LISTED, &filesystem_calls(&server)).await;
     check_files(&server);
     let server = filesystem();
-    wrapped(&Client::node(&node()), MODERN, &server, FILES_LISTED, &filesystem_calls()).await;
+    wrapped(&Client::node(&node()), MODERN, &server, FILES_LISTED, &filesystem_calls(&server))
+        .await;
     check_files(&server);
+}
+
+#[tokio::test]
+async fn the_server_of_pages() {
+    let site = pages().await;
+    let server = fetch(site);
+    let client = Client::python2(&python2());
+    served(&client, "legacy", &server, &["fetch"], &fetch_calls(site)).await;
+}
+
+/// A site with one page.
+async fn pages() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let page = Router::new().route("/page", get(async || "what the page says"));
+    tokio::spawn(async { axum::serve(listener, page).await.unwrap() });
+    address
+}
+
+/// Whatever a server that others publish can do, the catalog that comes with the program knows it.
+#[tokio::test]
+async fn no_tool_of_the_published_servers_is_unknown() {
+    let mut servers = vec![(filesystem(), 14), (memory(), 9), (fetch(pages().await), 1)];
+    servers.extend(only_listed().into_iter().zip([8, 1]));
+    for (server, count) in servers {
+        let folder = server.setup().write().unwrap();
+        let listed = folder.cli(&["tools", "list", server.name, "--json"]).await.unwrap();
+        let tools = listed.json().unwrap_or_else(|e| panic!("{}: {listed:?} {e}", server.name));
+        let unknown = tools.iter().filter(|tool| tool["standing"] != "trusted");
+        assert_eq!(unknown.count(), 0, "{}: {tools:?}", server.name);
+        assert_eq!(tools.len(), count, "{}: {tools:?}", server.name);
+    }
 }
 
 #[tokio::test]

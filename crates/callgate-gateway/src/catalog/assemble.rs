@@ -231,7 +231,7 @@ impl Build<'_> {
         let catalogs = &self.catalogs.by_name;
         let fresh = Catalog {
             name: file.name.clone(),
-            version: file.version.clone(),
+            about: file.about.clone(),
             tools: BTreeMap::new(),
             dispatchers: BTreeMap::new(),
             resources: BTreeMap::new(),
@@ -255,7 +255,7 @@ impl Build<'_> {
                 resources: base.resources.clone(),
                 resolvers: base.resolvers.clone(),
                 lookups: base.lookups.clone(),
-                version: format!("{}+{}", base.version, file.version),
+                about: base.about.extended(&file.about),
                 ..fresh
             },
             None => {
@@ -301,7 +301,7 @@ impl Build<'_> {
             .filter_map(|(at, rule)| self.target(file, at, rule, &operation))
             .collect();
         let (site, fields) = (entry.site.clone(), entry.fields.clone());
-        let (by, why) = (format!("{} {}", file.file, file.version), entry.why.clone());
+        let (by, why) = (format!("{} {}", file.file, file.about.version), entry.why.clone());
         let lists = entry.lists.clone();
         Some(ToolRule { operation, risk, targets, site, fields, lists, by, why })
     }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use callgate_model::products;
 use callgate_model::vocabulary::{Effect, FieldType, Operation, Reversibility, Risk};
 
+use super::About;
 use super::path::Path;
 use super::resolver::{Lookup, Resolver};
 use super::rule::{Dispatcher, FieldRule, Listing, TargetRule};
@@ -30,9 +31,11 @@ const KNOWN: &[&str] = &[
     "resolve",
     "resource",
     "site",
+    "sources",
     "target",
     "tool",
     "uses",
+    "verified",
     "version",
 ];
 
@@ -41,7 +44,7 @@ const KNOWN: &[&str] = &[
 pub(super) struct CatalogFile {
     pub(super) file: String,
     pub(super) name: String,
-    pub(super) version: String,
+    pub(super) about: About,
     pub(super) uses: Vec<String>,
     pub(super) extends: Option<String>,
     pub(super) kinds: BTreeMap<String, KindEntry>,
@@ -119,12 +122,16 @@ pub(super) fn read(report: &Report, file: &str, text: &str) -> Option<CatalogFil
     if !is_name(name, "-") {
         top.fault("name", "a name is lower-case letters, digits and `-`", None);
     }
-    let _about = top.text("about");
     let site = top.text("site").and_then(|text| path(&top, "site", text));
     Some(CatalogFile {
         file: file.to_owned(),
         name: name.to_owned(),
-        version: top.required_text("version").unwrap_or_default().to_owned(),
+        about: About {
+            version: top.required_text("version").unwrap_or_default().to_owned(),
+            what: top.text("about").map(str::to_owned),
+            verified: top.text("verified").map(str::to_owned),
+            sources: top.texts("sources").into_iter().map(str::to_owned).collect(),
+        },
         uses: top.texts("uses").into_iter().map(str::to_owned).collect(),
         extends: top.text("extends").map(str::to_owned),
         kinds: top.tables("target").into_iter().map(|(name, at)| kind(name, &at)).collect(),

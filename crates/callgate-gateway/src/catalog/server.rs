@@ -7,9 +7,9 @@ use callgate_model::products::atlassian::SiteMap;
 use callgate_model::reason::Reason;
 use callgate_model::vocabulary::{Effect, Operation, Risk};
 
-use super::Catalog;
 use super::resolver::{Lookup, Resolver};
 use super::rule::{Dispatcher, ResourceRule, ToolRule};
+use super::{About, Catalog};
 
 /// What the tools of one server mean, and where its sites are.
 #[derive(Clone, Debug)]
@@ -43,10 +43,10 @@ impl ServerCatalog {
         &self.catalog.name
     }
 
-    /// The catalog's version; of an extended one, those of all its files.
+    /// What the catalog says of itself.
     #[must_use]
-    pub fn version(&self) -> &str {
-        &self.catalog.version
+    pub fn about(&self) -> &About {
+        &self.catalog.about
     }
 
     /// Reading a resource of any server: what policies were checked against.

@@ -435,7 +435,7 @@ fn the_page_s_examples_load_and_override_openly() {
     assert_eq!(catalogs.overrides(), [expected]);
 
     let rovo = catalogs.for_server("a", "atlassian-rovo", sites()).unwrap();
-    assert_eq!(rovo.version(), "1+our-1");
+    assert_eq!(rovo.about().version, "1+our-1");
     let risk = |tool| rovo.name(tool, &Object::default()).map(|named| named.risk);
     assert_eq!(risk("transitionJiraIssue"), Ok(Risk::Critical));
     assert_eq!(risk("getLoomVideo"), Ok(Risk::High));
@@ -485,8 +485,8 @@ fn i5_a_server_without_catalog_or_sites_does_not_start() {
     let error = catalogs.for_server("s", "rovo", sites()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "server `s`: there is no catalog `rovo`; there are: atlassian, atlassian-rovo, github, \
-         mcp-atlassian, postgres, slack"
+        "server `s`: there is no catalog `rovo`; there are: atlassian, atlassian-rovo, \
+         atlassian-rovo-v1, fetch, filesystem, github, mcp-atlassian, memory, postgres, slack"
     );
     let error = catalogs.for_server("s", "mcp-atlassian", SiteMap::default()).unwrap_err();
     assert!(matches!(error, ServerCatalogError::NoSites { .. }));

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use callgate_gateway::catalog::Signers;
 use callgate_gateway::identity::{ChainSpec, Issuer};
 use callgate_gateway::listeners::StreamLimits;
 use callgate_gateway::resource::Resources;
@@ -19,7 +20,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::server::is_protected;
-use super::{Config, Limits, LogConfig, Places, Problem, Problems, TokenRules};
+use super::{CatalogFiles, Config, Limits, LogConfig, Places, Problem, Problems, TokenRules};
 
 const SECTIONS: &[&str] = &[
     "answers",
@@ -75,6 +76,8 @@ struct Policies {
 struct Catalogs {
     #[serde(default)]
     files: Vec<PathBuf>,
+    #[serde(default)]
+    signers: Vec<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -200,7 +203,7 @@ impl Reader {
             danger_anonymous: listen.danger_anonymous,
             store: self.relative(&store?.path),
             policies: self.relative(&policies?.folder),
-            catalogs: catalogs?.files.iter().map(|file| self.relative(file)).collect(),
+            catalogs: self.catalogs(&catalogs?),
             limits: limits?,
             reveal_denied_tools: answers?.reveal_denied_tools,
             servers,
@@ -218,7 +221,7 @@ impl Reader {
         let catalogs: Catalogs = self.optional("catalogs")?;
         let policies: Policies = self.required("policies", "")?;
         Some(Places {
-            catalogs: catalogs.files.iter().map(|file| self.relative(file)).collect(),
+            catalogs: self.catalogs(&catalogs),
             policies: self.relative(&policies.folder),
         })
     }
@@ -326,6 +329,18 @@ impl Reader {
             return None;
         }
         Some(rules)
+    }
+
+    fn catalogs(&mut self, said: &Catalogs) -> CatalogFiles {
+        let mut signers = Signers::default();
+        for key in &said.signers {
+            if let Err(error) = signers.add(key) {
+                let hint = "the line of an `id_ed25519.pub`: `ssh-ed25519 AAAA… name`";
+                self.problem("catalogs.signers", &error.to_string(), Some(hint.to_owned()));
+            }
+        }
+        let files = said.files.iter().map(|file| self.relative(file)).collect();
+        CatalogFiles { files, signers }
     }
 
     fn networks(&mut self, place: &str, texts: &[String]) -> Vec<IpNet> {

@@ -109,8 +109,9 @@ async fn the_reference_server_dies_with_a_call() {
 #[tokio::test]
 async fn the_server_of_files_dies_with_a_call() {
     let server = filesystem();
-    let write = ("write_file", json!({ "path": "public/new.txt", "content": "x" }));
-    let read = ("read_text_file", json!({ "path": "public/known.txt" }));
+    let at = |name: &str| path(&server.work.path().join(name));
+    let write = ("write_file", json!({ "path": at("public/new.txt"), "content": "x" }));
+    let read = ("read_text_file", json!({ "path": at("public/known.txt") }));
     killed(&Client::python2(&python2()), MODERN, &server, write, read).await;
     assert_eq!(server.file("public/new.txt"), None);
 }

@@ -1,6 +1,7 @@
 //! The servers behind the gate: what each is, what its catalog says, what Alice may do with it, and what comes of calls.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use callgate_tests::gateway::Setup;
@@ -18,9 +19,10 @@ forbid(principal, action in Action::"delete", resource);
 /// A server, what its tools mean and what Alice may do with them.
 pub(super) struct Server {
     pub(super) name: &'static str,
-    pub(super) catalog: &'static str,
-    pub(super) permits: &'static str,
-    pub(super) guardrails: &'static str,
+    /// Its catalog, if none comes with the program.
+    pub(super) catalog: Option<&'static str>,
+    pub(super) permits: String,
+    pub(super) guardrails: String,
     pub(super) place: Place,
     /// Where it keeps what it keeps; its process writes its id there.
     pub(super) work: TempDir,
@@ -51,14 +53,18 @@ impl Server {
     pub(super) fn setup(&self) -> Setup {
         let setup = Setup::default()
             .token(ALICE, &ALICE_CHAIN)
-            .section(&format!("[catalogs]\nfiles = [\"{}.toml\"]\n", self.name))
-            .file(&format!("{}.toml", self.name), self.catalog)
             .file("policies/approvals/all.cedar", APPROVAL)
-            .file("policies/permits/all.cedar", self.permits);
+            .file("policies/permits/all.cedar", &self.permits);
+        let setup = match self.catalog {
+            Some(catalog) => setup
+                .section(&format!("[catalogs]\nfiles = [\"{}.toml\"]\n", self.name))
+                .file(&format!("{}.toml", self.name), catalog),
+            None => setup,
+        };
         let setup = if self.guardrails.is_empty() {
             setup
         } else {
-            setup.file("policies/guardrails/all.cedar", self.guardrails)
+            setup.file("policies/guardrails/all.cedar", &self.guardrails)
         };
         match &self.place {
             Place::Url(url) => setup.server(self.name, url, self.name, SECRET),
@@ -111,12 +117,13 @@ pub(super) fn everything() -> Server {
     let script = path(&node().server("everything"));
     Server {
         name: "everything",
-        catalog: include_str!("../../../data/servers/everything.toml"),
+        catalog: Some(include_str!("../../../data/servers/everything.toml")),
         permits: r#"
 @id("what-shows-something") @reason("Nothing of ours is in it") @owner("tests")
 permit(principal, action in [Action::"risk.up_to.low"], resource);
-"#,
-        guardrails: "",
+"#
+        .to_owned(),
+        guardrails: String::new(),
         place: Place::Command(vec!["node".to_owned(), script], Vec::new()),
         work: work(),
     }
@@ -160,41 +167,47 @@ pub(super) fn filesystem() -> Server {
     let folder = path(work.path());
     Server {
         name: "filesystem",
-        catalog: include_str!("../../../data/servers/filesystem.toml"),
-        permits: r#"
+        catalog: None,
+        permits: format!(
+            r#"
 @id("files-are-read") @reason("All but what is secret") @owner("tests")
-permit(principal, action in [Action::"filesystem/read_text_file", Action::"filesystem/list_directory"], resource);
+permit(principal, action in [Action::"file.read", Action::"file.list"], resource in Local::Folder::"{folder}");
 @id("public-is-written") @reason("It is public") @owner("tests")
-permit(principal, action == Action::"filesystem/write_file", resource)
-when { context.input.path like "public/*" && !(context.input.path like "*..*") };
-"#,
-        guardrails: r#"
+permit(principal, action == Action::"file.write", resource in Local::Folder::"{folder}/public");
+"#
+        ),
+        guardrails: format!(
+            r#"
 @id("secret-is-closed") @reason("It is secret") @owner("tests")
-forbid(principal, action, resource) when { context.input has path && context.input.path like "*secret*" };
-"#,
+forbid(principal, action, resource in Local::Folder::"{folder}/secret");
+"#
+        ),
         place: Place::Command(vec!["node".to_owned(), script, folder], Vec::new()),
         work,
     }
 }
 
-pub(super) fn filesystem_calls() -> Calls {
-    let write = |path: &str| json!({ "path": path, "content": "written" });
+pub(super) fn filesystem_calls(server: &Server) -> Calls {
+    let at = |name: &str| path(&server.work.path().join(name));
+    let read = |name: &str| json!({ "path": at(name) });
+    let write = |name: &str| json!({ "path": at(name), "content": "written" });
+    let several = json!({ "paths": [at("public/known.txt"), at("secret/plan.txt")] });
+    let moved = json!({ "source": at("public/known.txt"), "destination": at("public/x") });
+    let relative = json!({ "path": "public/known.txt" });
     let no = "agent_not_permitted";
     vec![
-        ("read_text_file", json!({ "path": "public/known.txt" }), Comes::Back("known")),
+        ("read_text_file", read("public/known.txt"), Comes::Back("known")),
         ("write_file", write("public/new.txt"), Comes::Back("Successfully wrote")),
-        ("read_text_file", json!({ "path": "public/new.txt" }), Comes::Back("written")),
+        ("read_text_file", read("public/new.txt"), Comes::Back("written")),
         ("write_file", write("elsewhere.txt"), Comes::Refused(no)),
-        ("write_file", write("public/../elsewhere.txt"), Comes::Refused(no)),
+        ("write_file", write("public/../elsewhere.txt"), Comes::Refused("target_unresolved")),
+        ("read_text_file", relative, Comes::Refused("target_unresolved")),
         ("write_file", write("secret/new.txt"), Comes::Refused("guardrail")),
-        ("read_text_file", json!({ "path": "secret/plan.txt" }), Comes::Refused("guardrail")),
-        ("read_text_file", json!({ "path": "public/none" }), Comes::ToolError("ENOENT")),
-        (
-            "move_file",
-            json!({ "source": "public/known.txt", "destination": "x" }),
-            Comes::Hidden(no),
-        ),
-        ("list_directory", json!({ "path": "public" }), Comes::Back("[FILE] new.txt")),
+        ("read_text_file", read("secret/plan.txt"), Comes::Refused("guardrail")),
+        ("read_multiple_files", several, Comes::Refused("guardrail")),
+        ("read_text_file", read("public/none"), Comes::ToolError("ENOENT")),
+        ("move_file", moved, Comes::Hidden(no)),
+        ("list_directory", read("public"), Comes::Back("[FILE] new.txt")),
     ]
 }
 
@@ -218,14 +231,15 @@ fn memory_of(script: &Path) -> Server {
     let file = path(&work.path().join("memory.jsonl"));
     Server {
         name: "memory",
-        catalog: include_str!("../../../data/servers/memory.toml"),
+        catalog: None,
         permits: r#"
 @id("memory-is-read") @reason("Everybody remembers") @owner("tests")
-permit(principal, action in [Action::"memory/read_graph", Action::"memory/open_nodes"], resource);
+permit(principal, action in [Action::"memory.graph.read", Action::"memory.entity.read"], resource);
 @id("gate-is-remembered") @reason("What it is about") @owner("tests")
-permit(principal, action in [Action::"memory/create_entities", Action::"memory/delete_entities"], resource == Memory::Entity::"gate");
-"#,
-        guardrails: "",
+permit(principal, action in [Action::"memory.entity.write", Action::"memory.entity.delete"], resource == Memory::Entity::"gate");
+"#
+        .to_owned(),
+        guardrails: String::new(),
         place: Place::Command(vec!["node".to_owned(), script], vec![("MEMORY_FILE_PATH", file)]),
         work,
     }
@@ -262,9 +276,9 @@ permit(principal, action, resource == Notes::Note::"mine");
 pub(super) fn notes(place: Place, work: TempDir) -> Server {
     Server {
         name: "notes",
-        catalog: include_str!("../../../data/servers/notes.toml"),
-        permits: NOTES_PERMITS,
-        guardrails: "",
+        catalog: Some(include_str!("../../../data/servers/notes.toml")),
+        permits: NOTES_PERMITS.to_owned(),
+        guardrails: String::new(),
         place,
         work,
     }
@@ -304,6 +318,81 @@ pub(super) fn check_notes(server: &Server) {
     assert_eq!(server.file("yours.txt"), None);
 }
 
-pub(super) const FILES_LISTED: &[&str] = &["list_directory", "read_text_file", "write_file"];
-pub(super) const MEMORY_LISTED: &[&str] =
-    &["create_entities", "delete_entities", "open_nodes", "read_graph"];
+pub(super) const FILES_LISTED: &[&str] = &[
+    "edit_file",
+    "get_file_info",
+    "list_directory",
+    "list_directory_with_sizes",
+    "read_file",
+    "read_media_file",
+    "read_multiple_files",
+    "read_text_file",
+    "write_file",
+];
+
+pub(super) const MEMORY_LISTED: &[&str] = &[
+    "add_observations",
+    "create_entities",
+    "create_relations",
+    "delete_entities",
+    "delete_observations",
+    "delete_relations",
+    "open_nodes",
+    "read_graph",
+    "search_nodes",
+];
+
+/// Fetches pages of this machine, and of no other.
+pub(super) fn fetch(site: SocketAddr) -> Server {
+    Server {
+        name: "fetch",
+        catalog: None,
+        permits: format!(
+            r#"
+@id("our-own-pages") @reason("They are ours") @owner("tests")
+permit(principal, action == Action::"web.page.fetch", resource == Net::Host::"{site}");
+"#
+        ),
+        guardrails: String::new(),
+        place: Place::Command(
+            vec![path(&python2().fetch), "--allow-private-ips".to_owned()],
+            Vec::new(),
+        ),
+        work: work(),
+    }
+}
+
+pub(super) fn fetch_calls(site: SocketAddr) -> Calls {
+    let page = |host: &str| json!({ "url": format!("http://{host}/page"), "raw": true });
+    let (here, port) = (site.to_string(), site.port());
+    vec![
+        ("fetch", page(&here), Comes::Back("what the page says")),
+        ("fetch", page("elsewhere.example"), Comes::Refused("agent_not_permitted")),
+        ("fetch", page(&format!("localhost:{port}")), Comes::Refused("agent_not_permitted")),
+        ("fetch", page(&format!("127.1:{port}")), Comes::Refused("target_unresolved")),
+        ("fetch", page(&format!("{here}@elsewhere.example")), Comes::Refused("target_unresolved")),
+    ]
+}
+
+/// Those whose lists can be read without what they are for.
+pub(super) fn only_listed() -> Vec<Server> {
+    let listed = |name: &'static str, catalog, more: &[&str], environment| Server {
+        name,
+        catalog,
+        permits: String::new(),
+        guardrails: String::new(),
+        place: Place::Command(
+            [&["node", &*path(&node().server(name))], more]
+                .concat()
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
+            environment,
+        ),
+        work: work(),
+    };
+    let of_slack = [("SLACK_BOT_TOKEN", "xoxb-none"), ("SLACK_TEAM_ID", "T0")];
+    let of_slack = of_slack.map(|(name, value)| (name, value.to_owned())).to_vec();
+    let database = "postgresql://127.0.0.1:9/none";
+    vec![listed("slack", None, &[], of_slack), listed("postgres", None, &[database], Vec::new())]
+}

@@ -41,9 +41,9 @@ const LISTED: &[&str] = &[
 fn rmcp_notes(place: Place, work: TempDir) -> Server {
     Server {
         name: "rmcp-notes",
-        catalog: include_str!("../../../data/servers/rmcp-notes.toml"),
-        permits: PERMITS,
-        guardrails: "",
+        catalog: Some(include_str!("../../../data/servers/rmcp-notes.toml")),
+        permits: PERMITS.to_owned(),
+        guardrails: String::new(),
         place,
         work,
     }
@@ -217,14 +217,14 @@ async fn asked_back(eras: &[&str], protocol: &str) {
         let told = client.run(&asking(start, protocol)).await.unwrap();
         check_asked(&told, server, can_be_asked, &format!("serve, {eras:?}, {protocol}"));
     };
-    through(&Server { permits: ASKS, ..as_child_of(eras) }, !is_legacy).await;
+    through(&Server { permits: ASKS.to_owned(), ..as_child_of(eras) }, !is_legacy).await;
     let can_be_asked = !is_legacy || protocol == "legacy";
     let work = work();
     let upstream = Upstream::rmcp(&rmcp(), work.path(), eras).await.unwrap();
     let place = Place::Url(upstream.url.clone());
-    through(&Server { permits: ASKS, ..rmcp_notes(place, work) }, can_be_asked).await;
+    through(&Server { permits: ASKS.to_owned(), ..rmcp_notes(place, work) }, can_be_asked).await;
 
-    let server = Server { permits: ASKS, ..as_child_of(eras) };
+    let server = Server { permits: ASKS.to_owned(), ..as_child_of(eras) };
     let folder = server.setup().write().unwrap();
     let told = client.run(&asking(wrapping(&folder, server.name), protocol)).await.unwrap();
     check_asked(&told, &server, can_be_asked, &format!("wrap, {eras:?}, {protocol}"));
@@ -267,13 +267,13 @@ async fn everywhere(
         check(&client.run(&plan(start)).await.unwrap(), server.work.path());
         assert!(gateway.evidence_when(Evidence::is_settled).await.is_ok());
     };
-    served(&Server { permits: TASKS, ..as_child_of(eras) }).await;
+    served(&Server { permits: TASKS.to_owned(), ..as_child_of(eras) }).await;
     let work = work();
     let upstream = Upstream::rmcp(&rmcp(), work.path(), eras).await.unwrap();
     let place = Place::Url(upstream.url.clone());
-    served(&Server { permits: TASKS, ..rmcp_notes(place, work) }).await;
+    served(&Server { permits: TASKS.to_owned(), ..rmcp_notes(place, work) }).await;
 
-    let server = Server { permits: TASKS, ..as_child_of(eras) };
+    let server = Server { permits: TASKS.to_owned(), ..as_child_of(eras) };
     let folder = server.setup().write().unwrap();
     let start = wrapping(&folder, server.name).protocol(protocol);
     check(&client.run(&plan(start)).await.unwrap(), server.work.path());

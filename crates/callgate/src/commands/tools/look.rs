@@ -16,7 +16,7 @@ pub(super) fn heading(server: &Server, set: &ToolSet) -> Vec<String> {
         ApprovedBy::Nobody => "tools need no approval",
     };
     let count = set.tools.len() + set.unclassified.len() + set.refused.len();
-    let (name, version) = (catalog.catalog_name(), catalog.version());
+    let (name, version) = (catalog.catalog_name(), &catalog.about().version);
     vec![format!("{}: {count} tools, catalog {name} {version}; {by}", server.name)]
 }
 
@@ -75,6 +75,8 @@ pub(super) fn whole(
         say("risk", risk(rule.risk, tool));
         say("reversibility", rule.operation.reversibility.as_str().to_owned());
         say("classified by", rule.by.clone());
+        let compared = catalog.about().verified.as_ref();
+        compared.into_iter().for_each(|with| say("compared with", with.clone()));
         rule.why.iter().for_each(|why| say("because", why.clone()));
         for target in &rule.targets {
             say("target", target.to_string());

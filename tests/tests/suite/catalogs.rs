@@ -1,0 +1,69 @@
+//! Catalogs that somebody signs with the tools of OpenSSH, and `callgate` takes or does not.
+
+use std::process::Command;
+
+use callgate_tests::gateway::{Folder, Setup};
+
+use super::world::setup;
+
+const TRACKER: &str = "format = 1\nname = \"tracker\"\nversion = \"1\"\n[tool.look]\ntitle = \"Look\"\n\
+                       effect = \"read\"\nrisk = \"low\"\nreversibility = \"reversible\"\ntargets = []\n";
+
+fn ssh_keygen(folder: &Folder, arguments: &[&str]) {
+    let ran = Command::new("ssh-keygen").current_dir(folder.path()).args(arguments).output();
+    let ran = ran.unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+}
+
+fn sign(folder: &Folder, key: &str, purpose: &str) {
+    let _none_yet = std::fs::remove_file(folder.path().join("tracker.toml.sig"));
+    ssh_keygen(folder, &["-q", "-Y", "sign", "-n", purpose, "-f", key, "tracker.toml"]);
+}
+
+/// A folder with two keys, and the configuration that trusts the first of them.
+fn trusting() -> (Folder, Setup) {
+    let keys = setup().write().unwrap();
+    for (name, kind) in [("ours", "ed25519"), ("theirs", "ed25519"), ("other", "ecdsa")] {
+        ssh_keygen(&keys, &["-q", "-t", kind, "-N", "", "-C", "ours", "-f", name]);
+    }
+    let ours = std::fs::read_to_string(keys.path().join("ours.pub")).unwrap();
+    let section =
+        format!("[catalogs]\nfiles = [\"tracker.toml\"]\nsigners = [\"{}\"]\n", ours.trim());
+    let setup = setup()
+        .server("tracker", "http://127.0.0.1:9/mcp", "tracker", "secret")
+        .section(&section)
+        .file("tracker.toml", TRACKER)
+        .file("policies/permits/all.cedar", "")
+        .file("policies/guardrails/all.cedar", "");
+    (keys, setup)
+}
+
+#[tokio::test]
+async fn i5_a_catalog_counts_only_as_a_signer_signed_it() {
+    let (keys, setup) = trusting();
+    let folder = setup.write().unwrap();
+    let refused = async |why: &str| {
+        let ran = folder.cli(&["check"]).await.unwrap();
+        assert!(ran.code == Some(64) && ran.stderr.contains(why), "{why}: {ran:?}");
+        assert!(ran.stderr.contains("ssh-keygen -Y sign -n callgate-catalog"), "{ran:?}");
+        let ran = folder.cli(&["serve"]).await.unwrap();
+        assert!(ran.code == Some(64) && ran.stderr.contains(why), "{why}: {ran:?}");
+    };
+    let key = |name: &str| keys.path().join(name).display().to_string();
+    refused("tracker.toml.sig, cannot be read").await;
+    sign(&folder, &key("ours"), "git");
+    refused("it is a signature for something else than catalogs").await;
+    sign(&folder, &key("theirs"), "callgate-catalog");
+    refused("it was signed by none of the signers").await;
+    sign(&folder, &key("other"), "callgate-catalog");
+    refused("it is no Ed25519 signature of OpenSSH").await;
+    folder.put("tracker.toml.sig", "-----BEGIN SSH SIGNATURE-----\nU1NI\n").unwrap();
+    refused("it is no Ed25519 signature of OpenSSH").await;
+
+    sign(&folder, &key("ours"), "callgate-catalog");
+    let ran = folder.cli(&["check"]).await.unwrap();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    // One byte, and it is another catalog.
+    folder.put("tracker.toml", &TRACKER.replace("Look", "Lock")).unwrap();
+    refused("the file is not what was signed").await;
+}
