@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use callgate_gateway::catalog::{Catalogs, ServerCatalog};
 use callgate_gateway::identity::{ChainSpec, Identified};
-use callgate_gateway::resolve::{FOUND_FOR, Finds, Holder, Places, Thing};
+use callgate_gateway::resolve::{FOUND_FOR, Finds, Holder, Places};
 use callgate_model::ambient::Timestamp;
 use callgate_model::digest::Digest;
 use callgate_model::json::{JsonLimits, Object, read};
@@ -107,8 +107,10 @@ fn caller() -> Identified {
 fn found() -> Duration {
     let (finds, now) = (Finds::new(FOUND_FOR), Timestamp::from_unix_ms(0));
     let holder = Holder::of(&caller());
-    let thing =
-        |number: usize| Thing { kind: "Confluence::Page".to_owned(), id: format!("acme/{number}") };
+    let thing = |number: usize| Resource {
+        kind: "Confluence::Page".to_owned(),
+        id: format!("acme/{number}"),
+    };
     let places: Places = [Located {
         resource: Resource::new("Confluence::Page", "acme/1"),
         containers: vec![Resource::new("Confluence::Space", "acme/DOCS")],

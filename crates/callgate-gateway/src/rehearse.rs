@@ -1,6 +1,8 @@
 //! Decisions without a call: `explain` and decision cases. They go the same way as a call (name, locate, decide), but
 //! ask no server: arguments are not checked against its schema, and its annotations raise no risk.
 
+mod supposed;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -20,6 +22,8 @@ use crate::catalog::ServerCatalog;
 use crate::identity::ChainSpec;
 use crate::name::{NamedCall, Unnameable, name_subject, understand};
 
+pub use supposed::{OneOrMore, Supposed};
+
 /// A call that nobody makes.
 #[derive(Clone, Debug)]
 pub struct Rehearsal {
@@ -31,6 +35,8 @@ pub struct Rehearsal {
     pub asked: Asked,
     /// The grant that would cover it, if one would.
     pub grant: Option<GrantSpec>,
+    /// What the server would say where it would be asked.
+    pub supposed: Supposed,
 }
 
 /// What policies see of a grant, as people write it.
@@ -114,6 +120,9 @@ pub enum RehearsalError {
     /// There is no such server.
     #[error("there is no server `{0}` in the configuration")]
     Server(String),
+    /// What is supposed makes no sense.
+    #[error("what is supposed to be found: {0}")]
+    Supposed(String),
 }
 
 /// What a call was understood to be.
@@ -151,10 +160,12 @@ pub fn rehearse(
     let catalog = catalogs
         .get(&rehearsal.server)
         .ok_or_else(|| RehearsalError::Server(rehearsal.server.clone()))?;
-    let named = match named(catalog, rehearsal) {
+    let mut named = match named(catalog, rehearsal) {
         Ok(named) => named,
         Err(unnameable) => return Ok(Rehearsed::Refused(unnameable.reason)),
     };
+    let settled = rehearsal.supposed.settle(&mut named, catalog, bundle);
+    settled.map_err(RehearsalError::Supposed)?;
     let grant = rehearsal.grant.as_ref().map(|grant| grant.to_grant(now));
     let question = Question {
         caller: &caller,
@@ -219,6 +230,12 @@ pub struct Case {
     pub arguments: toml::Table,
     /// The grant that covers the call, if one does.
     pub grant: Option<GrantSpec>,
+    /// What the server would say of where things belong.
+    #[serde(default)]
+    pub found: BTreeMap<String, OneOrMore>,
+    /// What the server would say of fields that are asked for.
+    #[serde(default)]
+    pub looked_up: BTreeMap<String, String>,
     /// `allow`, `deny` or `approval_required`.
     pub want: String,
     /// The reason codes, all of them; not compared if left out.
@@ -252,6 +269,7 @@ pub fn run_case(
             arguments_of(&case.arguments)?,
         )?,
         grant: case.grant.clone(),
+        supposed: Supposed { found: case.found.clone(), looked_up: case.looked_up.clone() },
     };
     let rehearsed =
         rehearse(catalogs, bundle, &rehearsal, now).map_err(|error| error.to_string())?;

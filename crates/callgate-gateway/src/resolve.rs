@@ -9,25 +9,19 @@ use std::time::Duration;
 
 use callgate_model::ambient::Timestamp;
 use callgate_model::digest::Digest;
-use callgate_model::target::Located;
+use callgate_model::target::{Located, Obstacle, Resource, Target};
 
 use crate::identity::Identified;
+use crate::locate::LookedUp;
 
 /// How long what was found is taken to be so, unless the operator says otherwise.
 pub const FOUND_FOR: Duration = Duration::from_secs(30);
-/// Things that are known at one time, of one server.
+/// Resources that are known at one time, of one server.
 const THINGS_MAX: usize = 10_000;
+/// From a thing to what contains it, and so on: a comment, its page, its space by number, its space by key.
+pub(crate) const STEPS_MAX: usize = 5;
 /// Callers for whom one thing is known at one time.
 const HOLDERS_MAX: usize = 64;
-
-/// A thing as a call names it: its kind, and its id in its site.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Thing {
-    /// Its kind.
-    pub kind: String,
-    /// The alias of its site and its id: `acme/10042`.
-    pub id: String,
-}
 
 /// For whom an answer is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +50,7 @@ pub struct Finds {
 
 #[derive(Debug, Default)]
 struct Known {
-    things: HashMap<Thing, Vec<Find>>,
+    things: HashMap<Resource, Vec<Find>>,
     /// How often everything was forgotten.
     epoch: Epoch,
 }
@@ -82,7 +76,7 @@ impl Finds {
     ///
     /// # Errors
     /// The epoch.
-    pub fn get(&self, thing: &Thing, holder: Holder, now: Timestamp) -> Result<Places, Epoch> {
+    pub fn get(&self, thing: &Resource, holder: Holder, now: Timestamp) -> Result<Places, Epoch> {
         let known = self.known();
         let finds = known.things.get(thing).map(Vec::as_slice).unwrap_or_default();
         let found = finds.iter().find(|find| find.holder == holder && self.is_good(find, now));
@@ -91,7 +85,7 @@ impl Finds {
 
     /// Keeps what this holder found since `asked`, unless everything was forgotten meanwhile. If there is no room, something
     /// else is forgotten.
-    pub fn put(&self, thing: Thing, found: (Holder, Places), asked: Epoch, now: Timestamp) {
+    pub fn put(&self, thing: Resource, found: (Holder, Places), asked: Epoch, now: Timestamp) {
         let ((holder, places), mut known) = (found, self.known());
         if known.epoch != asked {
             return;
@@ -129,6 +123,18 @@ impl Finds {
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// `thing` in the container `outer`.
+pub(crate) fn inside(thing: &Resource, outer: &Located) -> Located {
+    let containers = std::iter::once(&outer.resource).chain(&outer.containers).cloned();
+    Located { resource: thing.clone(), containers: containers.collect() }
+}
+
+/// What a call touches besides if the value of a field is not known: policies would see it as absent, and the server may not.
+pub(crate) fn unknown_field(one: &LookedUp) -> Target {
+    let said = format!("field {}", one.field);
+    Target::unresolved(&one.lookup.kind, "", Obstacle::UnknownForm, &said)
 }
 
 #[cfg(test)]

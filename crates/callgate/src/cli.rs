@@ -135,8 +135,9 @@ pub(crate) struct Explain {
     #[command(flatten)]
     pub(crate) config: WithConfig,
     /// A file with the call as JSON, or `-` for standard input: {"caller": "TOKEN NAME" or {"human": …, "groups": […], "agent": …,
-    /// "class": …}, "server": …, "tool": …, "arguments": {…}}; in place of tool and arguments, "resource": URI or "prompt": NAME; and "grant": {"ticket": …}, if
-    /// one would cover it.
+    /// "class": …}, "server": …, "tool": …, "arguments": {…}}; in place of tool and arguments, "resource": URI or "prompt": NAME; "grant": {"ticket": …}, if one
+    /// would cover it; and what the server would say if it were asked, "found": {THING: CONTAINER} and `looked_up`: {FIELD:
+    /// VALUE}.
     #[arg(value_name = "CALL")]
     pub(crate) call: PathBuf,
     /// Print JSON.

@@ -422,7 +422,9 @@ fn faults_of_whole_files() {
 fn the_page_s_examples_load_and_override_openly() {
     let examples: Vec<&str> =
         PAGE.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    let [tracker, extension, publisher, reader] = examples.as_slice() else { panic!("four") };
+    let [tracker, extension, _signers, publisher, reader] = examples.as_slice() else {
+        panic!("five")
+    };
     let publisher = ("publisher.toml", *publisher);
     let files =
         [("tracker.toml", *tracker), ("ours.toml", extension), publisher, ("reader.toml", reader)];

@@ -26,15 +26,13 @@ use crate::evidence::enqueue;
 use crate::forward::{Way, forward, outcome_of, result_of};
 use crate::locate::LookedUp;
 use crate::name::{NamedCall, name};
-use crate::resolve::{Holder, Places, Thing};
+use crate::resolve::{Holder, Places, STEPS_MAX, inside, unknown_field};
 use crate::tools::ToolSet;
 
 /// For everything that one call needs to know.
 const WITHIN: Duration = Duration::from_secs(10);
 /// Most questions for one call.
 const QUESTIONS_MAX: usize = 20;
-/// From a thing to what contains it, and so on: a comment, its page, its space by number, its space by key.
-const STEPS_MAX: usize = 5;
 
 /// What a catalog calls the elements of an answer that is nothing but an array.
 const ELEMENTS: &str = "elements";
@@ -129,15 +127,15 @@ impl Gateway {
 }
 
 /// The thing that `target` names, if the catalog says how to find where it belongs and that is not certain.
-fn open(request: &Request, named: &NamedCall, target: &Target) -> Option<Thing> {
+fn open(request: &Request, named: &NamedCall, target: &Target) -> Option<Resource> {
     let catalog = &request.server.catalog;
     match target {
         Target::Unresolved(unresolved) if unresolved.obstacle == Obstacle::OpaqueId => {
             let resolver = catalog.resolver(&unresolved.kind)?;
-            Some(Thing { kind: resolver.kind.clone(), id: unresolved.spelled.clone() })
+            Some(Resource::new(&*resolver.kind, &*unresolved.spelled))
         }
         Target::Located(Located { resource, .. }) => {
-            let thing = || Thing { kind: resource.kind.clone(), id: resource.id.clone() };
+            let thing = || resource.clone();
             if named.by_name.contains(resource) {
                 return Some(thing());
             }
@@ -148,12 +146,6 @@ fn open(request: &Request, named: &NamedCall, target: &Target) -> Option<Thing> 
         }
         Target::Unresolved(_) => None,
     }
-}
-
-/// Policies would see the field as absent, and the server may not.
-fn unknown_field(one: &LookedUp) -> Target {
-    let said = format!("field {}", one.field);
-    Target::unresolved(&one.lookup.kind, "", Obstacle::UnknownForm, &said)
 }
 
 /// What is known of `target` if nothing more can be found out.
@@ -202,7 +194,7 @@ impl Inquiry<'_> {
     }
 
     /// Where `thing` belongs.
-    async fn places(&mut self, thing: Thing, steps: usize) -> Option<Places> {
+    async fn places(&mut self, thing: Resource, steps: usize) -> Option<Places> {
         let (finds, now) = (&self.request.server.finds, self.gateway.ambient.now());
         let epoch = match finds.get(&thing, self.holder, now) {
             Ok(places) => return Some(places),
@@ -250,7 +242,7 @@ impl Inquiry<'_> {
         match atlassian::locate(kind, &[name], site) {
             Target::Located(located) => Some([located].into()),
             Target::Unresolved(outer) if outer.obstacle == Obstacle::OpaqueId => {
-                let thing = Thing { kind: kind.to_owned(), id: outer.spelled };
+                let thing = Resource::new(kind, outer.spelled);
                 Box::pin(self.places(thing, steps)).await
             }
             Target::Unresolved(_) => None,
@@ -351,12 +343,6 @@ impl Inquiry<'_> {
         }
         self.presented.clone()
     }
-}
-
-/// `thing` in the container `outer`.
-fn inside(thing: &Thing, outer: &Located) -> Located {
-    let containers = std::iter::once(&outer.resource).chain(&outer.containers).cloned();
-    Located { resource: Resource::new(&*thing.kind, &*thing.id), containers: containers.collect() }
 }
 
 /// The JSON that a tool answered with: its one text, or else its structured content.

@@ -1,11 +1,9 @@
-use callgate_model::target::Resource;
-
 use super::*;
 
 const LIFE: Duration = Duration::from_secs(30);
 
-fn thing(number: usize) -> Thing {
-    Thing { kind: "Confluence::Page".into(), id: format!("acme/{number}") }
+fn thing(number: usize) -> Resource {
+    Resource { kind: "Confluence::Page".into(), id: format!("acme/{number}") }
 }
 
 fn holder(caller: &str, credential: &str) -> Holder {
@@ -31,7 +29,7 @@ fn i6_what_one_found_is_no_answer_to_another_nor_with_another_credential() {
     for other in [holder("bob", "token"), holder("alice", "other")] {
         assert_eq!(finds.get(&thing(1), other, at(1_000)), Err(0));
     }
-    let other_kind = Thing { kind: "Confluence::Comment".into(), ..thing(1) };
+    let other_kind = Resource { kind: "Confluence::Comment".into(), ..thing(1) };
     assert_eq!(finds.get(&other_kind, alice, at(1_000)), Err(0));
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use callgate_gateway::rehearse::{Asked, Rehearsal, rehearse};
+use callgate_gateway::rehearse::{Asked, Rehearsal, Supposed, rehearse};
 use callgate_model::ambient::Timestamp;
 use callgate_policy::Tier;
 
@@ -107,6 +107,7 @@ fn z06_files_are_read_only_below_folders_that_are_permitted() {
             server: "mcp".to_owned(),
             asked: Asked::Tool(tool.to_owned(), json(arguments).as_object().unwrap().clone()),
             grant: None,
+            supposed: Supposed::default(),
         };
         let now = Timestamp::from_unix_ms(1_795_600_000_000);
         let decision = rehearse(&servers, &bundle, &rehearsal, now).unwrap().decision(&bundle);

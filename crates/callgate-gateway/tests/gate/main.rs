@@ -35,6 +35,7 @@ mod sites;
 mod store;
 mod subscribe;
 mod support;
+mod supposed;
 mod tasks;
 mod tokens;
 mod tools;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use callgate_gateway::catalog::{Catalogs, ServerCatalog};
 use callgate_gateway::identity::ChainSpec;
-use callgate_gateway::rehearse::{Asked, Rehearsal, rehearse};
+use callgate_gateway::rehearse::{Asked, Rehearsal, Supposed, rehearse};
 use callgate_model::ambient::Timestamp;
 use callgate_model::decision::{Decision, Verdict};
 use callgate_model::json::Object;
@@ -214,6 +214,7 @@ fn cell(
         server: "atlassian".to_owned(),
         asked: Asked::Tool(tool.to_owned(), with_site(tool, arguments)),
         grant: None,
+        supposed: Supposed::default(),
     };
     let now = Timestamp::from_unix_ms(1_795_600_000_000);
     brief(&rehearse(servers, bundle, &rehearsal, now).unwrap().decision(bundle))

@@ -4,13 +4,14 @@ use std::io::Read;
 use std::path::Path;
 
 use callgate_gateway::identity::ChainSpec;
-use callgate_gateway::rehearse::{Asked as Wanted, GrantSpec, Rehearsal, Rehearsed, rehearse};
+use callgate_gateway::rehearse::{Asked as Wanted, Rehearsal, Rehearsed, Supposed, rehearse};
 use callgate_model::ambient::Ambient;
 use callgate_model::decision::{Decision, Verdict};
 use callgate_model::evidence::target_to_json;
 use callgate_model::json::{Json, JsonLimits, Object, read};
 use callgate_policy::Asked;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::ambient::Machine;
 use crate::assemble;
@@ -63,13 +64,21 @@ fn read_call(path: &Path, config: &Config) -> Result<Rehearsal, Failure> {
             .ok_or_else(|| format!("{place}: the call needs a string `server`"))?,
         asked: Wanted::one_of(text("tool"), text("resource"), text("prompt"), arguments)
             .map_err(|error| format!("{place}: {error}"))?,
-        grant: grant(&call).map_err(|error| format!("{place}: grant: {error}"))?,
+        grant: part(&call, "grant").map_err(|error| format!("{place}: grant: {error}"))?,
+        supposed: Supposed {
+            found: supposed(&call, "found").map_err(|error| format!("{place}: {error}"))?,
+            looked_up: supposed(&call, "looked_up").map_err(|error| format!("{place}: {error}"))?,
+        },
     })
 }
 
-fn grant(call: &Json) -> Result<Option<GrantSpec>, String> {
-    let Some(grant) = call.get("grant") else { return Ok(None) };
-    let value = serde_json::to_value(grant).map_err(|error| error.to_string())?;
+fn supposed<T: DeserializeOwned + Default>(call: &Json, name: &str) -> Result<T, String> {
+    Ok(part(call, name).map_err(|error| format!("{name}: {error}"))?.unwrap_or_default())
+}
+
+fn part<T: DeserializeOwned>(call: &Json, name: &str) -> Result<Option<T>, String> {
+    let Some(part) = call.get(name) else { return Ok(None) };
+    let value = serde_json::to_value(part).map_err(|error| error.to_string())?;
     serde_json::from_value(value).map(Some).map_err(|error| error.to_string())
 }
 
