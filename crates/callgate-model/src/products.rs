@@ -2,6 +2,7 @@
 
 pub mod atlassian;
 pub mod gateway;
+pub mod github;
 pub mod local;
 pub mod mcp;
 pub mod net;

@@ -133,6 +133,9 @@ pub enum Language {
     Jql,
     /// Confluence's.
     Cql,
+    /// That of GitHub's searches. What `mixed` names are the owner and the name of a repository, to which the server binds a
+    /// query that names none itself.
+    GitHub,
     /// Confluence's if there is an `=` in it; else free text.
     CqlOrText,
     /// That of databases, which has no bounds: what a statement does is not told from its text.
@@ -213,6 +216,7 @@ impl Language {
         match self {
             Self::Jql => &["Jira::Issue", "Jira::Project"],
             Self::Cql | Self::CqlOrText => &["Confluence::Page", "Confluence::Space"],
+            Self::GitHub => &["GitHub::Owner", "GitHub::Repository"],
             Self::Sql | Self::Text => &[],
         }
     }

@@ -3,6 +3,7 @@
 use callgate_model::json::{Json, Object};
 use callgate_model::products::atlassian::query::{Bound, QueryError, Reach, cql, jql};
 use callgate_model::products::atlassian::{self, Site};
+use callgate_model::products::github;
 use callgate_model::reason::Reason;
 use callgate_model::target::{Obstacle, Target};
 
@@ -28,12 +29,10 @@ impl Place<'_> {
             Leaf::Absent => {}
             Leaf::Unreadable => is_text = false,
         });
-        let is_mixed = |path: &Path| {
-            let mut found = false;
-            walk(path, arguments, &mut |leaf| found |= !matches!(leaf, Leaf::Absent));
-            found
-        };
-        let other = mixed.iter().find(|path| is_mixed(path));
+        if language == Language::GitHub && is_text {
+            return self.github(&query, mixed, arguments, targets);
+        }
+        let other = mixed.iter().find(|path| is_there(path, arguments));
         let reached = match (language, other) {
             _ if !is_text => Err("the query is no text".to_owned()),
             (_, Some(path)) => Err(format!("with {path} it is another query; leave that out")),
@@ -41,7 +40,7 @@ impl Place<'_> {
             (Language::Cql, None) => bounds(cql(&query)),
             (Language::CqlOrText, None) if query.contains('=') => bounds(cql(&query)),
             (Language::Sql, None) => Err("what SQL does is not told from its text".to_owned()),
-            (Language::CqlOrText | Language::Text, None) => {
+            (Language::CqlOrText | Language::GitHub | Language::Text, None) => {
                 Err("free text can find anything".to_owned())
             }
         };
@@ -53,6 +52,32 @@ impl Place<'_> {
             (Err(gap), _) => {
                 targets.gap.get_or_insert(gap);
                 targets.add(self.unresolved(Obstacle::Query, &query))
+            }
+        }
+    }
+
+    /// Adds what a query of GitHub's reaches. `beside` are the arguments with the owner and the name of a repository.
+    fn github(
+        &self,
+        query: &str,
+        beside: &[Path],
+        arguments: &Object,
+        targets: &mut Targets,
+    ) -> Result<(), Reason> {
+        let texts: Vec<String> = beside.iter().filter_map(|path| text(path, arguments)).collect();
+        let there = beside.iter().filter(|path| is_there(path, arguments)).count();
+        let reached = match texts.as_slice() {
+            [owner, name] => github::search(query, Some((owner, name))),
+            [] if there == 0 => github::search(query, None),
+            _ => Err("say both the owner and the repository, or neither".to_owned()),
+        };
+        match reached {
+            Ok(bounds) => {
+                bounds.into_iter().try_for_each(|bound| targets.add(Target::Located(bound)))
+            }
+            Err(gap) => {
+                targets.gap.get_or_insert(gap);
+                targets.add(self.unresolved(Obstacle::Query, query))
             }
         }
     }
@@ -77,6 +102,22 @@ impl Place<'_> {
         }
         targets.add(target)
     }
+}
+
+fn is_there(path: &Path, arguments: &Object) -> bool {
+    let mut found = false;
+    walk(path, arguments, &mut |leaf| found |= !matches!(leaf, Leaf::Absent));
+    found
+}
+
+/// The one text at `path`.
+fn text(path: &Path, arguments: &Object) -> Option<String> {
+    let mut found = None;
+    walk(path, arguments, &mut |leaf| match leaf {
+        Leaf::Found(Json::String(text)) => found = Some(text.clone()),
+        Leaf::Found(_) | Leaf::Absent | Leaf::Unreadable => {}
+    });
+    found
 }
 
 fn bounds(reach: Result<Reach, QueryError>) -> Result<Vec<Bound>, String> {

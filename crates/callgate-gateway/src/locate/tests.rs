@@ -1,3 +1,4 @@
+mod github;
 mod outside;
 
 use callgate_model::json::{JsonLimits, Object, read};

@@ -12,6 +12,7 @@ use crate::catalog::section::Section;
 const LANGUAGES: &[(&str, Language)] = &[
     ("cql", Language::Cql),
     ("cql_or_text", Language::CqlOrText),
+    ("github", Language::GitHub),
     ("jql", Language::Jql),
     ("sql", Language::Sql),
     ("text", Language::Text),
