@@ -186,10 +186,46 @@ fn marked<'a>(schema: &Object, mark: &Json, path: &[&'a str]) -> Result<Mirrored
         return Err(format!("{MARK} on what is not a property"));
     }
     let name = mark.as_str().filter(|name| !name.is_empty());
+    if is_secret(schema) || path.iter().copied().chain(name).any(names_secret) {
+        return Err(format!("{MARK} on a secret, which whatever is on the way would log"));
+    }
     let header = name
         .and_then(|name| HeaderName::try_from(format!("{}{name}", headers::PARAM_PREFIX)).ok())
         .ok_or_else(|| format!("{MARK} does not make a header name"))?;
     Ok(Mirrored { header, path: path.to_vec(), kind })
+}
+
+/// Whether the schema says that its value is not to be shown.
+fn is_secret(schema: &Object) -> bool {
+    schema.get("format").and_then(Json::as_str) == Some("password")
+        || schema.get("writeOnly") == Some(&Json::Bool(true))
+}
+
+/// Whether an argument, or a header, of this name would hold a secret (T07).
+fn names_secret(name: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "apikey",
+        "authorization",
+        "credential",
+        "passphrase",
+        "passwd",
+        "password",
+        "privatekey",
+        "secret",
+    ];
+    // Tokens of pages, lines and so on are none.
+    const WHOLE: &[&str] = &[
+        "accesstoken",
+        "apitoken",
+        "authtoken",
+        "bearertoken",
+        "idtoken",
+        "refreshtoken",
+        "token",
+    ];
+    let letters = name.chars().filter(char::is_ascii_alphanumeric);
+    let plain: String = letters.map(|c| c.to_ascii_lowercase()).collect();
+    WORDS.iter().any(|word| plain.contains(word)) || WHOLE.contains(&plain.as_str())
 }
 
 /// Whether there is a mark in a schema that is not statically reachable. Where names are free or values are data, the

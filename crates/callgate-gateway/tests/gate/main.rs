@@ -4,6 +4,7 @@
 
 mod approval;
 mod assertion;
+mod attacks;
 mod authority;
 mod bounds;
 mod broker;

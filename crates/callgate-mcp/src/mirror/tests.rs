@@ -77,6 +77,30 @@ fn p05_headers_going_out_are_made_from_the_arguments() {
 }
 
 #[test]
+fn t07_a_secret_is_mirrored_in_no_header() {
+    let refused = |property: &str| {
+        let schema = json(&format!(r#"{{"type":"object","properties":{{{property}}}}}"#));
+        invalid_param_headers(&schema).is_some_and(|why| why.contains("on a secret"))
+    };
+    for name in
+        ["password", "api_key", "API-Key", "clientSecret", "token", "access_token", "privateKey"]
+    {
+        assert!(refused(&format!(r#""{name}":{{"type":"string","x-mcp-header":"A"}}"#)), "{name}");
+        assert!(refused(&format!(r#""a":{{"type":"string","x-mcp-header":"{name}"}}"#)), "{name}");
+        let nested = format!(
+            r#""{name}":{{"type":"object","properties":{{"a":{{"type":"string","x-mcp-header":"A"}}}}}}"#
+        );
+        assert!(refused(&nested), "{nested}");
+        assert!(!refused(&format!(r#""{name}":{{"type":"string"}}"#)), "{name}");
+    }
+    assert!(refused(r#""a":{"type":"string","format":"password","x-mcp-header":"A"}"#));
+    assert!(refused(r#""a":{"type":"string","writeOnly":true,"x-mcp-header":"A"}"#));
+    for name in ["page_token", "region", "tokens", "keyword", "snapshotToken"] {
+        assert!(!refused(&format!(r#""{name}":{{"type":"string","x-mcp-header":"A"}}"#)), "{name}");
+    }
+}
+
+#[test]
 fn tools_with_marks_against_the_rules_are_invalid() {
     assert_eq!(invalid_param_headers(&json(SCHEMA)), None);
     for (properties, reason) in [
