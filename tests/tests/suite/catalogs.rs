@@ -1,4 +1,4 @@
-//! Catalogs that somebody signs with the tools of OpenSSH, and `callgate` takes or does not.
+//! Catalogs of an operator's own: signed with the tools of OpenSSH, and written as the page says.
 
 use std::process::Command;
 
@@ -66,4 +66,26 @@ async fn i5_a_catalog_counts_only_as_a_signer_signed_it() {
     // One byte, and it is another catalog.
     folder.put("tracker.toml", &TRACKER.replace("Look", "Lock")).unwrap();
     refused("the file is not what was signed").await;
+}
+
+/// The page about a catalog of one's own, from the catalog to the tested policy, as it stands there.
+#[tokio::test]
+async fn what_the_page_writes_for_a_server_of_your_own_is_what_happens() {
+    const PAGE: &str = include_str!("../../../docs/catalog-of-your-own.md");
+    let block = |kind: &str, number: usize| {
+        let fence = format!("```{kind}\n");
+        PAGE.split(&fence).nth(number).unwrap().split("```").next().unwrap().to_owned()
+    };
+    let folder = setup()
+        .server("tracker", "http://127.0.0.1:9/mcp", "tracker", "secret")
+        .section("[catalogs]\nfiles = [\"tracker.toml\"]\n")
+        .file("tracker.toml", &block("toml", 1))
+        .file("policies/permits/all.cedar", &block("cedar", 1))
+        .file("policies/guardrails/all.cedar", "")
+        .file("policies/cases/tracker.toml", &block("toml", 2))
+        .write()
+        .unwrap();
+    let ran = folder.cli(&["policy", "test"]).await.unwrap();
+    assert!(ran.code == Some(0) && ran.stdout.ends_with("4 passed, 0 failed\n"), "{ran:?}");
+    assert!(PAGE.contains("4 passed, 0 failed"));
 }

@@ -1,3 +1,4 @@
+mod dispatch;
 mod reserved;
 mod resources;
 
@@ -12,6 +13,7 @@ use super::*;
 
 const MEASURED: &str = include_str!("../../tests/data/mcp-atlassian-0.23.json");
 const PAGE: &str = include_str!("../../../../docs/catalogs.md");
+const OWN: &str = include_str!("../../../../docs/catalog-of-your-own.md");
 const ACME: &str = "11111111-2222-3333-4444-555555555555";
 
 fn sites() -> SiteMap {
@@ -182,101 +184,6 @@ fn names_that_mislead_are_classed_by_what_they_do() {
     }
 }
 
-/// A dispatcher, its arguments with `$ACME` for the site's id, and the operation or the refusal.
-const DISPATCHED: &[(&str, &str, Result<&str, Reason>)] = &[
-    (
-        "executeRead",
-        r#"{"name":"getJiraIssue","inputs":{"issueIdOrKey":"ENG-1"}}"#,
-        Ok("jira.issue.read"),
-    ),
-    ("executeDestructive", r#"{"name":"deleteJiraIssue"}"#, Ok("jira.issue.delete")),
-    ("executeDestructive", r#"{"name":"manageJiraProjectVersion"}"#, Ok("jira.version.manage")),
-    ("executeWrite", r#"{"name":"enableConfluencePublicLink"}"#, Ok("confluence.page.publish")),
-    ("execute", r#"{"name":"deleteJiraIssue"}"#, Ok("jira.issue.delete")),
-    ("executeRead", r#"{"name":"deleteJiraIssue"}"#, Err(Reason::DispatchTierMismatch)),
-    ("executeWrite", r#"{"name":"deleteJiraIssue"}"#, Err(Reason::DispatchTierMismatch)),
-    ("executeDestructive", r#"{"name":"editJiraIssue"}"#, Err(Reason::DispatchTierMismatch)),
-    ("executeWrite", r#"{"name":"getJiraIssue"}"#, Err(Reason::DispatchTierMismatch)),
-    ("executeRead", r#"{"name":"getJiraIssue "}"#, Err(Reason::DispatchUnknown)),
-    ("executeRead", r#"{"name":"getjiraissue"}"#, Err(Reason::DispatchUnknown)),
-    ("executeRead", r#"{"name":["getJiraIssue"]}"#, Err(Reason::DispatchUnknown)),
-    ("executeRead", r#"{"inputs":{"name":"getJiraIssue"}}"#, Err(Reason::DispatchUnknown)),
-    (
-        "execute",
-        r#"{"name":"executeRead","inputs":{"name":"getJiraIssue"}}"#,
-        Err(Reason::DispatchUnknown),
-    ),
-    ("execute", r#"{"name":"execute"}"#, Err(Reason::DispatchUnknown)),
-    ("executeRead", r#"{"name":"getJiraIssue","inputs":"{}"}"#, Err(Reason::ArgumentsInvalid)),
-    ("executeRead", r#"{"name":"getJiraIssue","inputs":null}"#, Err(Reason::ArgumentsInvalid)),
-    (
-        "executeRead",
-        r#"{"name":"getJiraIssue","issueIdOrKey":"EVIL-1","inputs":{}}"#,
-        Err(Reason::DispatchConflict),
-    ),
-    (
-        "executeRead",
-        r#"{"name":"getJiraIssue","cloudId":"$ACME","inputs":{"cloudId":"$ACME"}}"#,
-        Ok("jira.issue.read"),
-    ),
-    (
-        "executeRead",
-        r#"{"name":"getJiraIssue","cloudId":"$ACME","inputs":{"cloudId":"acme.atlassian.net"}}"#,
-        Ok("jira.issue.read"),
-    ),
-    (
-        "executeRead",
-        r#"{"name":"getJiraIssue","cloudId":"$ACME","inputs":{"cloudId":"other.atlassian.net"}}"#,
-        Err(Reason::DispatchConflict),
-    ),
-    (
-        "executeRead",
-        r#"{"name":"getJiraIssue","cloudId":"$ACME","inputs":{"cloudId":null}}"#,
-        Err(Reason::DispatchConflict),
-    ),
-    ("noSuchTool", "{}", Err(Reason::ToolUnclassified)),
-    ("EXECUTE", r#"{"name":"getJiraIssue"}"#, Err(Reason::ToolUnclassified)),
-];
-
-#[test]
-fn p12_a_dispatcher_is_the_tool_it_runs() {
-    let catalogs = Catalogs::shipped(&[]).unwrap();
-    let server = catalogs.for_server("atlassian", "atlassian-rovo", sites()).unwrap();
-    let arguments = |text: &str| object(&text.replace("$ACME", ACME));
-    for (tool, text, expected) in DISPATCHED {
-        let named = server.name(tool, &arguments(text));
-        let operation = named.as_ref().map(|named| named.operation.name.as_str()).map_err(|r| *r);
-        assert_eq!(operation, *expected, "{tool} {text}");
-    }
-    let outer = r#"{"name":"getJiraIssue","cloudId":"$ACME","inputs":{"issueIdOrKey":"ENG-1"}}"#;
-    let named = server.name("executeRead", &arguments(outer)).unwrap();
-    assert_eq!(named.inner.as_deref(), Some("getJiraIssue"));
-    let unwrapped = arguments(r#"{"issueIdOrKey":"ENG-1","cloudId":"$ACME"}"#);
-    assert_eq!(named.unwrapped, Some(unwrapped));
-}
-
-#[test]
-fn i3_a_dispatcher_lists_what_it_can_run() {
-    let catalogs = Catalogs::shipped(&[]).unwrap();
-    let server = catalogs.for_server("atlassian", "atlassian-rovo", sites()).unwrap();
-    let names = |tool| -> BTreeSet<String> {
-        server
-            .operations_of(tool)
-            .into_iter()
-            .map(|(operation, _)| operation.name.clone())
-            .collect()
-    };
-    assert!(names("noSuchTool").is_empty());
-    assert_eq!(names("getJiraIssue"), BTreeSet::from(["jira.issue.read".to_owned()]));
-    assert!(names("executeRead").contains("jira.issue.read"));
-    assert!(server.operations_of("executeRead").iter().all(|(o, _)| o.effect == Effect::Read));
-    let everything: BTreeSet<String> = server
-        .catalog_tools()
-        .map(|(tool, _)| server.name(tool, &Object::default()).unwrap().operation.name.clone())
-        .collect();
-    assert_eq!(names("execute"), everything);
-}
-
 #[test]
 fn t04_hints_only_raise_the_risk() {
     let catalogs = Catalogs::shipped(&[]).unwrap();
@@ -418,16 +325,24 @@ fn faults_of_whole_files() {
     }
 }
 
+/// The examples of a page.
+fn examples(page: &str) -> Vec<&str> {
+    page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+}
+
 #[test]
 fn the_page_s_examples_load_and_override_openly() {
-    let examples: Vec<&str> =
-        PAGE.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    let [tracker, extension, _signers, publisher, reader] = examples.as_slice() else {
+    let [tracker, _cases] = examples(OWN)[..] else { panic!("two") };
+    let [extension, _signers, publisher, resolvers, reader] = examples(PAGE)[..] else {
         panic!("five")
     };
-    let publisher = ("publisher.toml", *publisher);
-    let files =
-        [("tracker.toml", *tracker), ("ours.toml", extension), publisher, ("reader.toml", reader)];
+    let files = [
+        ("tracker.toml", tracker),
+        ("ours.toml", extension),
+        ("resolvers.toml", resolvers),
+        ("publisher.toml", publisher),
+        ("reader.toml", reader),
+    ];
     let catalogs = Catalogs::shipped(&files).unwrap();
     let expected = Override {
         file: "ours.toml".into(),
@@ -437,7 +352,7 @@ fn the_page_s_examples_load_and_override_openly() {
     assert_eq!(catalogs.overrides(), [expected]);
 
     let rovo = catalogs.for_server("a", "atlassian-rovo", sites()).unwrap();
-    assert_eq!(rovo.about().version, "1+our-1");
+    assert_eq!(rovo.about().version, "1+our-1+our-2");
     let risk = |tool| rovo.name(tool, &Object::default()).map(|named| named.risk);
     assert_eq!(risk("transitionJiraIssue"), Ok(Risk::Critical));
     assert_eq!(risk("getLoomVideo"), Ok(Risk::High));
