@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use callgate_mcp::message::Subject;
 use callgate_model::call::{Method, ToolCall};
+use callgate_model::decision::Decision;
 use callgate_model::digest::Digest;
 use callgate_model::json::Object;
 use callgate_model::products::mcp::{self, Asking};
 use callgate_model::reason::Reason;
-use callgate_model::target::{Resource, Target};
+use callgate_model::target::{Obstacle, Resource, Target, Unresolved};
 use callgate_model::vocabulary::{Effect, Operation};
 
 use crate::catalog::{self, Named, ServerCatalog};
@@ -52,6 +53,31 @@ impl NamedCall {
     #[must_use]
     pub const fn plain(call: ToolCall, targets: Vec<Target>) -> Self {
         Self { call, targets, looked_up: Vec::new(), by_name: Vec::new(), gap: None }
+    }
+
+    /// What of the call is not known, for whoever made it, if that is why it is denied.
+    #[must_use]
+    pub fn unknown(&self, decision: &Decision) -> Option<String> {
+        if self.gap.is_some() {
+            return self.gap.clone();
+        }
+        let is_why = decision.reasons.contains(&Reason::TargetUnresolved);
+        let mut unresolved = self.targets.iter().filter_map(|target| match target {
+            Target::Unresolved(unresolved) => Some(unresolved),
+            Target::Located(_) => None,
+        });
+        let Unresolved { kind, obstacle, spelled, .. } = unresolved.next().filter(|_| is_why)?;
+        let said = spelled.escape_debug();
+        Some(match obstacle {
+            Obstacle::Conflict => format!("what the call names twice differs: `{said}`"),
+            Obstacle::Missing => {
+                format!("nothing names the {kind}: an argument is missing, or no text")
+            }
+            Obstacle::OpaqueId => format!("where the {kind} `{said}` belongs is not known"),
+            Obstacle::Query => format!("what the query finds is not known: `{said}`"),
+            Obstacle::UnknownForm => format!("`{said}` is not certainly one {kind}"),
+            Obstacle::UnknownSite => format!("`{said}` is no site that is configured"),
+        })
     }
 }
 

@@ -295,7 +295,7 @@ impl Gateway {
         if !record.decision.is_allow() {
             // Only who may know that there is such a tool is told what to write.
             let hidden = hidden();
-            let detail = named.gap.filter(|_| !hidden);
+            let detail = named.unknown(&record.decision).filter(|_| !hidden);
             return Err(Stop::Refused { detail, hidden });
         }
         Ok((named, Arc::clone(tool)))

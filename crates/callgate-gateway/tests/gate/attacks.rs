@@ -204,3 +204,20 @@ fn changes(world: &World) -> usize {
     let asked: usize = ASKS.iter().map(|tool| world.sim.ledger().count(tool)).sum();
     world.executed() - asked
 }
+
+/// Who is refused because something is not known learns what: the call's own words, with nothing in them that a terminal obeys.
+#[tokio::test]
+async fn what_is_not_known_is_told_to_who_asks() {
+    let world = World::start(Setup { policies: RULES.to_vec(), ..Setup::default() }).await;
+    for (site, key, told) in [
+        (CLOUD, "ENG-4 2", "`ENG-4 2` is not certainly one Jira::Issue"),
+        (CLOUD, "999999", "where the Jira::Issue `acme/999999` belongs is not known"),
+        (CLOUD, r"ENG-1\u001b[2J", r"`ENG-1\\u{1b}[2J` is not certainly one Jira::Issue"),
+        ("evil.atlassian.net", "ENG-42", "`evil.atlassian.net` is no site that is configured"),
+    ] {
+        let arguments = format!(r#"{{"cloudId":"{site}","issueIdOrKey":"{key}"}}"#);
+        let said = world.call("alice", "getJiraIssue", &arguments).await;
+        assert!(said.brief().starts_with("deny target_"), "{}", said.brief());
+        assert!(said.text().contains(told), "{told}: {}", said.text());
+    }
+}
