@@ -33,7 +33,7 @@ pub fn refused(
     detail: Option<&str>,
 ) -> Bytes {
     let machine = machine_form(decided, detail);
-    let text = explained(&decided.decision, detail);
+    let text = explained(decided, detail);
     if subject.is_some() {
         return refusal(id, &text, machine);
     }
@@ -42,7 +42,8 @@ pub fn refused(
 }
 
 /// A decision for the model and the people behind it.
-fn explained(decision: &Decision, detail: Option<&str>) -> String {
+fn explained(decided: &Decided, detail: Option<&str>) -> String {
+    let decision = &decided.decision;
     let mut lines = vec![headline(decision)];
     for policy in &decision.policies {
         lines.push(format!("Policy {}: {} (owner: {})", policy.id, policy.reason, policy.owner));
@@ -59,6 +60,11 @@ fn explained(decision: &Decision, detail: Option<&str>) -> String {
         lines.push(format!("{} {}", reason.message(), reason.remedy()));
     }
     lines.extend(detail.map(|detail| format!("In particular: {detail}")));
+    if let (Verdict::ApprovalRequired(_), Some(waiting)) =
+        (&decision.verdict, decided.under.approval)
+    {
+        lines.push(format!("It waits as the approval {}.", waiting.id));
+    }
     if decision.verdict == Verdict::Deny {
         lines.push("Do not retry the same call unchanged.".to_owned());
     }
@@ -101,6 +107,9 @@ fn machine_form(decided: &Decided, detail: Option<&str>) -> Object {
         .with("policies", policies);
     if let Some(detail) = detail {
         machine.set("detail", detail);
+    }
+    if let Some(waiting) = decided.under.approval {
+        machine.set("approval", waiting.id.to_string());
     }
     machine
 }

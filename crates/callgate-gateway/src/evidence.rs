@@ -86,7 +86,7 @@ pub async fn open(
     }
     let id = decided.call;
     // A use that is taken must be known to be.
-    let takes = decided.grant.is_some_and(|grant| grant.spends);
+    let takes = decided.under.spends();
     let durability = if takes { Durability::Durable } else { durability(call.operation.effect) };
     log.record(Event::Decided(decided), durability).await?;
     let evidence = OpenEvidence {

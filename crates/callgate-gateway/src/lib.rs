@@ -4,7 +4,6 @@
 //! configuration files, sockets or the command line: the binary hands it values.
 
 pub mod answer;
-pub mod approval;
 pub mod assertion;
 pub mod cancel;
 pub mod catalog;
@@ -19,6 +18,7 @@ pub mod locate;
 pub mod method;
 pub mod name;
 pub mod offers;
+pub mod pin;
 pub mod pipeline;
 pub mod propose;
 pub mod questions;

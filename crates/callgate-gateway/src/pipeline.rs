@@ -9,12 +9,14 @@ mod authority;
 mod batch;
 mod carry;
 mod challenge;
+mod decide;
 mod discover;
 mod errand;
 mod grants;
 mod list;
 mod listen;
 mod log_level;
+mod pin;
 mod pipe;
 mod present;
 mod question;
@@ -24,6 +26,7 @@ mod roof;
 mod rounds;
 mod subscribe;
 mod task;
+mod vote;
 mod watch;
 mod welcome;
 
@@ -38,14 +41,14 @@ use callgate_mcp::http::{HeaderMap, StatusCode};
 use callgate_mcp::inbound::{self, HostRules, Refused, TraceContext};
 use callgate_mcp::message::{SubjectParams, ToolsCallParams};
 use callgate_model::ambient::Ambient;
-use callgate_model::authority::Grant;
+use callgate_model::authority::Under;
 use callgate_model::call::Method;
 use callgate_model::digest::Digest;
 use callgate_model::evidence::{Decided, Event, Understood};
 use callgate_model::json::{Json, JsonLimits, Object};
 use callgate_model::reason::Reason;
 use callgate_model::{decision::Decision, redact};
-use callgate_policy::{Bundle, Question, could_allow, decide};
+use callgate_policy::Bundle;
 use callgate_store::EvidenceLog;
 use tokio::sync::Semaphore;
 
@@ -71,6 +74,7 @@ pub use authority::EventError;
 pub use carry::{Reply, ReplyBody};
 pub use errand::ErrandError;
 pub use pipe::{Incoming, Pipe, Piped};
+pub use vote::{Ballot, SamePerson};
 
 /// How long calls on their way are waited for when the gateway ends.
 const CALLS_END_WITHIN: Duration = Duration::from_secs(10);
@@ -96,6 +100,8 @@ pub struct Settings {
     pub streams: StreamLimits,
     /// The keys by which secrets are sealed; without them, one of the process, so that nothing sealed outlives it.
     pub sealing: Option<Arc<Keyring>>,
+    /// People with several accounts.
+    pub same_person: SamePerson,
     /// By whom servers know that calls went through the gate.
     pub signer: Option<Arc<Signer>>,
 }
@@ -301,37 +307,6 @@ impl Gateway {
         Ok((named, Arc::clone(tool)))
     }
 
-    /// The decision about a named call, which a list asks for as well (I3).
-    pub(crate) fn decide(&self, request: &Request, named: &NamedCall, bundle: &Bundle) -> Decision {
-        self.decide_with(request, named, bundle, None)
-    }
-
-    pub(crate) fn decide_with(
-        &self,
-        request: &Request,
-        named: &NamedCall,
-        bundle: &Bundle,
-        grant: Option<&Grant>,
-    ) -> Decision {
-        let question = Question {
-            caller: &request.caller.caller,
-            call: &named.call,
-            targets: &named.targets,
-            now: self.ambient.now(),
-            grant,
-            lifted: &[],
-        };
-        decide(bundle, &question)
-    }
-
-    /// Whether any arguments could be allowed, perhaps after approval: the same question that filters the list (I3).
-    pub(crate) fn visible(&self, request: &Request, tool: &Tool, bundle: &Bundle) -> bool {
-        let (caller, server) = (&request.caller.caller, &*request.server.name);
-        tool.operations
-            .iter()
-            .any(|(operation, risk)| could_allow(bundle, caller, server, operation, *risk))
-    }
-
     fn begin_record(
         &self,
         request: &Request,
@@ -359,7 +334,7 @@ impl Gateway {
             arguments_digest: None,
             arguments: Json::Null,
             responses_digest: None,
-            grant: None,
+            under: Under::default(),
             decision: Decision::deny(Reason::RequestMalformed, bundle),
             decided_in_us: 0,
             trace: trace_id(&request.trace),

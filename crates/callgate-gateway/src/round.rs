@@ -45,6 +45,8 @@ pub struct Binding<'a> {
 pub struct Opened {
     /// The call of the first round.
     pub first: Option<Id>,
+    /// The call of the round before this one.
+    pub last: Option<Id>,
     count: i64,
 }
 
@@ -78,7 +80,10 @@ impl Sealer {
             return Err("the call has taken too many rounds");
         }
         let round = Round { state: inside.state, responses: round.responses };
-        Ok((round, Opened { first: Some(inside.first), count: inside.count }))
+        Ok((
+            round,
+            Opened { first: Some(inside.first), last: Some(inside.last), count: inside.count },
+        ))
     }
 
     /// What the client is asked for, with a sealed state whether or not the server gave one: so that every later round is
@@ -92,8 +97,13 @@ impl Sealer {
         required: InputRequired,
     ) -> Option<InputRequired> {
         let first = opened.first.unwrap_or(call);
-        let inside =
-            Inside { state: required.state, first, count: opened.count + 1, at: ambient.now() };
+        let inside = Inside {
+            state: required.state,
+            first,
+            last: call,
+            count: opened.count + 1,
+            at: ambient.now(),
+        };
         let (binding, inside) = (binding.to_text(), inside.to_text());
         let state =
             self.0.seal(PURPOSE, binding.as_bytes(), inside.as_bytes(), ambient.random())?;
@@ -119,6 +129,7 @@ impl Binding<'_> {
 struct Inside {
     state: Option<String>,
     first: Id,
+    last: Id,
     count: i64,
     at: Timestamp,
 }
@@ -128,6 +139,7 @@ impl Inside {
         Object::default()
             .with("state", self.state.clone())
             .with("first", self.first.to_string())
+            .with("last", self.last.to_string())
             .with("count", self.count)
             .with("at", self.at.unix_ms())
             .to_text()
@@ -135,10 +147,12 @@ impl Inside {
 
     fn read(bytes: &[u8]) -> Option<Self> {
         let inside = read(bytes, &JsonLimits::default()).ok()?;
+        let id = |name| Id::parse(inside.get(name)?.as_str()?);
         let number = |name| inside.get(name).and_then(Json::as_number).and_then(|n| n.as_i64());
         Some(Self {
             state: inside.get("state")?.as_str().map(str::to_owned),
-            first: Id::parse(inside.get("first")?.as_str()?)?,
+            first: id("first")?,
+            last: id("last")?,
             count: number("count")?,
             at: Timestamp::from_unix_ms(number("at")?),
         })

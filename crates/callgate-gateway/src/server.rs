@@ -10,7 +10,6 @@ use callgate_model::digest::Digest;
 use callgate_model::json::Object;
 use tokio::sync::watch;
 
-use crate::approval::ApprovedBy;
 use crate::assertion::Signer;
 use crate::catalog::ServerCatalog;
 use crate::credential::Broker;
@@ -18,6 +17,7 @@ use crate::follow::Changes;
 use crate::identity::Identified;
 use crate::kept::{Kept, ListError, ListLimits};
 use crate::offers::{Offer, Offers};
+use crate::pin::ApprovedBy;
 use crate::resolve::{FOUND_FOR, Finds};
 use crate::tools::{self, ToolSet};
 

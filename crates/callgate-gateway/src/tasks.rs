@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use callgate_model::ambient::{Id, Timestamp};
-use callgate_model::authority::GrantUse;
+use callgate_model::authority::Under;
 use callgate_model::digest::Digest;
 
 use crate::name::NamedCall;
@@ -38,8 +38,8 @@ pub struct TaskOf {
     pub upstream_id: String,
     /// The call that it was made of.
     pub call: Id,
-    /// The grant that the call was made under, if it was one.
-    pub grant: Option<GrantUse>,
+    /// What the call was made under.
+    pub under: Under,
     /// When it was made.
     pub made: Timestamp,
     /// How long it is known, in milliseconds, as far as the server says.

@@ -11,13 +11,15 @@ mod token;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub use grant::{Grant, GrantUse, Holder};
+pub use grant::{Grant, Holder, Under, Use};
 pub use pin::{ToolOf, ToolPin};
 pub use revocation::{Revocation, Subject, SubjectKind};
 pub use secret::{SecretFor, UpstreamSecret};
 pub use token::{ApiToken, Presented, Secret};
 
 use crate::ambient::{Id, Timestamp};
+use crate::approval::{Approval, Vote};
+use crate::digest::Digest;
 use crate::json::Json;
 
 /// What becomes of the authority that is in force.
@@ -77,6 +79,30 @@ pub enum Change {
         /// What is approved.
         pin: Box<ToolPin>,
     },
+    /// Somebody is asked to approve a call.
+    ApprovalRequested {
+        /// What is asked.
+        approval: Box<Approval>,
+    },
+    /// Somebody who may decide about a call was shown it.
+    ApprovalViewed {
+        /// Which.
+        id: Id,
+        /// The digest of what they were shown.
+        shown: Digest,
+    },
+    /// Somebody approves a call, or denies it.
+    ApprovalVoted {
+        /// What they say.
+        vote: Box<Vote>,
+    },
+    /// A call is not to be approved any more, or not to be made although it was.
+    ApprovalWithdrawn {
+        /// Which.
+        id: Id,
+        /// Why.
+        reason: String,
+    },
     /// A tool is approved no more.
     ToolUnpinned {
         /// Which.
@@ -99,10 +125,12 @@ pub trait Kept: Serialize + DeserializeOwned {}
 
 impl Kept for Administered {}
 impl Kept for ApiToken {}
+impl Kept for Approval {}
 impl Kept for Grant {}
 impl Kept for Revocation {}
 impl Kept for ToolPin {}
 impl Kept for UpstreamSecret {}
+impl Kept for Vote {}
 
 /// The text of `thing` in a store and in the record: canonical JSON. [`from_text`] reads it.
 pub fn to_text(thing: &impl Kept) -> String {

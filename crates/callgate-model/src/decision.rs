@@ -1,5 +1,7 @@
 //! The answer to a call. A decision is a value; a denial is never an error.
 
+use serde::{Deserialize, Serialize};
+
 use crate::digest::Digest;
 use crate::json::{Json, Object};
 use crate::reason::Reason;
@@ -28,7 +30,8 @@ impl Verdict {
 }
 
 /// A policy that lets a call through only with an approval.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Gate {
     /// The policy's id.
     pub policy: String,

@@ -14,7 +14,7 @@ pub use fields::FIELDS;
 pub use write::{CallerRecord, target_to_json};
 
 use crate::ambient::{Id, Timestamp};
-use crate::authority::{Administered, GrantUse};
+use crate::authority::{Administered, Under};
 use crate::decision::{Decision, Verdict};
 use crate::digest::Digest;
 use crate::json::{CanonicalObject, Json, JsonLimits, read};
@@ -110,8 +110,8 @@ pub struct Decided {
     pub arguments: Json,
     /// The digest of what answers the server's questions, if it asked before and they are sent.
     pub responses_digest: Option<Digest>,
-    /// The grant without which it would not be allowed.
-    pub grant: Option<GrantUse>,
+    /// What it is made under.
+    pub under: Under,
     /// The decision.
     pub decision: Decision,
     /// How long it took to decide, in microseconds.

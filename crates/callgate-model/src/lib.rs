@@ -4,6 +4,7 @@
 //! random bytes are arguments. Everything above builds on it, so it stays small and quiet.
 
 pub mod ambient;
+pub mod approval;
 pub mod authority;
 pub mod call;
 pub mod caller;

@@ -63,9 +63,18 @@ reasons! {
     AgentNotPermitted = "agent_not_permitted", Policy,
         "No policy permits this agent to do this here.",
         "Use an agent that may, or ask the policy's owner.";
+    ApprovalDenied = "approval_denied", Policy,
+        "Somebody who may decide about this call has denied it.",
+        "Do not ask for it again for a while; do something else, or talk to them.";
     ApprovalRequired = "approval_required", Policy,
         "A person has to approve exactly this call first.",
         "Ask an approver. After approval, repeat the same call with the same arguments; it is let through once.";
+    ApprovalSpent = "approval_spent", Caller,
+        "The approval of this call was used, withdrawn or has ended meanwhile.",
+        "Call again; somebody has to approve it again.";
+    ApprovalsTooMany = "approvals_too_many", Caller,
+        "Too much waits to be approved for this caller, or too much was asked for lately.",
+        "Wait until some of it is decided, and ask for less.";
     ArgumentsInvalid = "arguments_invalid", Caller,
         "The arguments do not fit what was called.",
         "Correct the arguments named and call again.";

@@ -43,16 +43,20 @@ pub(crate) fn read(tier: Tier, policy: &cedar_policy::Policy) -> Result<Label, V
 
 fn gate(policy: &cedar_policy::Policy, id: &str, note: &mut impl FnMut(Complaint)) -> Gate {
     let approvers = required(policy, "approval", note);
-    let named = approvers.strip_prefix("team:").is_some_and(is_id);
+    let named = approvers == "human" || approvers.strip_prefix("team:").is_some_and(is_id);
     if !approvers.is_empty() && !named {
         note(
-            Complaint::new(format!("`{}` cannot approve", approvers.escape_debug()))
-                .hint("name a team: @approval(\"team:leads\")"),
+            Complaint::new(format!("`{}` cannot approve", approvers.escape_debug())).hint(
+                "name a team, @approval(\"team:leads\"), or let the person of the call confirm it, @approval(\"human\")",
+            ),
         );
     }
     let quorum = optional(policy, "quorum", 1, note, |text| {
         text.parse().ok().filter(|quorum| (1..=MAX_QUORUM).contains(quorum))
     });
+    if approvers == "human" && quorum > 1 {
+        note(Complaint::new("there is one person of the call to confirm it".to_owned()));
+    }
     Gate {
         policy: id.to_owned(),
         approvers,

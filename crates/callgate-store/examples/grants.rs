@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use callgate_model::ambient::{Ambient as _, Id};
-use callgate_model::authority::{Administered, Change, Grant, GrantUse, Holder};
+use callgate_model::authority::{Administered, Change, Grant, Holder, Use};
 use callgate_model::envelope::Portion;
 use callgate_model::evidence::{Chain, Event};
 use callgate_model::target::Resource;
@@ -88,7 +88,7 @@ async fn appends(
     let mut times = Vec::with_capacity(SPENDS);
     for _ in 0..SPENDS {
         let mut decided = intent(ambient.id(), "alice", "release-bot");
-        decided.grant = spends.map(|id| GrantUse { id, spends: true });
+        decided.under.grant = spends.map(|id| Use { id, spends: true });
         let begun = Instant::now();
         append(store, ambient, chain, &Event::Decided(Arc::new(decided))).await?;
         times.push(begun.elapsed());

@@ -5,7 +5,9 @@
 use std::fmt::Debug;
 
 use callgate_model::ambient::{Id, Timestamp};
+use callgate_model::approval::ApprovalState;
 use callgate_model::authority::{ApiToken, Grant, Revocation, ToolPin, UpstreamSecret};
+use callgate_model::digest::Digest;
 
 use crate::evidence::StoreFuture;
 
@@ -73,6 +75,15 @@ pub trait AuthorityStore: Debug + Send + Sync {
 
     /// The tools that are approved, as they were when they were.
     fn pins(&self) -> StoreFuture<'_, Vec<ToolPin>>;
+
+    /// The newest approval of the call with this binding.
+    fn approval_for(&self, binding: Digest) -> StoreFuture<'_, Option<ApprovalState>>;
+
+    /// The approval of that id.
+    fn approval(&self, id: Id) -> StoreFuture<'_, Option<ApprovalState>>;
+
+    /// Approvals, newest first, [`THINGS_MAX`] at most; with `now`, only those that can be decided or used.
+    fn approvals(&self, now: Option<Timestamp>) -> StoreFuture<'_, Vec<ApprovalState>>;
 
     /// Writes down when tokens were last used.
     fn used<'a>(&'a self, uses: &'a [(Id, Timestamp)]) -> StoreFuture<'a, ()>;

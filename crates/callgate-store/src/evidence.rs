@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use callgate_model::ambient::{Id, Timestamp};
-use callgate_model::authority::Change;
+use callgate_model::authority::{Change, Use};
 use callgate_model::digest::Digest;
 use callgate_model::evidence::{Chain, Decided, Event};
 use futures_util::future::BoxFuture;
@@ -59,6 +59,15 @@ pub trait EvidenceStore: Debug + Send + Sync {
 pub enum Applies {
     /// A call takes one use of this grant (I2).
     Spend(Id),
+    /// A call takes this approval (I2).
+    SpendApproval {
+        /// Which.
+        approval: Id,
+        /// The call.
+        call: Id,
+        /// The call that took it before and that this one goes on with; nothing, if nobody has taken it.
+        after: Option<Id>,
+    },
     /// Authority is given or taken back.
     Change(Arc<Change>),
 }
@@ -95,7 +104,7 @@ pub struct Row {
     /// The record: canonical JSON.
     pub text: String,
     /// What it does to the authority in force. A row that was read does nothing any more.
-    pub applies: Option<Applies>,
+    pub applies: Vec<Applies>,
 }
 
 impl Row {
@@ -118,7 +127,7 @@ impl Row {
             accountable: None,
             agent: None,
             text: sealed.text,
-            applies: None,
+            applies: Vec::new(),
         };
         match event {
             Event::Opened { .. } => {}
@@ -128,7 +137,7 @@ impl Row {
                 row.outcome = Some(concluded.outcome.as_str().to_owned());
             }
             Event::Administered(administered) => {
-                row.applies = Some(Applies::Change(Arc::new(administered.change.clone())));
+                row.applies = vec![Applies::Change(Arc::new(administered.change.clone()))];
             }
         }
         row
@@ -144,8 +153,14 @@ impl Row {
             self.accountable = Some(caller.accountable.clone());
             self.agent.clone_from(&caller.agent);
         }
-        let spent = decided.grant.filter(|grant| grant.spends && decided.is_intent());
-        self.applies = spent.map(|grant| Applies::Spend(grant.id));
+        let spent = |one: Option<Use>| one.filter(|one| one.spends && decided.is_intent());
+        let grant = spent(decided.under.grant).map(|grant| Applies::Spend(grant.id));
+        let approval = spent(decided.under.approval).map(|approval| Applies::SpendApproval {
+            approval: approval.id,
+            call: decided.call,
+            after: decided.under.after,
+        });
+        self.applies = grant.into_iter().chain(approval).collect();
     }
 }
 

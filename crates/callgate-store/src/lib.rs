@@ -18,6 +18,8 @@ pub use log::{Counters, Durability, EvidenceError, EvidenceLimits, EvidenceLog, 
 pub use sqlite::{OpenError, SqliteStore};
 
 #[cfg(test)]
+mod approving;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod standing;

@@ -3,6 +3,7 @@
 //! Any number of processes write a file, each its own chain, and any number read it meanwhile. A commit is on the disk
 //! before it is acknowledged: write-ahead log, `synchronous = FULL`.
 
+mod approvals;
 mod authority;
 mod rows;
 mod schema;
@@ -311,7 +312,7 @@ impl Connection {
 
     async fn append(&mut self, rows: &[Row]) -> Result<(), StoreError> {
         let sqlite = self.settled().await;
-        if rows::is_one_statement(rows) && rows.iter().all(|row| row.applies.is_none()) {
+        if rows::is_one_statement(rows) && rows.iter().all(|row| row.applies.is_empty()) {
             // It is a transaction by itself, and every statement less is two changes of threads less to wait for.
             return Ok(rows::insert(sqlite, rows).await?);
         }
@@ -319,10 +320,11 @@ impl Connection {
         sqlx::query("BEGIN IMMEDIATE").execute(&mut self.sqlite).await?;
         let mut refused = Vec::new();
         for (place, row) in rows.iter().enumerate() {
-            if let Some(applies) = &row.applies
-                && !authority::apply(&mut self.sqlite, applies, row.at).await?
-            {
-                refused.push(place);
+            for applies in &row.applies {
+                if !authority::apply(&mut self.sqlite, applies, row.at).await? {
+                    refused.push(place);
+                    break;
+                }
             }
         }
         if !refused.is_empty() {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use callgate_model::ambient::{Ambient as _, Id, Timestamp};
 use callgate_model::authority::{
-    Administered, ApiToken, Change, Grant, GrantUse, Holder, Revocation, Secret, SecretFor,
-    Subject, SubjectKind, ToolOf, ToolPin, UpstreamSecret,
+    Administered, ApiToken, Change, Grant, Holder, Revocation, Secret, SecretFor, Subject,
+    SubjectKind, ToolOf, ToolPin, UpstreamSecret, Use,
 };
 use callgate_model::digest::Digest;
 use callgate_model::envelope::Portion;
@@ -92,7 +92,7 @@ impl World {
     /// The intent of a call that takes a use.
     async fn spend(&self, grant: Id) -> Result<(), EvidenceError> {
         let mut decided = intent(self.ambient.id(), "alice", "release-bot");
-        decided.grant = Some(GrantUse { id: grant, spends: true });
+        decided.under.grant = Some(Use { id: grant, spends: true });
         self.log.record(Event::Decided(Arc::new(decided)), Durability::Durable).await
     }
 

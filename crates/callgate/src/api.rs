@@ -1,6 +1,7 @@
 //! The API of the gateway itself: `/api/v1`. Whoever comes is identified as at any server, and every route is decided by
 //! policy before it does anything; there is no other way in.
 
+mod approvals;
 mod callers;
 mod grants;
 mod revocations;
@@ -43,9 +44,14 @@ pub(crate) struct Api {
 #[openapi(
     info(
         title = "Callgate",
-        description = "Tokens, grants, revocations and workflows. Each route is decided by policy: the operation is named with it."
+        description = "Approvals, tokens, grants, revocations and workflows. Each route is decided by policy: the operation is named with it."
     ),
     paths(
+        approvals::approve,
+        approvals::deny,
+        approvals::list,
+        approvals::show,
+        approvals::withdraw,
         callers::show,
         grants::create,
         grants::list,
@@ -66,6 +72,11 @@ struct Description;
 pub(crate) fn routes(api: Api) -> Router {
     Router::new()
         .route("/openapi.json", get(describe))
+        .route("/approvals", get(approvals::list))
+        .route("/approvals/{id}", get(approvals::show))
+        .route("/approvals/{id}/approve", post(approvals::approve))
+        .route("/approvals/{id}/deny", post(approvals::deny))
+        .route("/approvals/{id}/withdraw", post(approvals::withdraw))
         .route("/callers/show", post(callers::show))
         .route("/grants", get(grants::list).post(grants::create))
         .route("/grants/{id}", delete(grants::revoke))

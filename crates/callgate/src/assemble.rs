@@ -289,6 +289,7 @@ pub(crate) async fn gateway(
         streams: config.limits.streams,
         sealing: config.sealing.take(),
         signer: config.signer.take(),
+        same_person: std::mem::take(&mut config.same_person),
     };
     let identities = identities(config.danger_anonymous.as_deref(), config.tokens);
     let identities = identities.with_issuers(config.issuers).with_registry(registry);

@@ -1,6 +1,7 @@
 //! The command line. Exit codes: 0 well, 1 the answer is no (a case failed, a chain is broken), 2 it could not be done,
 //! 64 the configuration is wrong.
 
+pub(crate) mod approvals;
 pub(crate) mod authority;
 pub(crate) mod tools;
 
@@ -48,6 +49,9 @@ enum Command {
     /// Grants: authority for a while and so many calls.
     #[command(subcommand)]
     Grant(authority::Grant),
+    /// Approvals: calls that wait for somebody to let them through.
+    #[command(subcommand)]
+    Approvals(approvals::Approvals),
     /// Secrets that servers are called with in a person's name.
     #[command(subcommand)]
     Secret(authority::Secret),
@@ -297,6 +301,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Tools(command) => block_on(commands::tools::run(command)),
         Command::Caller(Caller::Show(options)) => block_on(commands::caller::show(options)),
         Command::Token(command) => block_on(commands::token::run(command)),
+        Command::Approvals(command) => block_on(commands::approvals::run(command)),
         Command::Grant(command) => block_on(commands::grant::run(command)),
         Command::Secret(command) => block_on(commands::secret::run(command)),
         Command::Privilege(authority::Privilege::Report(options)) => {

@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod approvals;
 pub(crate) mod bridge;
 pub(crate) mod caller;
 pub(crate) mod check;

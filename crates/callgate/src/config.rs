@@ -16,12 +16,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use callgate_gateway::approval::ApprovedBy;
 use callgate_gateway::assertion::Signer;
 use callgate_gateway::catalog::Signers;
 use callgate_gateway::credential::Broker;
 use callgate_gateway::identity::Issuer;
 use callgate_gateway::listeners::StreamLimits;
+use callgate_gateway::pin::ApprovedBy;
+use callgate_gateway::pipeline::SamePerson;
 use callgate_gateway::resource::Resources;
 use callgate_gateway::sealing::Keyring;
 use callgate_gateway::server::Rest;
@@ -56,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) policies: PathBuf,
     /// The operator's own catalogs.
     pub(crate) catalogs: CatalogFiles,
+    /// People with several accounts.
+    pub(crate) same_person: SamePerson,
     /// Limits.
     pub(crate) limits: Limits,
     /// Whether a caller may learn of tools that it could never use.

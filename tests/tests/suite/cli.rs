@@ -308,6 +308,11 @@ async fn the_demo_shows_every_kind_of_answer() {
         ("deny", "agent_not_permitted"),
         ("allow", "gateway_read"),
         ("approval_required", "approval_required"),
+        // Carol sees that something waits, looks at it and approves it.
+        ("allow", "permitted"),
+        ("allow", "permitted"),
+        ("allow", "permitted"),
+        ("allow", "permitted"),
         ("allow", "gateway_read"),
         ("deny", "guardrail"),
         ("deny", "query_unbounded"),
@@ -318,7 +323,7 @@ async fn the_demo_shows_every_kind_of_answer() {
         assert_eq!(verdict, wanted_verdict, "{}", ran.stdout);
         assert!(reasons.split(',').any(|reason| reason == wanted_reason), "{}", ran.stdout);
     }
-    assert!(ran.stdout.contains("The site executed 2 of 8 calls"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("The site executed 3 of 9 calls"), "{}", ran.stdout);
 
     // What it leaves is a configuration like any other, whose own cases pass.
     for command in [&["check"][..], &["policy", "test"], &["evidence", "verify"]] {

@@ -201,6 +201,12 @@ impl Registry {
     }
 
     /// Whether `subject` is revoked already with all that was made before then, or at all.
+    /// The person who answers for the token that `caller` came with, if it is one of the gateway's own.
+    pub(crate) fn owner(&self, caller: &Caller) -> Option<String> {
+        let id = Id::parse(caller.credential.id.as_deref()?)?;
+        self.known.load().tokens.get(&id).map(|held| held.state.token.owner.clone())
+    }
+
     pub(crate) fn is_revoked(&self, subject: &Subject, before: Option<Timestamp>) -> bool {
         let known = self.known.load();
         let mut all = known.revoked.get(subject).into_iter().flatten();

@@ -1,107 +1,198 @@
-//! Whether a tool is still what was approved. A tool that nobody approved, or that was changed since, is in no list, and
-//! cannot be called.
+//! Approvals: whether somebody has let exactly this call through; if nobody was asked, somebody is.
 
-use std::sync::Arc;
-
-use callgate_model::ambient::Timestamp;
-use callgate_model::authority::{Administered, Change, ToolOf, ToolPin};
+use callgate_model::approval::{
+    About, Approval, ApprovalState, Asker, COOLS_DOWN_S, Ended, Standing, binding,
+};
+use callgate_model::authority::{Change, Grant, Subject, SubjectKind, Use};
+use callgate_model::decision::{Decision, Gate};
 use callgate_model::digest::Digest;
-use callgate_model::evidence::Event;
-use callgate_model::json::Object;
+use callgate_model::evidence::Decided;
 use callgate_model::reason::Reason;
-use callgate_store::{Durability, EvidenceError};
-use futures_util::future::join_all;
+use callgate_policy::Bundle;
+use callgate_store::EvidenceError;
 
-use super::Gateway;
-use crate::approval::{ApprovedBy, Standing};
-use crate::server::Server;
-use crate::tools::{Tool, ToolSet};
+use super::{Gateway, Request};
+use crate::identity::Registry;
+use crate::name::NamedCall;
 
-/// Who the record says approved what is approved by its first use.
-const FIRST_USE: &str = "first use";
+/// A call, and the grant that it is made under.
+type Call<'a> = (&'a NamedCall, Option<&'a Grant>);
 
 impl Gateway {
-    /// Why `tool`, or the one that it is to run, cannot be called, if that is because of what was approved.
-    pub(super) async fn unapproved(
+    /// Allows the call if it was approved; else asks for that, and the record says what is waited for.
+    pub(super) async fn seek_approval(
         &self,
-        server: &Server,
-        (set, tool): (&ToolSet, &Arc<Tool>),
-        arguments: &Object,
-    ) -> Option<Reason> {
-        let inner = server.catalog.inner(&tool.definition.name, arguments);
-        for tool in std::iter::once(tool).chain(inner.and_then(|name| set.get(name))) {
-            if let Some(reason) = self.not_approved(server, tool).await {
-                return Some(reason);
+        request: &Request,
+        call: Call<'_>,
+        (bundle, gates): (&Bundle, Vec<Gate>),
+        record: &mut Decided,
+    ) {
+        let Some(registry) = self.identities.registry() else { return };
+        let caller = &request.caller.caller;
+        let asker = Asker::of(caller, registry.owner(caller));
+        let bound = binding(&asker, &call.0.call, &call.0.targets);
+        let known = match registry.store().approval_for(bound).await {
+            Ok(known) => known,
+            Err(error) => {
+                tracing::error!(%error, "approvals cannot be looked up");
+                record.decision = Decision::deny(Reason::EvidenceUnavailable, bundle.digest());
+                return;
             }
-        }
-        None
-    }
-
-    async fn not_approved(&self, server: &Server, tool: &Arc<Tool>) -> Option<Reason> {
-        if self.standing_of(server, tool) == Standing::New
-            && server.approved_by == ApprovedBy::FirstUse
+        };
+        if let Some(state) = &known
+            && self.follow(request, call, bundle, state, record).await
         {
-            self.approve_first(server, &[Arc::clone(tool)]).await;
-        }
-        match self.standing_of(server, tool) {
-            Standing::Approved => None,
-            Standing::Changed => Some(Reason::ToolChanged),
-            Standing::New => Some(Reason::ToolUnapproved),
-        }
-    }
-
-    /// The tools of `all` that can be called as far as it depends on what was approved.
-    pub(super) async fn approved(&self, server: &Server, all: &[Arc<Tool>]) -> Vec<Arc<Tool>> {
-        if server.approved_by == ApprovedBy::FirstUse {
-            let is_new = |tool: &&Arc<Tool>| self.standing_of(server, tool) == Standing::New;
-            let new: Vec<Arc<Tool>> = all.iter().filter(is_new).cloned().collect();
-            self.approve_first(server, &new).await;
-        }
-        let is_approved = |tool: &&Arc<Tool>| self.standing_of(server, tool) == Standing::Approved;
-        all.iter().filter(is_approved).cloned().collect()
-    }
-
-    /// How `tool` stands to what was approved of it.
-    pub(crate) fn standing_of(&self, server: &Server, tool: &Tool) -> Standing {
-        if server.approved_by == ApprovedBy::Nobody {
-            return Standing::Approved;
-        }
-        let registry = self.identities.registry();
-        let pin = registry.and_then(|all| all.pin(&server.name, &tool.definition.name));
-        Standing::of(tool.definition.digest, pin)
-    }
-
-    /// Remembers what tools are when they are used first. What another gateway remembered meanwhile stays.
-    async fn approve_first(&self, server: &Server, tools: &[Arc<Tool>]) {
-        let Some(registry) = self.identities.registry().filter(|_| !tools.is_empty()) else {
             return;
-        };
-        let now = self.ambient.now();
-        let remember = |tool: &Arc<Tool>| {
-            let pin = tool.pin(&server.name, None, now);
-            let (by, change) = (FIRST_USE.to_owned(), Change::ToolPinned { pin: Box::new(pin) });
-            let event = Event::Administered(Arc::new(Administered { by, change }));
-            self.evidence.record(event, Durability::Durable)
-        };
-        for remembered in join_all(tools.iter().map(remember)).await {
-            match remembered {
-                Ok(()) | Err(EvidenceError::Refused) => {}
-                Err(error) => tracing::error!(%error, "what a tool is cannot be remembered"),
+        }
+        let wanted = self.request_for(asker, bound, call.0, (bundle.digest(), gates));
+        let id = wanted.id;
+        let change = Change::ApprovalRequested { approval: Box::new(wanted) };
+        match self.administer(caller.summary(), change).await {
+            Ok(()) => record.under.approval = Some(Use { id, spends: false }),
+            Err(EvidenceError::Refused) => self.join(registry, bound, bundle, record).await,
+            Err(error) => {
+                tracing::error!(%error, "nobody can be asked to approve a call");
+                record.decision = Decision::deny(Reason::EvidenceUnavailable, bundle.digest());
             }
         }
-        if let Err(error) = registry.refresh(now).await {
-            tracing::error!(%error, "what is in force cannot be read");
+    }
+
+    /// What follows from an approval of this very call. `false`: nothing, it has ended.
+    async fn follow(
+        &self,
+        request: &Request,
+        call: Call<'_>,
+        bundle: &Bundle,
+        state: &ApprovalState,
+        record: &mut Decided,
+    ) -> bool {
+        let now = self.ambient.now();
+        let (id, standing) = (state.approval.id, state.standing(now));
+        let is_as_it_was = state.approval.bundle == bundle.digest() && self.voters_stand(state);
+        if standing.is_open() && !is_as_it_was {
+            let reason =
+                "the policies are others now, or who approved it is let in no more".to_owned();
+            let change = Change::ApprovalWithdrawn { id, reason };
+            // If that is no more to be withdrawn, it has ended all the same.
+            let withdrawn = self.administer("callgate".to_owned(), change).await;
+            return !matches!(withdrawn, Ok(()) | Err(EvidenceError::Refused));
+        }
+        let after = record.under.after;
+        match standing {
+            Standing::Waiting => {
+                record.under.approval = Some(Use { id, spends: false });
+                true
+            }
+            Standing::Approved { .. } => self.pass(request, call, bundle, state, record),
+            // A round after the one that took it.
+            Standing::Ended(Ended::Spent { call: by }) if after == Some(by) && is_as_it_was => {
+                self.pass(request, call, bundle, state, record)
+            }
+            Standing::Ended(Ended::Denied) => {
+                let cools =
+                    state.ended.is_some_and(|(_, at)| now.ms_since(at) < COOLS_DOWN_S * 1_000);
+                if cools {
+                    record.decision = Decision::deny(Reason::ApprovalDenied, bundle.digest());
+                    record.under.approval = Some(Use { id, spends: false });
+                }
+                cools
+            }
+            Standing::Ended(Ended::Spent { .. } | Ended::Withdrawn)
+            | Standing::Expired
+            | Standing::Unused => false,
+        }
+    }
+
+    /// Decides again without the gates that were passed. The intent spends the approval.
+    fn pass(
+        &self,
+        request: &Request,
+        (named, grant): Call<'_>,
+        bundle: &Bundle,
+        state: &ApprovalState,
+        record: &mut Decided,
+    ) -> bool {
+        let decision = self.decide_under(request, named, bundle, (grant, &passed(state)));
+        let is_allow = decision.is_allow();
+        record.decision = decision;
+        record.under.approval = Some(Use { id: state.approval.id, spends: is_allow });
+        if !matches!(state.ended, Some((Ended::Spent { .. }, _))) {
+            record.under.after = None;
+        }
+        true
+    }
+
+    /// Somebody else has asked meanwhile; or too much is asked.
+    async fn join(
+        &self,
+        registry: &Registry,
+        bound: Digest,
+        bundle: &Bundle,
+        record: &mut Decided,
+    ) {
+        let known = registry.store().approval_for(bound).await.ok().flatten();
+        let waiting = known.filter(|state| state.standing(self.ambient.now()).is_open());
+        match waiting {
+            Some(state) => {
+                record.under.approval = Some(Use { id: state.approval.id, spends: false });
+            }
+            None => record.decision = Decision::deny(Reason::ApprovalsTooMany, bundle.digest()),
+        }
+    }
+
+    fn request_for(
+        &self,
+        asker: Asker,
+        binding: Digest,
+        named: &NamedCall,
+        (bundle, gates): (Digest, Vec<Gate>),
+    ) -> Approval {
+        let at = self.ambient.now();
+        // Of several gates, the clocks that end first.
+        let decide_within_s =
+            gates.iter().map(|gate| gate.decide_within_s).min().unwrap_or_default();
+        let use_within_s = gates.iter().map(|gate| gate.use_within_s).min().unwrap_or_default();
+        let arguments = String::from_utf8(named.call.arguments.canonical()).unwrap_or_default();
+        Approval {
+            id: self.ambient.id(),
+            binding,
+            asker,
+            about: About::of(&named.call, &named.targets),
+            gates,
+            bundle,
+            at,
+            decide_until: at.after_ms(decide_within_s.saturating_mul(1_000)),
+            use_within_s,
+            arguments,
+        }
+    }
+
+    /// Whether everybody who approved is still let in.
+    fn voters_stand(&self, state: &ApprovalState) -> bool {
+        let Some(registry) = self.identities.registry() else { return false };
+        let is_revoked =
+            |who: &str| registry.is_revoked(&Subject::new(SubjectKind::Human, who), None);
+        !state.votes.iter().any(|vote| vote.approves && is_revoked(&vote.by))
+    }
+
+    /// The policies whose gates a call has passed, so that what goes on with it passes them as well.
+    pub(super) async fn lifted_by(&self, used: Option<Use>) -> Vec<String> {
+        let (Some(used), Some(registry)) = (used, self.identities.registry()) else {
+            return Vec::new();
+        };
+        match registry.store().approval(used.id).await {
+            Ok(Some(state)) if matches!(state.ended, Some((Ended::Spent { .. }, _))) => {
+                passed(&state)
+            }
+            Ok(_) => Vec::new(),
+            Err(error) => {
+                tracing::error!(%error, "an approval cannot be looked up");
+                Vec::new()
+            }
         }
     }
 }
 
-impl Tool {
-    /// The approval of this tool of `server`, as it is defined now.
-    #[must_use]
-    pub fn pin(&self, server: &str, replaces: Option<Digest>, at: Timestamp) -> ToolPin {
-        let of = ToolOf { server: server.to_owned(), tool: self.definition.name.clone() };
-        let definition = self.definition.definition.canonical();
-        let definition = String::from_utf8(definition).unwrap_or_default();
-        ToolPin { of, digest: self.definition.digest, definition, replaces, at }
-    }
+fn passed(state: &ApprovalState) -> Vec<String> {
+    state.approval.gates.iter().map(|gate| gate.policy.clone()).collect()
 }

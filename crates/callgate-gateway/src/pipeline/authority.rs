@@ -6,6 +6,7 @@ use callgate_mcp::http::{HeaderMap, StatusCode};
 use callgate_model::authority::{Administered, Change, Revocation, Subject, SubjectKind};
 use callgate_model::caller::Assurance;
 use callgate_model::evidence::Event;
+use callgate_model::products::gateway::NAME;
 use callgate_model::reason::Reason;
 use callgate_store::{AuthorityStore, Durability, EvidenceError};
 
@@ -88,12 +89,13 @@ impl Gateway {
         self.identities.registry().map(|registry| registry.store())
     }
 
-    /// The holder of `token`, if it is good for `server`; for all of them, if that is nothing.
+    /// The holder of `token`, if it is good for `server`; for all of them, if that is nothing; for the API, if it is called so.
     ///
     /// # Errors
     /// [`Unacceptable`].
     pub async fn holder(&self, token: &str, server: &str) -> Result<Arc<Identified>, Unacceptable> {
-        let resource = self.settings.resources.of(server);
+        let of = &self.settings.resources;
+        let resource = if server == NAME { of.api() } else { of.of(server) };
         let visit = Visit { resource: &resource.address, server, peer: None };
         self.identities.holder(token, self.ambient.now(), &visit).await
     }

@@ -181,7 +181,7 @@ impl Gateway {
             }
             Err(error) => {
                 let reason = match error {
-                    OpenError::Evidence(EvidenceError::Refused) => Reason::GrantSpent,
+                    OpenError::Evidence(EvidenceError::Refused) => decided.under.lost(),
                     OpenError::Evidence(_) | OpenError::NotAllowed => Reason::EvidenceUnavailable,
                 };
                 let decision = Decision::deny(reason, decided.decision.bundle);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use callgate_mcp::http::request::Parts;
+use callgate_model::authority::Under;
 use callgate_model::call::{Method, ToolCall};
 use callgate_model::decision::Decision;
 use callgate_model::digest::Digest;
@@ -130,7 +131,7 @@ impl Gateway {
             arguments_digest: Some(named.call.arguments_digest),
             arguments: redact::arguments(&named.call.arguments),
             responses_digest: None,
-            grant: None,
+            under: Under::default(),
             decision,
             decided_in_us,
             trace: None,

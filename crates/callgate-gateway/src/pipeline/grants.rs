@@ -1,9 +1,9 @@
 //! Grants: looked for only when policy says no without one and could say yes with one. So a use is taken only where it is
 //! needed, and a call that is allowed anyway waits for no store.
 
-use callgate_model::authority::{Grant, GrantUse};
+use callgate_model::authority::{Grant, Under, Use};
 use callgate_model::call::Method;
-use callgate_model::decision::Decision;
+use callgate_model::decision::{Decision, Verdict};
 use callgate_model::evidence::Decided;
 use callgate_model::reason::Reason;
 use callgate_policy::Bundle;
@@ -12,8 +12,8 @@ use super::{Gateway, Request};
 use crate::name::NamedCall;
 
 impl Gateway {
-    /// Decides; if the answer is no, once more with each grant that covers the call. The record says which one made it
-    /// allowed: storing the intent takes a use of it (I2).
+    /// Decides; if the answer is no, once more with each grant that covers the call; and if somebody has to approve it, asks
+    /// whether somebody has. The record says what made it allowed: storing the intent takes a use of that (I2).
     pub(super) async fn decide_and_record(
         &self,
         request: &Request,
@@ -24,10 +24,26 @@ impl Gateway {
         record.decision = self.decide(request, named, bundle);
         // Who wants to hear of changes for as long as it likes needs a permit that stands as long.
         let is_once = named.call.method != Method::ResourcesSubscribe;
-        if record.decision.is_allow() || !bundle.knows_grants() || !is_once {
+        if record.decision.is_allow() || !is_once {
             return;
         }
-        let Some(registry) = self.identities.registry() else { return };
+        let grant = self.grant_for(request, named, bundle, record).await;
+        record.under.grant = grant.as_ref().map(|grant| Use { id: grant.id, spends: true });
+        if let Verdict::ApprovalRequired(gates) = &record.decision.verdict {
+            let gates = gates.clone();
+            self.seek_approval(request, (named, grant.as_ref()), (bundle, gates), record).await;
+        }
+    }
+
+    /// The grant with which the call is nearer to being allowed; the record's decision is the one with it.
+    async fn grant_for(
+        &self,
+        request: &Request,
+        named: &NamedCall,
+        bundle: &Bundle,
+        record: &mut Decided,
+    ) -> Option<Grant> {
+        let registry = self.identities.registry().filter(|_| bundle.knows_grants())?;
         let (caller, action) = (&request.caller.caller, named.call.action());
         let found = registry.grants(caller, action, &named.targets, self.ambient.now()).await;
         let grants = found.unwrap_or_else(|error| {
@@ -35,36 +51,49 @@ impl Gateway {
             tracing::error!(%error, "grants cannot be looked up");
             Vec::new()
         });
+        let mut nearer = None;
         for grant in grants {
             let decision = self.decide_with(request, named, bundle, Some(&grant));
-            if decision.is_allow() {
+            let is_allow = decision.is_allow();
+            let is_denied = record.decision.verdict == Verdict::Deny;
+            if is_allow || (is_denied && decision.verdict != Verdict::Deny) {
                 record.decision = decision;
-                record.grant = Some(GrantUse { id: grant.id, spends: true });
-                return;
+                nearer = Some(grant);
+            }
+            if is_allow {
+                break;
             }
         }
+        nearer
     }
 
-    /// Decides about what goes on with a call that was made under a grant: no other use is taken, but if the grant was taken
-    /// back or has ended, it allows nothing any more.
+    /// Decides about what goes on with a call that was made under a grant or an approval: no other use is taken, but if the
+    /// grant was taken back or has ended, it allows nothing any more.
     pub(super) async fn decide_on(
         &self,
         request: &Request,
         named: &NamedCall,
         bundle: &Bundle,
-        used: Option<GrantUse>,
+        used: Under,
         record: &mut Decided,
     ) {
         if self.identities.admits(&request.caller.caller, self.ambient.now()).await.is_err() {
             record.decision = Decision::deny(Reason::Unauthenticated, bundle.digest());
             return;
         }
-        let grant = self.standing(used).await;
-        record.decision = self.decide_with(request, named, bundle, grant.as_ref());
-        record.grant = grant.map(|grant| GrantUse { id: grant.id, spends: false });
+        let grant = self.standing(used.grant).await;
+        let lifted = self.lifted_by(used.approval).await;
+        let decision = self.decide_under(request, named, bundle, (grant.as_ref(), &lifted));
+        let on = |one: Use| Use { spends: false, ..one };
+        record.decision = decision;
+        record.under = Under {
+            grant: grant.map(|grant| Use { id: grant.id, spends: false }),
+            approval: used.approval.map(on),
+            after: None,
+        };
     }
 
-    async fn standing(&self, used: Option<GrantUse>) -> Option<Grant> {
+    async fn standing(&self, used: Option<Use>) -> Option<Grant> {
         let registry = self.identities.registry()?;
         let found = registry.standing_grant(used?.id, self.ambient.now()).await;
         found.unwrap_or_else(|error| {

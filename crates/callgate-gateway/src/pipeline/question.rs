@@ -285,7 +285,7 @@ impl Gateway {
             ..Decided::clone(before)
         };
         if self.is_as_it_was(running).await {
-            let used = before.grant;
+            let used = before.under;
             self.decide_on(&running.request, &named, &bundle, used, &mut record).await;
         }
         record.decided_in_us = micros(begun);

@@ -8,6 +8,7 @@ use callgate_mcp::http::StatusCode;
 use callgate_mcp::inbound::Refused;
 use callgate_mcp::message::RequestId;
 use callgate_mcp::reply;
+use callgate_model::authority::Under;
 use callgate_model::decision::Decision;
 use callgate_model::evidence::Decided;
 use callgate_model::json::Json;
@@ -38,7 +39,7 @@ impl Gateway {
             arguments_digest: None,
             arguments: Json::from(refused.message.chars().take(200).collect::<String>()),
             responses_digest: None,
-            grant: None,
+            under: Under::default(),
             decision: Decision::deny(reason, self.bundle.load().digest()),
             decided_in_us: 0,
             trace: None,

@@ -36,6 +36,7 @@ impl Gateway {
         let (round, opened) =
             self.sealer.open(&binding(request, record), self.ambient.now(), round)?;
         record.continues = opened.first;
+        record.under.after = opened.last;
         Ok((round, opened))
     }
 

@@ -54,7 +54,7 @@ impl Gateway {
         let named = of_task(&task.named, method, params);
         let mut record = self.record_of(&request, &task, &named, bundle.digest());
         let begun = Instant::now();
-        self.decide_on(&request, &named, &bundle, task.grant, &mut record).await;
+        self.decide_on(&request, &named, &bundle, task.under, &mut record).await;
         record.decided_in_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         if !record.decision.is_allow() {
             return self.refuse(&request, record, None, false);
@@ -127,7 +127,7 @@ impl Gateway {
                 named: of_task(named, Method::TasksGet, Object::default()),
                 upstream_id: task.id.clone(),
                 call: running.decided.continues.unwrap_or(running.decided.call),
-                grant: running.decided.grant,
+                under: running.decided.under,
                 made: now,
                 ttl_ms: task.ttl_ms(),
             };

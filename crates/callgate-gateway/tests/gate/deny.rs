@@ -157,13 +157,17 @@ async fn i5_every_reason_is_given_and_only_what_is_permitted_is_made() {
     let given: BTreeSet<String> = given.into_iter().flatten().chain([overloaded().await]).collect();
     // Only tokens of issuers have scopes, and others for those: `scopes.rs`, `broker.rs`. Of the others, see `authority.rs`.
     let elsewhere = [
+        // `approvals.rs`
+        Reason::ApprovalDenied,
+        Reason::ApprovalSpent,
+        Reason::ApprovalsTooMany,
         Reason::CredentialUnavailable,
         // `resolving.rs`
         Reason::GatewayRead,
         Reason::GrantSpent,
         Reason::ScopeInsufficient,
         Reason::TokenExceeded,
-        // `approval.rs`
+        // `pins.rs`
         Reason::ToolChanged,
         Reason::ToolUnapproved,
         Reason::WorkflowExceeded,

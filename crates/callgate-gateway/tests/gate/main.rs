@@ -2,7 +2,7 @@
 //! ledger of the site is the oracle: what it does not have had no effect.
 #![cfg(test)]
 
-mod approval;
+mod approvals;
 mod assertion;
 mod attacks;
 mod authority;
@@ -24,6 +24,7 @@ mod odd;
 mod offers;
 mod opaque;
 mod people;
+mod pins;
 mod queries;
 mod questions;
 mod resolving;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use callgate_model::ambient::{Ambient, Id, Timestamp};
+use callgate_model::approval::ApprovalState;
 use callgate_model::authority::{Grant, Revocation, ToolPin, UpstreamSecret};
 use callgate_model::digest::Digest;
 use callgate_model::json::Json;
@@ -150,6 +151,21 @@ impl AuthorityStore for InForce {
 
     fn pins(&self) -> StoreFuture<'_, Vec<ToolPin>> {
         self.inner.pins()
+    }
+
+    fn approval_for(&self, binding: Digest) -> StoreFuture<'_, Option<ApprovalState>> {
+        Box::pin(async move {
+            self.up()?;
+            self.inner.approval_for(binding).await
+        })
+    }
+
+    fn approval(&self, id: Id) -> StoreFuture<'_, Option<ApprovalState>> {
+        self.inner.approval(id)
+    }
+
+    fn approvals(&self, now: Option<Timestamp>) -> StoreFuture<'_, Vec<ApprovalState>> {
+        self.inner.approvals(now)
     }
 
     fn used<'a>(&'a self, uses: &'a [(Id, Timestamp)]) -> StoreFuture<'a, ()> {

@@ -6,14 +6,14 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use callgate_gateway::approval::ApprovedBy;
 use callgate_gateway::assertion::Signer;
 use callgate_gateway::catalog::Catalogs;
 use callgate_gateway::credential::{Broker, Credential, Own, Scheme};
 use callgate_gateway::identity::{Identities, Issuer, Registry};
 use callgate_gateway::kept::ListLimits;
 use callgate_gateway::listeners::StreamLimits;
-use callgate_gateway::pipeline::{Gateway, Settings};
+use callgate_gateway::pin::ApprovedBy;
+use callgate_gateway::pipeline::{Gateway, SamePerson, Settings};
 use callgate_gateway::resource::Resources;
 use callgate_gateway::server::Server;
 use callgate_mcp::document::Document;
@@ -82,6 +82,8 @@ pub(crate) struct Setup {
     pub(crate) catalogs: &'static [(&'static str, &'static str)],
     /// Whether what can move is asked for before it is changed.
     pub(crate) confirms_moves: bool,
+    /// People with several accounts.
+    pub(crate) same_person: SamePerson,
     /// Who approves the tools of all servers.
     pub(crate) approved_by: ApprovedBy,
     /// The address of the products' own interfaces.
@@ -114,6 +116,7 @@ impl Default for Setup {
             signer: None,
             catalogs: &[],
             confirms_moves: false,
+            same_person: Vec::new(),
             approved_by: ApprovedBy::Nobody,
             rest: None,
             servers: Vec::new(),
@@ -194,6 +197,7 @@ impl World {
             streams: setup.streams,
             sealing: None,
             signer: setup.signer.clone(),
+            same_person: setup.same_person.clone(),
         };
         let bundle = bundle(&catalogs, &setup.policies, setup.catalogs.is_empty());
         let inner = Arc::clone(&store.inner);

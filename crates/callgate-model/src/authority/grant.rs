@@ -6,6 +6,7 @@ use crate::ambient::{Id, Timestamp};
 use crate::caller::{AccountableKind, Caller};
 use crate::envelope::{Action, Portion};
 use crate::json::Json;
+use crate::reason::Reason;
 use crate::target::{Located, Resource, Target};
 
 /// Whose calls a grant is for: of each link that is named, exactly this one.
@@ -50,13 +51,41 @@ pub struct Grant {
     pub issued: Timestamp,
 }
 
-/// That a call was allowed by a grant.
+/// What a call is made under, because policy does not allow it without.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Under {
+    /// The grant.
+    pub grant: Option<Use>,
+    /// The approval; of a refusal, the one that is waited for.
+    pub approval: Option<Use>,
+    /// The call that took the approval before, if this one goes on with it.
+    pub after: Option<Id>,
+}
+
+/// A grant or an approval that a call is made under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GrantUse {
+pub struct Use {
     /// Which.
     pub id: Id,
-    /// Whether the call takes one of its uses. What goes on with a call that did, takes no other.
+    /// Whether the call takes a use of it. What goes on with a call that did, takes no other.
     pub spends: bool,
+}
+
+impl Under {
+    /// Why a call is refused whose use could not be taken any more.
+    #[must_use]
+    pub const fn lost(&self) -> Reason {
+        match self.approval {
+            Some(Use { spends: true, .. }) => Reason::ApprovalSpent,
+            Some(_) | None => Reason::GrantSpent,
+        }
+    }
+
+    /// Whether the call takes a use of anything.
+    #[must_use]
+    pub fn spends(&self) -> bool {
+        [self.grant, self.approval].into_iter().flatten().any(|one| one.spends)
+    }
 }
 
 impl Holder {

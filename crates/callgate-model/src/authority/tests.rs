@@ -1,7 +1,9 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::approval::{About, Asker};
 use crate::caller::{AccountableKind, Assurance, Caller, Workflow};
+use crate::decision::Gate;
 use crate::digest::Digest;
 use crate::envelope::{Action, Portion};
 use crate::target::{Obstacle, Resource, Target, Unresolved};
@@ -77,8 +79,63 @@ fn i7_a_secret_is_no_part_of_the_record() {
     assert_ne!(secret.owner.binding(), other.binding());
 }
 
+fn approval() -> Approval {
+    let gate = Gate {
+        policy: "delete-needs-lead".into(),
+        approvers: "team:leads".into(),
+        quorum: 1,
+        decide_within_s: 900,
+        use_within_s: 300,
+    };
+    Approval {
+        id: id(4),
+        binding: Digest::default(),
+        asker: Asker {
+            accountable: "corp/alice".into(),
+            is_human: true,
+            agent: Some("release-bot".into()),
+            actors: vec!["planner".into()],
+            client: "code".into(),
+            credential: "jwt".into(),
+            workflow: Some("run".into()),
+            people: vec!["corp/alice".into()],
+        },
+        about: About {
+            server: "jira".into(),
+            tool: "jira_delete_issue".into(),
+            definition: Some(Digest::default()),
+            operation: "jira.issue.delete".into(),
+            title: "Delete an issue".into(),
+            effect: "delete".into(),
+            risk: "high".into(),
+            reversibility: "irreversible".into(),
+            targets: vec![serde_json::json!({"id": "acme/ENG-1", "kind": "Jira::Issue"})],
+            arguments_digest: Digest::default(),
+            arguments: serde_json::json!({"issue_key": "ENG-1"}),
+        },
+        gates: vec![gate],
+        bundle: Digest::default(),
+        at: NOW,
+        decide_until: NOW.after_ms(900_000),
+        use_within_s: 300,
+        arguments: String::new(),
+    }
+}
+
+fn vote() -> Vote {
+    Vote {
+        approval: id(4),
+        by: "corp/bob".into(),
+        approves: true,
+        gates: vec!["delete-needs-lead".into()],
+        reason: Some("as agreed".into()),
+        seen: Digest::default(),
+        at: NOW,
+    }
+}
+
 /// A change of every kind.
-pub(crate) fn examples() -> [Change; 11] {
+pub(crate) fn examples() -> [Change; 15] {
     let revocation = Box::new(Revocation {
         id: id(3),
         subject: Subject::new(SubjectKind::Human, "corp/mallory"),
@@ -109,6 +166,10 @@ pub(crate) fn examples() -> [Change; 11] {
         Change::SecretRemoved { owner: secret().owner },
         Change::ToolPinned { pin: Box::new(pin) },
         Change::ToolUnpinned { of },
+        Change::ApprovalRequested { approval: Box::new(approval()) },
+        Change::ApprovalViewed { id: id(4), shown: Digest::default() },
+        Change::ApprovalVoted { vote: Box::new(vote()) },
+        Change::ApprovalWithdrawn { id: id(4), reason: "not needed".into() },
     ]
 }
 

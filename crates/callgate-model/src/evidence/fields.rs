@@ -136,6 +136,12 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
         "How long the approval is good for, in seconds.",
     ),
     ("event.decision.bundle", "SHA-256", "The policy bundle."),
+    (
+        "event.approved_by.id",
+        "UUID?",
+        "The approval without which it would not be allowed; of a refusal, the one that is waited for.",
+    ),
+    ("event.approved_by.spends", "boolean", "Whether the call spends the approval."),
     ("event.granted_by.id", "UUID?", "The grant without which it would not be allowed."),
     ("event.granted_by.spends", "boolean", "Whether it takes a use of the grant."),
     ("event.decided_in_us", "integer", "From the request read to the decision, in microseconds."),
@@ -155,7 +161,11 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
         "text",
         "change: `token_issued`, `token_rotated`, `token_revoked`, `grant_issued`, `grant_revoked`, `revoked`, `revocation_lifted`, `secret_set` or `secret_removed`.",
     ),
-    ("event.id", "UUID", "change: the token, grant or revocation that ends."),
+    (
+        "event.id",
+        "UUID",
+        "change: the token, grant or revocation that ends; the approval that is seen or withdrawn.",
+    ),
     ("event.token", "object", "change: the token that is made, without its secret."),
     ("event.old_ends", "time", "change: when the token ends that is replaced."),
     ("event.grant", "object", "change: the grant that is made."),
@@ -172,4 +182,17 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
         "change: the tool that is approved, its whole definition, and which one that replaces.",
     ),
     ("event.of", "object", "change: the tool that is approved no more."),
+    (
+        "event.approval",
+        "object",
+        "change: the call that somebody is asked to approve: by whom, what it is and touches, its gates and clocks, and the binding \
+         that is the digest of all that makes it this call.",
+    ),
+    (
+        "event.vote",
+        "object",
+        "change: what somebody says to an approval, for which gates, why, and the digest of what they were shown.",
+    ),
+    ("event.shown", "digest", "change: what somebody was shown of an approval."),
+    ("event.reason", "text", "change: why an approval is withdrawn."),
 ];

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::authority::Use;
 use crate::caller::*;
 use crate::decision::{Gate, PolicyRef};
 use crate::json::Object;
@@ -75,7 +76,7 @@ fn a_refusal_is_not_an_intent() {
         arguments_digest: None,
         arguments: Json::Null,
         responses_digest: None,
-        grant: None,
+        under: Under::default(),
         decision: Decision::deny(Reason::ToolUnknown, Digest::default()),
         decided_in_us: 1,
         trace: None,
@@ -159,7 +160,11 @@ fn full_events() -> Vec<Event> {
         arguments_digest: Some(Digest::default()),
         arguments: Object::default().with("issueIdOrKey", "ENG-1").into(),
         responses_digest: Some(Digest::of(b"responses")),
-        grant: Some(GrantUse { id: call, spends: true }),
+        under: Under {
+            grant: Some(Use { id: call, spends: true }),
+            approval: Some(Use { id: call, spends: true }),
+            after: None,
+        },
         decision: Decision {
             verdict: Verdict::ApprovalRequired(vec![gate]),
             reasons: vec![Reason::ApprovalRequired],

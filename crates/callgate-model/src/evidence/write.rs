@@ -1,7 +1,7 @@
 //! Events as they are recorded: canonical JSON, members in its order.
 
 use super::{Concluded, Decided, Event, Understood};
-use crate::authority::{GrantUse, to_text};
+use crate::authority::{Use, to_text};
 use crate::caller::Caller;
 use crate::json::{CanonicalObject, Json, Object};
 use crate::target::Target;
@@ -57,6 +57,7 @@ impl Decided {
         let resolves = self.resolves.map(|call| call.to_string());
         let caller = self.caller.as_deref().map_or("null", |caller| &caller.canonical);
         CanonicalObject::new(out)
+            .optional("approved_by", self.under.approval, write_use)
             .json("arguments", &self.arguments)
             .optional_text("arguments_digest", digest.as_deref())
             .plain("call", self.call)
@@ -65,9 +66,7 @@ impl Decided {
             .optional_text("continues", continues.as_deref())
             .integer("decided_in_us", self.decided_in_us)
             .json("decision", &self.decision.to_json().into())
-            .optional("granted_by", self.grant, |GrantUse { id, spends }, out| {
-                CanonicalObject::new(out).plain("id", id).json("spends", &spends.into()).end();
-            })
+            .optional("granted_by", self.under.grant, write_use)
             .text("method", &self.method)
             .optional_text("resolves", resolves.as_deref())
             .optional_text("responses_digest", responses.as_deref())
@@ -77,6 +76,10 @@ impl Decided {
             .optional("understood", self.understood.as_ref(), Understood::write)
             .end();
     }
+}
+
+fn write_use(Use { id, spends }: Use, out: &mut String) {
+    CanonicalObject::new(out).plain("id", id).json("spends", &spends.into()).end();
 }
 
 impl Understood {

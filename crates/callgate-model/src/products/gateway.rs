@@ -17,6 +17,14 @@ pub const ACCOUNT: &str = "Callgate::Account";
 /// What can be done by the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Errand {
+    /// Approve a call, or deny it.
+    ApprovalDecide,
+    /// List the calls that wait to be approved.
+    ApprovalList,
+    /// See a call that waits to be approved, with its arguments.
+    ApprovalShow,
+    /// Take an approval back that was not used yet.
+    ApprovalWithdraw,
     /// Ask what chain a token makes.
     CallerShow,
     /// Give a grant.
@@ -45,7 +53,11 @@ pub enum Errand {
 
 impl Errand {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
+        Self::ApprovalDecide,
+        Self::ApprovalList,
+        Self::ApprovalShow,
+        Self::ApprovalWithdraw,
         Self::CallerShow,
         Self::GrantCreate,
         Self::GrantList,
@@ -63,6 +75,20 @@ impl Errand {
     /// Its name, what it does, and how bad a wrong one is.
     const fn about(self) -> (&'static str, &'static str, Risk) {
         match self {
+            Self::ApprovalDecide => {
+                ("callgate.approval.decide", "Approve a call, or deny it", Risk::High)
+            }
+            Self::ApprovalList => {
+                ("callgate.approval.list", "List what waits to be approved", Risk::Low)
+            }
+            Self::ApprovalShow => (
+                "callgate.approval.show",
+                "See what waits to be approved, with its arguments",
+                Risk::Medium,
+            ),
+            Self::ApprovalWithdraw => {
+                ("callgate.approval.withdraw", "Take an approval back", Risk::Medium)
+            }
             Self::CallerShow => {
                 ("callgate.caller.show", "See what chain a token makes", Risk::Medium)
             }

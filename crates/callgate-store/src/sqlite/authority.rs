@@ -1,18 +1,20 @@
 //! Tokens, grants and revocations in the SQLite file.
 
 use callgate_model::ambient::{Id, Timestamp};
+use callgate_model::approval::ApprovalState;
 use callgate_model::authority::{
     ApiToken, Change, Grant, Kept, Revocation, ToolPin, UpstreamSecret, from_text, to_text,
 };
+use callgate_model::digest::Digest;
 use callgate_model::json::Json;
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::SqliteStore;
+use super::{SqliteStore, approvals};
 use crate::authority::{AuthorityStore, GRANTS_TOGETHER_MAX, GrantState, THINGS_MAX, TokenState};
 use crate::evidence::{Applies, StoreError, StoreFuture};
 
-type Applied = Result<bool, sqlx::Error>;
+pub(super) type Applied = Result<bool, StoreError>;
 
 /// Applies what a record says, in its transaction. `false`: it cannot be any more.
 pub(super) async fn apply(
@@ -22,6 +24,9 @@ pub(super) async fn apply(
 ) -> Applied {
     let change = match applies {
         Applies::Spend(grant) => return spend(connection, *grant, at).await,
+        Applies::SpendApproval { approval, call, after } => {
+            return approvals::spend(connection, *approval, (*call, *after), at).await;
+        }
         Applies::Change(change) => change,
     };
     let done = match &**change {
@@ -60,6 +65,15 @@ pub(super) async fn apply(
         Change::SecretRemoved { owner } => {
             let query = sqlx::query("DELETE FROM secrets WHERE binding = ?").bind(owner.binding());
             Ok(query.execute(&mut *connection).await?.rows_affected() == 1)
+        }
+        // Approvals are looked for when a call needs one: nothing of them is kept elsewhere.
+        Change::ApprovalRequested { approval } => {
+            return approvals::request(connection, approval, at).await;
+        }
+        Change::ApprovalViewed { id, .. } => return approvals::is_open(connection, *id, at).await,
+        Change::ApprovalVoted { vote } => return approvals::vote(connection, vote, at).await,
+        Change::ApprovalWithdrawn { id, .. } => {
+            return approvals::withdraw(connection, *id, at).await;
         }
         Change::ToolPinned { pin } => pin_tool(connection, pin).await,
         Change::ToolUnpinned { of } => {
@@ -312,6 +326,20 @@ impl AuthorityStore for SqliteStore {
                 .await?;
             found.iter().map(text).collect()
         })
+    }
+
+    fn approval_for(&self, binding: Digest) -> StoreFuture<'_, Option<ApprovalState>> {
+        Box::pin(
+            async move { approvals::newest(self.deciding().await.settled().await, binding).await },
+        )
+    }
+
+    fn approval(&self, id: Id) -> StoreFuture<'_, Option<ApprovalState>> {
+        Box::pin(async move { approvals::one(self.deciding().await.settled().await, id).await })
+    }
+
+    fn approvals(&self, now: Option<Timestamp>) -> StoreFuture<'_, Vec<ApprovalState>> {
+        Box::pin(async move { approvals::all(self.reading().await.settled().await, now).await })
     }
 
     fn used<'a>(&'a self, uses: &'a [(Id, Timestamp)]) -> StoreFuture<'a, ()> {

@@ -87,7 +87,7 @@ pub(super) fn read(row: &SqliteRow) -> Result<Row, StoreError> {
         accountable: row.try_get("accountable")?,
         agent: row.try_get("agent")?,
         text: row.try_get("text")?,
-        applies: None,
+        applies: Vec::new(),
     })
 }
 

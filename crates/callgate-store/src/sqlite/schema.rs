@@ -80,6 +80,30 @@ const STEPS: &[&str] = &[
         text TEXT NOT NULL,
         PRIMARY KEY (server, tool)
     ) STRICT, WITHOUT ROWID;",
+    // `asker` is whose calls they are. The arguments are forgotten when it ends.
+    "CREATE TABLE approvals (
+        id TEXT PRIMARY KEY,
+        binding TEXT NOT NULL,
+        asker TEXT NOT NULL,
+        at_ms INTEGER NOT NULL,
+        decide_until_ms INTEGER NOT NULL,
+        use_until_ms INTEGER,
+        ended TEXT,
+        ended_ms INTEGER,
+        spent_by TEXT,
+        text TEXT NOT NULL,
+        arguments TEXT
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX approvals_binding ON approvals (binding, at_ms);
+    CREATE INDEX approvals_asker ON approvals (asker, at_ms);
+    CREATE INDEX approvals_open ON approvals (at_ms) WHERE ended IS NULL;
+    CREATE TABLE votes (
+        approval TEXT NOT NULL,
+        voter TEXT NOT NULL,
+        at_ms INTEGER NOT NULL,
+        text TEXT NOT NULL,
+        PRIMARY KEY (approval, voter)
+    ) STRICT, WITHOUT ROWID;",
 ];
 
 /// Brings a database to the latest version.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use callgate_model::ambient::{Ambient, Id, Timestamp};
+use callgate_model::authority::Under;
 use callgate_model::caller::{
     Accountable, AccountableKind, Agent, Assurance, Caller, Client, Credential, CredentialKind,
     Identity,
@@ -96,7 +97,7 @@ pub fn intent(call: Id, human: &str, agent: &str) -> Decided {
         arguments_digest: Some(Digest::of(b"arguments")),
         arguments: arguments.into(),
         responses_digest: None,
-        grant: None,
+        under: Under::default(),
         decision: Decision {
             verdict: Verdict::Allow,
             reasons: vec![Reason::Permitted],

@@ -394,7 +394,7 @@ impl From<GrantCreate> for NewGrant {
     }
 }
 
-fn id(text: &str) -> Result<Id, String> {
+pub(crate) fn id(text: &str) -> Result<Id, String> {
     Id::parse(text).ok_or_else(|| "it is no id; `list` shows them".to_owned())
 }
 

@@ -83,8 +83,14 @@ async fn converse(address: SocketAddr, store: &Path) -> Result<usize, Failure> {
     for call in script::CALLS {
         print::line(&format!("\n# {}", call.about));
         let arguments = script::arguments(call)?;
+        if let Some(lead) = call.approved_by {
+            let asked = client.approve(lead).await?;
+            let decided = decisions(&store, shown, asked).await?;
+            shown += decided.len();
+            decided.iter().for_each(|row| print::line(&evidence::summary(row)));
+        }
         client.call(call.token, call.tool, arguments).await?;
-        let decided = decisions(&store, shown).await?;
+        let decided = decisions(&store, shown, 1).await?;
         shown += decided.len();
         own_reads += decided.len() - 1;
         decided.iter().for_each(|row| print::line(&evidence::summary(row)));
@@ -92,12 +98,16 @@ async fn converse(address: SocketAddr, store: &Path) -> Result<usize, Failure> {
     Ok(own_reads)
 }
 
-/// The decisions after the first `shown`: that about the next call, and what the gateway read for it before.
-async fn decisions(store: &SqliteStore, shown: usize) -> Result<Vec<Row>, Failure> {
+/// The decisions after the first `shown`: so many at least, and what the gateway read for the last one before.
+async fn decisions(
+    store: &SqliteStore,
+    shown: usize,
+    at_least: usize,
+) -> Result<Vec<Row>, Failure> {
     for _ in 0..SHOWS_WITHIN_MS / LOOK_EVERY_MS {
         let all = evidence::newest(store, Filter::default(), LIST_MAX).await?;
         let new: Vec<Row> = all.into_iter().rev().skip(shown).map(|(row, _)| row).collect();
-        if new.last().is_some_and(|row| !evidence::is_own_read(row)) {
+        if new.len() >= at_least && new.last().is_some_and(|row| !evidence::is_own_read(row)) {
             return Ok(new);
         }
         tokio::time::sleep(std::time::Duration::from_millis(LOOK_EVERY_MS)).await;

@@ -6,7 +6,7 @@ mod look;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use callgate_gateway::approval::{Standing, difference};
+use callgate_gateway::pin::{Standing, difference};
 use callgate_gateway::propose::{as_catalog, propose};
 use callgate_gateway::server::Server;
 use callgate_gateway::tools::{Tool, ToolSet};

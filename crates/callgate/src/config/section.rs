@@ -1,7 +1,7 @@
 //! From TOML to a configuration, section by section, so that a fault in one does not hide those of the others.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +24,7 @@ use super::{CatalogFiles, Config, Limits, LogConfig, Places, Problem, Problems, 
 
 const SECTIONS: &[&str] = &[
     "answers",
+    "approvals",
     "assertion",
     "catalogs",
     "danger_static_tokens",
@@ -78,6 +79,12 @@ struct Catalogs {
     files: Vec<PathBuf>,
     #[serde(default)]
     signers: Vec<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Approvals {
+    same_person: Vec<BTreeSet<String>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -180,6 +187,7 @@ impl Reader {
             self.required("policies", "[policies]\n  folder = \"policies\"");
         let catalogs: Option<Catalogs> = self.optional("catalogs");
         let answers: Option<Answers> = self.optional("answers");
+        let approvals: Option<Approvals> = self.optional("approvals");
         let limits = self.optional("limits").as_ref().map(limits);
         let log = self.log();
         let public_url = listen.as_ref().and_then(|listen| self.public_url(listen));
@@ -204,6 +212,7 @@ impl Reader {
             store: self.relative(&store?.path),
             policies: self.relative(&policies?.folder),
             catalogs: self.catalogs(&catalogs?),
+            same_person: approvals?.same_person,
             limits: limits?,
             reveal_denied_tools: answers?.reveal_denied_tools,
             servers,

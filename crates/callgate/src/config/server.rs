@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use callgate_gateway::approval::ApprovedBy;
 use callgate_gateway::assertion::Signer;
 use callgate_gateway::credential::{Broker, Own};
+use callgate_gateway::pin::ApprovedBy;
 use callgate_gateway::server::Rest;
 use callgate_mcp::upstream::{EraSetting, Program};
 use callgate_model::lookalike::skeleton;

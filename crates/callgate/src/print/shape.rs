@@ -1,6 +1,7 @@
 //! Tokens, grants and revocations as JSON: the same on the command line and in the API.
 
 use callgate_model::ambient::Timestamp;
+use callgate_model::approval::{ApprovalState, Ended};
 use callgate_model::authority::{ApiToken, Revocation, to_text};
 use callgate_model::json::{Json, JsonLimits, Object, read};
 use callgate_store::{GrantState, TokenState};
@@ -26,6 +27,26 @@ pub(crate) fn grant(state: &GrantState) -> Object {
     object(&to_text(&state.grant))
         .with("left", i64::from(state.left))
         .with("revoked", text(state.revoked))
+}
+
+/// An approval and what became of it at `now`; with the arguments, if somebody is to decide about it.
+pub(crate) fn approval(state: &ApprovalState, now: Timestamp, whole: bool) -> Object {
+    let approval = &state.approval;
+    let votes: Vec<Json> = state.votes.iter().map(|vote| object(&to_text(vote)).into()).collect();
+    let mut all = object(&to_text(approval))
+        .with("code", approval.short_code())
+        .with("standing", state.standing(now).as_str())
+        .with("use_until", text(state.use_until))
+        .with("ended", text(state.ended.map(|(_, at)| at)))
+        .with("votes", votes);
+    if let Some((Ended::Spent { call }, _)) = state.ended {
+        all.set("spent_by", call.to_string());
+    }
+    if whole {
+        all.set("arguments", object(&approval.arguments));
+        all.set("shown", approval.shown().to_string());
+    }
+    all
 }
 
 /// A revocation.

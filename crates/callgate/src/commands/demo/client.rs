@@ -1,9 +1,9 @@
-//! A minimal MCP client of the modern era: one request, one answer.
+//! A minimal MCP client of the modern era, and of the API: one request, one answer.
 
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use callgate_model::json::{Json, Object};
+use callgate_model::json::{Json, JsonLimits, Object, read};
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -16,14 +16,14 @@ const VERSION: &str = "2026-07-28";
 /// A client of the gateway at one address.
 pub(super) struct Client {
     http: hyper_util::client::legacy::Client<HttpConnector, Full<Bytes>>,
-    url: String,
+    origin: String,
 }
 
 impl Client {
     pub(super) fn new(address: SocketAddr) -> Self {
         Self {
             http: hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build_http(),
-            url: format!("http://{address}/mcp/atlassian"),
+            origin: format!("http://{address}"),
         }
     }
 
@@ -53,7 +53,7 @@ impl Client {
             .into();
         let request = Request::builder()
             .method(Method::POST)
-            .uri(&self.url)
+            .uri(format!("{}/mcp/atlassian", self.origin))
             .header(header::AUTHORIZATION, format!("Bearer {token}"))
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "application/json, text/event-stream")
@@ -62,12 +62,41 @@ impl Client {
             .header("mcp-name", tool)
             .body(Full::from(message.to_text()))
             .map_err(|error| error.to_string())?;
+        self.send(request).await.map(drop)
+    }
+
+    /// Approves what waits, as a lead would: sees that it is there, looks at it, and approves what was shown. How many
+    /// requests that took.
+    pub(super) async fn approve(&self, token: &str) -> Result<usize, Failure> {
+        let listed = self.api(token, "", None).await?;
+        let first = listed.get("approvals").and_then(Json::as_array).and_then(<[Json]>::first);
+        let id = first.and_then(|one| one.get("id")?.as_str()).ok_or("nothing waits")?.to_owned();
+        let shown = self.api(token, &format!("/{id}"), None).await?;
+        let shown = shown.get("shown").and_then(Json::as_str).unwrap_or_default();
+        let said = Object::default().with("shown", shown).with("reason", "nobody calls it");
+        self.api(token, &format!("/{id}/approve"), Some(said)).await?;
+        Ok(3)
+    }
+
+    async fn api(&self, token: &str, path: &str, said: Option<Object>) -> Result<Json, Failure> {
+        let request = Request::builder()
+            .method(if said.is_some() { Method::POST } else { Method::GET })
+            .uri(format!("{}/api/v1/approvals{path}", self.origin))
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::from(said.map(|said| said.to_text()).unwrap_or_default()))
+            .map_err(|error| error.to_string())?;
+        let body = self.send(request).await?;
+        Ok(read(&body, &JsonLimits::default()).map_err(|error| error.to_string())?)
+    }
+
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Bytes, Failure> {
         let answer = self.http.request(request).await.map_err(|error| error.to_string())?;
         let status = answer.status();
         let body =
             answer.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
         if status == StatusCode::OK {
-            return Ok(());
+            return Ok(body);
         }
         let text = String::from_utf8_lossy(&body).into_owned();
         Err(Failure::Other(format!("the gateway answered {status}: {text}")))

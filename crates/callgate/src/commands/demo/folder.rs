@@ -20,6 +20,7 @@ const POLICIES: &[(&str, &str)] = &[
     starter!("permits/agents.cedar"),
     starter!("permits/engineering.cedar"),
     starter!("permits/everybody.cedar"),
+    starter!("permits/leads.cedar"),
     starter!("permits/support.cedar"),
     starter!("cases/jira.toml"),
 ];
@@ -30,6 +31,9 @@ const TOKENS: &[(&str, &str, &str, &str, &str)] = &[
     ("demo-alice-triage-bot", "alice", "engineering", "triage-bot", "assistant"),
     ("demo-bob-triage-bot", "bob", "support", "triage-bot", "assistant"),
 ];
+
+/// The token of Carol, a lead, who has no agent.
+pub(super) const LEAD: &str = "demo-carol";
 
 /// A secret for the simulated site.
 pub(super) fn secret(random: [u8; 16]) -> String {
@@ -101,6 +105,18 @@ client = "demo"
             Digest::of(token.as_bytes())
         ));
     }
+    text.push_str(&format!(
+        r#"
+# The token is `{LEAD}`: a lead, who decides about calls by herself.
+[[danger_static_tokens]]
+name = "{LEAD}"
+sha256 = "{}"
+human = "carol"
+groups = ["leads"]
+client = "demo"
+"#,
+        Digest::of(LEAD.as_bytes())
+    ));
     text
 }
 
@@ -123,6 +139,11 @@ Look at the evidence, ask why, change a policy (it is reloaded):
   {program} evidence list --config {file}
   {program} evidence show CALL --config {file}
   {program} policy test --config {file}
+
+Have something wait for approval (deleteJiraIssue), and approve it as Carol:
+
+  {program} approvals list --config {file}
+  {program} approvals approve ID --code CODE --config {file} <<< {LEAD}
 
 Stop with Ctrl-C."#,
         tokens.join(", ")

@@ -2,6 +2,7 @@
 
 use callgate_model::json::{Json, JsonLimits, Object, read};
 
+use super::folder::LEAD;
 use crate::cli::Failure;
 
 /// One call of the conversation.
@@ -14,6 +15,8 @@ pub(super) struct Call {
     pub(super) tool: &'static str,
     /// The arguments.
     arguments: &'static str,
+    /// The token of whoever approves what waits, before it is called.
+    pub(super) approved_by: Option<&'static str>,
 }
 
 /// What is said, in order.
@@ -23,48 +26,63 @@ pub(super) const CALLS: &[Call] = &[
         token: "demo-alice-release-bot",
         tool: "getJiraIssue",
         arguments: r#"{"cloudId":"https://acme.atlassian.net","issueIdOrKey":"ENG-42"}"#,
+        approved_by: None,
     },
     Call {
         about: "and edits it: another spelling of the same issue",
         token: "demo-alice-release-bot",
         tool: "editJiraIssue",
         arguments: r#"{"cloudId":"5f2c9a1e-7b34-4d08-9c61-2ad0e8f3b7c4","issueIdOrKey":"eng-42","fields":{"summary":"Edited through the gate"}}"#,
+        approved_by: None,
     },
     Call {
         about: "but not in the HR project: no agent may touch it, whoever asks",
         token: "demo-alice-release-bot",
         tool: "editJiraIssue",
         arguments: r#"{"cloudId":"https://acme.atlassian.net","issueIdOrKey":"HR-3","fields":{"summary":"x"}}"#,
+        approved_by: None,
     },
     Call {
         about: "Alice may edit ENG, the triage bot may not: both links must be permitted",
         token: "demo-alice-triage-bot",
         tool: "editJiraIssue",
         arguments: r#"{"cloudId":"https://acme.atlassian.net","issueIdOrKey":"ENG-42","fields":{"summary":"x"}}"#,
+        approved_by: None,
     },
     Call {
         about: "Deleting hides in a dispatcher; it is found there, and needs a lead's approval",
         token: "demo-alice-release-bot",
         tool: "executeDestructive",
         arguments: r#"{"name":"deleteJiraIssue","cloudId":"https://acme.atlassian.net","inputs":{"issueIdOrKey":"ENG-45"}}"#,
+        approved_by: None,
+    },
+    Call {
+        about: "Carol, a lead, looks at exactly this call and approves it; then it is made, once",
+        token: "demo-alice-release-bot",
+        tool: "executeDestructive",
+        arguments: r#"{"name":"deleteJiraIssue","cloudId":"https://acme.atlassian.net","inputs":{"issueIdOrKey":"ENG-45"}}"#,
+        approved_by: Some(LEAD),
     },
     Call {
         about: "A page's id says nothing of its space, so the site is asked first: HR again",
         token: "demo-alice-release-bot",
         tool: "getConfluenceContent",
         arguments: r#"{"cloudId":"https://acme.atlassian.net","content_id":"200004"}"#,
+        approved_by: None,
     },
     Call {
         about: "A search could reach every project",
         token: "demo-alice-release-bot",
         tool: "searchJiraIssuesUsingJql",
         arguments: r#"{"cloudId":"https://acme.atlassian.net","jql":"text ~ \"salary\""}"#,
+        approved_by: None,
     },
     Call {
         about: "An unknown tool",
         token: "demo-bob-triage-bot",
         tool: "dropEverything",
         arguments: "{}",
+        approved_by: None,
     },
 ];
 

@@ -1,6 +1,6 @@
 //! How tools are shown.
 
-use callgate_gateway::approval::{ApprovedBy, Standing};
+use callgate_gateway::pin::{ApprovedBy, Standing};
 use callgate_gateway::server::Server;
 use callgate_gateway::tools::{Tool, ToolSet, Unclassified};
 use callgate_model::authority::ToolPin;

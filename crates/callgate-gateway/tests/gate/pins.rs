@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use callgate_gateway::approval::{ApprovedBy, difference};
 use callgate_gateway::kept::ListLimits;
+use callgate_gateway::pin::{ApprovedBy, difference};
 use callgate_model::authority::{Change, ToolOf};
 use callgate_model::json::Json;
 use callgate_sim::Fault;

@@ -1,0 +1,175 @@
+//! Those who decide about calls: what they are shown, and what they say.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use callgate_model::ambient::Id;
+use callgate_model::approval::{Approval, ApprovalState, Standing, Vote};
+use callgate_model::authority::Change;
+use callgate_model::caller::{AccountableKind, Caller};
+use callgate_model::digest::Digest;
+use callgate_model::json::Object;
+use callgate_model::products::gateway::Errand;
+
+use super::{ErrandError, Gateway};
+use crate::identity::Identified;
+
+/// People who are one, though several accounts say otherwise: none of them approves what another asks for.
+pub type SamePerson = Vec<BTreeSet<String>>;
+
+/// What somebody says to an approval.
+#[derive(Clone, Debug)]
+pub struct Ballot {
+    /// Whether they approve.
+    pub approves: bool,
+    /// Why, in their words.
+    pub reason: Option<String>,
+    /// The digest of what they were shown.
+    pub shown: Digest,
+}
+
+/// The longest reason, in characters.
+const REASON_CHARS_MAX: usize = 500;
+
+impl Gateway {
+    /// Shows an approval to `viewer`, if policy lets them see it, and records that they saw it.
+    ///
+    /// # Errors
+    /// [`ErrandError`].
+    pub async fn show_approval(
+        &self,
+        viewer: &Arc<Identified>,
+        id: Id,
+    ) -> Result<ApprovalState, ErrandError> {
+        let found = self.approval(id).await;
+        let about = asker(&found);
+        let asked = Object::default().with("id", id.to_string());
+        let work = async {
+            let state = found?;
+            if state.standing(self.ambient.now()).is_open() {
+                let change = Change::ApprovalViewed { id, shown: state.approval.shown() };
+                self.administer(viewer.caller.summary(), change).await?;
+            }
+            Ok(state)
+        };
+        self.run_errand(viewer, Errand::ApprovalShow, about.as_deref(), asked, work).await
+    }
+
+    /// Takes what `voter` says, if policy lets them decide about such calls, and they are of those whom a gate names and no
+    /// part of the call.
+    ///
+    /// # Errors
+    /// [`ErrandError`].
+    pub async fn vote(
+        &self,
+        voter: &Arc<Identified>,
+        id: Id,
+        ballot: Ballot,
+    ) -> Result<ApprovalState, ErrandError> {
+        let found = self.approval(id).await;
+        let about = asker(&found);
+        let asked = Object::default()
+            .with("id", id.to_string())
+            .with("approves", ballot.approves)
+            .with("shown", ballot.shown.to_string());
+        let work = async {
+            let state = found?;
+            let approval = &state.approval;
+            let gates = gates_of(&voter.caller, approval, &self.settings.same_person)
+                .map_err(|why| ErrandError::Wrong(why.to_owned()))?;
+            if state.standing(self.ambient.now()) != Standing::Waiting {
+                return Err(ErrandError::Gone);
+            }
+            if ballot.shown != approval.shown() {
+                let text = "it is not what you were shown: look at it again";
+                return Err(ErrandError::Wrong(text.to_owned()));
+            }
+            let by = voter.caller.accountable.identity.to_string();
+            let reason = ballot.reason.map(|text| text.chars().take(REASON_CHARS_MAX).collect());
+            let (approves, seen, at) = (ballot.approves, ballot.shown, self.ambient.now());
+            let vote = Vote { approval: id, by: by.clone(), approves, gates, reason, seen, at };
+            self.administer(by, Change::ApprovalVoted { vote: Box::new(vote) }).await?;
+            self.approval(id).await
+        };
+        self.run_errand(voter, Errand::ApprovalDecide, about.as_deref(), asked, work).await
+    }
+
+    /// Takes an approval back that was not used yet.
+    ///
+    /// # Errors
+    /// [`ErrandError`].
+    pub async fn withdraw_approval(
+        &self,
+        caller: &Arc<Identified>,
+        id: Id,
+        reason: String,
+    ) -> Result<(), ErrandError> {
+        let found = self.approval(id).await;
+        let about = asker(&found);
+        let asked = Object::default().with("id", id.to_string()).with("reason", reason.as_str());
+        let reason = reason.chars().take(REASON_CHARS_MAX).collect();
+        let change = Change::ApprovalWithdrawn { id, reason };
+        let work = async {
+            found?;
+            Ok(self.administer(caller.caller.summary(), change).await?)
+        };
+        self.run_errand(caller, Errand::ApprovalWithdraw, about.as_deref(), asked, work).await
+    }
+
+    async fn approval(&self, id: Id) -> Result<ApprovalState, ErrandError> {
+        let store = self.authority().ok_or(ErrandError::Unavailable)?;
+        let found = store.approval(id).await.map_err(|error| {
+            tracing::error!(%error, "an approval cannot be looked up");
+            ErrandError::Unavailable
+        })?;
+        found.ok_or(ErrandError::Gone)
+    }
+}
+
+/// On whose account it is decided. Who may do nothing here learns nothing of what there is.
+fn asker(found: &Result<ApprovalState, ErrandError>) -> Option<String> {
+    found.as_ref().ok().map(|state| state.approval.asker.accountable.clone())
+}
+
+/// The gates about which `voter` may decide, by their policies.
+///
+/// # Errors
+/// Why they may decide about none.
+fn gates_of(
+    voter: &Caller,
+    approval: &Approval,
+    same_person: &SamePerson,
+) -> Result<Vec<String>, &'static str> {
+    let who = &voter.accountable;
+    if who.kind != AccountableKind::Human || voter.agent.is_some() || !voter.actors.is_empty() {
+        return Err("only a person decides, by themselves: no agent and no service account");
+    }
+    if !who.assurance.is_assured() {
+        return Err("who you are is only said, not known");
+    }
+    let name = who.identity.to_string();
+    let asker = &approval.asker;
+    let is_same =
+        |people: &BTreeSet<String>, one: &String| people.contains(&name) && people.contains(one);
+    let is_theirs =
+        |one: &String| *one == name || same_person.iter().any(|people| is_same(people, one));
+    let is_own = asker.people.iter().any(is_theirs);
+    let is_delegate = asker.is_human && asker.accountable == name;
+    let may = |approvers: &str| match approvers.strip_prefix("team:") {
+        Some(team) => !is_own && who.groups.iter().any(|group| group == team),
+        None => approvers == CONFIRMS && is_delegate,
+    };
+    let gates = approval.gates.iter().filter(|gate| may(&gate.approvers));
+    let gates: Vec<String> = gates.map(|gate| gate.policy.clone()).collect();
+    match (gates.is_empty(), is_own) {
+        (false, _) => Ok(gates),
+        (true, true) => Err("it is your own call: somebody else has to decide about it"),
+        (true, false) => Err("you are none of those who may approve it"),
+    }
+}
+
+/// What a gate says that the person confirms in whose name the call is made.
+const CONFIRMS: &str = "human";
+
+#[cfg(test)]
+mod tests;

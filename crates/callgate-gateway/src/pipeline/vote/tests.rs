@@ -1,0 +1,102 @@
+use callgate_model::ambient::Timestamp;
+use callgate_model::approval::{About, Asker};
+use callgate_model::caller::{Assurance, Identity};
+use callgate_model::decision::Gate;
+
+use super::*;
+use crate::identity::ChainSpec;
+
+fn person(name: &str, groups: &[&str]) -> Caller {
+    let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+    let spec = ChainSpec { human: Some(name.to_owned()), groups, ..ChainSpec::default() };
+    spec.to_caller(Digest::default()).unwrap()
+}
+
+fn gate(policy: &str, approvers: &str) -> Gate {
+    let (policy, approvers) = (policy.to_owned(), approvers.to_owned());
+    Gate { policy, approvers, quorum: 1, decide_within_s: 900, use_within_s: 300 }
+}
+
+/// Of a call of alice through an agent with a token that bob answers for.
+fn approval(gates: &[(&str, &str)]) -> Approval {
+    let text = String::new;
+    let caller = person("alice", &["engineering"]);
+    Approval {
+        id: Id::new(Timestamp::default(), [0; 16]),
+        binding: Digest::default(),
+        asker: Asker::of(&caller, Some("bob".to_owned())),
+        about: About {
+            server: text(),
+            tool: text(),
+            definition: None,
+            operation: text(),
+            title: text(),
+            effect: text(),
+            risk: text(),
+            reversibility: text(),
+            targets: Vec::new(),
+            arguments_digest: Digest::default(),
+            arguments: Default::default(),
+        },
+        gates: gates.iter().map(|(policy, approvers)| gate(policy, approvers)).collect(),
+        bundle: Digest::default(),
+        at: Timestamp::default(),
+        decide_until: Timestamp::default(),
+        use_within_s: 300,
+        arguments: text(),
+    }
+}
+
+const BOTH: &[(&str, &str)] = &[("confirm", "human"), ("leads", "team:leads")];
+
+#[test]
+fn a06_each_gate_is_for_those_it_names() {
+    let may = |voter: &Caller| gates_of(voter, &approval(BOTH), &SamePerson::new());
+    assert_eq!(may(&person("carol", &["leads"])), Ok(vec!["leads".to_owned()]));
+    assert_eq!(
+        may(&person("carol", &["lead", "team:leads"])),
+        Err("you are none of those who may approve it")
+    );
+    // The person of the call confirms it, and does not approve it; who answers for the token does neither.
+    assert_eq!(may(&person("alice", &["leads"])), Ok(vec!["confirm".to_owned()]));
+    let own = "it is your own call: somebody else has to decide about it";
+    assert_eq!(may(&person("bob", &["leads"])), Err(own));
+    let only_leads = approval(&[("leads", "team:leads")]);
+    let own_call = gates_of(&person("alice", &["leads"]), &only_leads, &SamePerson::new());
+    assert_eq!(own_call, Err(own));
+}
+
+#[test]
+fn a06_no_agent_and_nobody_who_is_not_known_decides() {
+    let may = |voter: &Caller| gates_of(voter, &approval(BOTH), &SamePerson::new());
+    let mut through = person("carol", &["leads"]);
+    through.actors.push(callgate_model::caller::Agent {
+        identity: Identity::parse("scout"),
+        class: None,
+        assurance: Assurance::Verified,
+    });
+    assert!(may(&through).is_err());
+    through.agent = through.actors.pop();
+    assert!(may(&through).is_err());
+    let mut asserted = person("carol", &["leads"]);
+    asserted.accountable.assurance = Assurance::Asserted;
+    assert!(may(&asserted).is_err());
+    let mut service = person("carol", &["leads"]);
+    service.accountable.kind = AccountableKind::ServiceAccount;
+    assert!(may(&service).is_err());
+    // A service account of the same name as the person of the call confirms nothing.
+    let mut alice = person("alice", &[]);
+    alice.accountable.kind = AccountableKind::ServiceAccount;
+    assert!(may(&alice).is_err());
+}
+
+#[test]
+fn a06_several_accounts_of_one_person_are_that_person() {
+    let same: SamePerson = vec![["alice", "okta/alice"].map(str::to_owned).into()];
+    let mut other = person("alice", &["leads"]);
+    other.accountable.identity = Identity::parse("okta/alice");
+    let own = Err("it is your own call: somebody else has to decide about it");
+    let leads = approval(&[("leads", "team:leads")]);
+    assert_eq!(gates_of(&other, &leads, &same), own);
+    assert_eq!(gates_of(&other, &leads, &SamePerson::new()), Ok(vec!["leads".to_owned()]));
+}

@@ -1,0 +1,237 @@
+//! Approvals: that somebody lets one call through which policy only lets through so.
+//!
+//! An approval is bound to everything that makes the call what it is, so any other call needs another one. It comes to be, is
+//! decided and ends by records in the evidence and in no other way, and is spent in the transaction that stores the intent of its
+//! call (I2). It has two clocks: one for those who decide, one for the call.
+
+mod standing;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ambient::{Id, Timestamp};
+use crate::call::ToolCall;
+use crate::caller::{AccountableKind, Caller};
+use crate::decision::Gate;
+use crate::digest::Digest;
+use crate::evidence::target_to_json;
+use crate::json::{Json, Object};
+use crate::redact;
+use crate::target::Target;
+
+pub use standing::{ApprovalState, Ended, Standing};
+
+/// How long a call that was denied is not asked about again, in seconds: nobody is worn down by asking.
+pub const COOLS_DOWN_S: u64 = 10 * 60;
+/// The most approvals that wait for one chain at one time.
+pub const WAITING_MAX: u32 = 10;
+/// The most approvals that one chain asks for in an hour.
+pub const PER_HOUR_MAX: u32 = 60;
+/// How many denials deny a call.
+pub const DENIALS: u32 = 1;
+
+/// A call that waits for somebody to approve it, or did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approval {
+    /// Its id.
+    pub id: Id,
+    /// The digest of everything that it is bound to.
+    pub binding: Digest,
+    /// Whose call it is.
+    pub asker: Asker,
+    /// What it is about.
+    pub about: About,
+    /// The gates that it has to pass: all of them.
+    pub gates: Vec<Gate>,
+    /// The policies by which it was asked for. Under any others it lets nothing through.
+    pub bundle: Digest,
+    /// When it was asked for.
+    pub at: Timestamp,
+    /// Until when it can be decided.
+    pub decide_until: Timestamp,
+    /// How long it is good for once it is approved, in seconds.
+    pub use_within_s: u64,
+    /// The arguments, as canonical JSON: what those who decide see, and what is sent. They are no part of the record, and are
+    /// forgotten when the approval ends.
+    #[serde(skip)]
+    pub arguments: String,
+}
+
+/// Whose call waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asker {
+    /// The person, or the service account, as policies call them.
+    pub accountable: String,
+    /// Which of the two.
+    pub is_human: bool,
+    /// The agent.
+    pub agent: Option<String>,
+    /// Earlier agents.
+    pub actors: Vec<String>,
+    /// The client software.
+    pub client: String,
+    /// The kind of credential that was presented.
+    pub credential: String,
+    /// The workflow run.
+    pub workflow: Option<String>,
+    /// People who cannot approve, since the call is theirs: the person, and who answers for the token.
+    pub people: Vec<String>,
+}
+
+/// What a call is, for those who decide about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct About {
+    /// The server.
+    pub server: String,
+    /// The tool as called.
+    pub tool: String,
+    /// The digest of its definition.
+    pub definition: Option<Digest>,
+    /// What it means.
+    pub operation: String,
+    /// In words.
+    pub title: String,
+    /// Its effect.
+    pub effect: String,
+    /// Its risk.
+    pub risk: String,
+    /// Whether it can be taken back.
+    pub reversibility: String,
+    /// What it touches.
+    pub targets: Vec<serde_json::Value>,
+    /// The digest of the arguments.
+    pub arguments_digest: Digest,
+    /// The arguments, redacted as in every record.
+    pub arguments: serde_json::Value,
+}
+
+/// What somebody said to an approval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vote {
+    /// To which.
+    pub approval: Id,
+    /// Who, as policies call them.
+    pub by: String,
+    /// Whether they approve.
+    pub approves: bool,
+    /// The gates for which they may say so, by their policies.
+    pub gates: Vec<String>,
+    /// Why, in their words.
+    pub reason: Option<String>,
+    /// The digest of what they were shown.
+    pub seen: Digest,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Asker {
+    /// The chain of `caller`; `owner` answers for their token.
+    #[must_use]
+    pub fn of(caller: &Caller, owner: Option<String>) -> Self {
+        let accountable = caller.accountable.identity.to_string();
+        let is_human = caller.accountable.kind == AccountableKind::Human;
+        let mut people: Vec<String> = is_human.then(|| accountable.clone()).into_iter().collect();
+        people.extend(owner.filter(|owner| *owner != accountable || !is_human));
+        Self {
+            accountable,
+            is_human,
+            agent: caller.agent.as_ref().map(|agent| agent.identity.to_string()),
+            actors: caller.actors.iter().map(|agent| agent.identity.to_string()).collect(),
+            client: caller.client.name.clone(),
+            credential: caller.credential.kind.as_str().to_owned(),
+            workflow: caller.workflow.as_ref().map(|workflow| workflow.run.clone()),
+            people,
+        }
+    }
+
+    /// By which a store counts what one chain asks for.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let kind = if self.is_human { "human" } else { "service_account" };
+        let agent = self.agent.as_deref().unwrap_or_default();
+        // None of these has a line break.
+        format!("{kind}\n{}\n{agent}", self.accountable)
+    }
+
+    /// `alice via release-bot`.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        match &self.agent {
+            Some(agent) => format!("{} via {agent}", self.accountable),
+            None => self.accountable.clone(),
+        }
+    }
+}
+
+impl About {
+    /// What `call` is, and touches.
+    #[must_use]
+    pub fn of(call: &ToolCall, targets: &[Target]) -> Self {
+        let operation = &call.operation;
+        let value = |json: &Json| serde_json::to_value(json).unwrap_or_default();
+        Self {
+            server: call.server.to_string(),
+            tool: call.tool.clone(),
+            definition: call.definition,
+            operation: operation.name.clone(),
+            title: operation.title.clone(),
+            effect: operation.effect.as_str().to_owned(),
+            risk: call.risk.as_str().to_owned(),
+            reversibility: operation.reversibility.as_str().to_owned(),
+            targets: targets.iter().map(|target| value(&target_to_json(target))).collect(),
+            arguments_digest: call.arguments_digest,
+            arguments: value(&redact::arguments(&call.arguments)),
+        }
+    }
+}
+
+/// The digest of everything that makes a call what it is: the whole chain but for the token, which is renewed; what it does
+/// to what; and the arguments, which are what is sent. Whatever differs is another call.
+#[must_use]
+pub fn binding(asker: &Asker, call: &ToolCall, targets: &[Target]) -> Digest {
+    let texts = |all: &[String]| Json::from(all.to_vec());
+    let chain = Object::default()
+        .with("accountable", asker.accountable.as_str())
+        .with("is_human", asker.is_human)
+        .with("agent", asker.agent.clone())
+        .with("actors", texts(&asker.actors))
+        .with("client", asker.client.as_str())
+        .with("workflow", asker.workflow.clone());
+    let bound = Object::default()
+        .with("format", "callgate approval 1")
+        .with("chain", chain)
+        .with("server", &*call.server)
+        .with("method", call.method.as_str())
+        .with("tool", call.tool.as_str())
+        .with("definition", call.definition.map(|digest| digest.to_string()))
+        .with("operation", call.operation.name.as_str())
+        .with("effect", call.operation.effect.as_str())
+        .with("risk", call.risk.as_str())
+        .with("targets", targets.iter().map(target_to_json).collect::<Vec<_>>())
+        .with("arguments", call.arguments_digest.to_string());
+    Digest::of_object(&bound)
+}
+
+impl Approval {
+    /// The digest of what those who decide are shown, the whole arguments included.
+    #[must_use]
+    pub fn shown(&self) -> Digest {
+        let text = crate::authority::to_text(self);
+        Digest::of(format!("{text}\n{}", self.arguments).as_bytes())
+    }
+
+    /// By which people tell one from another, in every place where it is shown: the beginning of the binding.
+    #[must_use]
+    pub fn short_code(&self) -> String {
+        let hex = self.binding.to_string();
+        let code: String = hex.chars().take(8).collect();
+        let (a, b) = code.split_at_checked(4).unwrap_or((&code, ""));
+        format!("{a}-{b}")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! What became of an approval.
+
+use super::{Approval, DENIALS, Vote};
+use crate::ambient::{Id, Timestamp};
+
+/// An approval and what became of it, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApprovalState {
+    /// It.
+    pub approval: Approval,
+    /// What was said to it, in this order.
+    pub votes: Vec<Vote>,
+    /// Until when it is good, once it was approved.
+    pub use_until: Option<Timestamp>,
+    /// How it ended other than by a clock, and when.
+    pub ended: Option<(Ended, Timestamp)>,
+}
+
+/// How an approval ends other than by a clock. None of these is undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Somebody denied it.
+    Denied,
+    /// The call took it.
+    Spent {
+        /// Which.
+        call: Id,
+    },
+    /// It was taken back: by who asked, or because what it hangs on was.
+    Withdrawn,
+}
+
+/// What an approval is at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It waits to be decided.
+    Waiting,
+    /// It waits to be used, until then.
+    Approved {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// Nobody decided in time, which is a denial.
+    Expired,
+    /// It was approved and not used in time.
+    Unused,
+    /// It has ended.
+    Ended(Ended),
+}
+
+impl ApprovalState {
+    /// What it is at `now`. At the very moment at which a clock ends, it has ended.
+    #[must_use]
+    pub fn standing(&self, now: Timestamp) -> Standing {
+        match (self.ended, self.use_until) {
+            (Some((ended, _)), _) => Standing::Ended(ended),
+            (None, Some(until)) if until > now => Standing::Approved { until },
+            (None, Some(_)) => Standing::Unused,
+            (None, None) if self.approval.decide_until > now => Standing::Waiting,
+            (None, None) => Standing::Expired,
+        }
+    }
+
+    /// Whether what was said denies it.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        let denials = self.votes.iter().filter(|vote| !vote.approves).count();
+        u32::try_from(denials).is_ok_and(|denials| denials >= DENIALS)
+    }
+
+    /// Whether as many as need to have approved it, for every one of its gates. One person counts once.
+    #[must_use]
+    pub fn is_approved(&self) -> bool {
+        let enough = |gate: &crate::decision::Gate| {
+            let for_it = |vote: &&Vote| vote.approves && vote.gates.contains(&gate.policy);
+            let mut people: Vec<&str> =
+                self.votes.iter().filter(for_it).map(|vote| &*vote.by).collect();
+            people.sort_unstable();
+            people.dedup();
+            u32::try_from(people.len()).is_ok_and(|people| people >= gate.quorum)
+        };
+        !self.is_denied()
+            && !self.approval.gates.is_empty()
+            && self.approval.gates.iter().all(enough)
+    }
+}
+
+impl Standing {
+    /// Its name, for people and programs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Approved { .. } => "approved",
+            Self::Expired => "expired",
+            Self::Unused => "unused",
+            Self::Ended(Ended::Denied) => "denied",
+            Self::Ended(Ended::Spent { .. }) => "spent",
+            Self::Ended(Ended::Withdrawn) => "withdrawn",
+        }
+    }
+
+    /// Whether there is still something to be decided or used.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        match self {
+            Self::Waiting | Self::Approved { .. } => true,
+            Self::Expired | Self::Unused | Self::Ended(_) => false,
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Approvals in the SQLite file.
+
+use callgate_model::ambient::{Id, Timestamp};
+use callgate_model::approval::{
+    Approval, ApprovalState, COOLS_DOWN_S, Ended, PER_HOUR_MAX, Standing, Vote, WAITING_MAX,
+};
+use callgate_model::authority::{from_text, to_text};
+use callgate_model::digest::Digest;
+use callgate_model::json::{self, Json, JsonLimits};
+use sqlx::Row as _;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use super::authority::Applied;
+use super::rows;
+use crate::authority::THINGS_MAX;
+use crate::evidence::StoreError;
+
+/// Approvals with what was said to each.
+macro_rules! select {
+    ($which:literal) => {
+        concat!(
+            "SELECT id, use_until_ms, ended, ended_ms, spent_by, text, arguments, \
+             (SELECT json_group_array(text ORDER BY at_ms) FROM votes WHERE approval = approvals.id) \
+             AS votes FROM approvals ",
+            $which
+        )
+    };
+}
+
+/// The approval of that id.
+pub(super) async fn one(
+    connection: &mut SqliteConnection,
+    id: Id,
+) -> Result<Option<ApprovalState>, StoreError> {
+    let query = sqlx::query(select!("WHERE id = ?")).bind(id.to_string());
+    query.fetch_optional(connection).await?.as_ref().map(read).transpose()
+}
+
+/// The newest with this binding.
+pub(super) async fn newest(
+    connection: &mut SqliteConnection,
+    binding: Digest,
+) -> Result<Option<ApprovalState>, StoreError> {
+    let query = select!("WHERE binding = ? ORDER BY at_ms DESC, id DESC LIMIT 1");
+    let query = sqlx::query(query).bind(binding.to_string());
+    query.fetch_optional(connection).await?.as_ref().map(read).transpose()
+}
+
+/// All, newest first; with `now`, those that can still be decided or used.
+pub(super) async fn all(
+    connection: &mut SqliteConnection,
+    now: Option<Timestamp>,
+) -> Result<Vec<ApprovalState>, StoreError> {
+    let query = select!(
+        "WHERE ?1 IS NULL OR (ended IS NULL AND COALESCE(use_until_ms, decide_until_ms) > ?1) \
+         ORDER BY at_ms DESC, id DESC LIMIT ?2"
+    );
+    let query = sqlx::query(query).bind(now.map(Timestamp::unix_ms)).bind(THINGS_MAX);
+    query.fetch_all(connection).await?.iter().map(read).collect()
+}
+
+fn read(row: &SqliteRow) -> Result<ApprovalState, StoreError> {
+    let malformed = |column| StoreError::Malformed { column };
+    let approval: Option<Approval> = from_text(row.try_get("text")?);
+    let arguments: Option<String> = row.try_get("arguments")?;
+    let ended: Option<&str> = row.try_get("ended")?;
+    let ended = match ended {
+        None => None,
+        Some("denied") => Some(Ended::Denied),
+        Some("withdrawn") => Some(Ended::Withdrawn),
+        Some("spent") => Some(Ended::Spent { call: rows::id(row, "spent_by")? }),
+        Some(_) => return Err(malformed("ended")),
+    };
+    let at = row.try_get::<Option<i64>, _>("ended_ms")?.map(Timestamp::from_unix_ms);
+    let votes = json::read(row.try_get::<&str, _>("votes")?.as_bytes(), &JsonLimits::default());
+    let votes = votes.ok().ok_or_else(|| malformed("votes"))?;
+    let vote = |text: &Json| from_text(text.as_str()?);
+    let votes: Option<Vec<Vote>> = votes.as_array().unwrap_or_default().iter().map(vote).collect();
+    Ok(ApprovalState {
+        approval: Approval {
+            arguments: arguments.unwrap_or_default(),
+            ..approval.ok_or_else(|| malformed("text"))?
+        },
+        votes: votes.ok_or_else(|| malformed("votes"))?,
+        use_until: row.try_get::<Option<i64>, _>("use_until_ms")?.map(Timestamp::from_unix_ms),
+        ended: ended.zip(at),
+    })
+}
+
+/// Somebody is asked, unless somebody is already, said no a short while ago, or too much is asked.
+pub(super) async fn request(
+    connection: &mut SqliteConnection,
+    approval: &Approval,
+    at: Timestamp,
+) -> Applied {
+    let now = at.unix_ms();
+    let (cooled, hour) =
+        (now - i64::try_from(COOLS_DOWN_S).unwrap_or(i64::MAX) * 1_000, now - 3_600_000);
+    let known: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM approvals WHERE binding = ?2 AND ( \
+           (ended IS NULL AND COALESCE(use_until_ms, decide_until_ms) > ?1) \
+           OR (ended = 'denied' AND ended_ms > ?3)))",
+    )
+    .bind(now)
+    .bind(approval.binding.to_string())
+    .bind(cooled)
+    .fetch_one(&mut *connection)
+    .await?;
+    let (waiting, lately): (u32, u32) = sqlx::query_as(
+        "SELECT COALESCE(SUM(ended IS NULL AND use_until_ms IS NULL AND decide_until_ms > ?1), 0), \
+         COALESCE(SUM(at_ms > ?3), 0) FROM approvals WHERE asker = ?2 AND (at_ms > ?3 OR ended IS NULL)",
+    )
+    .bind(now)
+    .bind(approval.asker.key())
+    .bind(hour)
+    .fetch_one(&mut *connection)
+    .await?;
+    if known || waiting >= WAITING_MAX || lately >= PER_HOUR_MAX {
+        return Ok(false);
+    }
+    let insert = sqlx::query(
+        "INSERT INTO approvals (id, binding, asker, at_ms, decide_until_ms, text, arguments) \
+         VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    )
+    .bind(approval.id.to_string())
+    .bind(approval.binding.to_string())
+    .bind(approval.asker.key())
+    .bind(now)
+    .bind(approval.decide_until.unix_ms())
+    .bind(to_text(approval))
+    .bind(approval.arguments.clone());
+    Ok(insert.execute(connection).await?.rows_affected() == 1)
+}
+
+/// A vote counts if the approval waits, and its voter has not voted. With it, the approval may be denied or approved.
+pub(super) async fn vote(connection: &mut SqliteConnection, vote: &Vote, at: Timestamp) -> Applied {
+    let Some(mut state) = one(connection, vote.approval).await? else { return Ok(false) };
+    if state.standing(at) != Standing::Waiting {
+        return Ok(false);
+    }
+    let insert = sqlx::query(
+        "INSERT INTO votes (approval, voter, at_ms, text) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    )
+    .bind(vote.approval.to_string())
+    .bind(vote.by.clone())
+    .bind(at.unix_ms())
+    .bind(to_text(vote));
+    if insert.execute(&mut *connection).await?.rows_affected() != 1 {
+        return Ok(false);
+    }
+    state.votes.push(vote.clone());
+    if state.is_denied() {
+        return end(connection, vote.approval, "denied", at).await;
+    }
+    if state.is_approved() {
+        let seconds = i64::try_from(state.approval.use_within_s).unwrap_or(i64::MAX / 1_000);
+        let update = "UPDATE approvals SET use_until_ms = ? WHERE id = ?";
+        let until = at.unix_ms().saturating_add(seconds.saturating_mul(1_000));
+        let query = sqlx::query(update).bind(until).bind(vote.approval.to_string());
+        query.execute(connection).await?;
+    }
+    Ok(true)
+}
+
+/// A call takes it, if it is approved and nobody has; or goes on with the call that did, and takes its place.
+pub(super) async fn spend(
+    connection: &mut SqliteConnection,
+    approval: Id,
+    (call, after): (Id, Option<Id>),
+    at: Timestamp,
+) -> Applied {
+    let update = match after {
+        None => {
+            "UPDATE approvals SET ended = 'spent', ended_ms = ?1, spent_by = ?2, arguments = NULL \
+             WHERE id = ?3 AND ended IS NULL AND use_until_ms > ?1"
+        }
+        Some(_) => {
+            "UPDATE approvals SET ended_ms = ?1, spent_by = ?2 \
+             WHERE id = ?3 AND ended = 'spent' AND spent_by = ?4"
+        }
+    };
+    let mut query =
+        sqlx::query(update).bind(at.unix_ms()).bind(call.to_string()).bind(approval.to_string());
+    if let Some(after) = after {
+        query = query.bind(after.to_string());
+    }
+    Ok(query.execute(connection).await?.rows_affected() == 1)
+}
+
+pub(super) async fn withdraw(
+    connection: &mut SqliteConnection,
+    approval: Id,
+    at: Timestamp,
+) -> Applied {
+    if !is_open(connection, approval, at).await? {
+        return Ok(false);
+    }
+    end(connection, approval, "withdrawn", at).await
+}
+
+pub(super) async fn is_open(
+    connection: &mut SqliteConnection,
+    approval: Id,
+    at: Timestamp,
+) -> Applied {
+    let found = one(connection, approval).await?;
+    Ok(found.is_some_and(|state| state.standing(at).is_open()))
+}
+
+async fn end(
+    connection: &mut SqliteConnection,
+    approval: Id,
+    how: &'static str,
+    at: Timestamp,
+) -> Applied {
+    let update = "UPDATE approvals SET ended = ?, ended_ms = ?, arguments = NULL \
+                  WHERE id = ? AND ended IS NULL";
+    let query = sqlx::query(update).bind(how).bind(at.unix_ms()).bind(approval.to_string());
+    Ok(query.execute(connection).await?.rows_affected() == 1)
+}

@@ -1,0 +1,56 @@
+//! The options of `callgate approvals`.
+
+use std::path::PathBuf;
+
+use callgate_model::ambient::Id;
+use clap::{Args, Subcommand};
+
+use super::WithConfig;
+use super::authority::{Listing, id};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Approvals {
+    /// List what waits to be approved, or to be used.
+    List(Listing),
+    /// Show one: who asks for what, with the arguments that would be sent.
+    Show(Show),
+    /// Approve a call. It is let through once, as it was shown.
+    Approve(Decide),
+    /// Deny a call. It is not asked about again for a while.
+    Deny(Decide),
+}
+
+/// Options of `approvals show`.
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    /// Its id.
+    #[arg(value_name = "ID", value_parser = id)]
+    pub(crate) id: Id,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `approvals approve` and `deny`.
+#[derive(Debug, Args)]
+pub(crate) struct Decide {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    /// Its id.
+    #[arg(value_name = "ID", value_parser = id)]
+    pub(crate) id: Id,
+    /// The code that stands beside it wherever it is shown: that you decide about what you have seen.
+    #[arg(long)]
+    pub(crate) code: String,
+    /// Why; it is recorded.
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// A file with your own token; else it is read from standard input. Who decides has to be known.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,191 @@
+//! `callgate approvals`: calls that wait for somebody to let them through.
+
+use std::sync::Arc;
+
+use callgate_gateway::pipeline::{Ballot, ErrandError, Gateway};
+use callgate_model::ambient::{Ambient as _, Id, Timestamp};
+use callgate_model::approval::{ApprovalState, Ended, Standing};
+use callgate_model::json::{Json, JsonLimits, read};
+use callgate_model::products::gateway::NAME;
+use callgate_store::AuthorityStore as _;
+
+use super::caller;
+use super::office::{Office, unread};
+use crate::ambient::Machine;
+use crate::assemble;
+use crate::cli::Failure;
+use crate::cli::approvals::{Approvals, Decide, Show};
+use crate::cli::authority::Listing;
+use crate::print;
+
+pub(crate) async fn run(command: Approvals) -> Result<(), Failure> {
+    match command {
+        Approvals::List(options) => list(options).await,
+        Approvals::Show(options) => show(options).await,
+        Approvals::Approve(options) => decide(options, true).await,
+        Approvals::Deny(options) => decide(options, false).await,
+    }
+}
+
+async fn list(options: Listing) -> Result<(), Failure> {
+    let office = Office::open(&options.config).await?;
+    let now = Machine.now();
+    let all = office.store.approvals((!options.all).then_some(now)).await.map_err(unread)?;
+    if all.is_empty() {
+        print::note("nothing waits to be approved");
+    }
+    for state in &all {
+        if options.json {
+            print::json(&print::shape::approval(state, now, false).into());
+        } else {
+            print::line(&print::safe(&as_line(state, now)));
+        }
+    }
+    Ok(())
+}
+
+async fn show(options: Show) -> Result<(), Failure> {
+    let office = Office::open(&options.config).await?;
+    let state = office.store.approval(options.id).await.map_err(unread)?;
+    told(&state.ok_or_else(|| none(options.id))?, true, options.json);
+    Ok(())
+}
+
+/// Decides in the name of whoever the token is of: as a gateway would, with the same policies and the same record.
+async fn decide(options: Decide, approves: bool) -> Result<(), Failure> {
+    let config = options.config.load()?;
+    let parts = assemble::parts(&config)?;
+    let token = caller::read(options.token.as_deref())?;
+    let gateway = assemble::gateway(config, parts, Arc::new(Machine), 0).await?;
+    let decided = vote(&gateway, &options, token.trim(), approves).await;
+    gateway.close().await;
+    told(&decided?, false, options.json);
+    Ok(())
+}
+
+async fn vote(
+    gateway: &Arc<Gateway>,
+    options: &Decide,
+    token: &str,
+    approves: bool,
+) -> Result<ApprovalState, Failure> {
+    let voter = gateway.holder(token, NAME).await;
+    let voter = voter.map_err(|wrong| format!("the token is not accepted: {wrong}"))?;
+    let store = gateway.authority().ok_or("there is no store")?;
+    let state = store.approval(options.id).await.map_err(unread)?;
+    let approval = state.ok_or_else(|| none(options.id))?.approval;
+    if options.code != approval.short_code() {
+        let text =
+            "the code is another one: look at the approval again (`callgate approvals show`)";
+        return Err(Failure::Other(text.to_owned()));
+    }
+    let ballot = Ballot { approves, reason: options.reason.clone(), shown: approval.shown() };
+    gateway.vote(&voter, options.id, ballot).await.map_err(|error| match error {
+        ErrandError::Refused(decision) => {
+            let codes = decision.codes().collect::<Vec<_>>().join(", ");
+            Failure::Other(format!("policy does not let you decide about it ({codes})"))
+        }
+        ErrandError::Gone => Failure::Other("it waits no more, or you have said so already".into()),
+        ErrandError::Wrong(text) => Failure::Other(text),
+        ErrandError::Unavailable => Failure::Other("the store fails".into()),
+    })
+}
+
+fn none(id: Id) -> Failure {
+    Failure::Other(format!("there is no approval {id}"))
+}
+
+fn told(state: &ApprovalState, whole: bool, json: bool) {
+    let now = Machine.now();
+    if json {
+        print::json(&print::shape::approval(state, now, whole).into());
+    } else if whole {
+        print::line(&print::safe(&as_text(state, now).join("\u{1}")).replace("\\u{1}", "\n"));
+    } else {
+        print::line(&print::safe(&as_line(state, now)));
+    }
+}
+
+fn as_line(state: &ApprovalState, now: Timestamp) -> String {
+    let approval = &state.approval;
+    let about = &approval.about;
+    let targets = targets_of(state).join(", ");
+    format!(
+        "{}  {}  {:<10} {} on {}: {} {targets}  {}  {}",
+        approval.id,
+        approval.short_code(),
+        state.standing(now).as_str(),
+        about.tool,
+        about.server,
+        about.operation,
+        approval.asker.summary(),
+        clock(state, now),
+    )
+}
+
+fn clock(state: &ApprovalState, now: Timestamp) -> String {
+    match state.standing(now) {
+        Standing::Waiting => format!("to be decided until {}", state.approval.decide_until),
+        Standing::Approved { until } => format!("to be used until {until}"),
+        Standing::Expired => format!("nobody decided until {}", state.approval.decide_until),
+        Standing::Unused => {
+            state.use_until.map_or(String::new(), |until| format!("was not used until {until}"))
+        }
+        Standing::Ended(ended) => {
+            let at = state.ended.map_or(String::new(), |(_, at)| at.to_string());
+            match ended {
+                Ended::Denied => format!("denied {at}"),
+                Ended::Spent { call } => format!("spent {at} by the call {call}"),
+                Ended::Withdrawn => format!("withdrawn {at}"),
+            }
+        }
+    }
+}
+
+fn targets_of(state: &ApprovalState) -> Vec<String> {
+    let text = |value: &serde_json::Value, name: &str| {
+        value.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+    };
+    let one = |target: &serde_json::Value| match text(target, "id") {
+        id if id.is_empty() => {
+            format!("{} unresolved ({})", text(target, "kind"), text(target, "spelled"))
+        }
+        id => format!("{} {id}", text(target, "kind")),
+    };
+    state.approval.about.targets.iter().map(one).collect()
+}
+
+/// Everything that somebody who decides has to know, as it is and not as whoever asks tells it.
+fn as_text(state: &ApprovalState, now: Timestamp) -> Vec<String> {
+    let approval = &state.approval;
+    let (about, asker) = (&approval.about, &approval.asker);
+    let mut lines = vec![format!("{}  {}", approval.id, state.standing(now).as_str())];
+    let mut say = |name: &str, text: String| lines.push(format!("  {name:<12} {text}"));
+    say("code", approval.short_code());
+    say("asked by", asker.summary());
+    say("through", format!("{} ({})", asker.client, asker.credential));
+    asker.workflow.iter().for_each(|run| say("in the run", run.clone()));
+    say("tool", format!("{} on {}", about.tool, about.server));
+    say("means", format!("{}: {}", about.operation, about.title));
+    say("effect", format!("{}, {} risk, {}", about.effect, about.risk, about.reversibility));
+    targets_of(state).into_iter().for_each(|target| say("touches", target));
+    for gate in &approval.gates {
+        say("gate", format!("{} by {} of {}", gate.policy, gate.quorum, gate.approvers));
+    }
+    say("clock", clock(state, now));
+    for vote in &state.votes {
+        let said = if vote.approves { "approved" } else { "denied" };
+        let why = vote.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        say(said, format!("by {} at {}{why}", vote.by, vote.at));
+    }
+    let whole = read(approval.arguments.as_bytes(), &JsonLimits::default());
+    let Ok(Json::Object(arguments)) = whole else {
+        // It has ended: what is left of them is what records show.
+        say("arguments", about.arguments.to_string());
+        return lines;
+    };
+    for (name, value) in arguments.iter() {
+        say("argument", format!("{name} = {}", value.to_text()));
+    }
+    lines
+}
