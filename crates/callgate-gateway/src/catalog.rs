@@ -26,8 +26,8 @@ pub use path::{Path, Step};
 pub use problem::Problem;
 pub use resolver::{Ask, Finds, Found, Given, Lookup, Resolver, RestPath};
 pub use rule::{
-    Dispatcher, FieldRule, Language, Listing, Reading, ResourceRule, Source, Split, TargetRule,
-    ToolRule,
+    Dispatcher, FieldRule, Language, Listing, PromptRule, Reading, ResourceRule, Source, Split,
+    TargetRule, ToolRule,
 };
 pub use server::{Named, ServerCatalog};
 pub use signature::{NAMESPACE, NotASigner, SignatureError, Signers};
@@ -64,6 +64,8 @@ struct Catalog {
     dispatchers: BTreeMap<String, Dispatcher>,
     /// By the texts of their shapes, no two of which meet.
     resources: BTreeMap<String, ResourceRule>,
+    /// By their names: those that do something.
+    prompts: BTreeMap<String, PromptRule>,
     /// By the kinds of what they resolve.
     resolvers: BTreeMap<String, Arc<Resolver>>,
     /// By their own names.

@@ -87,15 +87,19 @@ impl ServerCatalog {
         rules
             .filter_map(|(field, rule)| {
                 let lookup = Arc::clone(self.lookup(rule.lookup.as_deref()?)?);
-                let mut key = String::new();
+                let mut keys: Vec<String> = Vec::new();
                 for path in &rule.paths {
                     walk(path, effective, &mut |leaf| match leaf {
                         Leaf::Found(value) => {
-                            spelling(value).unwrap_or_default().clone_into(&mut key)
+                            keys.push(spelling(value).unwrap_or_default().to_owned());
                         }
-                        Leaf::Absent | Leaf::Unreadable => {}
+                        Leaf::Absent => {}
+                        Leaf::Unreadable => keys.push(String::new()),
                     });
                 }
+                // The server takes one of them, and nobody knows which.
+                keys.dedup();
+                let key = if let [only] = &*keys { only.clone() } else { String::new() };
                 Some(LookedUp { field: field.clone(), lookup, key })
             })
             .collect()

@@ -143,7 +143,16 @@ pub fn name_subject(
         detail: Some(detail.to_owned()),
     })?;
     let (risk, targets) = match (method, subject) {
-        (Method::CompletionComplete, _) | (_, Subject::Prompt(_)) => (operation.risk, vec![target]),
+        (Method::CompletionComplete, _) => (operation.risk, vec![target]),
+        (_, Subject::Prompt(name)) => match catalog.prompt(name) {
+            None => (operation.risk, vec![target]),
+            Some(rule) => {
+                let form = Obstacle::UnknownForm;
+                let touched =
+                    Target::unresolved(&rule.touches, "", form, &format!("prompt {name}"));
+                (operation.risk.max(rule.risk), vec![target, touched])
+            }
+        },
         (_, Subject::Resource(uri)) => catalog.locate_uri(target, uri)?,
     };
     let call = ToolCall {

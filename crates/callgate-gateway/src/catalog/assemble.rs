@@ -124,6 +124,13 @@ impl Build<'_> {
             }
         }
         self.add_resources(&file, &mut catalog.resources);
+        for (name, rule) in &file.prompts {
+            if !self.catalogs.vocabulary.target_kinds.contains_key(&rule.touches) {
+                let at = format!("prompt.{name:?}.touches");
+                self.note(&file, at, format!("unknown kind `{}`", rule.touches), None);
+            }
+            catalog.prompts.insert(name.clone(), rule.clone());
+        }
         for (name, (at, lookup)) in &file.lookups {
             self.check_lookup(&file, at, lookup, &catalog);
             catalog.lookups.insert(name.clone(), Arc::new(lookup.clone()));
@@ -235,6 +242,7 @@ impl Build<'_> {
             tools: BTreeMap::new(),
             dispatchers: BTreeMap::new(),
             resources: BTreeMap::new(),
+            prompts: BTreeMap::new(),
             resolvers: BTreeMap::new(),
             lookups: BTreeMap::new(),
             read_resource: Arc::clone(&self.read_resource),
@@ -253,6 +261,7 @@ impl Build<'_> {
                 tools: base.tools.clone(),
                 dispatchers: base.dispatchers.clone(),
                 resources: base.resources.clone(),
+                prompts: base.prompts.clone(),
                 resolvers: base.resolvers.clone(),
                 lookups: base.lookups.clone(),
                 about: base.about.extended(&file.about),

@@ -12,7 +12,7 @@ use callgate_model::vocabulary::{Effect, FieldType, Operation, Reversibility, Ri
 use super::About;
 use super::path::Path;
 use super::resolver::{Lookup, Resolver};
-use super::rule::{Dispatcher, FieldRule, Listing, TargetRule};
+use super::rule::{Dispatcher, FieldRule, Listing, PromptRule, TargetRule};
 use super::section::{Report, Section};
 use super::uri::UriShape;
 
@@ -28,6 +28,7 @@ const KNOWN: &[&str] = &[
     "lookup",
     "name",
     "operation",
+    "prompt",
     "resolve",
     "resource",
     "site",
@@ -52,6 +53,8 @@ pub(super) struct CatalogFile {
     pub(super) tools: BTreeMap<String, ToolEntry>,
     pub(super) dispatchers: BTreeMap<String, Dispatcher>,
     pub(super) resources: BTreeMap<String, ResourceEntry>,
+    /// By name, what each touches.
+    pub(super) prompts: BTreeMap<String, PromptRule>,
     /// By kind, each with its place in the file.
     pub(super) resolvers: BTreeMap<String, (String, Resolver)>,
     /// By name, each with its place in the file.
@@ -156,6 +159,11 @@ pub(super) fn read(report: &Report, file: &str, text: &str) -> Option<CatalogFil
             .tables("resource")
             .into_iter()
             .filter_map(|(uri, at)| Some((uri.to_owned(), resource::entry(uri, &at)?)))
+            .collect(),
+        prompts: top
+            .tables("prompt")
+            .into_iter()
+            .filter_map(|(name, at)| Some((name.to_owned(), prompt(&at)?)))
             .collect(),
         resolvers: resolver::entries(&top),
         lookups: resolver::lookups(&top),
@@ -264,6 +272,12 @@ fn dispatcher(at: &Section<'_>) -> Option<Dispatcher> {
         site,
         effects,
     })
+}
+
+fn prompt(at: &Section<'_>) -> Option<PromptRule> {
+    at.only(&["risk", "touches"]);
+    let risk = at.word("risk", &words(Risk::ALL, Risk::as_str)).unwrap_or(Risk::Low);
+    Some(PromptRule { touches: at.required_text("touches")?.to_owned(), risk })
 }
 
 fn path(at: &Section<'_>, key: &str, text: &str) -> Option<Path> {

@@ -144,6 +144,15 @@ pub enum Language {
     Text,
 }
 
+/// A prompt that does something when it is asked for. What that touches, only the server knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PromptRule {
+    /// The kind of thing that it touches.
+    pub touches: String,
+    /// How bad a wrong one is.
+    pub risk: Risk,
+}
+
 /// Where a field is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldRule {

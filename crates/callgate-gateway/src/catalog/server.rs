@@ -8,7 +8,7 @@ use callgate_model::reason::Reason;
 use callgate_model::vocabulary::{Effect, Operation, Risk};
 
 use super::resolver::{Lookup, Resolver};
-use super::rule::{Dispatcher, ResourceRule, ToolRule};
+use super::rule::{Dispatcher, PromptRule, ResourceRule, ToolRule};
 use super::{About, Catalog};
 
 /// What the tools of one server mean, and where its sites are.
@@ -57,6 +57,11 @@ impl ServerCatalog {
 
     pub(crate) fn resources(&self) -> impl Iterator<Item = &ResourceRule> {
         self.catalog.resources.values()
+    }
+
+    /// What the prompt `name` does when it is asked for, if it does anything.
+    pub(crate) fn prompt(&self, name: &str) -> Option<&PromptRule> {
+        self.catalog.prompts.get(name)
     }
 
     /// How opaque ids of `kind` are resolved, if they are.

@@ -2,7 +2,8 @@
 //!
 //! GitHub reads one text in several ways: its older search takes `repo:` and `org:` out of the text wherever they stand and
 //! joins them, its newer one knows AND, OR, NOT and parentheses. So a query is bounded only if it is in both: between any
-//! two ORs there is a qualifier that is not denied. All that are named are bounds.
+//! two ORs there is a qualifier that is not denied. All that are named are bounds, and what may name a place and is not
+//! certainly one makes the whole query unbounded: joined to the others it could add to them.
 //!
 //! Facts: "Searching issues and pull requests", "Understanding the search syntax", "Searching for repositories" of GitHub's
 //! documentation.
@@ -30,7 +31,9 @@ pub fn search(text: &str, beside: Option<(&str, &str)>) -> Result<Vec<Located>, 
         return Err(format!("a query is at most {BYTES_MAX} bytes"));
     }
     let parts = parts(text)?;
-    let named = parts.iter().any(|part| part.scope.is_some() || part.names_scope);
+    // The server looks for it anywhere, also within other words.
+    let named = text.to_ascii_lowercase().contains("repo:")
+        || parts.iter().any(|part| part.scope.is_some());
     let has_or = parts.iter().any(|part| part.is_or);
     let mut bounds: Vec<Located> = Vec::new();
     if let Some((owner, name)) = beside {
@@ -60,8 +63,6 @@ struct Part {
     is_or: bool,
     /// What it binds to.
     scope: Option<Located>,
-    /// It is about repositories, but binds to none: it is denied, or no name.
-    names_scope: bool,
 }
 
 fn parts(text: &str) -> Result<Vec<Part>, String> {
@@ -138,22 +139,34 @@ fn qualifier(word: &str, denied: bool) -> Result<Part, String> {
     if word.starts_with('/') {
         return Err("a regular expression, or a path".to_owned());
     }
-    let (denied, word) = match word.strip_prefix('-') {
+    let (minus, word) = match word.strip_prefix('-') {
         Some(word) => (true, word),
-        None => (denied, word),
+        None => (false, word),
     };
     let Some((name, value)) = word.split_once(':') else { return Ok(Part::default()) };
+    if !name.is_empty() && !name.bytes().all(|b| b.is_ascii_alphabetic() || b"-.".contains(&b))
+        || name.starts_with('-')
+    {
+        return Err(format!("`{}:` is no qualifier", name.escape_debug()));
+    }
     if WIDER.iter().any(|wider| name.eq_ignore_ascii_case(wider)) {
         return Err(format!("`{name}:` can name places that nobody lists"));
     }
-    let is_scope = ["org", "repo", "user"].iter().any(|scope| name.eq_ignore_ascii_case(scope));
+    if !["org", "repo", "user"].iter().any(|scope| name.eq_ignore_ascii_case(scope)) {
+        return Ok(Part::default());
+    }
     let scope = match name {
-        _ if denied => None,
         "repo" => value.split_once('/').and_then(|(owner, name)| repository(owner, name)),
         "org" | "user" => owner(value),
         _ => None,
     };
-    Ok(Part { is_or: false, names_scope: is_scope && scope.is_none(), scope })
+    match (scope, minus, denied) {
+        (None, _, _) => Err(format!("`{}` names no place certainly", word.escape_debug())),
+        // Who does not know the word takes what follows for a place to look in.
+        (Some(_), _, true) => Err("deny a repository by a `-` before it, not by NOT".to_owned()),
+        (Some(_), true, false) => Ok(Part::default()),
+        (Some(scope), false, false) => Ok(Part { is_or: false, scope: Some(scope) }),
+    }
 }
 
 fn owner(name: &str) -> Option<Located> {

@@ -1,8 +1,8 @@
 //! Files of the machine that a server runs on: what it reads to send it away, or writes. They exist whatever catalogs say,
 //! and catalogs can only point at the arguments that name them.
 //!
-//! A file is named by its whole path and is in every folder above it, so that a policy about a folder is about all that is
-//! below. Only the server knows where a link leads, or what a relative path is relative to (Z06). It must not know
+//! A file or a folder is named by its whole path. It is in every folder above it and, since it may be one, in the folder of its own
+//! name: so a policy about a folder is about the folder and all that is below. Only the server knows where a link leads, or what a relative path is relative to (Z06). It must not know
 //! policies, nor catalogs, nor any disk.
 
 use crate::target::{Obstacle, Resource, Target};
@@ -36,7 +36,7 @@ pub fn has_kind(kind: &str) -> bool {
     kind.starts_with("Local::")
 }
 
-/// The file at `spelled`, in all folders above it.
+/// The file or folder at `spelled`, in itself and all folders above it.
 #[must_use]
 pub fn path(spelled: &str) -> Target {
     match folders(spelled) {
@@ -45,7 +45,7 @@ pub fn path(spelled: &str) -> Target {
     }
 }
 
-/// The folders above `path`, innermost first; nothing, if it is not certainly one path.
+/// The folder at `path` and those above it, innermost first; nothing, if it is not certainly one path.
 fn folders(path: &str) -> Option<Vec<Resource>> {
     // What could be another path: for a shell, for a reader of addresses, on another system, or after a server has tidied it.
     let is_odd = |c: char| {
@@ -61,12 +61,15 @@ fn folders(path: &str) -> Option<Vec<Resource>> {
     if segments.len() > SEGMENTS_MAX || !segments.iter().all(is_name) {
         return None;
     }
-    let ends = path.match_indices('/').map(|(at, _)| at).collect::<Vec<_>>().into_iter().rev();
-    ends.map(|end| {
-        let above = path.get(..end)?;
-        Some(Resource::new(FOLDER, if above.is_empty() { "/" } else { above }))
-    })
-    .collect()
+    let mut ends: Vec<usize> = path.match_indices('/').map(|(at, _)| at).collect();
+    ends.push(path.len());
+    ends.into_iter()
+        .rev()
+        .map(|end| {
+            let above = path.get(..end)?;
+            Some(Resource::new(FOLDER, if above.is_empty() { "/" } else { above }))
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -87,15 +90,21 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_in_every_folder_above_it() {
+    fn a_file_is_in_every_folder_above_it_and_a_folder_in_itself() {
         for (spelled, folders) in [
-            ("/passwd", &["/"][..]),
+            ("/passwd", &["/passwd", "/"][..]),
             (
                 "/srv/exports/2026/q3 report.pdf",
-                &["/srv/exports/2026", "/srv/exports", "/srv", "/"],
+                &[
+                    "/srv/exports/2026/q3 report.pdf",
+                    "/srv/exports/2026",
+                    "/srv/exports",
+                    "/srv",
+                    "/",
+                ],
             ),
-            ("/srv/.hidden/...", &["/srv/.hidden", "/srv", "/"]),
-            ("/srv/Bücher/a:b,c", &["/srv/Bücher", "/srv", "/"]),
+            ("/srv/.hidden/...", &["/srv/.hidden/...", "/srv/.hidden", "/srv", "/"]),
+            ("/srv/Bücher/a:b,c", &["/srv/Bücher/a:b,c", "/srv/Bücher", "/srv", "/"]),
         ] {
             let found = located(spelled).unwrap_or_else(|| panic!("{spelled}"));
             assert_eq!(found.resource, Resource::new(PATH, spelled));
@@ -108,7 +117,7 @@ mod tests {
     #[test]
     fn z06_what_is_not_certainly_one_path_names_no_file() {
         let deep = "/x".repeat(SEGMENTS_MAX);
-        assert_eq!(located(&deep).unwrap().containers.len(), SEGMENTS_MAX);
+        assert_eq!(located(&deep).unwrap().containers.len(), SEGMENTS_MAX + 1);
         let long = format!("/{}", "x".repeat(PATH_BYTES_MAX - 1));
         assert!(located(&long).is_some());
         for spelled in [
@@ -172,7 +181,7 @@ mod tests {
                 prop_assert!(other.is_absolute());
                 let tidied: std::path::PathBuf = other.components().collect();
                 prop_assert_eq!(tidied.to_str(), Some(text.as_str()));
-                let above = other.ancestors().skip(1).map(|path| path.to_str().unwrap().to_owned());
+                let above = other.ancestors().map(|path| path.to_str().unwrap().to_owned());
                 let ids: Vec<_> = found.containers.into_iter().map(|folder| folder.id).collect();
                 prop_assert_eq!(ids, above.collect::<Vec<_>>());
             }

@@ -67,7 +67,9 @@ fn z06_a_policy_about_a_folder_is_about_all_below_it() {
     for (path, expected) in [
         ("/srv/exports/a/b/report.pdf", "allow permitted [p0]"),
         ("/srv/exports/report.pdf", "allow permitted [p0]"),
-        ("/srv/exports", "deny human_not_permitted []"),
+        // The folder itself is what may be listed, or moved away.
+        ("/srv/exports", "allow permitted [p0]"),
+        ("/srv/exports/hr", "deny guardrail [p2]"),
         ("/srv/exports2/report.pdf", "deny human_not_permitted []"),
         ("/srv/exports/hr/salaries.csv", "deny guardrail [p2]"),
         ("/etc/passwd", "deny human_not_permitted []"),

@@ -2,6 +2,8 @@
 
 use callgate_model::products;
 
+use callgate_model::vocabulary::Operation;
+
 use super::*;
 
 #[test]
@@ -46,6 +48,9 @@ fn without_any_catalog_policies_can_name_resources_and_prompts() {
     assert_eq!(*none.vocabulary(), products::vocabulary());
     let shipped = Catalogs::shipped(&[]).unwrap();
     for (name, operation) in &none.vocabulary().operations {
-        assert_eq!(shipped.vocabulary().operations.get(name), Some(operation));
+        let mut known = Operation::clone(shipped.vocabulary().operations.get(name).unwrap());
+        // What URIs name is for catalogs to say.
+        known.targets.retain(|kind| !kind.starts_with("GitHub::"));
+        assert_eq!(known, **operation);
     }
 }

@@ -97,7 +97,7 @@ fn a_shape_is_taken_over_and_overridden_openly() {
 fn policies_can_name_what_the_uris_of_any_catalog_name() {
     let catalogs = Catalogs::shipped(&[("own.toml", &own(READER))]).unwrap();
     let operation = &catalogs.vocabulary().operations["mcp.resource.read"];
-    assert_eq!(operation.targets, ["Jira::Issue", "MCP::Resource"]);
+    assert_eq!(operation.targets, ["GitHub::Repository", "Jira::Issue", "MCP::Resource"]);
     for catalog in ["own", "atlassian-rovo"] {
         let server = catalogs.for_server("s", catalog, sites()).unwrap();
         assert!(Arc::ptr_eq(server.read_resource(), operation), "{catalog}");

@@ -28,7 +28,6 @@ fn queries_that_are_bounded() {
         ("repo:acme/web AND crash", "acme/web"),
         ("repo:acme/web crash OR repo:acme/api crash", "acme/api acme/web"),
         ("(repo:acme/web crash) OR (repo:acme/api)", "acme/api acme/web"),
-        ("repo:acme/web NOT repo:acme/api", "acme/web"),
         ("repo:acme/web -repo:acme/api -label:bug", "acme/web"),
         ("repo:acme/web -\"wont fix\"", "acme/web"),
         ("crash (repo:acme/web OR repo:acme/api)", "acme/api acme/web"),
@@ -87,6 +86,18 @@ fn z01_queries_that_reach_further() {
         "crash\u{a0}repo:acme/web",
         "crash\trepo:acme/web",
         "crash\u{200b}repo:acme/web\n",
+        // Beside a good one: some readers would join it.
+        "repo:acme/web user:@me",
+        "repo:acme/web repo:\"evil/secret\"",
+        "repo:acme/web REPO:evil/secret",
+        "repo:acme/web repo:evil/x,evil/y",
+        "repo:acme/web - repo:evil/secret",
+        "repo:acme/web not repo:evil/secret",
+        "repo:acme/web NOT repo:evil/secret",
+        "NOT -repo:evil/secret repo:acme/web",
+        "repo:acme/web --repo:evil/secret",
+        "repo:acme/web ,repo:evil/secret",
+        "repo:acme/web label_repo:evil/secret",
         // What adds places.
         "repo:acme/web enterprise:evil",
         "repo:acme/web Owner:evil",
@@ -104,7 +115,16 @@ fn a_repository_beside_the_query_binds_what_names_none() {
     assert_eq!(search(""), "acme/web");
     // The server leaves out what stands beside it, or does not: it is a bound as well.
     assert_eq!(search("repo:acme/api"), "acme/api acme/web");
-    for query in ["crash OR burn", "-repo:acme/api", "repo:x", "repo:acme/api OR crash"] {
+    for query in [
+        "crash OR burn",
+        "-repo:acme/api",
+        "repo:x",
+        "repo:acme/api OR crash",
+        // The server finds a `repo:` in it and adds none.
+        "password -label:repo:x",
+        "password -x.repo:y",
+        "password label:REPO:x",
+    ] {
         assert!(search(query).starts_with("! "), "{query}");
     }
     assert!(super::search("crash", Some(("a/b", "c"))).is_err());

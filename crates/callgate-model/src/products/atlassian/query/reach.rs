@@ -12,11 +12,6 @@ pub(super) fn reach(dialect: Dialect, condition: Option<&Condition>) -> Reach {
         return gap(dialect, 0, "it finds everything");
     };
     match bounds(dialect, condition) {
-        Ok(bounds) if bounds.len() > BOUNDS_MAX => {
-            let why =
-                format!("it names more than {BOUNDS_MAX} places; ask for some of them at a time");
-            Reach::Unbounded(Gap { at: 0, why })
-        }
         Ok(bounds) => Reach::Bounded(bounds),
         Err(gap) => Reach::Unbounded(gap),
     }
@@ -35,6 +30,10 @@ fn bounds(dialect: Dialect, condition: &Condition) -> Result<Vec<Bound>, Gap> {
                     if !joined.contains(&bound) {
                         joined.push(bound);
                     }
+                }
+                // At once: what is joined is compared with everything that is there.
+                if joined.len() > BOUNDS_MAX {
+                    return Err(too_many(0));
                 }
             }
             Ok(joined)
@@ -93,6 +92,9 @@ fn of_clause(dialect: Dialect, clause: &Clause) -> Result<Vec<Bound>, Gap> {
             return Err(missing(dialect, clause.at, &what));
         }
     };
+    if values.len() > BOUNDS_MAX {
+        return Err(too_many(clause.at));
+    }
     let bound = |value: &Operand| Some(Bound { kind, id: read(value)? });
     let found: Option<Vec<Bound>> = values.iter().map(bound).collect();
     found.ok_or_else(|| {
@@ -147,6 +149,13 @@ fn is_number(text: &str) -> bool {
     (1..=18).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_digit())
         && !text.starts_with('0')
+}
+
+fn too_many(at: usize) -> Gap {
+    Gap {
+        at,
+        why: format!("it names more than {BOUNDS_MAX} places; ask for some of them at a time"),
+    }
 }
 
 fn gap(dialect: Dialect, at: usize, what: &str) -> Reach {

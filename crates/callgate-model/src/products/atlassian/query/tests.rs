@@ -338,3 +338,23 @@ fn r05_a_million_queries_made_by_chance_do_no_harm() {
     }
     assert!(read > 100_000 && bounded > 10_000, "{read} {bounded}");
 }
+
+/// What is joined is compared with what is there, so there cannot be too much of it.
+#[test]
+fn i13_a_query_of_many_places_takes_no_time() {
+    let keys: Vec<String> = (0..2_500_u32)
+        .map(|n| {
+            let letter = |n: u32| char::from(b'A' + u8::try_from(n % 26).unwrap());
+            // With a digit, for some letters are words of the language.
+            [letter(n / 676), letter(n / 26), letter(n), '1'].iter().collect()
+        })
+        .collect();
+    let inner = format!("project in ({})", keys.join(","));
+    let nested = (0..60).fold(inner.clone(), |inner, _| format!("({inner} or id=1)"));
+    let begun = std::time::Instant::now();
+    assert!(matches!(jql(&nested), Ok(Reach::Unbounded(_))));
+    assert!(begun.elapsed() < std::time::Duration::from_secs(1), "{:?}", begun.elapsed());
+    // In an AND another part may still bound it.
+    let bounded = jql(&format!("project = ENG AND {inner}"));
+    assert!(matches!(bounded, Ok(Reach::Bounded(bounds)) if bounds.len() == 1));
+}
