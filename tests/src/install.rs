@@ -13,6 +13,8 @@ const PACKAGE: &str = include_str!("../foreign/node/package.json");
 const PACKAGE_LOCK: &str = include_str!("../foreign/node/package-lock.json");
 const INSPECTOR_PACKAGE: &str = include_str!("../foreign/inspector/package.json");
 const INSPECTOR_LOCK: &str = include_str!("../foreign/inspector/package-lock.json");
+const BROWSER_PACKAGE: &str = include_str!("../foreign/browser/package.json");
+const BROWSER_LOCK: &str = include_str!("../foreign/browser/package-lock.json");
 const OAUTH_PACKAGE: &str = include_str!("../foreign/oauth/package.json");
 const OAUTH_LOCK: &str = include_str!("../foreign/oauth/package-lock.json");
 const SUITE_PACKAGE: &str = include_str!("../foreign/conformance/package.json");
@@ -50,6 +52,7 @@ const OAUTH: Scripts = &[
     ("provider.mjs", include_str!("../foreign/oauth/provider.mjs")),
     ("verify.mjs", include_str!("../foreign/oauth/verify.mjs")),
 ];
+const BROWSER: Scripts = &[("console.mjs", include_str!("../foreign/browser/console.mjs"))];
 const FIXTURE: Scripts = &[
     ("fixture.mjs", include_str!("../foreign/conformance/fixture.mjs")),
     ("offers.mjs", include_str!("../foreign/conformance/offers.mjs")),
@@ -171,6 +174,7 @@ pub fn all(directory: &Path) -> io::Result<()> {
     node(directory)?;
     inspector(directory)?;
     oauth(directory)?;
+    browser(directory)?;
     conformance(directory).map(drop)
 }
 
@@ -235,6 +239,17 @@ pub fn oauth(directory: &Path) -> io::Result<OAuth> {
     let [provider, login, verify] =
         ["provider.mjs", "login.mjs", "verify.mjs"].map(|name| home.join(name));
     Ok(OAuth { provider, login, verify })
+}
+
+/// Installs a browser, what drives it and what checks pages into `directory`.
+///
+/// # Errors
+/// If a command cannot be run or fails, with what it said.
+pub fn browser(directory: &Path) -> io::Result<PathBuf> {
+    let home = directory.join("browser");
+    npm(&home, BROWSER_PACKAGE, BROWSER_LOCK)?;
+    scripts(&home, BROWSER)?;
+    Ok(home.join("console.mjs"))
 }
 
 /// Installs the conformance suite, the SDK of its server and, where there is a package of it, the Node they need.

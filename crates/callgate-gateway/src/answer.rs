@@ -23,17 +23,18 @@ pub const UNAUTHENTICATED: i64 = 40_100;
 /// The JSON-RPC code for a request for a prompt or resource that was not let through, or failed on its way.
 pub const REFUSED: i64 = 40_300;
 
-/// A refused call, as a tool result; of a prompt or resource, as an error.
+/// A refused call, as a tool result; of a prompt or resource, as an error. Beside the decision, what exactly was wrong, and where
+/// somebody can approve it.
 #[must_use]
 pub fn refused(
     era: Era,
     id: &RequestId,
     subject: Option<&Subject>,
     decided: &Decided,
-    detail: Option<&str>,
+    (detail, page): (Option<&str>, Option<String>),
 ) -> Bytes {
-    let machine = machine_form(decided, detail);
-    let text = explained(decided, detail);
+    let machine = machine_form(decided, detail, page.as_deref());
+    let text = explained(decided, detail, page.as_deref());
     if subject.is_some() {
         return refusal(id, &text, machine);
     }
@@ -42,7 +43,7 @@ pub fn refused(
 }
 
 /// A decision for the model and the people behind it.
-fn explained(decided: &Decided, detail: Option<&str>) -> String {
+fn explained(decided: &Decided, detail: Option<&str>, page: Option<&str>) -> String {
     let decision = &decided.decision;
     let mut lines = vec![headline(decision)];
     for policy in &decision.policies {
@@ -64,6 +65,7 @@ fn explained(decided: &Decided, detail: Option<&str>) -> String {
         (&decision.verdict, decided.under.approval)
     {
         lines.push(format!("It waits as the approval {}.", waiting.id));
+        lines.extend(page.map(|page| format!("Who may approve it does so at {page}")));
     }
     if decision.verdict == Verdict::Deny {
         lines.push("Do not retry the same call unchanged.".to_owned());
@@ -85,7 +87,7 @@ fn headline(decision: &Decision) -> String {
     }
 }
 
-fn machine_form(decided: &Decided, detail: Option<&str>) -> Object {
+fn machine_form(decided: &Decided, detail: Option<&str>, page: Option<&str>) -> Object {
     let reasons: Vec<Json> = decided
         .decision
         .reasons
@@ -110,6 +112,9 @@ fn machine_form(decided: &Decided, detail: Option<&str>) -> Object {
     }
     if let Some(waiting) = decided.under.approval {
         machine.set("approval", waiting.id.to_string());
+    }
+    if let Some(page) = page {
+        machine.set("approval_page", page);
     }
     machine
 }

@@ -102,6 +102,8 @@ pub struct Settings {
     pub sealing: Option<Arc<Keyring>>,
     /// People with several accounts.
     pub same_person: SamePerson,
+    /// Where the pages about approvals are: an address to which their ids are added.
+    pub approval_pages: Option<String>,
     /// By whom servers know that calls went through the gate.
     pub signer: Option<Arc<Signer>>,
 }
@@ -376,7 +378,7 @@ impl Gateway {
         let answer = if hidden {
             answer::unknown(era, id, subject, &request.as_called(&record.tool))
         } else {
-            answer::refused(era, id, subject, &record, detail)
+            answer::refused(era, id, subject, &record, (detail, self.approval_page(&record)))
         };
         self.record_refusal(record);
         answer

@@ -18,6 +18,7 @@ use callgate_policy::{Bundle, Source, Tier};
 use callgate_store::{EvidenceLimits, EvidenceLog, SqliteStore};
 
 use crate::config::{At, CatalogFiles, Config, Places, Problem, Problems};
+use crate::console::CONSOLE;
 use crate::desk::known_actions;
 
 /// Everything that is checked before anything is opened.
@@ -290,6 +291,7 @@ pub(crate) async fn gateway(
         sealing: config.sealing.take(),
         signer: config.signer.take(),
         same_person: std::mem::take(&mut config.same_person),
+        approval_pages: (port != 0).then(|| pages(&config, port)),
     };
     let identities = identities(config.danger_anonymous.as_deref(), config.tokens);
     let identities = identities.with_issuers(config.issuers).with_registry(registry);
@@ -304,6 +306,13 @@ pub(crate) fn identities(anonymous: Option<&str>, tokens: BTreeMap<String, Calle
         Some(token) => identities.with_danger_anonymous(token),
         None => identities,
     }
+}
+
+/// Where the pages about approvals are.
+fn pages(config: &Config, port: u16) -> String {
+    let own = || format!("http://{}:{port}", config.listen.ip());
+    let origin = config.resources.public_url.clone().unwrap_or_else(own);
+    format!("{origin}{CONSOLE}/approvals/")
 }
 
 /// The authorities under which a loopback listener may be addressed (DNS rebinding uses any other).

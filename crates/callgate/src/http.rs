@@ -34,6 +34,7 @@ use tower::ServiceExt;
 
 use crate::ambient::Machine;
 use crate::api::{self, Api};
+use crate::console::{CONSOLE, Console};
 use crate::desk::Desk;
 
 /// A comment that keeps an idle event stream alive.
@@ -64,6 +65,8 @@ pub(crate) struct ListenLimits {
     pub(crate) body_bytes_max: usize,
     pub(crate) request_time_max: Duration,
     pub(crate) proxies: Vec<IpNet>,
+    /// Whether clients come by `https`, which something before this ends.
+    pub(crate) is_https: bool,
 }
 
 /// Serves until `stop` is ready, then lets open calls finish for a while.
@@ -81,6 +84,7 @@ pub(crate) async fn serve(
         request_time_max: limits.request_time_max,
         proxies: limits.proxies.into(),
     };
+    let console = Console::new(front.clone(), Arc::new(Machine), limits.is_https);
     let api = Api { front: front.clone(), desk: Arc::new(desk), ambient: Arc::new(Machine) };
     let router = Router::new()
         .route(&format!("{WELL_KNOWN}{API}"), get(metadata_of_api))
@@ -95,7 +99,8 @@ pub(crate) async fn serve(
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(front)
-        .nest(API, api::routes(api));
+        .nest(API, api::routes(api))
+        .nest(CONSOLE, console.routes());
     let slots = Arc::new(Semaphore::new(limits.connections_max));
     let open = GracefulShutdown::new();
     tokio::pin!(stop);

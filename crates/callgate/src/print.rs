@@ -1,5 +1,6 @@
 //! What people and scripts read: results on standard output, everything else on standard error.
 
+pub(crate) mod approval;
 pub(crate) mod shape;
 
 use std::io::{self, Write};

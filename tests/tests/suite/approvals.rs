@@ -11,24 +11,30 @@ use serde_json::{Value, json};
 use super::clients::{MODERN, decision};
 use super::world::{ALICE, APPROVALS, PERMITS, SECRET, read, setup, site};
 
-const CAROL: &str = "token-of-carol";
+pub(crate) const CAROL: &str = "token-of-carol";
+pub(crate) const DAVE: &str = "token-of-dave";
+/// Alice herself, who is a lead, too.
+pub(crate) const LEAD: &str = "token-of-alice-as-lead";
 
 const LEADS: &str = r#"
 @id("leads-decide") @reason("They are asked") @owner("platform")
 permit(principal in Group::"leads", action in [Action::"callgate.approval.decide", Action::"callgate.approval.list", Action::"callgate.approval.show"], resource);
 "#;
 
-/// Alice's release bot deletes after a lead has looked; Carol is one. `clocks` are annotations of the gate.
-async fn world(clocks: &str) -> (Running, Gateway) {
+/// Alice's release bot deletes after a lead has looked; Carol and Dave are some. `clocks` are annotations of the gate.
+pub(crate) async fn world(clocks: &str) -> (Running, Gateway) {
     let sim = site(SimOptions::default()).await;
-    let carol = format!(
-        "[[danger_static_tokens]]\nname = \"carol\"\nsha256 = \"{}\"\nhuman = \"carol\"\ngroups = [\"leads\"]\n",
-        digest(CAROL.as_bytes())
-    );
+    let lead = |(token, who): (&str, &str)| {
+        let digest = digest(token.as_bytes());
+        format!(
+            "[[danger_static_tokens]]\nname = \"{who}\"\nsha256 = \"{digest}\"\nhuman = \"{who}\"\ngroups = [\"leads\"]\n"
+        )
+    };
+    let leads = [(CAROL, "carol"), (DAVE, "dave"), (LEAD, "alice")].map(lead).concat();
     let gate = APPROVALS.replace("forbid(", &format!("{clocks}\nforbid("));
     let gateway = setup()
         .server("atlassian", &format!("{}?tools=all", sim.url), "atlassian-rovo", SECRET)
-        .section(&carol)
+        .section(&leads)
         .file("carol.token", CAROL)
         .file("policies/approvals/all.cedar", &gate)
         .file("policies/permits/all.cedar", &format!("{PERMITS}{LEADS}"))
@@ -39,7 +45,7 @@ async fn world(clocks: &str) -> (Running, Gateway) {
 }
 
 /// What waits, as the command line tells it.
-async fn waiting(gateway: &Gateway) -> Vec<Value> {
+pub(crate) async fn waiting(gateway: &Gateway) -> Vec<Value> {
     gateway.cli(&["approvals", "list", "--json"]).await.unwrap().json().unwrap()
 }
 

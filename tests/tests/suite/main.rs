@@ -15,6 +15,8 @@ mod clients;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod console;
+#[cfg(test)]
 mod crowd;
 #[cfg(test)]
 mod direct;

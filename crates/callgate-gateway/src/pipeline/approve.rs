@@ -4,7 +4,7 @@ use callgate_model::approval::{
     About, Approval, ApprovalState, Asker, COOLS_DOWN_S, Ended, Standing, binding,
 };
 use callgate_model::authority::{Change, Grant, Subject, SubjectKind, Use};
-use callgate_model::decision::{Decision, Gate};
+use callgate_model::decision::{Decision, Gate, Verdict};
 use callgate_model::digest::Digest;
 use callgate_model::evidence::Decided;
 use callgate_model::reason::Reason;
@@ -165,6 +165,13 @@ impl Gateway {
             use_within_s,
             arguments,
         }
+    }
+
+    /// Where somebody can decide about what waits. The page asks who comes: the address alone lets nobody do anything.
+    pub(super) fn approval_page(&self, record: &Decided) -> Option<String> {
+        let waits = matches!(record.decision.verdict, Verdict::ApprovalRequired(_));
+        let id = record.under.approval.filter(|_| waits)?.id;
+        self.settings.approval_pages.as_ref().map(|pages| format!("{pages}{id}"))
     }
 
     /// Whether everybody who approved is still let in.

@@ -134,7 +134,7 @@ impl Gateway {
             let decision = Decision::deny(Reason::Overloaded, bundle.digest());
             let record = Decided { decision, ..Decided::clone(&decided) };
             let (era, id, subject) = (request.era, &request.id, request.subject.as_ref());
-            return Err(answer::refused(era, id, subject, &record, None));
+            return Err(answer::refused(era, id, subject, &record, (None, None)));
         };
         Ok((called, Arc::new(interest)))
     }

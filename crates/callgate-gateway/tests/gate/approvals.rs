@@ -84,6 +84,8 @@ async fn a_call_that_was_approved_is_made_once_and_the_record_tells_it_all() {
     let waiting = world.waiting().await;
     let id = waiting.approval.id;
     assert!(said.text().contains(&format!("It waits as the approval {id}.")), "{}", said.text());
+    let page = format!("https://gate.example/console/approvals/{id}");
+    assert!(said.text().contains(&format!("Who may approve it does so at {page}")));
     assert_eq!(waiting.approval.asker.summary(), "alice via release-bot");
     assert_eq!(waiting.approval.about.operation, "jira.issue.delete");
     assert!(waiting.approval.arguments.contains("ENG-42"));

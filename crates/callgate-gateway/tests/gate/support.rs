@@ -198,6 +198,7 @@ impl World {
             sealing: None,
             signer: setup.signer.clone(),
             same_person: setup.same_person.clone(),
+            approval_pages: Some("https://gate.example/console/approvals/".to_owned()),
         };
         let bundle = bundle(&catalogs, &setup.policies, setup.catalogs.is_empty());
         let inner = Arc::clone(&store.inner);

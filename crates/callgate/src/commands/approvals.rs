@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use callgate_gateway::pipeline::{Ballot, ErrandError, Gateway};
 use callgate_model::ambient::{Ambient as _, Id, Timestamp};
-use callgate_model::approval::{ApprovalState, Ended, Standing};
+use callgate_model::approval::ApprovalState;
 use callgate_model::json::{Json, JsonLimits, read};
 use callgate_model::products::gateway::NAME;
 use callgate_store::AuthorityStore as _;
@@ -17,6 +17,7 @@ use crate::cli::Failure;
 use crate::cli::approvals::{Approvals, Decide, Show};
 use crate::cli::authority::Listing;
 use crate::print;
+use crate::print::approval as told_of;
 
 pub(crate) async fn run(command: Approvals) -> Result<(), Failure> {
     match command {
@@ -109,7 +110,7 @@ fn told(state: &ApprovalState, whole: bool, json: bool) {
 fn as_line(state: &ApprovalState, now: Timestamp) -> String {
     let approval = &state.approval;
     let about = &approval.about;
-    let targets = targets_of(state).join(", ");
+    let targets = told_of::targets(state).join(", ");
     format!(
         "{}  {}  {:<10} {} on {}: {} {targets}  {}  {}",
         approval.id,
@@ -119,40 +120,8 @@ fn as_line(state: &ApprovalState, now: Timestamp) -> String {
         about.server,
         about.operation,
         approval.asker.summary(),
-        clock(state, now),
+        told_of::clock(state, now),
     )
-}
-
-fn clock(state: &ApprovalState, now: Timestamp) -> String {
-    match state.standing(now) {
-        Standing::Waiting => format!("to be decided until {}", state.approval.decide_until),
-        Standing::Approved { until } => format!("to be used until {until}"),
-        Standing::Expired => format!("nobody decided until {}", state.approval.decide_until),
-        Standing::Unused => {
-            state.use_until.map_or(String::new(), |until| format!("was not used until {until}"))
-        }
-        Standing::Ended(ended) => {
-            let at = state.ended.map_or(String::new(), |(_, at)| at.to_string());
-            match ended {
-                Ended::Denied => format!("denied {at}"),
-                Ended::Spent { call } => format!("spent {at} by the call {call}"),
-                Ended::Withdrawn => format!("withdrawn {at}"),
-            }
-        }
-    }
-}
-
-fn targets_of(state: &ApprovalState) -> Vec<String> {
-    let text = |value: &serde_json::Value, name: &str| {
-        value.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
-    };
-    let one = |target: &serde_json::Value| match text(target, "id") {
-        id if id.is_empty() => {
-            format!("{} unresolved ({})", text(target, "kind"), text(target, "spelled"))
-        }
-        id => format!("{} {id}", text(target, "kind")),
-    };
-    state.approval.about.targets.iter().map(one).collect()
 }
 
 /// Everything that somebody who decides has to know, as it is and not as whoever asks tells it.
@@ -168,16 +137,12 @@ fn as_text(state: &ApprovalState, now: Timestamp) -> Vec<String> {
     say("tool", format!("{} on {}", about.tool, about.server));
     say("means", format!("{}: {}", about.operation, about.title));
     say("effect", format!("{}, {} risk, {}", about.effect, about.risk, about.reversibility));
-    targets_of(state).into_iter().for_each(|target| say("touches", target));
+    told_of::targets(state).into_iter().for_each(|target| say("touches", target));
     for gate in &approval.gates {
         say("gate", format!("{} by {} of {}", gate.policy, gate.quorum, gate.approvers));
     }
-    say("clock", clock(state, now));
-    for vote in &state.votes {
-        let said = if vote.approves { "approved" } else { "denied" };
-        let why = vote.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-        say(said, format!("by {} at {}{why}", vote.by, vote.at));
-    }
+    say("clock", told_of::clock(state, now));
+    told_of::votes(state).into_iter().for_each(|vote| say("said", vote));
     let whole = read(approval.arguments.as_bytes(), &JsonLimits::default());
     let Ok(Json::Object(arguments)) = whole else {
         // It has ended: what is left of them is what records show.

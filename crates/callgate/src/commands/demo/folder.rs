@@ -142,8 +142,7 @@ Look at the evidence, ask why, change a policy (it is reloaded):
 
 Have something wait for approval (deleteJiraIssue), and approve it as Carol:
 
-  {program} approvals list --config {file}
-  {program} approvals approve ID --code CODE --config {file} <<< {LEAD}
+  http://{address}/console   sign in with the token {LEAD}
 
 Stop with Ctrl-C."#,
         tokens.join(", ")

@@ -1,0 +1,398 @@
+//! The console: what people look at in a browser, and decide there. Pages are made here, work without scripts and need
+//! nothing from elsewhere. Who comes is identified as at the API, by the token they signed in with, at every request; and
+//! every page is decided by policy as the API is.
+
+mod page;
+mod session;
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use axum::routing::{get, post};
+use callgate_gateway::identity::Identified;
+use callgate_gateway::pipeline::{Ballot, ErrandError};
+use callgate_model::ambient::{Ambient, Id};
+use callgate_model::json::Object;
+use callgate_model::products::gateway::Errand;
+use http::request::Parts;
+use http::{HeaderValue, StatusCode, header};
+use serde::Deserialize;
+
+use crate::http::Front;
+use page::{ApprovalPage, Inbox, Message, Shown, SignIn};
+use session::{Session, Sessions};
+
+/// Where the console is.
+pub(crate) const CONSOLE: &str = "/console";
+
+/// The ended approvals that the inbox shows.
+const LATELY_MAX: usize = 20;
+
+/// Nothing but our own style and forms; nobody frames a page.
+const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// What the pages need.
+#[derive(Clone)]
+pub(crate) struct Console {
+    front: Front,
+    sessions: Arc<Sessions>,
+    ambient: Arc<dyn Ambient>,
+}
+
+/// A person who has signed in.
+struct Visitor {
+    session: Session,
+    caller: Arc<Identified>,
+}
+
+impl Console {
+    /// `is_secure` if browsers come by `https`.
+    pub(crate) fn new(front: Front, ambient: Arc<dyn Ambient>, is_secure: bool) -> Self {
+        Self { front, sessions: Arc::new(Sessions::new(is_secure)), ambient }
+    }
+
+    pub(crate) fn routes(self) -> Router {
+        Router::new()
+            .route("/", get(inbox))
+            .route("/style.css", get(style))
+            .route("/sign-in", get(sign_in_page).post(sign_in))
+            .route("/sign-out", post(sign_out))
+            .route("/approvals/{id}", get(approval).post(decide))
+            .with_state(self)
+    }
+
+    /// Who comes. Whoever has not signed in, or whose token is good no more, is sent to do so.
+    async fn visitor(&self, head: &mut Parts) -> Result<Visitor, Response> {
+        let path = head.uri.path().to_owned();
+        let session = self.sessions.of(&head.headers, self.ambient.now());
+        let session = session.ok_or_else(|| to_sign_in(&path))?;
+        match self.caller(head, session.token()).await {
+            Ok(caller) => Ok(Visitor { session, caller }),
+            Err(StatusCode::UNAUTHORIZED) => {
+                self.sessions.end(&session);
+                Err(to_sign_in(&path))
+            }
+            // It came from a page of somebody else's, which is not to end the session either.
+            Err(status) => {
+                let text = "The request was not one of this console. Nothing was done.";
+                Err(message(status, "Not taken", text))
+            }
+        }
+    }
+
+    /// Who holds `token`, as the API knows them: the request's host and origin are looked at there, too.
+    async fn caller(&self, head: &mut Parts, token: &str) -> Result<Arc<Identified>, StatusCode> {
+        let value = HeaderValue::try_from(format!("Bearer {token}"));
+        let value = value.map_err(|_not_a_token| StatusCode::UNAUTHORIZED)?;
+        head.headers.insert(header::AUTHORIZATION, value);
+        self.front.gateway.api_caller(head).await.map_err(|reply| reply.status)
+    }
+
+    /// The form that somebody sends who has signed in and was given it by this page.
+    async fn form<T: for<'de> Deserialize<'de> + Guarded>(
+        &self,
+        request: Request,
+    ) -> Result<(Visitor, T), Response> {
+        let (mut head, body) = self.front.open(request);
+        let visitor = self.visitor(&mut head).await?;
+        let form: T = self.read(&head, body).await?;
+        if !visitor.session.is_guarded_by(form.csrf()) {
+            let text = "This form was not given to you by this console, or you have signed in anew. Nothing was done.";
+            return Err(message(StatusCode::FORBIDDEN, "Try again", text));
+        }
+        Ok((visitor, form))
+    }
+
+    async fn read<T: for<'de> Deserialize<'de>>(
+        &self,
+        head: &Parts,
+        body: axum::body::Body,
+    ) -> Result<T, Response> {
+        let wrong = || {
+            message(
+                StatusCode::BAD_REQUEST,
+                "Not understood",
+                "The form is not one of this console.",
+            )
+        };
+        let kind = head.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        if kind != Some("application/x-www-form-urlencoded") {
+            return Err(wrong());
+        }
+        let body = self.front.read(body).await.map_err(|_status| wrong())?;
+        serde_urlencoded::from_bytes(&body).map_err(|_unreadable| wrong())
+    }
+}
+
+/// A form that carries what its page was given.
+trait Guarded {
+    fn csrf(&self) -> &str;
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignInForm {
+    token: String,
+    next: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignOutForm {
+    csrf: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DecideForm {
+    csrf: String,
+    shown: String,
+    reason: String,
+    verdict: Verdict,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    Approve,
+    Deny,
+}
+
+impl Guarded for SignOutForm {
+    fn csrf(&self) -> &str {
+        &self.csrf
+    }
+}
+
+impl Guarded for DecideForm {
+    fn csrf(&self) -> &str {
+        &self.csrf
+    }
+}
+
+async fn inbox(State(console): State<Console>, request: Request) -> Result<Response, Response> {
+    let (mut head, _) = console.front.open(request);
+    let note = (head.uri.query() == Some("done")).then_some("It is recorded what you said.");
+    let visitor = console.visitor(&mut head).await?;
+    let gateway = &console.front.gateway;
+    let work = async {
+        let store = gateway.authority().ok_or(ErrandError::Unavailable)?;
+        store.approvals(None).await.map_err(|error| {
+            tracing::error!(%error, "approvals cannot be listed");
+            ErrandError::Unavailable
+        })
+    };
+    let errand = Errand::ApprovalList;
+    let all = gateway.run_errand(&visitor.caller, errand, None, Object::default(), work).await;
+    let (all, now) = (all.map_err(refused)?, console.ambient.now());
+    let (open, ended): (Vec<_>, Vec<_>) =
+        all.iter().partition(|state| state.standing(now).is_open());
+    let shown = |states: Vec<_>| states.into_iter().map(|state| Shown::of(state, now, false));
+    let inbox = Inbox {
+        who: &visitor.who(),
+        csrf: visitor.session.csrf(),
+        note,
+        waiting: shown(open).collect(),
+        ended: shown(ended).take(LATELY_MAX).collect(),
+    };
+    Ok(page(StatusCode::OK, &inbox))
+}
+
+async fn approval(
+    State(console): State<Console>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Response> {
+    let (mut head, _) = console.front.open(request);
+    let visitor = console.visitor(&mut head).await?;
+    show(&console, &visitor, &id, (StatusCode::OK, None)).await
+}
+
+async fn show(
+    console: &Console,
+    visitor: &Visitor,
+    id: &str,
+    (status, problem): (StatusCode, Option<String>),
+) -> Result<Response, Response> {
+    let id = Id::parse(id).ok_or_else(|| refused(ErrandError::Gone))?;
+    let state = console.front.gateway.show_approval(&visitor.caller, id).await.map_err(refused)?;
+    let (who, csrf) = (visitor.who(), visitor.session.csrf());
+    let one = Shown::of(&state, console.ambient.now(), true);
+    Ok(page(status, &ApprovalPage { who: &who, csrf, problem, one }))
+}
+
+async fn decide(
+    State(console): State<Console>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Response> {
+    let (visitor, form) = console.form::<DecideForm>(request).await?;
+    let parsed = Id::parse(&id).ok_or_else(|| refused(ErrandError::Gone))?;
+    let ballot = Ballot {
+        approves: matches!(form.verdict, Verdict::Approve),
+        reason: Some(form.reason.trim().to_owned()).filter(|reason| !reason.is_empty()),
+        shown: form.shown.parse().unwrap_or_default(),
+    };
+    match console.front.gateway.vote(&visitor.caller, parsed, ballot).await {
+        Ok(_) => Ok(see_other(&format!("{CONSOLE}?done"), None)),
+        Err(ErrandError::Wrong(why)) => {
+            let problem = (StatusCode::CONFLICT, Some(why));
+            show(&console, &visitor, &id, problem).await
+        }
+        Err(ErrandError::Gone) => {
+            let why = "It was decided, or has ended, meanwhile. Nothing was done.".to_owned();
+            show(&console, &visitor, &id, (StatusCode::CONFLICT, Some(why))).await
+        }
+        Err(error @ (ErrandError::Refused(_) | ErrandError::Unavailable)) => Err(refused(error)),
+    }
+}
+
+async fn sign_in_page(State(_): State<Console>, request: Request) -> Response {
+    let next = request.uri().query().and_then(|query| query.strip_prefix("next="));
+    let next = next.filter(|next| is_ours(next)).unwrap_or_default();
+    page(StatusCode::OK, &SignIn { problem: None, next })
+}
+
+async fn sign_in(State(console): State<Console>, request: Request) -> Result<Response, Response> {
+    let (mut head, body) = console.front.open(request);
+    let form: SignInForm = console.read(&head, body).await?;
+    let token = form.token.trim();
+    if console.caller(&mut head, token).await.is_err() {
+        let problem = Some("This token is not known here, or is good no more.");
+        return Ok(page(StatusCode::FORBIDDEN, &SignIn { problem, next: &form.next }));
+    }
+    let now = console.ambient.now();
+    let Some(cookie) = console.sessions.begin(token, now, &*console.ambient) else {
+        let text = "Too many people have signed in. Try again later.";
+        return Ok(message(StatusCode::SERVICE_UNAVAILABLE, "No room", text));
+    };
+    let next = if is_ours(&form.next) { form.next.as_str() } else { CONSOLE };
+    Ok(see_other(next, Some(cookie)))
+}
+
+async fn sign_out(State(console): State<Console>, request: Request) -> Result<Response, Response> {
+    let (visitor, _form) = console.form::<SignOutForm>(request).await?;
+    let cookie = console.sessions.end(&visitor.session);
+    Ok(see_other(&format!("{CONSOLE}/sign-in"), Some(cookie)))
+}
+
+async fn style() -> Response {
+    let text = include_str!("../templates/console/style.css");
+    answer(StatusCode::OK, "text/css; charset=utf-8", text.to_owned())
+}
+
+/// Whether it is a page of this console, and nothing that a browser would take for another place.
+fn is_ours(path: &str) -> bool {
+    path == CONSOLE
+        || path
+            .strip_prefix("/console/approvals/")
+            .is_some_and(|id| id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-'))
+}
+
+impl Visitor {
+    fn who(&self) -> String {
+        crate::print::safe(&self.caller.caller.summary())
+    }
+}
+
+fn to_sign_in(path: &str) -> Response {
+    let next = if is_ours(path) { path } else { CONSOLE };
+    see_other(&format!("{CONSOLE}/sign-in?next={next}"), None)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what an error is mapped with")]
+fn refused(error: ErrandError) -> Response {
+    let (status, title, text) = match &error {
+        ErrandError::Refused(decision) => {
+            let codes = decision.codes().collect::<Vec<_>>().join(", ");
+            (
+                StatusCode::FORBIDDEN,
+                "Not allowed",
+                format!("Policy does not let you do this ({codes})."),
+            )
+        }
+        ErrandError::Wrong(text) => (StatusCode::BAD_REQUEST, "Not possible", text.clone()),
+        ErrandError::Gone => {
+            (StatusCode::NOT_FOUND, "Not here", "There is no such approval.".to_owned())
+        }
+        ErrandError::Unavailable => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Not now",
+            "The store fails. Try again later.".to_owned(),
+        ),
+    };
+    message(status, title, &text)
+}
+
+fn message(status: StatusCode, title: &str, text: &str) -> Response {
+    page(status, &Message { title, text })
+}
+
+fn page(status: StatusCode, page: &impl Template) -> Response {
+    match page.render() {
+        Ok(text) => answer(status, "text/html; charset=utf-8", text),
+        Err(error) => {
+            tracing::error!(%error, "a page cannot be made");
+            answer(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "text/plain",
+                "it cannot be shown\n".to_owned(),
+            )
+        }
+    }
+}
+
+fn see_other(place: &str, cookie: Option<HeaderValue>) -> Response {
+    let mut response = answer(StatusCode::SEE_OTHER, "text/plain", String::new());
+    let headers = response.headers_mut();
+    headers.extend(HeaderValue::try_from(place).ok().map(|place| (header::LOCATION, place)));
+    headers.extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
+    response
+}
+
+fn answer(status: StatusCode, kind: &'static str, text: String) -> Response {
+    let mut response = Response::new(text.into());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        ("content-type", kind),
+        ("cache-control", "no-store"),
+        ("content-security-policy", POLICY),
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cross-origin-resource-policy", "same-origin"),
+        // Not `no-referrer`: then forms would come with the origin `null`, which is nobody's.
+        ("referrer-policy", "same-origin"),
+        ("x-content-type-options", "nosniff"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_ours;
+
+    #[test]
+    fn a11_nobody_is_led_elsewhere_after_signing_in() {
+        assert!(
+            is_ours("/console")
+                && is_ours("/console/approvals/01a218ee-630f-7dd2-9440-9df59e95ca12")
+        );
+        for other in [
+            "",
+            "/",
+            "//evil.example",
+            "/console/../x",
+            "https://evil.example",
+            "/console/approvals/..%2f",
+            "/consolex",
+            "/console/approvals/x\r\ny",
+        ] {
+            assert!(!is_ours(other), "{other}");
+        }
+    }
+}

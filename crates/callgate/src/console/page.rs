@@ -1,0 +1,129 @@
+//! What the pages show: everything from the gateway's own record of the call, nothing from what an agent says about it.
+
+use askama::Template;
+use callgate_model::ambient::Timestamp;
+use callgate_model::approval::ApprovalState;
+use callgate_model::json::{Json, JsonLimits, read};
+
+use crate::print::approval as told;
+use crate::print::safe;
+
+#[derive(Template)]
+#[template(path = "console/sign_in.html")]
+pub(super) struct SignIn<'a> {
+    pub(super) problem: Option<&'a str>,
+    pub(super) next: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "console/inbox.html")]
+pub(super) struct Inbox<'a> {
+    pub(super) who: &'a str,
+    pub(super) csrf: &'a str,
+    pub(super) note: Option<&'a str>,
+    pub(super) waiting: Vec<Shown>,
+    pub(super) ended: Vec<Shown>,
+}
+
+#[derive(Template)]
+#[template(path = "console/approval.html")]
+pub(super) struct ApprovalPage<'a> {
+    pub(super) who: &'a str,
+    pub(super) csrf: &'a str,
+    pub(super) problem: Option<String>,
+    pub(super) one: Shown,
+}
+
+#[derive(Template)]
+#[template(path = "console/message.html")]
+pub(super) struct Message<'a> {
+    pub(super) title: &'a str,
+    pub(super) text: &'a str,
+}
+
+/// An approval in words.
+pub(super) struct Shown {
+    pub(super) id: String,
+    pub(super) code: String,
+    pub(super) shown: String,
+    pub(super) standing: &'static str,
+    pub(super) clock: String,
+    pub(super) use_within: String,
+    pub(super) title: String,
+    pub(super) operation: String,
+    pub(super) effect: String,
+    pub(super) risk: String,
+    pub(super) reversibility: String,
+    pub(super) tool: String,
+    pub(super) server: String,
+    pub(super) targets: Vec<String>,
+    pub(super) asker: String,
+    pub(super) client: String,
+    pub(super) workflow: Option<String>,
+    pub(super) gates: Vec<String>,
+    pub(super) votes: Vec<String>,
+    pub(super) arguments: Vec<Argument>,
+}
+
+/// One argument of the call.
+pub(super) struct Argument {
+    pub(super) name: String,
+    pub(super) value: String,
+    /// Whether letters of other scripts are in it: some look like those of ASCII.
+    pub(super) is_foreign: bool,
+}
+
+impl Shown {
+    /// With the arguments if `whole`.
+    pub(super) fn of(state: &ApprovalState, now: Timestamp, whole: bool) -> Self {
+        let approval = &state.approval;
+        let (about, asker) = (&approval.about, &approval.asker);
+        let gates = approval.gates.iter();
+        Self {
+            id: approval.id.to_string(),
+            code: approval.short_code(),
+            shown: if whole { approval.shown().to_string() } else { String::new() },
+            standing: state.standing(now).as_str(),
+            clock: told::clock(state, now),
+            use_within: told::duration(approval.use_within_s),
+            title: safe(&about.title),
+            operation: safe(&about.operation),
+            effect: about.effect.clone(),
+            risk: about.risk.clone(),
+            reversibility: about.reversibility.clone(),
+            tool: safe(&about.tool),
+            server: safe(&about.server),
+            targets: told::targets(state).iter().map(|target| safe(target)).collect(),
+            asker: safe(&asker.summary()),
+            client: safe(&format!("{} ({})", asker.client, asker.credential)),
+            workflow: asker.workflow.as_deref().map(safe),
+            gates: gates
+                .map(|gate| {
+                    safe(&format!("{} by {} of {}", gate.policy, gate.quorum, gate.approvers))
+                })
+                .collect(),
+            votes: told::votes(state).iter().map(|vote| safe(vote)).collect(),
+            arguments: if whole { arguments(&approval.arguments) } else { Vec::new() },
+        }
+    }
+}
+
+fn arguments(canonical: &str) -> Vec<Argument> {
+    let Ok(Json::Object(arguments)) = read(canonical.as_bytes(), &JsonLimits::default()) else {
+        return Vec::new();
+    };
+    let shown = arguments.iter().map(|(name, value)| {
+        let text = match value {
+            Json::String(text) => text.clone(),
+            other @ (Json::Array(_)
+            | Json::Bool(_)
+            | Json::Null
+            | Json::Number(_)
+            | Json::Object(_)) => other.to_text(),
+        };
+        // Lines are lines; whatever else cannot be seen is an escape.
+        let lines: Vec<String> = text.split('\n').map(safe).collect();
+        Argument { name: safe(name), value: lines.join("\n"), is_foreign: !text.is_ascii() }
+    });
+    shown.collect()
+}

@@ -1,0 +1,70 @@
+//! An approval in words: the same on the command line and in the console.
+
+use callgate_model::ambient::Timestamp;
+use callgate_model::approval::{ApprovalState, Ended, Standing};
+
+/// Which clock runs, or how it ended.
+pub(crate) fn clock(state: &ApprovalState, now: Timestamp) -> String {
+    let left = |until: Timestamp| {
+        format!("until {}, {} left", moment(until), duration(until.ms_since(now).div_ceil(1_000)))
+    };
+    match state.standing(now) {
+        Standing::Waiting => format!("to be decided {}", left(state.approval.decide_until)),
+        Standing::Approved { until } => format!("to be used {}", left(until)),
+        Standing::Expired => {
+            format!("nobody decided until {}", moment(state.approval.decide_until))
+        }
+        Standing::Unused => {
+            let until = state.use_until.map(moment).unwrap_or_default();
+            format!("was not used until {until}")
+        }
+        Standing::Ended(ended) => {
+            let at = state.ended.map(|(_, at)| moment(at)).unwrap_or_default();
+            match ended {
+                Ended::Denied => format!("denied {at}"),
+                Ended::Spent { call } => format!("used {at} by the call {call}"),
+                Ended::Withdrawn => format!("withdrawn {at}"),
+            }
+        }
+    }
+}
+
+/// A moment for people, to the second.
+fn moment(at: Timestamp) -> String {
+    let text = at.to_string();
+    let seconds: String = text.chars().take(19).collect();
+    format!("{} UTC", seconds.replace('T', " "))
+}
+
+/// What the call touches.
+pub(crate) fn targets(state: &ApprovalState) -> Vec<String> {
+    let text = |value: &serde_json::Value, name: &str| {
+        value.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+    };
+    let one = |target: &serde_json::Value| match text(target, "id") {
+        id if id.is_empty() => {
+            format!("{} unresolved ({})", text(target, "kind"), text(target, "spelled"))
+        }
+        id => format!("{} {id}", text(target, "kind")),
+    };
+    state.approval.about.targets.iter().map(one).collect()
+}
+
+/// What was said to it.
+pub(crate) fn votes(state: &ApprovalState) -> Vec<String> {
+    let said = state.votes.iter().map(|vote| {
+        let said = if vote.approves { "approved" } else { "denied" };
+        let why = vote.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        format!("{said} by {} at {}{why}", vote.by, moment(vote.at))
+    });
+    said.collect()
+}
+
+/// So many seconds, for people.
+pub(crate) fn duration(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} seconds"),
+        120..7_200 => format!("{} minutes", seconds / 60),
+        _ => format!("{} hours", seconds / 3_600),
+    }
+}

@@ -1,0 +1,135 @@
+// People in a browser: the console without scripts, on a wide screen and on a phone, and what axe finds on its pages.
+// Arguments: the address, the folder for pictures, and the steps as JSON. Prints what became of each step, as JSON.
+import chromium from '@sparticuz/chromium';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { chromium as playwright } from 'playwright-core';
+
+const [address, pictures, stepsText] = process.argv.slice(2);
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const browser = await playwright.launch({
+  executablePath: await chromium.executablePath(),
+  // In a container there is nothing to make a sandbox of.
+  args: ['--no-sandbox', '--no-zygote', '--disable-gpu', '--disable-dev-shm-usage'],
+  headless: true,
+});
+
+// A browser of its own for each person.
+const people = new Map();
+
+async function of(person) {
+  if (!people.has(person)) {
+    const context = await browser.newContext({
+      javaScriptEnabled: false,
+      viewport: { width: 1000, height: 800 },
+      baseURL: address,
+    });
+    const page = await context.newPage();
+    page.setDefaultTimeout(10_000);
+    people.set(person, { context, page });
+  }
+  return people.get(person);
+}
+
+async function told(page, status) {
+  const text = await page.locator('main').innerText();
+  return { status, url: new URL(page.url()).pathname, title: await page.title(), text };
+}
+
+// What is wrong with the page that somebody sees: in a browser with scripts, since axe is one.
+async function checked(person, path) {
+  const { context } = await of(person);
+  const found = [];
+  for (const colorScheme of ['light', 'dark']) {
+    for (const width of [1000, 390]) {
+      const other = await browser.newContext({
+        bypassCSP: true,
+        colorScheme,
+        viewport: { width, height: 844 },
+        baseURL: address,
+        storageState: await context.storageState(),
+      });
+      const page = await other.newPage();
+      await page.goto(path);
+      await page.addScriptTag({ content: axe });
+      const { violations } = await page.evaluate(() => globalThis.axe.run());
+      found.push(...violations.map((one) => `${colorScheme} ${width} ${one.impact} ${one.id}`));
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+      if (wide) found.push(`${colorScheme} ${width} wider than the screen`);
+      await page.screenshot({ path: `${pictures}/${person}-${width}-${colorScheme}.png`, fullPage: true });
+      await other.close();
+    }
+  }
+  return { found };
+}
+
+const does = {
+  async open({ person, path }) {
+    const { page } = await of(person);
+    const response = await page.goto(path);
+    return told(page, response.status());
+  },
+  async sign_in({ person, token }) {
+    const { page } = await of(person);
+    await page.goto('/console');
+    await page.fill('#token', token);
+    const [response] = await Promise.all([page.waitForResponse('**/console/**'), page.click('main button')]);
+    await page.waitForLoadState();
+    return told(page, response.status());
+  },
+  async says({ person, verdict, reason, narrow }) {
+    const { page } = await of(person);
+    if (narrow) await page.setViewportSize({ width: 390, height: 844 });
+    await page.fill('#reason', reason ?? '');
+    const [response] = await Promise.all([
+      page.waitForResponse((one) => one.request().method() === 'POST'),
+      page.click(`button[value=${verdict}]`),
+    ]);
+    await page.waitForLoadState();
+    return told(page, response.status());
+  },
+  async keys({ person }) {
+    // By keyboard alone: the first row of the inbox.
+    const { page } = await of(person);
+    await page.goto('/console');
+    for (let n = 0; n < 10; n += 1) {
+      await page.keyboard.press('Tab');
+      const row = await page.locator('.row').first().evaluate((one) => one === document.activeElement).catch(() => null);
+      if (row) break;
+    }
+    await page.keyboard.press('Enter');
+    await page.waitForURL('**/approvals/**');
+    return told(page, 200);
+  },
+  async forged({ person, path, form, headers }) {
+    const { context } = await of(person);
+    const response = await context.request.post(path, { form, headers: headers ?? {}, maxRedirects: 0 });
+    return { status: response.status(), text: await response.text() };
+  },
+  async sign_out({ person }) {
+    const { page } = await of(person);
+    await page.goto('/console');
+    await page.click('header button');
+    await page.waitForLoadState();
+    const response = await page.goto('/console');
+    return told(page, response.status());
+  },
+  async wait({ milliseconds }) {
+    await new Promise((done) => setTimeout(done, milliseconds));
+    return {};
+  },
+  async check({ person, path }) {
+    return checked(person, path);
+  },
+};
+
+const results = [];
+for (const step of JSON.parse(stepsText)) {
+  try {
+    results.push(await does[step.do](step));
+  } catch (error) {
+    results.push({ error: String(error) });
+  }
+}
+await browser.close();
+console.log(JSON.stringify(results));

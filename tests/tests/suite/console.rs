@@ -1,0 +1,198 @@
+//! The console in a real browser, without scripts: people sign in, look and decide, and what the site executed is the oracle.
+//! Pictures of the pages are left in `target/console`.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use callgate_sim::Running;
+use callgate_tests::gateway::Gateway;
+use callgate_tests::install;
+use callgate_tests::wire::Ask;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use super::approvals::{CAROL, DAVE, LEAD, waiting, world};
+use super::world::{ALICE, BOB, read};
+
+/// Lets people do these things in a browser each, and gives what came of them.
+async fn browse(gateway: &Gateway, steps: Value) -> Vec<Value> {
+    let script = install::browser(&install::default_directory()).unwrap();
+    let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/console");
+    std::fs::create_dir_all(&pictures).unwrap();
+    let ran = Command::new("node")
+        .arg(script)
+        .arg(format!("http://{}", gateway.address))
+        .arg(&pictures)
+        .arg(steps.to_string())
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let told: Vec<Value> = serde_json::from_slice(&ran.stdout).unwrap();
+    for (step, told) in steps.as_array().unwrap().iter().zip(&told) {
+        assert!(told["error"].is_null(), "{step}: {told}");
+    }
+    told
+}
+
+/// A deletion waits; where it is in the console.
+async fn waits(gateway: &Gateway, key: &str) -> String {
+    let ask = Ask::call("atlassian", ALICE, "deleteJiraIssue", read(key));
+    let heard = ask.send(gateway.address).await.unwrap();
+    let all = waiting(gateway).await;
+    let path = format!("/console/approvals/{}", all[0]["id"].as_str().unwrap());
+    assert!(heard.body.contains(&format!("http://{}{path}", gateway.address)), "{heard:?}");
+    path
+}
+
+async fn is_made(gateway: &Gateway, key: &str) -> bool {
+    let ask = Ask::call("atlassian", ALICE, "deleteJiraIssue", read(key));
+    ask.send(gateway.address).await.unwrap().is_success()
+}
+
+fn deleted(sim: &Running) -> usize {
+    sim.ledger().count("deleteJiraIssue")
+}
+
+fn says(told: &Value, what: &str) -> bool {
+    told["text"].as_str().is_some_and(|text| text.contains(what))
+}
+
+#[tokio::test]
+async fn people_decide_in_a_browser() {
+    let (sim, gateway) = world("").await;
+    let page = waits(&gateway, "ENG-45").await;
+    let told = browse(
+        &gateway,
+        json!([
+            { "do": "open", "person": "carol", "path": page },
+            { "do": "sign_in", "person": "carol", "token": "wrong" },
+            { "do": "sign_in", "person": "carol", "token": CAROL },
+            { "do": "keys", "person": "carol" },
+            { "do": "check", "person": "carol", "path": page },
+            { "do": "check", "person": "carol", "path": "/console" },
+            { "do": "check", "person": "nobody", "path": "/console/sign-in" },
+            // Whose call it is, and who may do nothing here.
+            { "do": "sign_in", "person": "alice", "token": LEAD },
+            { "do": "open", "person": "alice", "path": page },
+            { "do": "says", "person": "alice", "verdict": "approve" },
+            { "do": "sign_in", "person": "bob", "token": BOB },
+            { "do": "open", "person": "bob", "path": page },
+            // On a phone.
+            { "do": "open", "person": "carol", "path": page },
+            { "do": "says", "person": "carol", "verdict": "approve", "reason": "nobody calls it", "narrow": true },
+            { "do": "open", "person": "carol", "path": page },
+        ]),
+    )
+    .await;
+    let [asked, wrong, inbox, keys, checks @ .., shown, approved, after] = told.as_slice() else {
+        panic!("{told:?}")
+    };
+    assert_eq!(asked["url"], "/console/sign-in");
+    assert!(wrong["status"] == 403 && says(wrong, "not known here"), "{wrong}");
+    assert!(says(inbox, "Delete an issue") && says(inbox, "alice via release-bot"), "{inbox}");
+    assert_eq!(keys["url"], page.as_str(), "by the keyboard alone");
+    for check in &checks[..3] {
+        assert_eq!(check["found"], json!([]), "axe, and the width of the screen");
+    }
+    let [_, own, refused, bob, no] = &checks[3..] else { panic!("{checks:?}") };
+    assert!(own["status"] == 200 && refused["status"] == 409, "{refused}");
+    assert!(
+        says(refused, "It is your own call") || says(refused, "it is your own call"),
+        "{refused}"
+    );
+    assert!(says(bob, "Not allowed") && no["status"] == 403, "policy lets him see nothing: {no}");
+    for part in ["ENG-45", "jira.issue.delete", "critical", "cloudId", "once, within 5 minutes"] {
+        assert!(says(shown, part), "{part}: {shown}");
+    }
+    assert!(approved["url"] == "/console" && says(approved, "It is recorded"), "{approved}");
+    assert!(says(after, "approved by carol") && says(after, "nobody calls it"), "{after}");
+    assert_eq!(deleted(&sim), 0, "nothing is made by approving it");
+    assert!(is_made(&gateway, "ENG-45").await);
+    assert_eq!(deleted(&sim), 1);
+}
+
+/// A11: nothing is decided by a form that the console did not give, an address, or somebody who has signed out.
+#[tokio::test]
+async fn a11_nobody_decides_by_a_forged_form() {
+    let (sim, gateway) = world("").await;
+    let page = waits(&gateway, "ENG-45").await;
+    let form =
+        |csrf: &str| json!({ "csrf": csrf, "shown": "x", "reason": "", "verdict": "approve" });
+    let told = browse(
+        &gateway,
+        json!([
+            { "do": "sign_in", "person": "carol", "token": CAROL },
+            { "do": "forged", "person": "carol", "path": page, "form": form("") },
+            { "do": "forged", "person": "carol", "path": page, "form": form("0000") },
+            { "do": "forged", "person": "carol", "path": page, "form": form(""), "headers": { "origin": "https://evil.example" } },
+            { "do": "forged", "person": "carol", "path": page, "form": { "verdict": "approve" } },
+            { "do": "forged", "person": "nobody", "path": page, "form": form("") },
+            { "do": "open", "person": "carol", "path": format!("{page}?verdict=approve") },
+            { "do": "sign_out", "person": "carol" },
+        ]),
+    )
+    .await;
+    let statuses: Vec<u64> = told.iter().filter_map(|one| one["status"].as_u64()).collect();
+    // Whoever has not signed in is sent to do so.
+    assert_eq!(statuses, [303, 403, 403, 403, 400, 303, 200, 200], "{told:?}");
+    assert_eq!(told[7]["url"], "/console/sign-in");
+    assert!(!is_made(&gateway, "ENG-45").await);
+    assert_eq!(
+        (deleted(&sim), waiting(&gateway).await[0]["standing"].as_str()),
+        (0, Some("waiting"))
+    );
+}
+
+/// Two have to; one of them denies the next one.
+#[tokio::test]
+async fn a_second_person_and_a_denial() {
+    let (sim, gateway) = world("@quorum(\"2\")").await;
+    let page = waits(&gateway, "ENG-45").await;
+    let told = browse(
+        &gateway,
+        json!([
+            { "do": "sign_in", "person": "carol", "token": CAROL },
+            { "do": "open", "person": "carol", "path": page },
+            { "do": "says", "person": "carol", "verdict": "approve" },
+            { "do": "open", "person": "carol", "path": page },
+            { "do": "says", "person": "carol", "verdict": "approve" },
+            { "do": "sign_in", "person": "dave", "token": DAVE },
+            { "do": "open", "person": "dave", "path": page },
+            { "do": "says", "person": "dave", "verdict": "deny", "reason": "not now" },
+        ]),
+    )
+    .await;
+    assert_eq!(told[2]["url"], "/console");
+    assert!(
+        told[4]["status"] == 409 && says(&told[4], "Nothing was done"),
+        "once each: {}",
+        told[4]
+    );
+    assert!(says(&told[6], "approved by carol") && told[7]["url"] == "/console", "{told:?}");
+    assert!(!is_made(&gateway, "ENG-45").await);
+    assert_eq!(deleted(&sim), 0);
+}
+
+/// A page that was open for too long decides nothing.
+#[tokio::test]
+async fn a02_a_page_that_is_too_old_decides_nothing() {
+    let (sim, gateway) = world("@decide_within(\"8s\")").await;
+    let page = waits(&gateway, "ENG-45").await;
+    let told = browse(
+        &gateway,
+        json!([
+            { "do": "sign_in", "person": "carol", "token": CAROL },
+            { "do": "open", "person": "carol", "path": page },
+            { "do": "wait", "milliseconds": 8_500 },
+            { "do": "says", "person": "carol", "verdict": "approve" },
+        ]),
+    )
+    .await;
+    assert!(says(&told[1], "Approve"), "{}", told[1]);
+    assert!(told[3]["status"] == 409 && says(&told[3], "Nothing was done"), "{}", told[3]);
+    assert!(!is_made(&gateway, "ENG-45").await);
+    assert_eq!(deleted(&sim), 0);
+}
