@@ -13,6 +13,7 @@ mod decide;
 mod discover;
 mod errand;
 mod grants;
+mod life;
 mod list;
 mod listen;
 mod log_level;
@@ -39,7 +40,7 @@ use bytes::Bytes;
 use callgate_mcp::http::request::Parts;
 use callgate_mcp::http::{HeaderMap, StatusCode};
 use callgate_mcp::inbound::{self, HostRules, Refused, TraceContext};
-use callgate_mcp::message::{SubjectParams, ToolsCallParams};
+use callgate_mcp::message::{Round, SubjectParams, ToolsCallParams};
 use callgate_model::ambient::Ambient;
 use callgate_model::authority::Under;
 use callgate_model::call::Method;
@@ -76,12 +77,8 @@ pub use errand::ErrandError;
 pub use pipe::{Incoming, Pipe, Piped};
 pub use vote::{Ballot, SamePerson};
 
-/// How long calls on their way are waited for when the gateway ends.
-const CALLS_END_WITHIN: Duration = Duration::from_secs(10);
-
-/// How often, and how long each time, is waited for questions to end.
-const QUESTIONS_END_TRIES: usize = 50;
-const QUESTIONS_END_PAUSE: Duration = Duration::from_millis(20);
+/// Requests that are held for an approval at one time; more are answered at once.
+const HOLDS_MAX: usize = 200;
 
 /// What a gateway is told once.
 #[derive(Debug)]
@@ -102,6 +99,8 @@ pub struct Settings {
     pub sealing: Option<Arc<Keyring>>,
     /// People with several accounts.
     pub same_person: SamePerson,
+    /// How long a request is held for somebody to approve it.
+    pub hold: Duration,
     /// Where the pages about approvals are: an address to which their ids are added.
     pub approval_pages: Option<String>,
     /// By whom servers know that calls went through the gate.
@@ -125,12 +124,15 @@ pub struct Gateway {
     pub(crate) ambient: Arc<dyn Ambient>,
     pub(crate) metrics: Metrics,
     pub(crate) in_flight: Arc<Semaphore>,
+    pub(crate) holds: Semaphore,
 }
 
 /// Why a request that was read and identified goes no further.
 pub(crate) enum Stop {
     /// The decision in the record is not to allow. `detail` is for the caller; `hidden` if even the tool is.
     Refused { detail: Option<String>, hidden: bool },
+    /// Somebody has to approve it first. The arguments are given back: if somebody does at once, the call goes on.
+    Waits { arguments: Object },
     /// The request contradicts itself on the wire.
     Wire(Refused),
 }
@@ -156,6 +158,7 @@ impl Gateway {
         let keys = keys.unwrap_or_else(|| Arc::new(Keyring::of_process(&*ambient)));
         let metrics = Metrics::new(servers.iter().map(|server| server.name.to_string()));
         Self {
+            holds: Semaphore::new(HOLDS_MAX),
             in_flight: Arc::new(Semaphore::new(settings.calls_in_flight_max)),
             listeners: Arc::new(Listeners::new(settings.streams)),
             settings,
@@ -231,31 +234,46 @@ impl Gateway {
 
     /// One `tools/call`, from its parameters to its answer.
     async fn call(self: &Arc<Self>, mut request: Request, headers: Option<&HeaderMap>) -> Reply {
-        let begun = Instant::now();
+        let hold_until = Instant::now() + self.settings.hold;
         let mut params = match ToolsCallParams::read(std::mem::take(&mut request.params)) {
             Ok(params) => params,
             Err(refused) => return self.refuse_params(&request, refused.to_string()),
         };
-        let (round, bundle) = (std::mem::take(&mut params.round), self.bundle.load_full());
+        let (round, mut bundle) = (std::mem::take(&mut params.round), self.bundle.load_full());
         let mut record =
             self.begin_record(&request, &params.name, &params.arguments, bundle.digest());
         let round = match self.open_round(&request, &mut record, round) {
             Ok(round) => round,
             Err(text) => return self.refuse_invalid(&request, record, text.to_owned()),
         };
-        let considered = self.consider(&request, headers, params, &bundle, &mut record).await;
-        record.decided_in_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        match considered {
-            Ok((named, tool)) => {
-                let asked = self.asked(&request, &bundle, round, &mut record);
-                self.carry_out(request, named, Some(tool), asked, record).await
+        loop {
+            let (name, meta) = (params.name.clone(), std::mem::take(&mut params.meta));
+            let begun = Instant::now();
+            let considered = self.consider(&request, headers, params, &bundle, &mut record).await;
+            record.decided_in_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+            let arguments = match considered {
+                Ok((named, tool)) => {
+                    let asked = self.asked(&request, &bundle, round, &mut record);
+                    return self.carry_out(request, named, Some(tool), asked, record).await;
+                }
+                Err(Stop::Refused { detail, hidden }) => {
+                    return self.refuse(&request, record, detail.as_deref(), hidden);
+                }
+                Err(Stop::Waits { arguments }) => arguments,
+                Err(Stop::Wire(refused)) => {
+                    let reason = Reason::RequestMalformed;
+                    return self.refuse_wire(&request, record, &refused, reason);
+                }
+            };
+            let (waits, opened) = (record.under.approval, round.1.clone());
+            let reply = self.refuse(&request, record, None, false);
+            if !self.is_decided(waits, hold_until).await {
+                return reply;
             }
-            Err(Stop::Refused { detail, hidden }) => {
-                self.refuse(&request, record, detail.as_deref(), hidden)
-            }
-            Err(Stop::Wire(refused)) => {
-                self.refuse_wire(&request, record, &refused, Reason::RequestMalformed)
-            }
+            params = ToolsCallParams { name, arguments, meta, round: Round::default() };
+            bundle = self.bundle.load_full();
+            record = self.begin_record(&request, &params.name, &params.arguments, bundle.digest());
+            (record.continues, record.under.after) = (opened.first, opened.last);
         }
     }
 
@@ -303,6 +321,9 @@ impl Gateway {
         if !record.decision.is_allow() {
             // Only who may know that there is such a tool is told what to write.
             let hidden = hidden();
+            if !hidden && self.waits(record) {
+                return Err(Stop::Waits { arguments: named.call.arguments });
+            }
             let detail = named.unknown(&record.decision).filter(|_| !hidden);
             return Err(Stop::Refused { detail, hidden });
         }
@@ -401,36 +422,6 @@ impl Gateway {
     pub fn activate(&self, bundle: Bundle) {
         self.bundle.store(Arc::new(bundle));
         self.servers.values().for_each(|server| server.changes.look());
-    }
-
-    /// Waits for the calls that are on their way, ends servers that are children of ours, writes what is still queued, and
-    /// closes the record.
-    ///
-    /// A call may outlive its client's connection; one that outlives the wait is found without an outcome at the next
-    /// start.
-    pub async fn close(&self) {
-        self.end_listening();
-        // Those who were asked are told; what came of it is recorded.
-        for _ in 0..QUESTIONS_END_TRIES {
-            if self.questions.count() == 0 {
-                break;
-            }
-            tokio::time::sleep(QUESTIONS_END_PAUSE).await;
-        }
-        let every_slot = u32::try_from(self.settings.calls_in_flight_max).unwrap_or(u32::MAX);
-        let all_ended = self.in_flight.acquire_many(every_slot);
-        if tokio::time::timeout(CALLS_END_WITHIN, all_ended).await.is_err() {
-            tracing::warn!("calls are still on their way: their outcomes are not recorded");
-        }
-        for server in self.servers.values() {
-            server.stop().await;
-        }
-        if let Some(registry) = self.identities.registry() {
-            registry.write_uses().await;
-        }
-        if let Err(error) = self.evidence.shutdown().await {
-            tracing::error!(%error, "the last records could not be written");
-        }
     }
 
     /// Whether calls can be recorded.

@@ -79,6 +79,9 @@ pub trait AuthorityStore: Debug + Send + Sync {
     /// The newest approval of the call with this binding.
     fn approval_for(&self, binding: Digest) -> StoreFuture<'_, Option<ApprovalState>>;
 
+    /// The approval that this call took, and no later one has taken over.
+    fn approval_taken_by(&self, call: Id) -> StoreFuture<'_, Option<ApprovalState>>;
+
     /// The approval of that id.
     fn approval(&self, id: Id) -> StoreFuture<'_, Option<ApprovalState>>;
 

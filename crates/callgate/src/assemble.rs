@@ -291,6 +291,7 @@ pub(crate) async fn gateway(
         sealing: config.sealing.take(),
         signer: config.signer.take(),
         same_person: std::mem::take(&mut config.same_person),
+        hold: config.hold,
         approval_pages: (port != 0).then(|| pages(&config, port)),
     };
     let identities = identities(config.danger_anonymous.as_deref(), config.tokens);

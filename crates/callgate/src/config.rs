@@ -57,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) policies: PathBuf,
     /// The operator's own catalogs.
     pub(crate) catalogs: CatalogFiles,
+    /// How long a request is held for somebody to approve it.
+    pub(crate) hold: Duration,
     /// People with several accounts.
     pub(crate) same_person: SamePerson,
     /// Limits.

@@ -1,5 +1,8 @@
 //! Approvals: whether somebody has let exactly this call through; if nobody was asked, somebody is.
 
+use std::time::Instant;
+
+use callgate_model::ambient::Id;
 use callgate_model::approval::{
     About, Approval, ApprovalState, Asker, COOLS_DOWN_S, Ended, Standing, binding,
 };
@@ -9,10 +12,11 @@ use callgate_model::digest::Digest;
 use callgate_model::evidence::Decided;
 use callgate_model::reason::Reason;
 use callgate_policy::Bundle;
-use callgate_store::EvidenceError;
+use callgate_store::{EvidenceError, StoreError};
+use tokio::time::sleep;
 
 use super::{Gateway, Request};
-use crate::identity::Registry;
+use crate::identity::{LOOK_EVERY, Registry};
 use crate::name::NamedCall;
 
 /// A call, and the grant that it is made under.
@@ -31,7 +35,7 @@ impl Gateway {
         let caller = &request.caller.caller;
         let asker = Asker::of(caller, registry.owner(caller));
         let bound = binding(&asker, &call.0.call, &call.0.targets);
-        let known = match registry.store().approval_for(bound).await {
+        let known = match known(registry, bound, record.under.after).await {
             Ok(known) => known,
             Err(error) => {
                 tracing::error!(%error, "approvals cannot be looked up");
@@ -167,6 +171,28 @@ impl Gateway {
         }
     }
 
+    /// Whether the call waits for an approval, and its request may be held for that.
+    pub(super) fn waits(&self, record: &Decided) -> bool {
+        let waits = matches!(record.decision.verdict, Verdict::ApprovalRequired(_));
+        waits && record.under.approval.is_some() && !self.settings.hold.is_zero()
+    }
+
+    /// Holds a request until the approval that it waits for was decided; `false` if nobody did in time, or there is no room
+    /// for another one.
+    pub(super) async fn is_decided(&self, waits: Option<Use>, until: Instant) -> bool {
+        let (Some(waits), Ok(_slot)) = (waits, self.holds.try_acquire()) else { return false };
+        let Some(store) = self.authority() else { return false };
+        while Instant::now() < until && !self.holds.is_closed() {
+            sleep(LOOK_EVERY.min(until.saturating_duration_since(Instant::now()))).await;
+            match store.approval(waits.id).await {
+                Ok(Some(state)) if state.standing(self.ambient.now()) == Standing::Waiting => {}
+                Ok(Some(_)) => return true,
+                Ok(None) | Err(_) => return false,
+            }
+        }
+        false
+    }
+
     /// Where somebody can decide about what waits. The page asks who comes: the address alone lets nobody do anything.
     pub(super) fn approval_page(&self, record: &Decided) -> Option<String> {
         let waits = matches!(record.decision.verdict, Verdict::ApprovalRequired(_));
@@ -198,6 +224,21 @@ impl Gateway {
             }
         }
     }
+}
+
+/// The approval of the call `bound`: of a later round that which the round before took, if it took one, else the newest.
+async fn known(
+    registry: &Registry,
+    bound: Digest,
+    after: Option<Id>,
+) -> Result<Option<ApprovalState>, StoreError> {
+    if let Some(before) = after {
+        let taken = registry.store().approval_taken_by(before).await?;
+        if let Some(taken) = taken.filter(|state| state.approval.binding == bound) {
+            return Ok(Some(taken));
+        }
+    }
+    registry.store().approval_for(bound).await
 }
 
 fn passed(state: &ApprovalState) -> Vec<String> {

@@ -60,9 +60,10 @@ struct Listener {
 }
 
 impl Gateway {
-    /// Ends the streams of all who listen, in good order. No other is opened.
+    /// Ends the streams of all who listen, in good order, and answers what is held. No other is opened.
     pub fn end_listening(&self) {
         self.listeners.end();
+        self.holds.close();
     }
 
     /// How many streams are open for those who listen.

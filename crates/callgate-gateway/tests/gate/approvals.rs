@@ -38,12 +38,17 @@ impl World {
     }
 
     /// The one approval that waits, or can be used.
-    async fn waiting(&self) -> ApprovalState {
+    pub(crate) async fn waiting(&self) -> ApprovalState {
         let [one] = self.open_approvals().await.try_into().unwrap();
         one
     }
 
-    async fn says(&self, who: &str, id: Id, approves: bool) -> Result<ApprovalState, String> {
+    pub(crate) async fn says(
+        &self,
+        who: &str,
+        id: Id,
+        approves: bool,
+    ) -> Result<ApprovalState, String> {
         let shown = self.approval(id).await.approval.shown();
         self.says_of(who, id, approves, shown).await
     }
@@ -278,4 +283,37 @@ async fn only_what_a_gate_holds_back_waits() {
     // What would be denied anyway asks nobody.
     assert!(world.delete("alice-release", "HR-3").await.starts_with("deny"));
     assert!(world.open_approvals().await.is_empty());
+}
+
+/// Somebody decides while the request is held: the call goes on, or is denied, in the same answer.
+#[tokio::test]
+async fn a_request_is_held_for_a_while() {
+    let policies = [POLICIES, RULES].concat();
+    let hold = std::time::Duration::from_secs(20);
+    let world = World::start(Setup { policies: policies.clone(), hold, ..Setup::default() }).await;
+    let soon = async |key: &str, approves: bool| {
+        let decided = async {
+            loop {
+                if let [one] = world.open_approvals().await.as_slice() {
+                    break world.says("carol-lead", one.approval.id, approves).await.unwrap();
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        tokio::join!(world.delete("alice-release", key), decided).0
+    };
+    assert_eq!(Box::pin(soon("ENG-42", true)).await, "ok");
+    assert_eq!(Box::pin(soon("ENG-43", false)).await, "deny approval_denied");
+    assert_eq!(world.deleted(), 1);
+    // Both the asking and the call are in the record.
+    let rows = world.record().await;
+    let of_tool = |row: &&callgate_store::Row| row.tool.as_deref() == Some("executeDestructive");
+    let kinds: Vec<&str> = rows.iter().filter(of_tool).map(|row| &*row.kind).collect();
+    assert_eq!(kinds, ["refusal", "intent", "refusal", "refusal"]);
+
+    let hold = std::time::Duration::from_millis(300);
+    let world = World::start(Setup { policies, hold, ..Setup::default() }).await;
+    let begun = std::time::Instant::now();
+    assert_eq!(world.delete("alice-release", "ENG-42").await, WAITS);
+    assert!(begun.elapsed() >= hold, "nobody came");
 }

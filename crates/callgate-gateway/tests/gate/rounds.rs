@@ -55,13 +55,17 @@ async fn asking(State(calls): State<Calls>, body: Bytes) -> impl IntoResponse {
 }
 
 async fn world() -> (World, Calls) {
+    world_of(&[POLICIES, MORE].concat()).await
+}
+
+async fn world_of(policies: &[Rule]) -> (World, Calls) {
     let calls = Calls::default();
     let router = Router::new().route("/mcp", post(asking)).with_state(Arc::clone(&calls));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await });
     let world = World::start(Setup {
-        policies: [POLICIES, MORE].concat(),
+        policies: policies.to_vec(),
         servers: vec![("asking", "atlassian-rovo", Some(url))],
         ..Setup::default()
     })
@@ -198,4 +202,39 @@ async fn the_answers_of_a_caller_who_may_be_asked_nothing_are_left_out() {
     let answered: Vec<_> =
         calls.lock().unwrap().iter().map(|params| params.get("inputResponses").is_some()).collect();
     assert_eq!(answered, [false, true]);
+}
+
+/// I2, A01: a call that takes several rounds takes one approval, and no round of it is made twice.
+#[tokio::test]
+async fn i2_the_rounds_of_an_approved_call_share_its_approval_and_none_is_made_twice() {
+    const GATE: &[Rule] = &[
+        (
+            Tier::Approval,
+            "edits",
+            r#"forbid(principal, action == Action::"jira.issue.edit", resource);"#,
+        ),
+        (
+            Tier::Permit,
+            "leads-decide",
+            r#"permit(principal in Group::"leads", action == Action::"callgate.approval.decide", resource);"#,
+        ),
+    ];
+    let (world, calls) = world_of(&[POLICIES, MORE, GATE].concat()).await;
+    let made = || calls.lock().unwrap().len();
+    let call = edit("ENG-42", "x");
+    let waits = ask(&world, "alice", &call, "").await;
+    assert_eq!((waits.brief().as_str(), made()), ("approval_required approval_required", 0));
+    world.says("carol-lead", world.waiting().await.approval.id, true).await.unwrap();
+    let first = ask(&world, "alice", &call, "").await;
+    assert_eq!(made(), 1);
+    // The first round again needs an approval of its own, which now waits.
+    let again = ask(&world, "alice", &call, "").await;
+    assert_eq!((again.brief().as_str(), made()), ("approval_required approval_required", 1));
+    let state = state(&first);
+    // It changes nothing for the second round, which goes on with the approval of the first.
+    let second = ask(&world, "alice", &call, &later(&state)).await;
+    assert_eq!((second.brief().as_str(), made()), ("ok", 2));
+    let replayed = ask(&world, "alice", &call, &later(&state)).await;
+    assert_ne!(replayed.brief(), "ok", "the second round again");
+    assert_eq!(made(), 2);
 }

@@ -160,6 +160,10 @@ impl AuthorityStore for InForce {
         })
     }
 
+    fn approval_taken_by(&self, call: Id) -> StoreFuture<'_, Option<ApprovalState>> {
+        self.inner.approval_taken_by(call)
+    }
+
     fn approval(&self, id: Id) -> StoreFuture<'_, Option<ApprovalState>> {
         self.inner.approval(id)
     }

@@ -84,6 +84,8 @@ pub(crate) struct Setup {
     pub(crate) confirms_moves: bool,
     /// People with several accounts.
     pub(crate) same_person: SamePerson,
+    /// How long a request is held for an approval.
+    pub(crate) hold: Duration,
     /// Who approves the tools of all servers.
     pub(crate) approved_by: ApprovedBy,
     /// The address of the products' own interfaces.
@@ -117,9 +119,28 @@ impl Default for Setup {
             catalogs: &[],
             confirms_moves: false,
             same_person: Vec::new(),
+            hold: Duration::ZERO,
             approved_by: ApprovedBy::Nobody,
             rest: None,
             servers: Vec::new(),
+        }
+    }
+}
+
+impl Setup {
+    fn settings(&self) -> Settings {
+        Settings {
+            json: self.json,
+            resources: Resources { public_url: self.public_url.map(str::to_owned) },
+            hosts: HostRules::new(["gate.test"], []),
+            calls_in_flight_max: self.calls_in_flight_max,
+            reveal_denied_tools: self.reveal,
+            streams: self.streams,
+            sealing: None,
+            signer: self.signer.clone(),
+            same_person: self.same_person.clone(),
+            hold: self.hold,
+            approval_pages: Some("https://gate.example/console/approvals/".to_owned()),
         }
     }
 }
@@ -147,6 +168,7 @@ impl Drop for AbortOnDrop {
 
 impl World {
     pub(crate) async fn start(mut setup: Setup) -> Self {
+        let settings = setup.settings();
         let mut broker = setup.broker.take();
         if broker.is_some() {
             setup.sim.token = None;
@@ -188,18 +210,6 @@ impl World {
             setup.evidence,
         );
         let (evidence, _) = evidence.await.unwrap();
-        let settings = Settings {
-            json: setup.json,
-            resources: Resources { public_url: setup.public_url.map(str::to_owned) },
-            hosts: HostRules::new(["gate.test"], []),
-            calls_in_flight_max: setup.calls_in_flight_max,
-            reveal_denied_tools: setup.reveal,
-            streams: setup.streams,
-            sealing: None,
-            signer: setup.signer.clone(),
-            same_person: setup.same_person.clone(),
-            approval_pages: Some("https://gate.example/console/approvals/".to_owned()),
-        };
         let bundle = bundle(&catalogs, &setup.policies, setup.catalogs.is_empty());
         let inner = Arc::clone(&store.inner);
         let in_force = Arc::new(InForce { inner, is_down: AtomicBool::default() });

@@ -36,6 +36,15 @@ pub(super) async fn one(
     query.fetch_optional(connection).await?.as_ref().map(read).transpose()
 }
 
+/// The one that this call took.
+pub(super) async fn taken_by(
+    connection: &mut SqliteConnection,
+    call: Id,
+) -> Result<Option<ApprovalState>, StoreError> {
+    let query = sqlx::query(select!("WHERE spent_by = ?")).bind(call.to_string());
+    query.fetch_optional(connection).await?.as_ref().map(read).transpose()
+}
+
 /// The newest with this binding.
 pub(super) async fn newest(
     connection: &mut SqliteConnection,

@@ -334,6 +334,12 @@ impl AuthorityStore for SqliteStore {
         )
     }
 
+    fn approval_taken_by(&self, call: Id) -> StoreFuture<'_, Option<ApprovalState>> {
+        Box::pin(
+            async move { approvals::taken_by(self.deciding().await.settled().await, call).await },
+        )
+    }
+
     fn approval(&self, id: Id) -> StoreFuture<'_, Option<ApprovalState>> {
         Box::pin(async move { approvals::one(self.deciding().await.settled().await, id).await })
     }

@@ -96,6 +96,7 @@ const STEPS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX approvals_binding ON approvals (binding, at_ms);
     CREATE INDEX approvals_asker ON approvals (asker, at_ms);
+    CREATE UNIQUE INDEX approvals_spent ON approvals (spent_by) WHERE spent_by IS NOT NULL;
     CREATE INDEX approvals_open ON approvals (at_ms) WHERE ended IS NULL;
     CREATE TABLE votes (
         approval TEXT NOT NULL,

@@ -22,6 +22,9 @@ use serde::de::DeserializeOwned;
 use super::server::is_protected;
 use super::{CatalogFiles, Config, Limits, LogConfig, Places, Problem, Problems, TokenRules};
 
+/// The longest that a request is held for an approval.
+const HOLD_S_MAX: u64 = 45;
+
 const SECTIONS: &[&str] = &[
     "answers",
     "approvals",
@@ -84,6 +87,7 @@ struct Catalogs {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Approvals {
+    hold_s: u64,
     same_person: Vec<BTreeSet<String>>,
 }
 
@@ -212,6 +216,7 @@ impl Reader {
             store: self.relative(&store?.path),
             policies: self.relative(&policies?.folder),
             catalogs: self.catalogs(&catalogs?),
+            hold: self.hold(approvals.as_ref()?.hold_s),
             same_person: approvals?.same_person,
             limits: limits?,
             reveal_denied_tools: answers?.reveal_denied_tools,
@@ -338,6 +343,15 @@ impl Reader {
             return None;
         }
         Some(rules)
+    }
+
+    fn hold(&mut self, seconds: u64) -> Duration {
+        if seconds > HOLD_S_MAX {
+            let what = format!("{seconds} is more than {HOLD_S_MAX}");
+            let hint = "clients give up after a minute; what was approved later goes through when it is called again";
+            self.problem("approvals.hold_s", &what, Some(hint.to_owned()));
+        }
+        Duration::from_secs(seconds)
     }
 
     fn catalogs(&mut self, said: &Catalogs) -> CatalogFiles {
