@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get, post};
 use bytes::Bytes;
 use callgate_gateway::assertion;
@@ -100,6 +100,8 @@ pub(crate) async fn serve(
         .route("/metrics", get(metrics))
         .with_state(front)
         .nest(API, api::routes(api))
+        // People type the slash.
+        .route(&format!("{CONSOLE}/"), get(async || Redirect::permanent(CONSOLE)))
         .nest(CONSOLE, console.routes());
     let slots = Arc::new(Semaphore::new(limits.connections_max));
     let open = GracefulShutdown::new();

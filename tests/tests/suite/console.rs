@@ -67,6 +67,7 @@ async fn people_decide_in_a_browser() {
     let told = browse(
         &gateway,
         json!([
+            { "do": "open", "person": "carol", "path": "/console/" },
             { "do": "open", "person": "carol", "path": page },
             { "do": "sign_in", "person": "carol", "token": "wrong" },
             { "do": "sign_in", "person": "carol", "token": CAROL },
@@ -87,10 +88,14 @@ async fn people_decide_in_a_browser() {
         ]),
     )
     .await;
-    let [asked, wrong, inbox, keys, checks @ .., shown, approved, after] = told.as_slice() else {
+    let [typed, asked, wrong, inbox, keys, checks @ .., shown, approved, after] = told.as_slice()
+    else {
         panic!("{told:?}")
     };
-    assert_eq!(asked["url"], "/console/sign-in");
+    assert_eq!(
+        (&typed["url"], &asked["url"]),
+        (&json!("/console/sign-in"), &json!("/console/sign-in"))
+    );
     assert!(wrong["status"] == 403 && says(wrong, "not known here"), "{wrong}");
     assert!(says(inbox, "Delete an issue") && says(inbox, "alice via release-bot"), "{inbox}");
     assert_eq!(keys["url"], page.as_str(), "by the keyboard alone");

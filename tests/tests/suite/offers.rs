@@ -331,7 +331,8 @@ permit(principal, action == Action::"mcp.resource.read", resource in Jira::Proje
     let ran = folder.cli(&["explain", "call.json"]).await.unwrap();
     assert!(ran.stdout.contains("touches  Jira::Issue \"acme/ENG-42\""), "{ran:?}");
     let ran = folder.cli(&["policy", "schema"]).await.unwrap();
-    assert!(ran.stdout.contains("resource: [Jira::Issue, MCP::Resource, Unresolved]"), "{ran:?}");
+    let kinds = "resource: [GitHub::Repository, Jira::Issue, MCP::Resource, Unresolved]";
+    assert!(ran.stdout.contains(kinds), "{}", ran.code.unwrap_or_default());
     folder.put("ours.toml", &catalog.replace("\"/key\"", "\"/kay\"")).unwrap();
     let ran = folder.cli(&["check"]).await.unwrap();
     assert_eq!(ran.code, Some(64), "{ran:?}");
