@@ -241,7 +241,8 @@ pub fn oauth(directory: &Path) -> io::Result<OAuth> {
     Ok(OAuth { provider, login, verify })
 }
 
-/// Installs a browser, what drives it and what checks pages into `directory`.
+/// Installs a browser, what drives it and what checks pages into `directory`. The script's folder is to be its `TMPDIR`: the
+/// browser is unpacked there.
 ///
 /// # Errors
 /// If a command cannot be run or fails, with what it said.
@@ -249,7 +250,12 @@ pub fn browser(directory: &Path) -> io::Result<PathBuf> {
     let home = directory.join("browser");
     npm(&home, BROWSER_PACKAGE, BROWSER_LOCK)?;
     scripts(&home, BROWSER)?;
-    Ok(home.join("console.mjs"))
+    let script = home.join("console.mjs");
+    // Only one unpacks it.
+    once(&home.join("unpacked"), &[BROWSER_LOCK], || {
+        run(Command::new("node").arg(&script).env("TMPDIR", &home))
+    })?;
+    Ok(script)
 }
 
 /// Installs the conformance suite, the SDK of its server and, where there is a package of it, the Node they need.

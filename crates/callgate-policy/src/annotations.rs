@@ -43,7 +43,7 @@ pub(crate) fn read(tier: Tier, policy: &cedar_policy::Policy) -> Result<Label, V
 
 fn gate(policy: &cedar_policy::Policy, id: &str, note: &mut impl FnMut(Complaint)) -> Gate {
     let approvers = required(policy, "approval", note);
-    let named = approvers == "human" || approvers.strip_prefix("team:").is_some_and(is_id);
+    let named = approvers == "human" || approvers.strip_prefix("team:").is_some_and(is_team);
     if !approvers.is_empty() && !named {
         note(
             Complaint::new(format!("`{}` cannot approve", approvers.escape_debug())).hint(
@@ -118,6 +118,13 @@ fn is_id(text: &str) -> bool {
     (1..=MAX_ID_BYTES).contains(&text.len()) && text.bytes().all(allowed)
 }
 
+/// A group as policies call it: with the issuer's name before it, if an issuer says who is in it (`corp/Team Leads`).
+fn is_team(text: &str) -> bool {
+    (1..=MAX_ID_BYTES).contains(&text.len())
+        && text.trim() == text
+        && !text.contains(|c: char| c.is_control())
+}
+
 fn unknown(tier: Tier, key: &str) -> Option<Complaint> {
     let gates: &[&str] = if tier == Tier::Approval { &GATES } else { &[] };
     if EVERYWHERE.contains(&key) || gates.contains(&key) {
@@ -164,6 +171,16 @@ mod tests {
         for bad in ["", "m", "0s", "8d", "-1m", "1.5h", "15", "15 m", "9999999999999999999d", "3é"]
         {
             assert_eq!(seconds(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_team_is_a_group_by_any_name() {
+        for good in ["leads", "corp/leads", "corp/Team Leads", "okta/00g1-é"] {
+            assert!(is_team(good), "{good}");
+        }
+        for bad in ["", " leads", "leads ", "a\nb", &"x".repeat(MAX_ID_BYTES + 1)] {
+            assert!(!is_team(bad), "{bad}");
         }
     }
 

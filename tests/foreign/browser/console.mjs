@@ -1,14 +1,17 @@
 // People in a browser: the console without scripts, on a wide screen and on a phone, and what axe finds on its pages.
-// Arguments: the address, the folder for pictures, and the steps as JSON. Prints what became of each step, as JSON.
+// Arguments: the address, the folder for pictures, and the steps as JSON. Prints what became of each step, as JSON. Without
+// arguments, the browser is unpacked and nothing else.
 import chromium from '@sparticuz/chromium';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { chromium as playwright } from 'playwright-core';
 
 const [address, pictures, stepsText] = process.argv.slice(2);
+const executablePath = await chromium.executablePath();
+if (!address) process.exit(0);
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const browser = await playwright.launch({
-  executablePath: await chromium.executablePath(),
+  executablePath,
   // In a container there is nothing to make a sandbox of.
   args: ['--no-sandbox', '--no-zygote', '--disable-gpu', '--disable-dev-shm-usage'],
   headless: true,
@@ -87,6 +90,34 @@ const does = {
     ]);
     await page.waitForLoadState();
     return told(page, response.status());
+  },
+  // An agent calls a tool of the one server.
+  async call({ token, tool, arguments: given }) {
+    const version = '2026-07-28';
+    const prefix = 'io.modelcontextprotocol/';
+    const meta = {
+      [`${prefix}protocolVersion`]: version,
+      [`${prefix}clientInfo`]: { name: 'browser', version: '1' },
+      [`${prefix}clientCapabilities`]: {},
+    };
+    const response = await fetch(`${address}/mcp/atlassian`, {
+      method: 'POST',
+      headers: {
+        authorization: `Bearer ${token}`,
+        'content-type': 'application/json',
+        accept: 'application/json, text/event-stream',
+        'mcp-protocol-version': version,
+        'mcp-method': 'tools/call',
+        'mcp-name': tool,
+      },
+      body: JSON.stringify({
+        jsonrpc: '2.0',
+        id: 1,
+        method: 'tools/call',
+        params: { name: tool, arguments: given, _meta: meta },
+      }),
+    });
+    return { status: response.status, text: await response.text() };
   },
   async keys({ person }) {
     // By keyboard alone: the first row of the inbox.

@@ -100,3 +100,16 @@ fn a06_several_accounts_of_one_person_are_that_person() {
     assert_eq!(gates_of(&other, &leads, &same), own);
     assert_eq!(gates_of(&other, &leads, &SamePerson::new()), Ok(vec!["leads".to_owned()]));
 }
+
+/// A group of an issuer is named with it, and no other issuer's group of that name will do.
+#[test]
+fn a_team_is_the_group_of_its_issuer() {
+    let leads = approval(&[("leads", "team:corp/leads")]);
+    let may = |group: &str| {
+        let mut carol = person("carol", &[]);
+        carol.accountable.groups = vec![group.to_owned()];
+        gates_of(&carol, &leads, &SamePerson::new()).is_ok()
+    };
+    assert!(may("corp/leads"));
+    assert!(!may("leads") && !may("other/leads") && !may("corp/Leads"));
+}
