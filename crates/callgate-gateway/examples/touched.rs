@@ -14,6 +14,7 @@ use callgate_model::json::{JsonLimits, Object, read};
 use callgate_model::products::atlassian::query::jql;
 use callgate_model::products::atlassian::{SiteEntry, SiteMap};
 use callgate_model::target::{Located, Resource};
+use callgate_model::vocabulary::Effect;
 use callgate_policy::{Bundle, Source, Tier, could_allow};
 
 const ROUNDS: u32 = 20_000;
@@ -118,5 +119,5 @@ fn found() -> Duration {
     .into();
     (0..10_000).for_each(|number| finds.put(thing(number), (holder, places.clone()), 0, now));
     let wanted = thing(5_000);
-    time(ROUNDS, || finds.get(&wanted, holder, now).is_ok())
+    time(ROUNDS, || finds.get(&wanted, (holder, Effect::Read), now).is_ok())
 }

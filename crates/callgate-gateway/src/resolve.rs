@@ -10,12 +10,16 @@ use std::time::Duration;
 use callgate_model::ambient::Timestamp;
 use callgate_model::digest::Digest;
 use callgate_model::target::{Located, Obstacle, Resource, Target};
+use callgate_model::vocabulary::Effect;
 
 use crate::identity::Identified;
 use crate::locate::LookedUp;
 
 /// How long what was found is taken to be so, unless the operator says otherwise.
 pub const FOUND_FOR: Duration = Duration::from_secs(30);
+/// The same for a call that changes something: only what was found with the calls just before it. Whoever could move the
+/// thing meanwhile could choose where the change is decided.
+pub const FOUND_FOR_CHANGES: Duration = Duration::from_secs(1);
 /// Resources that are known at one time, of one server.
 const THINGS_MAX: usize = 10_000;
 /// From a thing to what contains it, and so on: a comment, its page, its space by number, its space by key.
@@ -72,14 +76,26 @@ impl Finds {
         Self { known: Mutex::default(), good_for }
     }
 
-    /// What this holder found not long ago; else the present epoch, to be given to [`Finds::put`].
+    /// What this holder found not long ago, for a call of that effect; else the present epoch, to be given to
+    /// [`Finds::put`].
     ///
     /// # Errors
     /// The epoch.
-    pub fn get(&self, thing: &Resource, holder: Holder, now: Timestamp) -> Result<Places, Epoch> {
+    pub fn get(
+        &self,
+        thing: &Resource,
+        (holder, effect): (Holder, Effect),
+        now: Timestamp,
+    ) -> Result<Places, Epoch> {
+        let good_for = match effect {
+            Effect::Read => self.good_for,
+            Effect::Write | Effect::Share | Effect::Delete | Effect::Admin => {
+                self.good_for.min(FOUND_FOR_CHANGES)
+            }
+        };
         let known = self.known();
         let finds = known.things.get(thing).map(Vec::as_slice).unwrap_or_default();
-        let found = finds.iter().find(|find| find.holder == holder && self.is_good(find, now));
+        let found = finds.iter().find(|find| find.holder == holder && is_good(find, good_for, now));
         found.map(|find| Arc::clone(&find.places)).ok_or(known.epoch)
     }
 
@@ -92,14 +108,14 @@ impl Finds {
         }
         let things = &mut known.things;
         if things.len() >= THINGS_MAX && !things.contains_key(&thing) {
-            things.retain(|_, finds| finds.iter().any(|find| self.is_good(find, now)));
+            things.retain(|_, finds| finds.iter().any(|find| is_good(find, self.good_for, now)));
         }
         if things.len() >= THINGS_MAX && !things.contains_key(&thing) {
             // Far too many at one time: none of them is worth more than another.
             things.clear();
         }
         let finds = things.entry(thing).or_default();
-        finds.retain(|find| find.holder != holder && self.is_good(find, now));
+        finds.retain(|find| find.holder != holder && is_good(find, self.good_for, now));
         if finds.len() >= HOLDERS_MAX {
             finds.remove(0);
         }
@@ -115,14 +131,14 @@ impl Finds {
         drop(things);
     }
 
-    fn is_good(&self, find: &Find, now: Timestamp) -> bool {
-        // A clock that was set back makes nothing good for longer.
-        find.at <= now && u128::from(now.ms_since(find.at)) < self.good_for.as_millis()
-    }
-
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_good(find: &Find, good_for: Duration, now: Timestamp) -> bool {
+    // A clock that was set back makes nothing good for longer.
+    find.at <= now && u128::from(now.ms_since(find.at)) < good_for.as_millis()
 }
 
 /// `thing` in the container `outer`.

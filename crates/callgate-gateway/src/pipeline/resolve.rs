@@ -45,6 +45,8 @@ struct Inquiry<'a> {
     bundle: Digest,
     call: Id,
     holder: Holder,
+    /// Of the call.
+    effect: Effect,
     presented: Option<Presented>,
     questions_left: usize,
 }
@@ -77,6 +79,7 @@ impl Gateway {
             bundle: bundle.digest(),
             call,
             holder: Holder::of(&request.caller),
+            effect: named.call.operation.effect,
             presented: None,
             questions_left: QUESTIONS_MAX,
         };
@@ -196,7 +199,7 @@ impl Inquiry<'_> {
     /// Where `thing` belongs.
     async fn places(&mut self, thing: Resource, steps: usize) -> Option<Places> {
         let (finds, now) = (&self.request.server.finds, self.gateway.ambient.now());
-        let epoch = match finds.get(&thing, self.holder, now) {
+        let epoch = match finds.get(&thing, (self.holder, self.effect), now) {
             Ok(places) => return Some(places),
             Err(epoch) => epoch,
         };

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
-use callgate_gateway::resolve::FOUND_FOR;
+use callgate_gateway::resolve::{FOUND_FOR, FOUND_FOR_CHANGES};
 use callgate_model::json::Json;
 use callgate_policy::Tier;
 
@@ -209,6 +209,20 @@ async fn z02_an_issue_that_was_moved_is_changed_where_it_is_now() {
         .rfind(|row| row.tool.as_deref() == Some("editJiraIssue") && &*row.kind == "intent")
         .unwrap();
     assert!(event(last).to_text().contains(&format!("acme/{back}")), "{last:?}");
+}
+
+/// What was found for a read is no longer good for a change that comes later.
+#[tokio::test]
+async fn z08_a_change_is_decided_where_the_thing_is_and_not_where_it_was_read() {
+    let world = World::start(Setup { confirms_moves: true, ..Setup::default() }).await;
+    let edit = async || world.call("alice", "editJiraIssue", &edit("ENG-43", "new")).await.brief();
+    assert_eq!(edit().await, "ok");
+    assert_eq!(edit().await, "ok");
+    assert_eq!(world.sim.ledger().count("getJiraIssue"), 1, "in one go it is asked once");
+    world.sim.site(|site| site.move_issue("ENG-43", "HR").unwrap());
+    world.clock.pass(i64::try_from(FOUND_FOR_CHANGES.as_millis()).unwrap());
+    assert_eq!(edit().await, "deny human_not_permitted");
+    assert_eq!(world.sim.ledger().count("editJiraIssue"), 2);
 }
 
 /// What a product's own interface answers, and what it was asked.
