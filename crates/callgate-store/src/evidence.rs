@@ -177,6 +177,8 @@ pub struct Filter {
     pub outcome: Option<String>,
     /// Only this server.
     pub server: Option<String>,
+    /// Not this server.
+    pub not_server: Option<String>,
     /// Only this tool.
     pub tool: Option<String>,
     /// Only this operation.
@@ -189,6 +191,8 @@ pub struct Filter {
     pub call: Option<Id>,
     /// Only what happened at this moment or later.
     pub since: Option<Timestamp>,
+    /// Only among so many of the newest records, so that what nobody did is not looked for in all of them.
+    pub among: Option<u32>,
     /// How many at most; `None` and anything above it is [`LIST_MAX`].
     pub limit: Option<u32>,
 }

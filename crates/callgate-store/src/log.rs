@@ -11,8 +11,8 @@ mod tests;
 mod writer;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use callgate_model::ambient::{Ambient, Id};
@@ -121,6 +121,8 @@ pub struct EvidenceLog {
     ambient: Arc<dyn Ambient>,
     limits: EvidenceLimits,
     shared: Arc<Shared>,
+    /// It is let go of with the writer.
+    store: Weak<dyn EvidenceStore>,
 }
 
 impl EvidenceLog {
@@ -149,6 +151,7 @@ impl EvidenceLog {
 
         let (queue, items) = mpsc::channel(limits.queue_max);
         let shared = Arc::new(Shared::default());
+        let kept = Arc::downgrade(&store);
         let writer = Writer {
             store,
             ambient: Arc::clone(&ambient),
@@ -162,7 +165,7 @@ impl EvidenceLog {
             closing: None,
         };
         tokio::spawn(writer.run());
-        Ok((Self { queue, ambient, limits, shared }, Recovery { indeterminate }))
+        Ok((Self { queue, ambient, limits, shared, store: kept }, Recovery { indeterminate }))
     }
 
     /// Records `event`. Once polled, it is recorded whether or not the answer is waited for: the intent of a call
@@ -205,6 +208,12 @@ impl EvidenceLog {
                 EvidenceError::Full
             }
         })
+    }
+
+    /// Where it is kept, to be read; nothing after the end.
+    #[must_use]
+    pub fn store(&self) -> Option<Arc<dyn EvidenceStore>> {
+        self.store.upgrade()
     }
 
     /// Whether the last append to the store succeeded.

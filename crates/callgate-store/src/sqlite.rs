@@ -231,6 +231,8 @@ impl EvidenceStore for SqliteStore {
                  AND (?6 IS NULL OR operation = ?6) AND (?7 IS NULL OR accountable = ?7) \
                  AND (?8 IS NULL OR agent = ?8) AND (?9 IS NULL OR call = ?9) \
                  AND (?10 IS NULL OR at_ms >= ?10) \
+                 AND (?13 IS NULL OR id > (SELECT MAX(id) FROM evidence) - ?13) \
+                 AND (?14 IS NULL OR server IS NOT ?14) \
                  AND (NOT ?11 OR verdict IS NOT NULL) ORDER BY id DESC LIMIT ?12",
             )
             .bind(filter.kind.as_deref())
@@ -245,6 +247,8 @@ impl EvidenceStore for SqliteStore {
             .bind(filter.since.map(|since| since.unix_ms()))
             .bind(filter.decided)
             .bind(filter.limit.unwrap_or(LIST_MAX).min(LIST_MAX))
+            .bind(filter.among)
+            .bind(filter.not_server.as_deref())
             .fetch_all(self.reading().await.settled().await)
             .await?;
             found.iter().map(rows::read).collect()

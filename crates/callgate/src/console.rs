@@ -2,6 +2,7 @@
 //! nothing from elsewhere. Who comes is identified as at the API, by the token they signed in with, at every request; and
 //! every page is decided by policy as the API is.
 
+mod calls;
 mod page;
 mod session;
 
@@ -61,6 +62,8 @@ impl Console {
             .route("/sign-in", get(sign_in_page).post(sign_in))
             .route("/sign-out", post(sign_out))
             .route("/approvals/{id}", get(approval).post(decide))
+            .route("/calls", get(calls::list))
+            .route("/calls/{id}", get(calls::show))
             .with_state(self)
     }
 
@@ -286,10 +289,11 @@ async fn style() -> Response {
 
 /// Whether it is a page of this console, and nothing that a browser would take for another place.
 fn is_ours(path: &str) -> bool {
-    path == CONSOLE
-        || path
-            .strip_prefix("/console/approvals/")
-            .is_some_and(|id| id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-'))
+    let is_id = |id: &str| id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+    let of = |folder: &str| path.strip_prefix(folder).is_some_and(is_id);
+    [CONSOLE, "/console/calls"].contains(&path)
+        || of("/console/approvals/")
+        || of("/console/calls/")
 }
 
 impl Visitor {
@@ -316,7 +320,7 @@ fn refused(error: ErrandError) -> Response {
         }
         ErrandError::Wrong(text) => (StatusCode::BAD_REQUEST, "Not possible", text.clone()),
         ErrandError::Gone => {
-            (StatusCode::NOT_FOUND, "Not here", "There is no such approval.".to_owned())
+            (StatusCode::NOT_FOUND, "Not here", "There is no such thing here.".to_owned())
         }
         ErrandError::Unavailable => (
             StatusCode::SERVICE_UNAVAILABLE,
@@ -381,6 +385,7 @@ mod tests {
         assert!(
             is_ours("/console")
                 && is_ours("/console/approvals/01a218ee-630f-7dd2-9440-9df59e95ca12")
+                && is_ours("/console/calls")
         );
         for other in [
             "",

@@ -1,6 +1,7 @@
 //! What people and scripts read: results on standard output, everything else on standard error.
 
 pub(crate) mod approval;
+pub(crate) mod call;
 pub(crate) mod shape;
 
 use std::io::{self, Write};

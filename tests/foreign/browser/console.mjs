@@ -40,7 +40,7 @@ async function told(page, status) {
 }
 
 // What is wrong with the page that somebody sees: in a browser with scripts, since axe is one.
-async function checked(person, path) {
+async function checked(person, path, picture) {
   const { context } = await of(person);
   const found = [];
   for (const colorScheme of ['light', 'dark']) {
@@ -59,7 +59,7 @@ async function checked(person, path) {
       found.push(...violations.map((one) => `${colorScheme} ${width} ${one.impact} ${one.id}`));
       const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
       if (wide) found.push(`${colorScheme} ${width} wider than the screen`);
-      await page.screenshot({ path: `${pictures}/${person}-${width}-${colorScheme}.png`, fullPage: true });
+      await page.screenshot({ path: `${pictures}/${picture}-${width}-${colorScheme}.png`, fullPage: true });
       await other.close();
     }
   }
@@ -132,6 +132,22 @@ const does = {
     await page.waitForURL('**/approvals/**');
     return told(page, 200);
   },
+  // What matches, by the form above the list; then the first of them.
+  async calls({ person, filter }) {
+    const { page } = await of(person);
+    await page.goto('/console/calls');
+    for (const [name, text] of Object.entries(filter)) {
+      const field = page.locator(`#${name}`);
+      await (name === 'decision' ? field.selectOption(text) : field.fill(text));
+    }
+    await page.click('main button');
+    await page.waitForLoadState();
+    const list = await page.locator('main').innerText();
+    await page.locator('.row').first().click();
+    await page.waitForURL('**/calls/**');
+    for (const record of await page.locator('summary').all()) await record.click();
+    return { list, rows: await page.locator('.row').count(), ...(await told(page, 200)) };
+  },
   async forged({ person, path, form, headers }) {
     const { context } = await of(person);
     const response = await context.request.post(path, { form, headers: headers ?? {}, maxRedirects: 0 });
@@ -149,8 +165,9 @@ const does = {
     await new Promise((done) => setTimeout(done, milliseconds));
     return {};
   },
-  async check({ person, path }) {
-    return checked(person, path);
+  async check({ person, path, picture }) {
+    // Without a path, the page that they see.
+    return checked(person, path ?? (await of(person)).page.url(), picture ?? person);
   },
 };
 

@@ -18,7 +18,7 @@ pub(crate) const LEAD: &str = "token-of-alice-as-lead";
 
 const LEADS: &str = r#"
 @id("leads-decide") @reason("They are asked") @owner("platform")
-permit(principal in Group::"leads", action in [Action::"callgate.approval.decide", Action::"callgate.approval.list", Action::"callgate.approval.show"], resource);
+permit(principal in Group::"leads", action in [Action::"callgate.approval.decide", Action::"callgate.approval.list", Action::"callgate.approval.show", Action::"callgate.call.list", Action::"callgate.call.show"], resource);
 "#;
 
 /// Alice's release bot deletes after a lead has looked; Carol and Dave are some. `clocks` are annotations of the gate.

@@ -202,3 +202,46 @@ async fn a02_a_page_that_is_too_old_decides_nothing() {
     assert!(!is_made(&gateway, "ENG-45").await);
     assert_eq!(deleted(&sim), 0);
 }
+
+/// Every decision can be looked up, by those who may; what an agent wrote is text, whatever it looks like.
+#[tokio::test]
+async fn people_look_up_calls() {
+    let (_sim, gateway) = world("").await;
+    waits(&gateway, "ENG-45").await;
+    let read = read("<script>alert(1)</script>\u{202e}");
+    Ask::call("atlassian", ALICE, "getJiraIssue", read).send(gateway.address).await.unwrap();
+    let told = browse(
+        &gateway,
+        json!([
+            { "do": "sign_in", "person": "carol", "token": CAROL },
+            { "do": "calls", "person": "carol", "filter": { "human": "alice", "decision": "approval_required" } },
+            { "do": "calls", "person": "carol", "filter": { "human": "alice", "tool": "getJiraIssue" } },
+            { "do": "check", "person": "carol", "picture": "call" },
+            { "do": "check", "person": "carol", "path": "/console/calls", "picture": "calls" },
+            { "do": "open", "person": "carol", "path": "/console/calls?human=nobody" },
+            { "do": "open", "person": "carol", "path": "/console/calls?nothing=1" },
+            { "do": "open", "person": "carol", "path": "/console/calls/0190a0b0-0000-7000-8000-000000000000" },
+            { "do": "sign_in", "person": "bob", "token": BOB },
+            { "do": "open", "person": "bob", "path": "/console/calls" },
+        ]),
+    )
+    .await;
+    let [_, waits, hostile, one, check, nobody, unknown, missing, _, refused] = told.as_slice()
+    else {
+        panic!("{told:?}")
+    };
+    for part in [
+        "alice (configured)",
+        "release-bot (configured)",
+        "deletes-need-a-lead",
+        "jira.issue.delete",
+    ] {
+        assert!(says(waits, part), "{part}: {waits}");
+    }
+    assert!(!waits["list"].as_str().unwrap().contains("getJiraIssue"), "{waits}");
+    assert!(says(hostile, "<script>alert(1)</script>\\u{202e}"), "{hostile}");
+    assert_eq!((&one["found"], &check["found"]), (&json!([]), &json!([])), "axe, and the width");
+    assert!(says(nobody, "No calls match"), "{nobody}");
+    assert_eq!((&unknown["status"], &missing["status"]), (&json!(400), &json!(404)));
+    assert!(refused["status"] == 403 && says(refused, "Not allowed"), "{refused}");
+}

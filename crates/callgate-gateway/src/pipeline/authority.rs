@@ -8,7 +8,7 @@ use callgate_model::caller::Assurance;
 use callgate_model::evidence::Event;
 use callgate_model::products::gateway::NAME;
 use callgate_model::reason::Reason;
-use callgate_store::{AuthorityStore, Durability, EvidenceError};
+use callgate_store::{AuthorityStore, Durability, EvidenceError, EvidenceStore};
 
 use super::admit::invalid;
 use super::{Gateway, Reply, Request};
@@ -87,6 +87,12 @@ impl Gateway {
     #[must_use]
     pub fn authority(&self) -> Option<&dyn AuthorityStore> {
         self.identities.registry().map(|registry| registry.store())
+    }
+
+    /// What is recorded, to be read.
+    #[must_use]
+    pub fn recorded(&self) -> Option<Arc<dyn EvidenceStore>> {
+        self.evidence.store()
     }
 
     /// The holder of `token`, if it is good for `server`; for all of them, if that is nothing; for the API, if it is called so.

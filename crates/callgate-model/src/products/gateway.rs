@@ -25,6 +25,10 @@ pub enum Errand {
     ApprovalShow,
     /// Take an approval back that was not used yet.
     ApprovalWithdraw,
+    /// List calls: who called what, what was decided and what came of it.
+    CallList,
+    /// See all that is recorded of a call.
+    CallShow,
     /// Ask what chain a token makes.
     CallerShow,
     /// Give a grant.
@@ -53,11 +57,13 @@ pub enum Errand {
 
 impl Errand {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::ApprovalDecide,
         Self::ApprovalList,
         Self::ApprovalShow,
         Self::ApprovalWithdraw,
+        Self::CallList,
+        Self::CallShow,
         Self::CallerShow,
         Self::GrantCreate,
         Self::GrantList,
@@ -88,6 +94,10 @@ impl Errand {
             ),
             Self::ApprovalWithdraw => {
                 ("callgate.approval.withdraw", "Take an approval back", Risk::Medium)
+            }
+            Self::CallList => ("callgate.call.list", "List calls", Risk::Low),
+            Self::CallShow => {
+                ("callgate.call.show", "See all that is recorded of a call", Risk::Medium)
             }
             Self::CallerShow => {
                 ("callgate.caller.show", "See what chain a token makes", Risk::Medium)

@@ -13,9 +13,10 @@ use callgate_store::{Filter, LIST_MAX, Row, SqliteStore};
 use tokio::sync::oneshot;
 
 use crate::cli::{Demo, Failure};
-use crate::commands::{evidence, serve};
+use crate::commands::serve;
 use crate::config::{Config, LogConfig};
 use crate::print;
+use crate::print::call::{CallTold, newest};
 use client::Client;
 
 /// How long to wait for a decision to show in the evidence.
@@ -87,13 +88,13 @@ async fn converse(address: SocketAddr, store: &Path) -> Result<usize, Failure> {
             let asked = client.approve(lead).await?;
             let decided = decisions(&store, shown, asked).await?;
             shown += decided.len();
-            decided.iter().for_each(|row| print::line(&evidence::summary(row)));
+            decided.iter().for_each(|row| print::line(&print::safe(&CallTold::of(row).line())));
         }
         client.call(call.token, call.tool, arguments).await?;
         let decided = decisions(&store, shown, 1).await?;
         shown += decided.len();
         own_reads += decided.len() - 1;
-        decided.iter().for_each(|row| print::line(&evidence::summary(row)));
+        decided.iter().for_each(|row| print::line(&print::safe(&CallTold::of(row).line())));
     }
     Ok(own_reads)
 }
@@ -105,9 +106,10 @@ async fn decisions(
     at_least: usize,
 ) -> Result<Vec<Row>, Failure> {
     for _ in 0..SHOWS_WITHIN_MS / LOOK_EVERY_MS {
-        let all = evidence::newest(store, Filter::default(), LIST_MAX).await?;
+        let all = newest(store, Filter::default(), LIST_MAX).await;
+        let all = all.map_err(|error| Failure::Other(error.to_string()))?;
         let new: Vec<Row> = all.into_iter().rev().skip(shown).map(|(row, _)| row).collect();
-        if new.len() >= at_least && new.last().is_some_and(|row| !evidence::is_own_read(row)) {
+        if new.len() >= at_least && new.last().is_some_and(|row| !CallTold::of(row).is_own_read) {
             return Ok(new);
         }
         tokio::time::sleep(std::time::Duration::from_millis(LOOK_EVERY_MS)).await;

@@ -2,11 +2,12 @@
 
 use callgate_model::ambient::Id;
 use callgate_model::evidence::verify_chain;
-use callgate_model::json::{Json, JsonLimits, Object, read};
-use callgate_store::{EvidenceStore, Filter, Row, SqliteStore};
+use callgate_model::json::{Json, Object};
+use callgate_store::{EvidenceStore, Filter, Row, SqliteStore, StoreError};
 
 use crate::cli::{Check, EvidenceList, EvidenceShow, Failure, WithConfig};
 use crate::print;
+use crate::print::call::{CallTold, newest, outline, parse};
 
 /// Records that are verified in one go.
 const CHAIN_PAGE: u32 = 1_000;
@@ -23,7 +24,7 @@ pub(crate) async fn list(options: EvidenceList) -> Result<(), Failure> {
         agent: options.agent,
         ..Filter::default()
     };
-    let lines = newest(&store, filter, options.limit).await?;
+    let lines = newest(&store, filter, options.limit).await.map_err(unreadable)?;
     if lines.is_empty() {
         print::note("no calls match");
     }
@@ -33,7 +34,11 @@ pub(crate) async fn list(options: EvidenceList) -> Result<(), Failure> {
         } else {
             let outcome = outcome.map(|outcome| format!(" -> {outcome}")).unwrap_or_default();
             let call = row.call.map(|call| call.to_string()).unwrap_or_default();
-            print::line(&format!("{}  {}{outcome}  {call}", row.at, summary(&row)));
+            print::line(&format!(
+                "{}  {}{outcome}  {call}",
+                row.at,
+                print::safe(&CallTold::of(&row).line())
+            ));
         }
     }
     Ok(())
@@ -41,10 +46,9 @@ pub(crate) async fn list(options: EvidenceList) -> Result<(), Failure> {
 
 /// The newest changes of authority.
 async fn changes(store: &SqliteStore, options: &EvidenceList) -> Result<(), Failure> {
-    let failed = |error| Failure::Other(format!("the evidence cannot be read: {error}"));
     let kind = Some("change".to_owned());
     let filter = Filter { kind, limit: Some(options.limit), ..Filter::default() };
-    let rows = store.list(&filter).await.map_err(failed)?;
+    let rows = store.list(&filter).await.map_err(unreadable)?;
     if rows.is_empty() {
         print::note("nothing was given or taken back");
     }
@@ -86,94 +90,6 @@ fn change(row: &Row) -> String {
     )
 }
 
-/// The newest decisions that match, each with its outcome.
-pub(crate) async fn newest(
-    store: &SqliteStore,
-    filter: Filter,
-    limit: u32,
-) -> Result<Vec<(Row, Option<String>)>, Failure> {
-    let failed = |error| Failure::Other(format!("the evidence cannot be read: {error}"));
-    let filter = Filter { decided: true, limit: Some(limit), ..filter };
-    let mut lines = Vec::new();
-    for row in store.list(&filter).await.map_err(failed)? {
-        let outcome = match row.call.filter(|_| row.kind == "intent") {
-            Some(call) => {
-                let all = store.show(call).await.map_err(failed)?;
-                all.into_iter().find_map(|row| row.outcome)
-            }
-            None => None,
-        };
-        lines.push((row, outcome));
-    }
-    Ok(lines)
-}
-
-/// Whether the gateway read this itself, to find what a call touches.
-pub(crate) fn is_own_read(row: &Row) -> bool {
-    let event = parse(row).get("event").cloned();
-    event.and_then(|event| event.get("resolves").cloned()).is_some_and(|call| call != Json::Null)
-}
-
-/// Decision, tool, targets, caller, reasons, policies and time, on one line.
-pub(crate) fn summary(row: &Row) -> String {
-    let record = parse(row);
-    let event = |name: &str| record.get("event").and_then(|event| event.get(name)).cloned();
-    let caller = event("caller").unwrap_or(Json::Null);
-    let decision = event("decision").unwrap_or(Json::Null);
-    let targets = event("understood")
-        .and_then(|understood| understood.get("targets").cloned())
-        .and_then(|targets| targets.as_array().map(<[Json]>::to_vec))
-        .unwrap_or_default();
-    let micros = event("decided_in_us").and_then(|us| us.as_number().and_then(|n| n.as_i64()));
-    let policies: Vec<&str> = decision
-        .get("policies")
-        .and_then(Json::as_array)
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|policy| policy.get("id").and_then(Json::as_str))
-        .collect();
-    let line = format!(
-        "{:<17} {:<24} {:<34} {:<24} {} [{}] {:.1} ms",
-        row.verdict.as_deref().unwrap_or_default(),
-        row.tool.as_deref().unwrap_or_default(),
-        targets.iter().map(target).collect::<Vec<_>>().join(", "),
-        who(&caller),
-        texts(decision.get("reasons")).join(","),
-        policies.join(","),
-        f64::from(u32::try_from(micros.unwrap_or(0)).unwrap_or(u32::MAX)) / 1000.0
-    );
-    print::safe(&line)
-}
-
-fn target(target: &Json) -> String {
-    let text = |name: &str| target.get(name).and_then(Json::as_str);
-    let kind = text("kind").unwrap_or_default();
-    match (text("id"), text("unresolved")) {
-        (Some(id), _) => format!("{kind} {id}"),
-        (None, Some(why)) => format!("{kind} unresolved ({why})"),
-        (None, None) => kind.to_owned(),
-    }
-}
-
-fn who(caller: &Json) -> String {
-    let id = |link: &str| caller.get(link).and_then(|link| link.get("id")).and_then(Json::as_str);
-    match (id("accountable"), id("agent")) {
-        (Some(accountable), Some(agent)) => format!("{accountable} via {agent}"),
-        (Some(accountable), None) => accountable.to_owned(),
-        (None, _) => "nobody".to_owned(),
-    }
-}
-
-fn texts(array: Option<&Json>) -> Vec<&str> {
-    array.and_then(Json::as_array).unwrap_or_default().iter().filter_map(Json::as_str).collect()
-}
-
-fn parse(row: &Row) -> Json {
-    let limits = JsonLimits { bytes_max: 16 << 20, nodes_max: 1 << 20, ..JsonLimits::default() };
-    // A record that cannot be read shows as an empty one here; `verify` names it.
-    read(row.text.as_bytes(), &limits).unwrap_or(Json::Null)
-}
-
 pub(crate) async fn show(options: EvidenceShow) -> Result<(), Failure> {
     let store = open(&options.config).await?;
     let call = Id::parse(&options.call)
@@ -199,49 +115,14 @@ pub(crate) async fn show(options: EvidenceShow) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A value as indented lines, without what is empty.
-fn outline(value: &Json, depth: usize) -> Vec<String> {
-    let indent = "  ".repeat(depth);
-    let members: Vec<(String, &Json)> = match value {
-        Json::Object(object) => {
-            object.iter().map(|(name, value)| (name.to_owned(), value)).collect()
-        }
-        Json::Array(elements) => elements.iter().map(|element| ("-".to_owned(), element)).collect(),
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {
-            return vec![format!("{indent}{}", plain(value))];
-        }
-    };
-    let mut lines = Vec::new();
-    for (name, member) in members {
-        match member {
-            Json::Null => {}
-            Json::Object(object) if object.is_empty() => {}
-            Json::Array(elements) if elements.is_empty() => {}
-            Json::Object(_) | Json::Array(_) => {
-                lines.push(format!("{indent}{name}"));
-                lines.extend(outline(member, depth + 1));
-            }
-            Json::Bool(_) | Json::Number(_) | Json::String(_) => {
-                lines.push(format!("{indent}{name}: {}", plain(member)));
-            }
-        }
-    }
-    lines
-}
-
-fn plain(value: &Json) -> String {
-    value.as_str().map_or_else(|| value.to_text(), str::to_owned)
-}
-
 pub(crate) async fn verify(options: Check) -> Result<(), Failure> {
     let store = open(&options.config).await?;
-    let failed = |error| Failure::Other(format!("the evidence cannot be read: {error}"));
     let mut broken = false;
-    for writer in store.writers().await.map_err(failed)? {
+    for writer in store.writers().await.map_err(unreadable)? {
         let mut texts = Vec::new();
         loop {
             let from = u64::try_from(texts.len()).unwrap_or(u64::MAX);
-            let page = store.chain(writer, from, CHAIN_PAGE).await.map_err(failed)?;
+            let page = store.chain(writer, from, CHAIN_PAGE).await.map_err(unreadable)?;
             if page.is_empty() {
                 break;
             }
@@ -266,6 +147,11 @@ pub(crate) async fn verify(options: Check) -> Result<(), Failure> {
         }
     }
     if broken { Err(Failure::No) } else { Ok(()) }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what an error is mapped with")]
+fn unreadable(error: StoreError) -> Failure {
+    Failure::Other(format!("the evidence cannot be read: {error}"))
 }
 
 async fn open(config: &WithConfig) -> Result<SqliteStore, Failure> {

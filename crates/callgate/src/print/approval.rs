@@ -30,7 +30,7 @@ pub(crate) fn clock(state: &ApprovalState, now: Timestamp) -> String {
 }
 
 /// A moment for people, to the second.
-fn moment(at: Timestamp) -> String {
+pub(crate) fn moment(at: Timestamp) -> String {
     let text = at.to_string();
     let seconds: String = text.chars().take(19).collect();
     format!("{} UTC", seconds.replace('T', " "))

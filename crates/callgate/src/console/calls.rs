@@ -1,0 +1,223 @@
+//! The pages about calls: what was decided, for whom and why, and what came of it. All of it from the evidence.
+
+use askama::Template;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use callgate_gateway::pipeline::ErrandError;
+use callgate_model::ambient::Id;
+use callgate_model::json::{Json, Object};
+use callgate_model::products::gateway::{Errand, NAME};
+use callgate_model::reason::Reason;
+use callgate_store::{Filter, Row, StoreError};
+use http::StatusCode;
+use serde::Deserialize;
+
+use super::{Console, message, page, refused};
+use crate::print::approval::moment;
+use crate::print::call::{CallTold, newest, outline, parse};
+use crate::print::safe;
+
+/// Calls on one page: the newest that match.
+const CALLS_MAX: u32 = 50;
+/// Among so many of the newest records: what is older is told by `callgate evidence list`.
+const AMONG: u32 = 100_000;
+
+/// What is looked for. Empty text looks for everything.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Wanted {
+    human: String,
+    agent: String,
+    tool: String,
+    operation: String,
+    decision: String,
+    /// `on`, if also what was asked of the gateway itself.
+    gateway: String,
+}
+
+#[derive(Template)]
+#[template(path = "console/calls.html")]
+struct Calls<'a> {
+    who: &'a str,
+    csrf: &'a str,
+    wanted: &'a Wanted,
+    calls: Vec<Line>,
+}
+
+#[derive(Template)]
+#[template(path = "console/call.html")]
+struct CallPage<'a> {
+    who: &'a str,
+    csrf: &'a str,
+    one: Line,
+    /// From whom it comes to what it does: the name of each link, and what it is.
+    chain: Vec<(&'static str, String)>,
+    /// The code and what it means.
+    reasons: Vec<(String, &'static str)>,
+    records: Vec<Record>,
+}
+
+/// A call in a list.
+struct Line {
+    id: String,
+    at: String,
+    outcome: Option<String>,
+    told: CallTold,
+}
+
+struct Record {
+    at: String,
+    kind: String,
+    text: String,
+}
+
+impl Line {
+    fn of(row: &Row, outcome: Option<String>) -> Self {
+        let told = CallTold::of(row);
+        let all = |texts: &[String]| texts.iter().map(|text| safe(text)).collect();
+        let reasons = told.reasons.iter().filter(|code| **code != told.verdict).cloned().collect();
+        let told = CallTold {
+            reasons,
+            server: safe(&told.server),
+            tool: safe(&told.tool),
+            operation: safe(&told.operation),
+            targets: all(&told.targets),
+            who: safe(&told.who),
+            policies: told.policies.iter().map(|(id, by)| (safe(id), safe(by))).collect(),
+            ..told
+        };
+        let id = row.call.map(|call| call.to_string()).unwrap_or_default();
+        Self { id, at: moment(row.at), outcome, told }
+    }
+}
+
+impl Wanted {
+    fn filter(&self) -> Filter {
+        let said = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+        Filter {
+            accountable: said(&self.human),
+            agent: said(&self.agent),
+            tool: said(&self.tool),
+            operation: said(&self.operation),
+            verdict: said(&self.decision),
+            not_server: self.gateway.is_empty().then(|| NAME.to_owned()),
+            among: Some(AMONG),
+            ..Filter::default()
+        }
+    }
+
+    /// As the record says what was asked for.
+    fn asked(&self) -> Object {
+        let texts = [
+            ("human", &self.human),
+            ("agent", &self.agent),
+            ("tool", &self.tool),
+            ("operation", &self.operation),
+            ("decision", &self.decision),
+            ("gateway", &self.gateway),
+        ];
+        let said = texts.into_iter().filter(|(_, text)| !text.is_empty());
+        said.fold(Object::default(), |all, (name, text)| all.with(name, text.as_str()))
+    }
+}
+
+pub(super) async fn list(
+    State(console): State<Console>,
+    request: Request,
+) -> Result<Response, Response> {
+    let (mut head, _) = console.front.open(request);
+    let visitor = console.visitor(&mut head).await?;
+    let wanted: Wanted = serde_urlencoded::from_str(head.uri.query().unwrap_or_default()).map_err(
+        |_unreadable| {
+            message(StatusCode::BAD_REQUEST, "Not understood", "There is no such filter.")
+        },
+    )?;
+    let gateway = &console.front.gateway;
+    let work = async {
+        let store = gateway.recorded().ok_or(ErrandError::Unavailable)?;
+        newest(&*store, wanted.filter(), CALLS_MAX).await.map_err(unavailable)
+    };
+    let found = gateway.run_errand(&visitor.caller, Errand::CallList, None, wanted.asked(), work);
+    let calls = found.await.map_err(refused)?;
+    let calls = calls.into_iter().map(|(row, outcome)| Line::of(&row, outcome)).collect();
+    let (who, csrf) = (visitor.who(), visitor.session.csrf());
+    Ok(page(StatusCode::OK, &Calls { who: &who, csrf, wanted: &wanted, calls }))
+}
+
+pub(super) async fn show(
+    State(console): State<Console>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Response> {
+    let (mut head, _) = console.front.open(request);
+    let visitor = console.visitor(&mut head).await?;
+    let id = Id::parse(&id).ok_or_else(|| refused(ErrandError::Gone))?;
+    let gateway = &console.front.gateway;
+    let work = async {
+        let store = gateway.recorded().ok_or(ErrandError::Unavailable)?;
+        let rows = store.show(id).await.map_err(unavailable)?;
+        if rows.is_empty() { Err(ErrandError::Gone) } else { Ok(rows) }
+    };
+    let asked = Object::default().with("call", id.to_string());
+    let found = gateway.run_errand(&visitor.caller, Errand::CallShow, None, asked, work);
+    let rows = found.await.map_err(refused)?;
+    let Some(first) = rows.first() else { return Err(refused(ErrandError::Gone)) };
+    let outcome = rows.iter().find_map(|row| row.outcome.clone());
+    let one = Line::of(first, outcome);
+    let page_of = CallPage {
+        who: &visitor.who(),
+        csrf: visitor.session.csrf(),
+        chain: chain(first, &one),
+        reasons: CallTold::of(first).reasons.into_iter().map(meant).collect(),
+        records: rows.iter().map(record).collect(),
+        one,
+    };
+    Ok(page(StatusCode::OK, &page_of))
+}
+
+/// Whom the call comes from, through whom, and what it does.
+fn chain(row: &Row, one: &Line) -> Vec<(&'static str, String)> {
+    let event = parse(row).get("event").cloned().unwrap_or(Json::Null);
+    let caller = event.get("caller").cloned().unwrap_or(Json::Null);
+    let link = |link: &str, name: &str| {
+        let link = caller.get(link)?;
+        let known = link.get("assurance").and_then(Json::as_str).unwrap_or_default();
+        Some(safe(&format!("{} ({known})", link.get(name)?.as_str()?)))
+    };
+    let kind = caller.get("accountable").and_then(|link| link.get("kind")?.as_str());
+    let is_service = kind == Some("service_account");
+    let accountable = if is_service { "service account" } else { "human" };
+    let credential = caller.get("credential").and_then(|link| link.get("kind")?.as_str());
+    let told = &one.told;
+    [
+        (accountable, link("accountable", "id")),
+        ("agent", link("agent", "id")),
+        ("client", link("client", "name")),
+        ("credential", credential.map(safe)),
+        ("workflow", link("workflow", "run")),
+        ("tool", Some(format!("{} on {}", told.tool, told.server))),
+        ("operation", Some(told.operation.clone()).filter(|name| !name.is_empty())),
+        ("touches", Some(told.targets.join(", ")).filter(|all| !all.is_empty())),
+        ("outcome", one.outcome.clone()),
+    ]
+    .into_iter()
+    .filter_map(|(name, what)| Some((name, what?)))
+    .collect()
+}
+
+fn meant(code: String) -> (String, &'static str) {
+    let known = Reason::ALL.iter().find(|reason| reason.code() == code);
+    (code, known.map_or("", |reason| reason.message()))
+}
+
+fn record(row: &Row) -> Record {
+    let lines = outline(parse(row).get("event").unwrap_or(&Json::Null), 0);
+    let text = lines.iter().map(|line| safe(line)).collect::<Vec<_>>().join("\n");
+    Record { at: moment(row.at), kind: row.kind.clone(), text }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what an error is mapped with")]
+fn unavailable(error: StoreError) -> ErrandError {
+    tracing::error!(%error, "the evidence cannot be read");
+    ErrandError::Unavailable
+}

@@ -1,0 +1,152 @@
+//! A call as it is recorded, in words: the same on the command line and in the console.
+
+use callgate_model::json::{Json, JsonLimits, read};
+use callgate_store::{EvidenceStore, Filter, Row, StoreError};
+
+/// What is told of a decided call. Its texts are as they were recorded: whoever shows them makes them safe.
+pub(crate) struct CallTold {
+    pub(crate) verdict: String,
+    pub(crate) server: String,
+    pub(crate) tool: String,
+    pub(crate) operation: String,
+    pub(crate) effect: String,
+    pub(crate) risk: String,
+    pub(crate) targets: Vec<String>,
+    pub(crate) who: String,
+    pub(crate) reasons: Vec<String>,
+    /// With the owner of each.
+    pub(crate) policies: Vec<(String, String)>,
+    /// How long it took to decide.
+    pub(crate) took: String,
+    /// The approval that it waits for, or that let it through.
+    pub(crate) approval: Option<String>,
+    /// Whether the gateway read this itself, to find what another call touches.
+    pub(crate) is_own_read: bool,
+}
+
+impl CallTold {
+    /// Of an intent or a refusal.
+    pub(crate) fn of(row: &Row) -> Self {
+        let event = parse(row).get("event").cloned().unwrap_or(Json::Null);
+        let at = |path: [&str; 2]| event.get(path[0]).and_then(|inner| inner.get(path[1]));
+        let list = |path| at(path).and_then(Json::as_array).unwrap_or_default();
+        let owned = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let policy = |policy: &Json| (text(policy, "id"), text(policy, "owner"));
+        let micros = event.get("decided_in_us").and_then(Json::as_number);
+        let micros = micros.and_then(|number| number.as_i64()).unwrap_or(0);
+        Self {
+            verdict: owned(row.verdict.as_deref()),
+            server: owned(row.server.as_deref()),
+            tool: owned(row.tool.as_deref()),
+            operation: owned(row.operation.as_deref()),
+            effect: owned(at(["understood", "effect"]).and_then(Json::as_str)),
+            risk: owned(at(["understood", "risk"]).and_then(Json::as_str)),
+            targets: list(["understood", "targets"]).iter().map(target).collect(),
+            who: who(event.get("caller").unwrap_or(&Json::Null)),
+            reasons: list(["decision", "reasons"]).iter().map(plain).collect(),
+            policies: list(["decision", "policies"]).iter().map(policy).collect(),
+            took: format!(
+                "{:.1} ms",
+                f64::from(u32::try_from(micros).unwrap_or(u32::MAX)) / 1000.0
+            ),
+            approval: at(["approved_by", "id"]).and_then(Json::as_str).map(str::to_owned),
+            is_own_read: event.get("resolves").is_some_and(|call| *call != Json::Null),
+        }
+    }
+
+    /// Decision, tool, targets, caller, reasons, policies and time, on one line.
+    pub(crate) fn line(&self) -> String {
+        let policies: Vec<&str> = self.policies.iter().map(|(id, _)| &**id).collect();
+        format!(
+            "{:<17} {:<24} {:<34} {:<24} {} [{}] {}",
+            self.verdict,
+            self.tool,
+            self.targets.join(", "),
+            self.who,
+            self.reasons.join(","),
+            policies.join(","),
+            self.took
+        )
+    }
+}
+
+/// The newest decisions that match, each with its outcome.
+pub(crate) async fn newest(
+    store: &dyn EvidenceStore,
+    filter: Filter,
+    limit: u32,
+) -> Result<Vec<(Row, Option<String>)>, StoreError> {
+    let filter = Filter { decided: true, limit: Some(limit), ..filter };
+    let mut lines = Vec::new();
+    for row in store.list(&filter).await? {
+        let outcome = match row.call.filter(|_| row.kind == "intent") {
+            Some(call) => store.show(call).await?.into_iter().find_map(|row| row.outcome),
+            None => None,
+        };
+        lines.push((row, outcome));
+    }
+    Ok(lines)
+}
+
+/// The record. One that cannot be read shows as an empty one; `callgate evidence verify` names it.
+pub(crate) fn parse(row: &Row) -> Json {
+    let limits = JsonLimits { bytes_max: 16 << 20, nodes_max: 1 << 20, ..JsonLimits::default() };
+    read(row.text.as_bytes(), &limits).unwrap_or(Json::Null)
+}
+
+fn text(value: &Json, name: &str) -> String {
+    value.get(name).and_then(Json::as_str).unwrap_or_default().to_owned()
+}
+
+fn target(target: &Json) -> String {
+    let text = |name: &str| target.get(name).and_then(Json::as_str);
+    let kind = text("kind").unwrap_or_default();
+    match (text("id"), text("unresolved")) {
+        (Some(id), _) => format!("{kind} {id}"),
+        (None, Some(why)) => format!("{kind} unresolved ({why})"),
+        (None, None) => kind.to_owned(),
+    }
+}
+
+fn who(caller: &Json) -> String {
+    let id = |link: &str| caller.get(link).and_then(|link| link.get("id")).and_then(Json::as_str);
+    match (id("accountable"), id("agent")) {
+        (Some(accountable), Some(agent)) => format!("{accountable} via {agent}"),
+        (Some(accountable), None) => accountable.to_owned(),
+        (None, _) => "nobody".to_owned(),
+    }
+}
+
+/// A value as indented lines, without what is empty.
+pub(crate) fn outline(value: &Json, depth: usize) -> Vec<String> {
+    let indent = "  ".repeat(depth);
+    let members: Vec<(String, &Json)> = match value {
+        Json::Object(object) => {
+            object.iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        }
+        Json::Array(elements) => elements.iter().map(|element| ("-".to_owned(), element)).collect(),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {
+            return vec![format!("{indent}{}", plain(value))];
+        }
+    };
+    let mut lines = Vec::new();
+    for (name, member) in members {
+        match member {
+            Json::Null => {}
+            Json::Object(object) if object.is_empty() => {}
+            Json::Array(elements) if elements.is_empty() => {}
+            Json::Object(_) | Json::Array(_) => {
+                lines.push(format!("{indent}{name}"));
+                lines.extend(outline(member, depth + 1));
+            }
+            Json::Bool(_) | Json::Number(_) | Json::String(_) => {
+                lines.push(format!("{indent}{name}: {}", plain(member)));
+            }
+        }
+    }
+    lines
+}
+
+fn plain(value: &Json) -> String {
+    value.as_str().map_or_else(|| value.to_text(), str::to_owned)
+}
