@@ -22,7 +22,9 @@ use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 
+use crate::habits::Habits;
 use crate::http::Front;
+use crate::print::approval as told;
 use page::{ApprovalPage, Inbox, Message, Shown, SignIn};
 use session::{Session, Sessions};
 
@@ -191,6 +193,7 @@ async fn inbox(State(console): State<Console>, request: Request) -> Result<Respo
     let errand = Errand::ApprovalList;
     let all = gateway.run_errand(&visitor.caller, errand, None, Object::default(), work).await;
     let (all, now) = (all.map_err(refused)?, console.ambient.now());
+    let habits = Habits::of(&all, now);
     let (open, ended): (Vec<_>, Vec<_>) =
         all.iter().partition(|state| state.standing(now).is_open());
     let shown = |states: Vec<_>| states.into_iter().map(|state| Shown::of(state, now, false));
@@ -200,6 +203,8 @@ async fn inbox(State(console): State<Console>, request: Request) -> Result<Respo
         note,
         waiting: shown(open).collect(),
         ended: shown(ended).take(LATELY_MAX).collect(),
+        figures: if habits.said == 0 { Vec::new() } else { told::habits(&habits) },
+        suggestions: habits.suggestions().iter().map(|text| crate::print::safe(text)).collect(),
     };
     Ok(page(StatusCode::OK, &inbox))
 }

@@ -10,6 +10,7 @@ mod commands;
 mod config;
 mod console;
 mod desk;
+mod habits;
 mod http;
 mod pipe;
 mod print;

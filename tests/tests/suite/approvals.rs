@@ -94,6 +94,12 @@ async fn goes_its_way(client: Client, protocol: &str) {
     let step = delete(&client, protocol, &gateway).await;
     assert_eq!(decision(&step), ("deny", "approval_denied"));
     assert_eq!(deleted(), 1);
+    let habits = gateway.cli(&["approvals", "habits", "--json"]).await.unwrap().json().unwrap();
+    let gate = json!([{ "policy": "deletes-need-a-lead", "approved": 1, "denied": 1, "always_approved": false }]);
+    assert_eq!(
+        (&habits[0]["said"], &habits[0]["approved"], &habits[0]["gates"]),
+        (&json!(2), &json!(1), &gate)
+    );
 }
 
 #[tokio::test]

@@ -18,6 +18,18 @@ pub(crate) enum Approvals {
     Approve(Decide),
     /// Deny a call. It is not asked about again for a while.
     Deny(Decide),
+    /// How people decide: how often they approve, how fast, and which gates nobody ever denies.
+    Habits(Habits),
+}
+
+/// Options of `approvals habits`.
+#[derive(Debug, Args)]
+pub(crate) struct Habits {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Options of `approvals show`.

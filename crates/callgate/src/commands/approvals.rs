@@ -14,8 +14,9 @@ use super::office::{Office, unread};
 use crate::ambient::Machine;
 use crate::assemble;
 use crate::cli::Failure;
-use crate::cli::approvals::{Approvals, Decide, Show};
+use crate::cli::approvals::{self, Approvals, Decide, Show};
 use crate::cli::authority::Listing;
+use crate::habits::{Habits, percent};
 use crate::print;
 use crate::print::approval as told_of;
 
@@ -25,6 +26,7 @@ pub(crate) async fn run(command: Approvals) -> Result<(), Failure> {
         Approvals::Show(options) => show(options).await,
         Approvals::Approve(options) => decide(options, true).await,
         Approvals::Deny(options) => decide(options, false).await,
+        Approvals::Habits(options) => habits(options).await,
     }
 }
 
@@ -42,6 +44,29 @@ async fn list(options: Listing) -> Result<(), Failure> {
             print::line(&print::safe(&as_line(state, now)));
         }
     }
+    Ok(())
+}
+
+async fn habits(options: approvals::Habits) -> Result<(), Failure> {
+    let office = Office::open(&options.config).await?;
+    let all = office.store.approvals(None).await.map_err(unread)?;
+    let habits = Habits::of(&all, Machine.now());
+    if options.json {
+        print::json(&print::shape::habits(&habits).into());
+        return Ok(());
+    }
+    if habits.said == 0 {
+        print::note("nobody has decided about a call yet");
+    }
+    for (name, figure) in told_of::habits(&habits) {
+        print::line(&format!("{name:<24} {figure}"));
+    }
+    for (gate, said) in &habits.gates {
+        let all = said.approved + said.denied;
+        let share = percent(said.approved, all);
+        print::line(&print::safe(&format!("gate {gate:<19} {share} % of {all} approved")));
+    }
+    habits.suggestions().iter().for_each(|text| print::line(&print::safe(text)));
     Ok(())
 }
 

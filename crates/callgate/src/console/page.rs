@@ -23,6 +23,9 @@ pub(super) struct Inbox<'a> {
     pub(super) note: Option<&'a str>,
     pub(super) waiting: Vec<Shown>,
     pub(super) ended: Vec<Shown>,
+    /// How people decide: what is counted, and how much.
+    pub(super) figures: Vec<(&'static str, String)>,
+    pub(super) suggestions: Vec<String>,
 }
 
 #[derive(Template)]

@@ -3,6 +3,8 @@
 use callgate_model::ambient::Timestamp;
 use callgate_model::approval::{ApprovalState, Ended, Standing};
 
+use crate::habits::{Habits, percent};
+
 /// Which clock runs, or how it ended.
 pub(crate) fn clock(state: &ApprovalState, now: Timestamp) -> String {
     let left = |until: Timestamp| {
@@ -58,6 +60,18 @@ pub(crate) fn votes(state: &ApprovalState) -> Vec<String> {
         format!("{said} by {} at {}{why}", vote.by, moment(vote.at))
     });
     said.collect()
+}
+
+/// How people decide: what is counted, and how much.
+pub(crate) fn habits(habits: &Habits) -> Vec<(&'static str, String)> {
+    let share = |some: usize| format!("{} % of {}", percent(some, habits.said), habits.said);
+    let median = habits.median_ms.map(|ms| duration(ms.div_ceil(1_000)));
+    vec![
+        ("approved", share(habits.approved)),
+        ("decided within 3 seconds", share(habits.quick)),
+        ("median time to decide", median.unwrap_or_else(|| "none".to_owned())),
+        ("nobody decided", habits.expired.to_string()),
+    ]
 }
 
 /// So many seconds, for people.

@@ -1,10 +1,12 @@
-//! Tokens, grants and revocations as JSON: the same on the command line and in the API.
+//! Tokens, grants, revocations and approvals as JSON: the same on the command line and in the API.
 
 use callgate_model::ambient::Timestamp;
 use callgate_model::approval::{ApprovalState, Ended};
 use callgate_model::authority::{ApiToken, Revocation, to_text};
 use callgate_model::json::{Json, JsonLimits, Object, read};
 use callgate_store::{GrantState, TokenState};
+
+use crate::habits::Habits;
 
 /// A token and what became of it.
 pub(crate) fn token(state: &TokenState) -> Object {
@@ -64,4 +66,25 @@ fn object(text: &str) -> Object {
         Ok(Json::Object(object)) => object,
         Ok(_) | Err(_) => Object::default(),
     }
+}
+
+/// How people decide.
+pub(crate) fn habits(habits: &Habits) -> Object {
+    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    let gates = habits.gates.iter().map(|(gate, said)| {
+        Json::from(
+            Object::default()
+                .with("policy", gate.as_str())
+                .with("approved", count(said.approved))
+                .with("denied", count(said.denied))
+                .with("always_approved", said.is_always_approved()),
+        )
+    });
+    Object::default()
+        .with("said", count(habits.said))
+        .with("approved", count(habits.approved))
+        .with("within_3_s", count(habits.quick))
+        .with("median_ms", habits.median_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX)))
+        .with("expired", count(habits.expired))
+        .with("gates", gates.collect::<Vec<_>>())
 }
