@@ -86,10 +86,12 @@ async fn people_decide_in_a_browser() {
             { "do": "open", "person": "carol", "path": page },
             { "do": "says", "person": "carol", "verdict": "approve", "reason": "nobody calls it", "narrow": true },
             { "do": "open", "person": "carol", "path": page },
+            { "do": "check", "person": "carol", "path": "/console", "picture": "inbox" },
         ]),
     )
     .await;
-    let [typed, asked, wrong, inbox, keys, checks @ .., shown, approved, after] = told.as_slice()
+    let [typed, asked, wrong, inbox, keys, checks @ .., shown, approved, after, inbox_after] =
+        told.as_slice()
     else {
         panic!("{told:?}")
     };
@@ -114,6 +116,7 @@ async fn people_decide_in_a_browser() {
         assert!(says(shown, part), "{part}: {shown}");
     }
     assert!(approved["url"] == "/console" && says(approved, "It is recorded"), "{approved}");
+    assert_eq!(inbox_after["found"], json!([]), "with the figures of what was decided");
     assert!(says(after, "approved by carol") && says(after, "nobody calls it"), "{after}");
     assert_eq!(deleted(&sim), 0, "nothing is made by approving it");
     assert!(is_made(&gateway, "ENG-45").await);
