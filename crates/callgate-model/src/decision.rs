@@ -35,7 +35,7 @@ impl Verdict {
 pub struct Gate {
     /// The policy's id.
     pub policy: String,
-    /// Who may approve (`team:leads`).
+    /// Who may approve: a team (`team:leads`), or [`Gate::PERSON`].
     pub approvers: String,
     /// How many of them have to.
     pub quorum: u32,
@@ -43,6 +43,11 @@ pub struct Gate {
     pub decide_within_s: u64,
     /// How long the approval is good for, in seconds.
     pub use_within_s: u64,
+}
+
+impl Gate {
+    /// What stands for the person in whose name the call is made: they confirm it themselves.
+    pub const PERSON: &str = "human";
 }
 
 /// A policy that had a part in a decision.

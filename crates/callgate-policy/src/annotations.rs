@@ -43,7 +43,7 @@ pub(crate) fn read(tier: Tier, policy: &cedar_policy::Policy) -> Result<Label, V
 
 fn gate(policy: &cedar_policy::Policy, id: &str, note: &mut impl FnMut(Complaint)) -> Gate {
     let approvers = required(policy, "approval", note);
-    let named = approvers == "human" || approvers.strip_prefix("team:").is_some_and(is_team);
+    let named = approvers == Gate::PERSON || approvers.strip_prefix("team:").is_some_and(is_team);
     if !approvers.is_empty() && !named {
         note(
             Complaint::new(format!("`{}` cannot approve", approvers.escape_debug())).hint(
@@ -54,7 +54,7 @@ fn gate(policy: &cedar_policy::Policy, id: &str, note: &mut impl FnMut(Complaint
     let quorum = optional(policy, "quorum", 1, note, |text| {
         text.parse().ok().filter(|quorum| (1..=MAX_QUORUM).contains(quorum))
     });
-    if approvers == "human" && quorum > 1 {
+    if approvers == Gate::PERSON && quorum > 1 {
         note(Complaint::new("there is one person of the call to confirm it".to_owned()));
     }
     Gate {

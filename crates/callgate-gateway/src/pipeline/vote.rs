@@ -7,6 +7,7 @@ use callgate_model::ambient::Id;
 use callgate_model::approval::{Approval, ApprovalState, Standing, Vote};
 use callgate_model::authority::Change;
 use callgate_model::caller::{AccountableKind, Caller};
+use callgate_model::decision::Gate;
 use callgate_model::digest::Digest;
 use callgate_model::json::Object;
 use callgate_model::products::gateway::Errand;
@@ -157,7 +158,7 @@ fn gates_of(
     let is_delegate = asker.is_human && asker.accountable == name;
     let may = |approvers: &str| match approvers.strip_prefix("team:") {
         Some(team) => !is_own && who.groups.iter().any(|group| group == team),
-        None => approvers == CONFIRMS && is_delegate,
+        None => approvers == Gate::PERSON && is_delegate,
     };
     let gates = approval.gates.iter().filter(|gate| may(&gate.approvers));
     let gates: Vec<String> = gates.map(|gate| gate.policy.clone()).collect();
@@ -167,9 +168,6 @@ fn gates_of(
         (true, false) => Err("you are none of those who may approve it"),
     }
 }
-
-/// What a gate says that the person confirms in whose name the call is made.
-const CONFIRMS: &str = "human";
 
 #[cfg(test)]
 mod tests;
