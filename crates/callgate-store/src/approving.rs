@@ -139,7 +139,7 @@ fn approval(id: Id, who: &str, what: &str, at: Timestamp) -> Approval {
 }
 
 #[tokio::test]
-async fn an_approval_is_asked_for_decided_and_spent_once() {
+async fn a01_an_approval_is_asked_for_decided_and_spent_once() {
     let world = World::new().await;
     let id = world.ask("alice", "delete", NOW).await.unwrap();
     let state = world.state(id).await;

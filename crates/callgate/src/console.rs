@@ -69,6 +69,13 @@ impl Console {
             .with_state(self)
     }
 
+    /// A page that somebody asks for, and who. Its body does not matter.
+    async fn open(&self, request: Request) -> Result<(Parts, Visitor), Response> {
+        let (mut head, _) = self.front.open(request);
+        let visitor = self.visitor(&mut head).await?;
+        Ok((head, visitor))
+    }
+
     /// Who comes. Whoever has not signed in, or whose token is good no more, is sent to do so.
     async fn visitor(&self, head: &mut Parts) -> Result<Visitor, Response> {
         let path = head.uri.path().to_owned();
@@ -179,9 +186,8 @@ impl Guarded for DecideForm {
 }
 
 async fn inbox(State(console): State<Console>, request: Request) -> Result<Response, Response> {
-    let (mut head, _) = console.front.open(request);
+    let (head, visitor) = console.open(request).await?;
     let note = (head.uri.query() == Some("done")).then_some("It is recorded what you said.");
-    let visitor = console.visitor(&mut head).await?;
     let gateway = &console.front.gateway;
     let work = async {
         let store = gateway.authority().ok_or(ErrandError::Unavailable)?;
@@ -214,8 +220,7 @@ async fn approval(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Response> {
-    let (mut head, _) = console.front.open(request);
-    let visitor = console.visitor(&mut head).await?;
+    let (_, visitor) = console.open(request).await?;
     show(&console, &visitor, &id, (StatusCode::OK, None)).await
 }
 

@@ -86,28 +86,16 @@ pub(crate) fn percent(some: usize, all: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use callgate_model::approval::{Approval, Vote};
-    use serde_json::json;
+    use callgate_model::approval::Vote;
 
     use super::*;
+    use crate::print::approval::sample;
 
     const AT: Timestamp = Timestamp::from_unix_ms(1_795_600_000_000);
 
-    fn asked() -> Approval {
-        let none = "0".repeat(64);
-        serde_json::from_value(json!({
-            "id": "0190a0b0-0000-7000-8000-000000000000",
-            "binding": none, "bundle": none,
-            "asker": { "accountable": "alice", "is_human": true, "agent": null, "actors": [], "client": "x", "credential": "x", "workflow": null, "people": ["alice"] },
-            "about": { "server": "x", "tool": "x", "definition": null, "operation": "x", "title": "x", "effect": "write", "risk": "high", "reversibility": "reversible", "targets": [], "arguments_digest": none, "arguments": {} },
-            "gates": [], "at": AT, "decide_until": AT.after_ms(900_000), "use_within_s": 300,
-        }))
-        .unwrap()
-    }
-
     /// Approvals to which somebody said yes or no, so many milliseconds after they were asked.
     fn decided(gate: &str, votes: &[(bool, u64)]) -> Vec<ApprovalState> {
-        let approval = asked();
+        let approval = sample(AT);
         let one = |(approves, ms): &(bool, u64)| ApprovalState {
             votes: vec![Vote {
                 approval: approval.id,
@@ -130,7 +118,7 @@ mod tests {
         let mut all =
             decided("deletes", &[(true, 1_000), (true, 2_999), (true, 3_000), (false, 60_000)]);
         all.push(ApprovalState {
-            approval: asked(),
+            approval: sample(AT),
             votes: Vec::new(),
             use_until: None,
             ended: None,

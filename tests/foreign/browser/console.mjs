@@ -146,7 +146,7 @@ const does = {
     await page.locator('.row').first().click();
     await page.waitForURL('**/calls/**');
     for (const record of await page.locator('summary').all()) await record.click();
-    return { list, rows: await page.locator('.row').count(), ...(await told(page, 200)) };
+    return { list, ...(await told(page, 200)) };
   },
   async forged({ person, path, form, headers }) {
     const { context } = await of(person);

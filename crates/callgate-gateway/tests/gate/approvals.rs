@@ -82,7 +82,7 @@ impl World {
 const WAITS: &str = "approval_required approval_required";
 
 #[tokio::test]
-async fn a_call_that_was_approved_is_made_once_and_the_record_tells_it_all() {
+async fn a01_a_call_that_was_approved_is_made_once_and_the_record_tells_it_all() {
     let world = world().await;
     let said = world.call("alice-release", "executeDestructive", &delete("ENG-42")).await;
     assert_eq!(said.brief(), WAITS);
@@ -130,9 +130,9 @@ async fn a_call_that_was_approved_is_made_once_and_the_record_tells_it_all() {
     assert_eq!(approved, format!(r#"{{"id":"{id}","spends":true}}"#));
 }
 
-/// A04, A03: whatever else is called needs its own.
+/// Whatever else is called needs its own.
 #[tokio::test]
-async fn a04_nothing_but_the_call_that_was_shown_is_made() {
+async fn a03_a04_nothing_but_the_call_that_was_shown_is_made() {
     let world = world().await;
     assert_eq!(world.delete("alice-release", "ENG-42").await, WAITS);
     let id = world.waiting().await.approval.id;

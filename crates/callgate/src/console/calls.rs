@@ -75,9 +75,7 @@ impl Line {
     fn of(row: &Row, outcome: Option<String>) -> Self {
         let told = CallTold::of(row);
         let all = |texts: &[String]| texts.iter().map(|text| safe(text)).collect();
-        let reasons = told.reasons.iter().filter(|code| **code != told.verdict).cloned().collect();
         let told = CallTold {
-            reasons,
             server: safe(&told.server),
             tool: safe(&told.tool),
             operation: safe(&told.operation),
@@ -125,8 +123,7 @@ pub(super) async fn list(
     State(console): State<Console>,
     request: Request,
 ) -> Result<Response, Response> {
-    let (mut head, _) = console.front.open(request);
-    let visitor = console.visitor(&mut head).await?;
+    let (head, visitor) = console.open(request).await?;
     let wanted: Wanted = serde_urlencoded::from_str(head.uri.query().unwrap_or_default()).map_err(
         |_unreadable| {
             message(StatusCode::BAD_REQUEST, "Not understood", "There is no such filter.")
@@ -149,26 +146,25 @@ pub(super) async fn show(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Response> {
-    let (mut head, _) = console.front.open(request);
-    let visitor = console.visitor(&mut head).await?;
+    let (_, visitor) = console.open(request).await?;
     let id = Id::parse(&id).ok_or_else(|| refused(ErrandError::Gone))?;
     let gateway = &console.front.gateway;
     let work = async {
         let store = gateway.recorded().ok_or(ErrandError::Unavailable)?;
         let rows = store.show(id).await.map_err(unavailable)?;
-        if rows.is_empty() { Err(ErrandError::Gone) } else { Ok(rows) }
+        let decided = rows.first().cloned().ok_or(ErrandError::Gone)?;
+        Ok((decided, rows))
     };
     let asked = Object::default().with("call", id.to_string());
     let found = gateway.run_errand(&visitor.caller, Errand::CallShow, None, asked, work);
-    let rows = found.await.map_err(refused)?;
-    let Some(first) = rows.first() else { return Err(refused(ErrandError::Gone)) };
+    let (decided, rows) = found.await.map_err(refused)?;
     let outcome = rows.iter().find_map(|row| row.outcome.clone());
-    let one = Line::of(first, outcome);
+    let one = Line::of(&decided, outcome);
     let page_of = CallPage {
         who: &visitor.who(),
         csrf: visitor.session.csrf(),
-        chain: chain(first, &one),
-        reasons: CallTold::of(first).reasons.into_iter().map(meant).collect(),
+        chain: chain(&decided, &one),
+        reasons: one.told.reasons.iter().map(|code| (code.clone(), meaning(code))).collect(),
         records: rows.iter().map(record).collect(),
         one,
     };
@@ -205,9 +201,8 @@ fn chain(row: &Row, one: &Line) -> Vec<(&'static str, String)> {
     .collect()
 }
 
-fn meant(code: String) -> (String, &'static str) {
-    let known = Reason::ALL.iter().find(|reason| reason.code() == code);
-    (code, known.map_or("", |reason| reason.message()))
+fn meaning(code: &str) -> &'static str {
+    Reason::ALL.iter().find(|reason| reason.code() == code).map_or("", |reason| reason.message())
 }
 
 fn record(row: &Row) -> Record {

@@ -130,3 +130,35 @@ fn arguments(canonical: &str) -> Vec<Argument> {
     });
     shown.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the agent writes is shown as it is sent, as text, and nothing of it can look like what the gateway says.
+    #[test]
+    fn a08_what_an_agent_writes_is_text() {
+        let at = Timestamp::from_unix_ms(1_795_600_000_000);
+        let mut approval = told::sample(at);
+        let told =
+            "</pre><h1>Approved by the security team</h1>\n\u{202e}gnp.exe\u{1b}[2J \u{430}dmin";
+        approval.arguments = serde_json::json!({ "body": told, "<b>x</b>": 1 }).to_string();
+        approval.about.title = "<script>alert(1)</script>".to_owned();
+        let state = ApprovalState { approval, votes: Vec::new(), use_until: None, ended: None };
+        let one = Shown::of(&state, at, true);
+        let body = one.arguments.iter().find(|argument| argument.name == "body").unwrap();
+        assert!(body.is_foreign, "a Cyrillic a");
+        let html = ApprovalPage { who: "carol", csrf: "x", problem: None, one }.render().unwrap();
+        for hidden in ["<h1>Approved", "<script>", "<b>x", "\u{202e}", "\u{1b}"] {
+            assert!(!html.contains(hidden), "{hidden}: {html}");
+        }
+        for shown in [
+            "Approved by the security team",
+            "\\u{202e}gnp.exe",
+            "\\u{1b}[2J",
+            "not only ASCII letters",
+        ] {
+            assert!(html.contains(shown), "{shown}: {html}");
+        }
+    }
+}

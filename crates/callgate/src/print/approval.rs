@@ -82,3 +82,17 @@ pub(crate) fn duration(seconds: u64) -> String {
         _ => format!("{} hours", seconds / 3_600),
     }
 }
+
+/// Something that waits since then.
+#[cfg(test)]
+pub(crate) fn sample(at: Timestamp) -> callgate_model::approval::Approval {
+    let none = "0".repeat(64);
+    serde_json::from_value(serde_json::json!({
+            "id": "0190a0b0-0000-7000-8000-000000000000",
+            "binding": none, "bundle": none,
+            "asker": { "accountable": "alice", "is_human": true, "agent": null, "actors": [], "client": "x", "credential": "x", "workflow": null, "people": ["alice"] },
+            "about": { "server": "x", "tool": "x", "definition": null, "operation": "x", "title": "x", "effect": "write", "risk": "high", "reversibility": "reversible", "targets": [], "arguments_digest": none, "arguments": {} },
+            "gates": [], "at": at, "decide_until": at.after_ms(900_000), "use_within_s": 300,
+        }))
+        .unwrap()
+}
