@@ -299,7 +299,11 @@ async fn the_demo_shows_every_kind_of_answer() {
     let arguments = ["demo", "--once", "--port", "0", "--folder", kept.to_str().unwrap()];
     let ran = callgate(folder.path(), &arguments, "").await.unwrap();
     assert_eq!(ran.code, WELL, "{ran:?}");
-    let decisions: Vec<(String, String)> = ran.stdout.lines().filter_map(decided).collect();
+    let mut decisions: Vec<(String, String)> = ran.stdout.lines().filter_map(decided).collect();
+    // If more than a second has passed until Carol had approved it, it was asked again where the issue is.
+    if decisions.get(10).is_some_and(|(_, reason)| reason == "gateway_read") {
+        decisions.remove(10);
+    }
     let wanted = [
         ("allow", "permitted"),
         ("allow", "gateway_read"),

@@ -77,6 +77,7 @@ pub(crate) fn habits(habits: &Habits) -> Vec<(&'static str, String)> {
 /// So many seconds, for people.
 pub(crate) fn duration(seconds: u64) -> String {
     match seconds {
+        1 => "1 second".to_owned(),
         0..120 => format!("{seconds} seconds"),
         120..7_200 => format!("{} minutes", seconds / 60),
         _ => format!("{} hours", seconds / 3_600),
