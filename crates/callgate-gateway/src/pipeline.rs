@@ -10,6 +10,7 @@ mod batch;
 mod carry;
 mod challenge;
 mod decide;
+mod deliver;
 mod discover;
 mod errand;
 mod grants;
@@ -22,12 +23,14 @@ mod pipe;
 mod present;
 mod question;
 mod refuse;
+mod reply;
 mod resolve;
 mod roof;
 mod rounds;
 mod subscribe;
 mod task;
 mod vote;
+mod waiting_task;
 mod watch;
 mod welcome;
 
@@ -41,7 +44,7 @@ use callgate_mcp::http::request::Parts;
 use callgate_mcp::http::{HeaderMap, StatusCode};
 use callgate_mcp::inbound::{self, HostRules, Refused, TraceContext};
 use callgate_mcp::message::{Round, SubjectParams, ToolsCallParams};
-use callgate_model::ambient::Ambient;
+use callgate_model::ambient::{Ambient, Id};
 use callgate_model::authority::Under;
 use callgate_model::call::Method;
 use callgate_model::digest::Digest;
@@ -63,7 +66,7 @@ use crate::method::{Treatment, treatment};
 use crate::name::{NamedCall, Unnameable, name};
 use crate::questions::Questions;
 use crate::resource::Resources;
-use crate::round::Sealer;
+use crate::round::{Opened, Sealer};
 use crate::sealing::Keyring;
 use crate::server::Server;
 use crate::session::Sessions;
@@ -71,10 +74,12 @@ use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::tools::Tool;
 use admit::Request;
+use approve::waits_for;
 pub use authority::EventError;
-pub use carry::{Reply, ReplyBody};
+use deliver::{Called, Waiting};
 pub use errand::ErrandError;
 pub use pipe::{Incoming, Pipe, Piped};
+pub use reply::{Reply, ReplyBody};
 pub use vote::{Ballot, SamePerson};
 
 /// Requests that are held for an approval at one time; more are answered at once.
@@ -101,6 +106,8 @@ pub struct Settings {
     pub same_person: SamePerson,
     /// How long a request is held for somebody to approve it.
     pub hold: Duration,
+    /// How long a client that shows the page of the approval is held, each time it comes back.
+    pub page_hold: Duration,
     /// Where the pages about approvals are: an address to which their ids are added.
     pub approval_pages: Option<String>,
     /// By whom servers know that calls went through the gate.
@@ -131,10 +138,20 @@ pub struct Gateway {
 pub(crate) enum Stop {
     /// The decision in the record is not to allow. `detail` is for the caller; `hidden` if even the tool is.
     Refused { detail: Option<String>, hidden: bool },
-    /// Somebody has to approve it first. The arguments are given back: if somebody does at once, the call goes on.
-    Waits { arguments: Object },
+    /// Somebody has to approve it first. The arguments are given back: once somebody has, the call goes on.
+    Waits { arguments: Object, approval: Id },
     /// The request contradicts itself on the wire.
     Wire(Refused),
+}
+
+/// A call to be decided, and what is known of it before.
+struct Attempt {
+    request: Request,
+    params: ToolsCallParams,
+    /// What its server is to be given, and how far it has got.
+    round: (Round, Opened),
+    bundle: Arc<Bundle>,
+    record: Decided,
 }
 
 impl From<Unnameable> for Stop {
@@ -234,46 +251,54 @@ impl Gateway {
 
     /// One `tools/call`, from its parameters to its answer.
     async fn call(self: &Arc<Self>, mut request: Request, headers: Option<&HeaderMap>) -> Reply {
-        let hold_until = Instant::now() + self.settings.hold;
         let mut params = match ToolsCallParams::read(std::mem::take(&mut request.params)) {
             Ok(params) => params,
             Err(refused) => return self.refuse_params(&request, refused.to_string()),
         };
-        let (round, mut bundle) = (std::mem::take(&mut params.round), self.bundle.load_full());
+        let (round, bundle) = (std::mem::take(&mut params.round), self.bundle.load_full());
         let mut record =
             self.begin_record(&request, &params.name, &params.arguments, bundle.digest());
         let round = match self.open_round(&request, &mut record, round) {
             Ok(round) => round,
             Err(text) => return self.refuse_invalid(&request, record, text.to_owned()),
         };
-        loop {
-            let (name, meta) = (params.name.clone(), std::mem::take(&mut params.meta));
-            let begun = Instant::now();
-            let considered = self.consider(&request, headers, params, &bundle, &mut record).await;
-            record.decided_in_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-            let arguments = match considered {
-                Ok((named, tool)) => {
-                    let asked = self.asked(&request, &bundle, round, &mut record);
-                    return self.carry_out(request, named, Some(tool), asked, record).await;
-                }
-                Err(Stop::Refused { detail, hidden }) => {
-                    return self.refuse(&request, record, detail.as_deref(), hidden);
-                }
-                Err(Stop::Waits { arguments }) => arguments,
-                Err(Stop::Wire(refused)) => {
-                    let reason = Reason::RequestMalformed;
-                    return self.refuse_wire(&request, record, &refused, reason);
-                }
-            };
-            let (waits, opened) = (record.under.approval, round.1.clone());
-            let reply = self.refuse(&request, record, None, false);
-            if !self.is_decided(waits, hold_until).await {
-                return reply;
+        let attempt = Attempt { request, params, round, bundle, record };
+        match self.attempt(attempt, headers).await {
+            Ok(reply) => reply,
+            Err(waiting) => self.deliver(*waiting).await,
+        }
+    }
+
+    /// Decides a call and, if it is allowed, makes it.
+    ///
+    /// # Errors
+    /// The call, if somebody has to approve it first: it is recorded that it was refused for that.
+    async fn attempt(
+        self: &Arc<Self>,
+        attempt: Attempt,
+        headers: Option<&HeaderMap>,
+    ) -> Result<Reply, Box<Waiting>> {
+        let Attempt { request, params, round, bundle, mut record } = attempt;
+        let (name, begun) = (params.name.clone(), Instant::now());
+        let considered = self.consider(&request, headers, params, &bundle, &mut record).await;
+        record.decided_in_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        match considered {
+            Ok((named, tool)) => {
+                let asked = self.asked(&request, &bundle, round, &mut record);
+                Ok(self.carry_out(request, named, Some(tool), asked, record).await)
             }
-            params = ToolsCallParams { name, arguments, meta, round: Round::default() };
-            bundle = self.bundle.load_full();
-            record = self.begin_record(&request, &params.name, &params.arguments, bundle.digest());
-            (record.continues, record.under.after) = (opened.first, opened.last);
+            Err(Stop::Refused { detail, hidden }) => {
+                Ok(self.refuse(&request, record, detail.as_deref(), hidden))
+            }
+            Err(Stop::Wire(refused)) => {
+                let reason = Reason::RequestMalformed;
+                Ok(self.refuse_wire(&request, record, &refused, reason))
+            }
+            Err(Stop::Waits { arguments, approval }) => {
+                let refused = self.refuse(&request, record.clone(), None, false);
+                let call = Called { name, arguments, round };
+                Err(Box::new(Waiting { request, call, approval, record, refused }))
+            }
         }
     }
 
@@ -321,8 +346,8 @@ impl Gateway {
         if !record.decision.is_allow() {
             // Only who may know that there is such a tool is told what to write.
             let hidden = hidden();
-            if !hidden && self.waits(record) {
-                return Err(Stop::Waits { arguments: named.call.arguments });
+            if let Some(approval) = waits_for(record).filter(|_| !hidden) {
+                return Err(Stop::Waits { arguments: named.call.arguments, approval });
             }
             let detail = named.unknown(&record.decision).filter(|_| !hidden);
             return Err(Stop::Refused { detail, hidden });

@@ -47,8 +47,24 @@ pub struct Opened {
     pub first: Option<Id>,
     /// The call of the round before this one.
     pub last: Option<Id>,
+    /// It goes on from no server, but from the gateway, where it waits for an approval.
+    pub waited: Option<Waited>,
     count: i64,
 }
+
+/// How a client was told that its call waits for an approval, if that takes rounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waited {
+    /// Whether it was to show the page where the call can be approved.
+    pub page: bool,
+    /// Whether that was declined. That it was accepted means nothing (A06).
+    pub declined: bool,
+    /// How often it was sent to come back since.
+    pub returns: i64,
+}
+
+/// The key under which a client is to show the page.
+pub const PAGE: &str = "approval";
 
 impl Sealer {
     /// A sealer with these keys.
@@ -79,11 +95,12 @@ impl Sealer {
         if inside.count >= ROUNDS_MAX {
             return Err("the call has taken too many rounds");
         }
-        let round = Round { state: inside.state, responses: round.responses };
-        Ok((
-            round,
-            Opened { first: Some(inside.first), last: Some(inside.last), count: inside.count },
-        ))
+        let Inside { state, responses, first, last, count, waited, .. } = inside;
+        let waited = waited.map(|waited| Waited { declined: declines(&round), ..waited });
+        // What the client brings back is for the gateway then; what the server is to be given it brought before.
+        let responses = if waited.is_some() { responses } else { round.responses };
+        let opened = Opened { first: Some(first), last: Some(last), waited, count };
+        Ok((Round { state, responses }, opened))
     }
 
     /// What the client is asked for, with a sealed state whether or not the server gave one: so that every later round is
@@ -96,21 +113,51 @@ impl Sealer {
         call: Id,
         required: InputRequired,
     ) -> Option<InputRequired> {
-        let first = opened.first.unwrap_or(call);
+        let round = Round { state: required.state, responses: None };
+        let state = self.seal_inside(binding, ambient, (opened, call), (&round, None))?;
+        Some(InputRequired { state: Some(state), requests: required.requests })
+    }
+
+    /// The state of a call that waits for an approval; `round` is what its server is to be given once it is approved.
+    pub fn seal_wait(
+        &self,
+        binding: &Binding<'_>,
+        ambient: &dyn Ambient,
+        at: (&Opened, Id),
+        round: &Round,
+        waited: Waited,
+    ) -> Option<String> {
+        self.seal_inside(binding, ambient, at, (round, Some(waited)))
+    }
+
+    fn seal_inside(
+        &self,
+        binding: &Binding<'_>,
+        ambient: &dyn Ambient,
+        (opened, call): (&Opened, Id),
+        (round, waited): (&Round, Option<Waited>),
+    ) -> Option<String> {
         let inside = Inside {
-            state: required.state,
-            first,
+            state: round.state.clone(),
+            responses: round.responses.clone(),
+            first: opened.first.unwrap_or(call),
             last: call,
             count: opened.count + 1,
             at: ambient.now(),
+            waited,
         };
         let (binding, inside) = (binding.to_text(), inside.to_text());
         let state =
             self.0.seal(PURPOSE, binding.as_bytes(), inside.as_bytes(), ambient.random())?;
         // Longer than what would be taken back.
-        (state.len() <= 2 * REQUEST_STATE_BYTES_MAX)
-            .then_some(InputRequired { state: Some(state), requests: required.requests })
+        (state.len() <= 2 * REQUEST_STATE_BYTES_MAX).then_some(state)
     }
+}
+
+/// Whether the page was not shown.
+fn declines(round: &Round) -> bool {
+    let answer = round.responses.as_ref().and_then(|responses| responses.get(PAGE)?.get("action"));
+    matches!(answer.and_then(Json::as_str), Some("cancel" | "decline"))
 }
 
 impl Binding<'_> {
@@ -128,33 +175,47 @@ impl Binding<'_> {
 /// What a sealed state holds.
 struct Inside {
     state: Option<String>,
+    responses: Option<Object>,
     first: Id,
     last: Id,
     count: i64,
     at: Timestamp,
+    waited: Option<Waited>,
 }
 
 impl Inside {
     fn to_text(&self) -> String {
+        let waited = self.waited.map(|waited| {
+            Object::default().with("page", waited.page).with("returns", waited.returns)
+        });
         Object::default()
             .with("state", self.state.clone())
+            .with("responses", self.responses.clone())
             .with("first", self.first.to_string())
             .with("last", self.last.to_string())
             .with("count", self.count)
             .with("at", self.at.unix_ms())
+            .with("waited", waited)
             .to_text()
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
         let inside = read(bytes, &JsonLimits::default()).ok()?;
         let id = |name| Id::parse(inside.get(name)?.as_str()?);
-        let number = |name| inside.get(name).and_then(Json::as_number).and_then(|n| n.as_i64());
+        let number = |from: &Json, name| from.get(name).and_then(Json::as_number)?.as_i64();
+        let waited = inside.get("waited").filter(|waited| waited.as_object().is_some());
+        let waited = waited.and_then(|waited| {
+            let page = waited.get("page")?.as_bool()?;
+            Some(Waited { page, declined: false, returns: number(waited, "returns")? })
+        });
         Some(Self {
             state: inside.get("state")?.as_str().map(str::to_owned),
+            responses: inside.get("responses")?.as_object().cloned(),
             first: id("first")?,
             last: id("last")?,
-            count: number("count")?,
-            at: Timestamp::from_unix_ms(number("at")?),
+            count: number(&inside, "count")?,
+            at: Timestamp::from_unix_ms(number(&inside, "at")?),
+            waited,
         })
     }
 }

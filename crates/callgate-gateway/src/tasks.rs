@@ -3,6 +3,8 @@
 //!
 //! They are kept in memory: after a restart nobody can ask for a task any more.
 
+pub mod made;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,6 +14,7 @@ use callgate_model::digest::Digest;
 
 use crate::name::NamedCall;
 use crate::server::Server;
+use made::Made;
 
 /// Tasks in all, and of one caller; the oldest makes room.
 const TASKS_MAX: usize = 10_000;
@@ -23,7 +26,11 @@ const GRACE_MS: u64 = 60_000;
 
 /// The tasks.
 #[derive(Debug, Default)]
-pub struct Tasks(Mutex<HashMap<String, Arc<TaskOf>>>);
+pub struct Tasks {
+    of_servers: Mutex<HashMap<String, Arc<TaskOf>>>,
+    /// Of those of the gateway itself, what came of them.
+    pub made: Arc<Made>,
+}
 
 /// A call that goes on as a task.
 #[derive(Debug)]
@@ -82,7 +89,7 @@ impl Tasks {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<TaskOf>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.of_servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

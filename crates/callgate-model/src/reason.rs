@@ -66,6 +66,9 @@ reasons! {
     ApprovalDenied = "approval_denied", Policy,
         "Somebody who may decide about this call has denied it.",
         "Do not ask for it again for a while; do something else, or talk to them.";
+    ApprovalExpired = "approval_expired", Policy,
+        "Nobody has approved this call in time, or it was not made in time after that. Silence is denial.",
+        "Call again if it is still wanted; somebody has to approve it again.";
     ApprovalRequired = "approval_required", Policy,
         "A person has to approve exactly this call first.",
         "Ask an approver. After approval, repeat the same call with the same arguments; it is let through once.";
@@ -75,6 +78,9 @@ reasons! {
     ApprovalsTooMany = "approvals_too_many", Caller,
         "Too much waits to be approved for this caller, or too much was asked for lately.",
         "Wait until some of it is decided, and ask for less.";
+    ApprovalWithdrawn = "approval_withdrawn", Policy,
+        "The approval of this call was taken back, or the policies have changed since it was asked for.",
+        "Call again if it is still wanted; somebody has to approve it again.";
     ArgumentsInvalid = "arguments_invalid", Caller,
         "The arguments do not fit what was called.",
         "Correct the arguments named and call again.";

@@ -290,8 +290,9 @@ pub(crate) async fn gateway(
         streams: config.limits.streams,
         sealing: config.sealing.take(),
         signer: config.signer.take(),
-        same_person: std::mem::take(&mut config.same_person),
-        hold: config.hold,
+        same_person: std::mem::take(&mut config.approvals.same_person),
+        hold: config.approvals.hold,
+        page_hold: config.approvals.page_hold,
         approval_pages: (port != 0).then(|| pages(&config, port)),
     };
     let identities = identities(config.danger_anonymous.as_deref(), config.tokens);

@@ -2,6 +2,7 @@
 //!
 //! Only this module reads the environment and secret files.
 
+mod approvals;
 mod assertion;
 mod credential;
 mod issuer;
@@ -22,7 +23,6 @@ use callgate_gateway::credential::Broker;
 use callgate_gateway::identity::Issuer;
 use callgate_gateway::listeners::StreamLimits;
 use callgate_gateway::pin::ApprovedBy;
-use callgate_gateway::pipeline::SamePerson;
 use callgate_gateway::resource::Resources;
 use callgate_gateway::sealing::Keyring;
 use callgate_gateway::server::Rest;
@@ -32,6 +32,7 @@ use callgate_model::json::JsonLimits;
 use callgate_model::products::atlassian::SiteMap;
 use ipnet::IpNet;
 
+pub(crate) use approvals::ApprovalRules;
 pub(crate) use problems::{Problem, Problems};
 pub(crate) use sealing::IN_CONFIGURATION;
 pub(crate) use server::{environment, is_protected};
@@ -57,10 +58,8 @@ pub(crate) struct Config {
     pub(crate) policies: PathBuf,
     /// The operator's own catalogs.
     pub(crate) catalogs: CatalogFiles,
-    /// How long a request is held for somebody to approve it.
-    pub(crate) hold: Duration,
-    /// People with several accounts.
-    pub(crate) same_person: SamePerson,
+    /// How calls wait for approvals.
+    pub(crate) approvals: ApprovalRules,
     /// Limits.
     pub(crate) limits: Limits,
     /// Whether a caller may learn of tools that it could never use.

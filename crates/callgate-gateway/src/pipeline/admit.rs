@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use super::refuse::refusal_body;
 use super::{Gateway, Reply, roof};
 use crate::answer;
+use crate::cancel::Registered;
 use crate::follow::Interests;
 use crate::identity::{Identified, Peer, Visit};
 use crate::method::{Treatment, treatment};
@@ -42,12 +43,16 @@ pub(crate) struct Request {
     pub(crate) subject: Option<Subject>,
     pub(crate) client_says: Option<String>,
     pub(crate) progress_token: Option<Json>,
+    /// How much progress the client was told of already.
+    pub(crate) progressed: Option<f64>,
     pub(crate) log_level: Option<LogLevel>,
     pub(crate) trace: TraceContext,
     /// What the client declared that it can be asked for: with this request, or for its session.
     pub(crate) capabilities: Object,
     /// Whether a client that goes away before the answer has cancelled the request.
     pub(crate) cancels_by_leaving: bool,
+    /// By which it is cancelled by name, if that began before it was decided.
+    pub(crate) registered: Option<Registered>,
     /// What the client calls the task that it asks about.
     pub(crate) task: Option<String>,
     /// What the client came to.
@@ -95,10 +100,12 @@ impl Request {
             subject: None,
             client_says: None,
             progress_token: None,
+            progressed: None,
             log_level: None,
             trace: TraceContext::default(),
             capabilities: Object::default(),
             cancels_by_leaving: true,
+            registered: None,
             task: None,
             entrance: Entrance::Server,
             interests: None,
@@ -283,6 +290,8 @@ impl Gateway {
             subject: None,
             client_says: inbound.client_info,
             progress_token: inbound.progress_token,
+            progressed: None,
+            registered: None,
             log_level: inbound.log_level,
             trace: inbound.trace,
             capabilities: inbound.capabilities,

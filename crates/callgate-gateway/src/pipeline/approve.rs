@@ -171,32 +171,23 @@ impl Gateway {
         }
     }
 
-    /// Whether the call waits for an approval, and its request may be held for that.
-    pub(super) fn waits(&self, record: &Decided) -> bool {
-        let waits = matches!(record.decision.verdict, Verdict::ApprovalRequired(_));
-        waits && record.under.approval.is_some() && !self.settings.hold.is_zero()
-    }
-
-    /// Holds a request until the approval that it waits for was decided; `false` if nobody did in time, or there is no room
-    /// for another one.
-    pub(super) async fn is_decided(&self, waits: Option<Use>, until: Instant) -> bool {
-        let (Some(waits), Ok(_slot)) = (waits, self.holds.try_acquire()) else { return false };
-        let Some(store) = self.authority() else { return false };
-        while Instant::now() < until && !self.holds.is_closed() {
-            sleep(LOOK_EVERY.min(until.saturating_duration_since(Instant::now()))).await;
-            match store.approval(waits.id).await {
-                Ok(Some(state)) if state.standing(self.ambient.now()) == Standing::Waiting => {}
-                Ok(Some(_)) => return true,
-                Ok(None) | Err(_) => return false,
+    /// What an approval is once it waits no more, or at `until`. `None` if nobody knows.
+    pub(super) async fn decided(&self, approval: Id, until: Instant) -> Option<Standing> {
+        let store = self.authority()?;
+        loop {
+            let state = store.approval(approval).await.ok().flatten()?;
+            let standing = state.standing(self.ambient.now());
+            let left = until.saturating_duration_since(Instant::now());
+            if standing != Standing::Waiting || left.is_zero() || self.holds.is_closed() {
+                return Some(standing);
             }
+            sleep(LOOK_EVERY.min(left)).await;
         }
-        false
     }
 
     /// Where somebody can decide about what waits. The page asks who comes: the address alone lets nobody do anything.
     pub(super) fn approval_page(&self, record: &Decided) -> Option<String> {
-        let waits = matches!(record.decision.verdict, Verdict::ApprovalRequired(_));
-        let id = record.under.approval.filter(|_| waits)?.id;
+        let id = waits_for(record)?;
         self.settings.approval_pages.as_ref().map(|pages| format!("{pages}{id}"))
     }
 
@@ -243,4 +234,10 @@ async fn known(
 
 fn passed(state: &ApprovalState) -> Vec<String> {
     state.approval.gates.iter().map(|gate| gate.policy.clone()).collect()
+}
+
+/// The approval that a call waits for, if it does.
+pub(super) fn waits_for(record: &Decided) -> Option<Id> {
+    let waits = matches!(record.decision.verdict, Verdict::ApprovalRequired(_));
+    record.under.approval.filter(|_| waits).map(|approval| approval.id)
 }

@@ -86,7 +86,7 @@ impl Gateway {
 }
 
 /// The one message of an answer; of several the last, which is it.
-async fn whole(reply: Reply) -> Option<Bytes> {
+pub(super) async fn whole(reply: Reply) -> Option<Bytes> {
     match reply.body {
         ReplyBody::Empty => None,
         ReplyBody::Whole(answer) => Some(answer),

@@ -6,19 +6,20 @@ use std::time::Instant;
 use bytes::Bytes;
 use callgate_mcp::code;
 use callgate_mcp::extension;
-use callgate_mcp::http::{HeaderValue, StatusCode};
-use callgate_mcp::message::{InputRequired, RequestId};
+use callgate_mcp::http::StatusCode;
+use callgate_mcp::message::InputRequired;
 use callgate_mcp::reply;
 use callgate_mcp::upstream::{Answer, CallError, CallErrorKind, Meanwhile};
 use callgate_model::call::Method;
 use callgate_model::decision::Decision;
 use callgate_model::evidence::{Concluded, Decided, Outcome};
-use callgate_model::json::{Json, Object};
+use callgate_model::json::{Json, Number, Object};
 use callgate_model::reason::Reason;
 use callgate_model::vocabulary::Effect;
 use callgate_store::EvidenceError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
+use super::reply::{MESSAGES_WAITING_MAX, Reply, answer_with};
 use super::rounds::Asked;
 use super::{Gateway, Request, roof};
 use crate::answer;
@@ -30,43 +31,6 @@ use crate::name::NamedCall;
 use crate::round::Opened;
 use crate::session::InSession;
 use crate::tools::Tool;
-
-/// Messages that may wait for a slow client; more progress than that is dropped.
-const MESSAGES_WAITING_MAX: usize = 64;
-
-/// An HTTP answer.
-#[derive(Debug)]
-pub struct Reply {
-    /// Its status.
-    pub status: StatusCode,
-    /// Its headers beyond the content type.
-    pub headers: Vec<(&'static str, HeaderValue)>,
-    /// Its body.
-    pub body: ReplyBody,
-}
-
-/// The body of an answer.
-#[derive(Debug)]
-pub enum ReplyBody {
-    /// None.
-    Empty,
-    /// Messages for as long as the client listens and the gateway serves. In the modern era the last one is the answer.
-    Listening(mpsc::Receiver<Bytes>),
-    /// Messages, the last of which is the answer.
-    Stream(mpsc::Receiver<Bytes>),
-    /// One message.
-    Whole(Bytes),
-}
-
-impl Reply {
-    pub(super) const fn empty(status: StatusCode) -> Self {
-        Self { status, headers: Vec::new(), body: ReplyBody::Empty }
-    }
-
-    pub(super) const fn json(status: StatusCode, body: Bytes) -> Self {
-        Self { status, headers: Vec::new(), body: ReplyBody::Whole(body) }
-    }
-}
 
 /// A call on its way.
 pub(super) struct Running {
@@ -100,7 +64,7 @@ impl Gateway {
     /// Makes an allowed call and answers its client.
     pub(super) async fn carry_out(
         self: &Arc<Self>,
-        request: Request,
+        mut request: Request,
         named: NamedCall,
         tool: Option<Arc<Tool>>,
         asked: Asked,
@@ -147,7 +111,7 @@ impl Gateway {
             named: kept,
             can_be_asked,
             rounds: 0,
-            registered: self.register(&request),
+            registered: request.registered.take().or_else(|| self.register(&request)),
             request,
             _slot: slot,
         };
@@ -158,9 +122,9 @@ impl Gateway {
         // A task of its own: in the legacy era a client that goes away has not cancelled, and in any era the outcome
         // has to be recorded.
         tokio::spawn(async move {
-            if let Some(answer) = gateway.run(running, opened, say).await {
+            if let Some((status, answer)) = gateway.run(running, opened, say).await {
                 // A client that has gone does not hear it; the record has it.
-                tell.send(answer).ok();
+                tell.send(Reply::json(status, answer)).ok();
             }
         });
         answer_with(said, last, &id).await
@@ -192,7 +156,7 @@ impl Gateway {
     }
 
     /// Makes a call of a session cancellable by name, if it is the only one of that name on its way.
-    fn register(&self, request: &Request) -> Option<Registered> {
+    pub(super) fn register(&self, request: &Request) -> Option<Registered> {
         let session = request.session.clone().filter(|_| !request.cancels_by_leaving)?;
         let (caller, id) = (request.caller.key, request.id.clone());
         self.cancels.register(InSession { caller, session, id })
@@ -290,11 +254,13 @@ impl Gateway {
         say: &mpsc::Sender<Bytes>,
     ) -> Option<Result<Answer, CallError>> {
         let party = running.can_be_asked.then(|| Arc::new(running.party()));
-        let token = running.request.progress_token.as_ref();
         let on_told = |told| {
             let message = match told {
                 Meanwhile::Log(params) => reply::log(params),
-                Meanwhile::Progress(params) => progress(params, token),
+                Meanwhile::Progress(params) => match progress(params, &running.request) {
+                    Some(message) => message,
+                    None => return,
+                },
                 Meanwhile::Question(question) => {
                     if let Some(party) = &party {
                         let asking = Arc::clone(self).put(Arc::clone(party), question, say.clone());
@@ -390,16 +356,7 @@ impl Running {
 
     /// Ready when the client cancels the call.
     pub(super) async fn cancelled(&self, say: &mpsc::Sender<Bytes>) {
-        let by_name = async {
-            match &self.registered {
-                Some(registered) => registered.cancelled().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = say.closed(), if self.request.cancels_by_leaving => {}
-            () = by_name => {}
-        }
+        given_up(self.registered.as_ref(), say, self.request.cancels_by_leaving).await;
     }
 
     /// Where its answer lists tools, if it does.
@@ -441,58 +398,28 @@ impl Running {
     }
 }
 
-/// One document if the answer comes first; a stream if anything else does.
-async fn answer_with(
-    mut said: mpsc::Receiver<Bytes>,
-    mut last: oneshot::Receiver<Last>,
-    id: &RequestId,
-) -> Reply {
-    let abandoned = || {
-        let text = "the call was abandoned; see the evidence";
-        (StatusCode::OK, reply::error(Some(id), code::INTERNAL_ERROR, text, None))
+/// Ready when the client cancels by name, or has gone, if that is the same.
+pub(super) async fn given_up(
+    registered: Option<&Registered>,
+    say: &mpsc::Sender<Bytes>,
+    cancels_by_leaving: bool,
+) {
+    let by_name = async {
+        match registered {
+            Some(registered) => registered.cancelled().await,
+            None => std::future::pending().await,
+        }
     };
     tokio::select! {
-        biased;
-        Some(first) = said.recv() => {
-            let (events, body) = mpsc::channel(MESSAGES_WAITING_MAX);
-            tokio::spawn(stream(first, said, last, events));
-            Reply { status: StatusCode::OK, headers: Vec::new(), body: ReplyBody::Stream(body) }
-        }
-        last = &mut last => {
-            let (status, answer) = last.unwrap_or_else(|_abandoned| abandoned());
-            Reply::json(status, answer)
-        }
+        () = say.closed(), if cancels_by_leaving => {}
+        () = by_name => {}
     }
 }
 
-async fn stream(
-    first: Bytes,
-    mut said: mpsc::Receiver<Bytes>,
-    mut last: oneshot::Receiver<Last>,
-    events: mpsc::Sender<Bytes>,
-) {
-    let mut next = Some(first);
-    while let Some(message) = next {
-        if events.send(message).await.is_err() {
-            return;
-        }
-        // The client may go away between two messages: the running call has to learn of it.
-        next = tokio::select! {
-            biased;
-            () = events.closed() => return,
-            Some(message) = said.recv() => Some(message),
-            last = &mut last => {
-                if let Ok((_, answer)) = last {
-                    // Nobody is left to hear that it did not arrive.
-                    events.send(answer).await.ok();
-                }
-                None
-            }
-        };
-    }
-}
-
-/// Progress under the client's own token.
-fn progress(params: Object, token: Option<&Json>) -> Bytes {
-    reply::progress(token.unwrap_or(&Json::Null), params)
+/// Progress under the client's own token. It only ever grows: what is below what the client heard already is left out.
+fn progress(params: Object, request: &Request) -> Option<Bytes> {
+    let value = params.get("progress").and_then(Json::as_number).map(Number::as_f64);
+    let is_more = request.progressed.is_none_or(|heard| value.is_some_and(|value| value > heard));
+    let token = request.progress_token.as_ref().unwrap_or(&Json::Null);
+    is_more.then(|| reply::progress(token, params))
 }

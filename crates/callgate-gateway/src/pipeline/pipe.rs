@@ -205,6 +205,8 @@ impl Gateway {
             params,
             client_says: inbound.client_info.or(says),
             progress_token: inbound.progress_token,
+            progressed: None,
+            registered: None,
             log_level: match inbound.era {
                 Era::Modern => inbound.log_level,
                 Era::Legacy(_) => log_level,

@@ -148,6 +148,22 @@ impl Gateway {
         self.conclude_question(party, evidence, outcome, answered).await
     }
 
+    /// Asks the client of `request` something for the gateway itself. `None` if that cannot be.
+    pub(super) fn ask_for_gateway<'a>(
+        &self,
+        request: &Request,
+        (method, params): (&str, Object),
+        say: &'a mpsc::Sender<Bytes>,
+    ) -> Option<Open<'a>> {
+        let id = RequestId::Text(format!("callgate-{}", self.ambient.id()));
+        let (caller, session) = (request.caller.key, request.session.clone()?);
+        let asked = self.questions.ask(InSession { caller, session, id: id.clone() })?;
+        let open = Open { asked, id: id.clone(), say, is_answered: false };
+        let asks = message::Request { id, method: method.to_owned(), params };
+        say.try_send(asks.into_bytes()).ok()?;
+        Some(open)
+    }
+
     /// Records how a question ended, before the server learns it.
     async fn conclude_question(
         &self,
@@ -304,11 +320,20 @@ impl Gateway {
 }
 
 /// A question that the client has. Dropped before its answer, the client is told so.
-struct Open<'a> {
+pub(super) struct Open<'a> {
     asked: Asked,
     id: RequestId,
     say: &'a mpsc::Sender<Bytes>,
     is_answered: bool,
+}
+
+impl Open<'_> {
+    /// What the client answers. `None` if it has gone.
+    pub(super) async fn answered(&mut self) -> Option<Answered> {
+        let answered = self.asked.answered().await;
+        self.is_answered = true;
+        answered
+    }
 }
 
 impl Drop for Open<'_> {

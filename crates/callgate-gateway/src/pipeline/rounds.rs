@@ -109,7 +109,7 @@ pub(super) fn extensions_of(request: &Request) -> Object {
     passed
 }
 
-fn binding<'a>(request: &'a Request, record: &'a Decided) -> Binding<'a> {
+pub(super) fn binding<'a>(request: &'a Request, record: &'a Decided) -> Binding<'a> {
     Binding {
         caller: request.caller.key,
         server: &request.server.name,

@@ -34,6 +34,9 @@ impl Gateway {
         if !extension::is_declared(&request.capabilities, extension::TASKS) {
             return self.refuse_undeclared(&request);
         }
+        if let Some(approval) = self.waiting_task(&mut request, &id) {
+            return self.of_waiting(request, method, (id, approval)).await;
+        }
         let found = self.tasks.find(&id, request.caller.key, self.ambient.now());
         let found = found.filter(|task| {
             request.entrance == Entrance::Roof || Arc::ptr_eq(&task.server, &request.server)

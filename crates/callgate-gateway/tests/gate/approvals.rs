@@ -16,7 +16,7 @@ use crate::store::event;
 use crate::support::{POLICIES, Rule, Setup, World, catalogs, load};
 
 /// Leads may decide about calls.
-const RULES: &[Rule] = &[(
+pub(crate) const RULES: &[Rule] = &[(
     Tier::Permit,
     "leads-decide",
     r#"permit(principal in Group::"leads", action in [Action::"callgate.approval.decide", Action::"callgate.approval.show"], resource);"#,
@@ -33,7 +33,7 @@ impl World {
         self.store.inner.approval(id).await.unwrap().unwrap()
     }
 
-    async fn open_approvals(&self) -> Vec<ApprovalState> {
+    pub(crate) async fn open_approvals(&self) -> Vec<ApprovalState> {
         self.store.inner.approvals(Some(self.clock.now())).await.unwrap()
     }
 
@@ -79,7 +79,7 @@ impl World {
     }
 }
 
-const WAITS: &str = "approval_required approval_required";
+pub(crate) const WAITS: &str = "approval_required approval_required";
 
 #[tokio::test]
 async fn a01_a_call_that_was_approved_is_made_once_and_the_record_tells_it_all() {
@@ -314,6 +314,8 @@ async fn a_request_is_held_for_a_while() {
     let hold = std::time::Duration::from_millis(300);
     let world = World::start(Setup { policies, hold, ..Setup::default() }).await;
     let begun = std::time::Instant::now();
-    assert_eq!(world.delete("alice-release", "ENG-42").await, WAITS);
+    let session = world.session("alice-release").await;
+    let ask = Ask::call("alice-release", "executeDestructive", &delete("ENG-42"));
+    assert_eq!(world.ask(&ask.in_session(&session)).await.brief(), WAITS);
     assert!(begun.elapsed() >= hold, "nobody came");
 }

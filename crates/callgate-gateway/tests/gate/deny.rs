@@ -157,9 +157,11 @@ async fn i5_every_reason_is_given_and_only_what_is_permitted_is_made() {
     let given: BTreeSet<String> = given.into_iter().flatten().chain([overloaded().await]).collect();
     // Only tokens of issuers have scopes, and others for those: `scopes.rs`, `broker.rs`. Of the others, see `authority.rs`.
     let elsewhere = [
-        // `approvals.rs`
+        // `approvals.rs`, `delivery.rs`
         Reason::ApprovalDenied,
+        Reason::ApprovalExpired,
         Reason::ApprovalSpent,
+        Reason::ApprovalWithdrawn,
         Reason::ApprovalsTooMany,
         Reason::CredentialUnavailable,
         // `resolving.rs`

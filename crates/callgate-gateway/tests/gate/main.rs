@@ -12,6 +12,7 @@ mod cancel;
 mod chain;
 mod client;
 mod crash;
+mod delivery;
 mod deny;
 mod effects;
 mod every_tool;

@@ -14,9 +14,9 @@ use callgate_policy::Tier;
 use crate::client::{Ask, Said, edit};
 use crate::support::{POLICIES, Rule, Setup, World, catalogs, json, load};
 
-const STATE: &str = "state-of-the-server";
+pub(crate) const STATE: &str = "state-of-the-server";
 
-const MORE: &[Rule] = &[
+pub(crate) const MORE: &[Rule] = &[
     (
         Tier::Permit,
         "may-be-asked",
@@ -30,7 +30,7 @@ const MORE: &[Rule] = &[
 ];
 
 /// The calls that the server saw.
-type Calls = Arc<Mutex<Vec<Json>>>;
+pub(crate) type Calls = Arc<Mutex<Vec<Json>>>;
 
 /// Asks the person once, and is done when its state comes back.
 async fn asking(State(calls): State<Calls>, body: Bytes) -> impl IntoResponse {
@@ -58,7 +58,7 @@ async fn world() -> (World, Calls) {
     world_of(&[POLICIES, MORE].concat()).await
 }
 
-async fn world_of(policies: &[Rule]) -> (World, Calls) {
+pub(crate) async fn world_of(policies: &[Rule]) -> (World, Calls) {
     let calls = Calls::default();
     let router = Router::new().route("/mcp", post(asking)).with_state(Arc::clone(&calls));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -86,6 +86,8 @@ pub(crate) struct Setup {
     pub(crate) same_person: SamePerson,
     /// How long a request is held for an approval.
     pub(crate) hold: Duration,
+    /// And of a client that shows its page.
+    pub(crate) page_hold: Duration,
     /// Who approves the tools of all servers.
     pub(crate) approved_by: ApprovedBy,
     /// The address of the products' own interfaces.
@@ -120,6 +122,7 @@ impl Default for Setup {
             confirms_moves: false,
             same_person: Vec::new(),
             hold: Duration::ZERO,
+            page_hold: Duration::from_millis(200),
             approved_by: ApprovedBy::Nobody,
             rest: None,
             servers: Vec::new(),
@@ -140,6 +143,7 @@ impl Setup {
             signer: self.signer.clone(),
             same_person: self.same_person.clone(),
             hold: self.hold,
+            page_hold: self.page_hold,
             approval_pages: Some("https://gate.example/console/approvals/".to_owned()),
         }
     }

@@ -1,7 +1,7 @@
 //! From TOML to a configuration, section by section, so that a fault in one does not hide those of the others.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,9 +21,6 @@ use serde::de::DeserializeOwned;
 
 use super::server::is_protected;
 use super::{CatalogFiles, Config, Limits, LogConfig, Places, Problem, Problems, TokenRules};
-
-/// The longest that a request is held for an approval.
-const HOLD_S_MAX: u64 = 45;
 
 const SECTIONS: &[&str] = &[
     "answers",
@@ -82,13 +79,6 @@ struct Catalogs {
     files: Vec<PathBuf>,
     #[serde(default)]
     signers: Vec<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Approvals {
-    hold_s: u64,
-    same_person: Vec<BTreeSet<String>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -191,7 +181,7 @@ impl Reader {
             self.required("policies", "[policies]\n  folder = \"policies\"");
         let catalogs: Option<Catalogs> = self.optional("catalogs");
         let answers: Option<Answers> = self.optional("answers");
-        let approvals: Option<Approvals> = self.optional("approvals");
+        let approvals = self.approvals();
         let limits = self.optional("limits").as_ref().map(limits);
         let log = self.log();
         let public_url = listen.as_ref().and_then(|listen| self.public_url(listen));
@@ -216,8 +206,7 @@ impl Reader {
             store: self.relative(&store?.path),
             policies: self.relative(&policies?.folder),
             catalogs: self.catalogs(&catalogs?),
-            hold: self.hold(approvals.as_ref()?.hold_s),
-            same_person: approvals?.same_person,
+            approvals: approvals?,
             limits: limits?,
             reveal_denied_tools: answers?.reveal_denied_tools,
             servers,
@@ -343,15 +332,6 @@ impl Reader {
             return None;
         }
         Some(rules)
-    }
-
-    fn hold(&mut self, seconds: u64) -> Duration {
-        if seconds > HOLD_S_MAX {
-            let what = format!("{seconds} is more than {HOLD_S_MAX}");
-            let hint = "clients give up after a minute; what was approved later goes through when it is called again";
-            self.problem("approvals.hold_s", &what, Some(hint.to_owned()));
-        }
-        Duration::from_secs(seconds)
     }
 
     fn catalogs(&mut self, said: &Catalogs) -> CatalogFiles {
