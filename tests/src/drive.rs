@@ -115,7 +115,7 @@ pub struct Told {
     /// `protocolVersion` and `serverInfo`, or `error`.
     pub connect: Value,
     /// One for each step: `tools`; or `resources`, `templates`, `prompts`; or `isError`, `text`, `structured`, `meta`,
-    /// `progress`; or `cancelled`; or `error`. The Rust client says more: of a call `task`, `log` and what it was `asked`;
+    /// `progress`, `shown`; or `cancelled`; or `error`. The Rust client says more: of a call `task`, `log` and what it was `asked`;
     /// `values`; `acknowledged`; `uri`; or `status`, `task` and `result`.
     pub steps: Vec<Value>,
 }
@@ -219,6 +219,13 @@ impl Plan {
     #[must_use]
     pub fn wait_ms(self, milliseconds: u64) -> Self {
         self.step(json!({ "op": "wait_ms", "ms": milliseconds }))
+    }
+
+    /// Declare that pages can be shown, and do this when asked to: `accept` or `decline`. What is shown is told with the
+    /// call. The Rust client cannot.
+    #[must_use]
+    pub fn pages(self, action: &str) -> Self {
+        self.with("pages", action.into())
     }
 
     /// Declare and use these answers: `elicitation` (a result), `sampling` (a text), `roots` (URIs). This and what

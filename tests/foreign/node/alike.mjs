@@ -33,3 +33,12 @@ export async function unlessAborted(call, ms) {
     throw error;
   }
 }
+
+// What a client declares that can show pages.
+export const showsPages = ({ pages }) => pages && { capabilities: { elicitation: { form: {}, url: {} } } };
+
+// Notes what page it is asked to show, and does what the plan says.
+export const pageShower = ({ pages }, shown) => async request => {
+  shown.push(request.params.url);
+  return { action: pages };
+};

@@ -2,7 +2,7 @@
 
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
-import { offersOf, prompt, read, unlessAborted } from './alike.mjs';
+import { offersOf, pageShower, prompt, read, showsPages, unlessAborted } from './alike.mjs';
 
 const transportTo = ({ command, url, token }) => {
   if (command) {
@@ -20,8 +20,16 @@ export async function connect(plan, options) {
   const onChanged = (error, tools) => changes.push(error ? String(error) : tools.map(tool => tool.name));
   const client = new Client(
     { name: 'callgate-drive', version: '1.0.0' },
-    { versionNegotiation: { mode }, ...(plan.listens && { listChanged: { tools: { onChanged } } }) },
+    {
+      versionNegotiation: { mode },
+      ...showsPages(plan),
+      ...(plan.listens && { listChanged: { tools: { onChanged } } }),
+    },
   );
+  const shown = [];
+  if (plan.pages) {
+    client.setRequestHandler('elicitation/create', pageShower(plan, shown));
+  }
   await client.connect(transportTo(plan), options);
   return {
     hello: {
@@ -36,6 +44,7 @@ export async function connect(plan, options) {
     },
     call: (call, limits, cancelMs) =>
       unlessAborted(signal => client.callTool(call, { ...limits, ...(signal && { signal }) }), cancelMs),
+    shown,
     change: async () => {
       while (changes.length === 0) {
         await new Promise(done => setTimeout(done, 20));

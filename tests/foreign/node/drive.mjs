@@ -3,7 +3,8 @@
 //
 // Standard input: {"url" | "command": [...], "token"?, "protocol"?: "auto" | "legacy" | "2026-07-28", "timeout_ms"?, "steps":
 // [{"op": "list"} | {"op": "call", "tool", "arguments" | null, "progress"?, "cancel_ms"?} | {"op": "offers"} |
-// {"op": "read", "uri"} | {"op": "prompt", "name", "arguments"} | {"op": "changed"} | {"op": "wait_ms", "ms"}], "listens"?}.
+// {"op": "read", "uri"} | {"op": "prompt", "name", "arguments"} | {"op": "changed"} | {"op": "wait_ms", "ms"}], "listens"?,
+// "pages"?: what to answer when asked to show one}.
 // The first line of the output is about the connection, then one line per step, whatever happens: a driver that hangs or
 // stops early would hide what a test wants to see.
 
@@ -53,6 +54,7 @@ async function callTool(session, step) {
     structured: result.structuredContent ?? null,
     meta: result._meta ?? null,
     progress,
+    shown: session.shown?.splice(0),
   };
 }
 

@@ -1,6 +1,6 @@
 // What the TypeScript SDKs before version 2 do alike.
 
-import { offersOf, prompt, read, unlessAborted } from './alike.mjs';
+import { offersOf, pageShower, prompt, read, showsPages, unlessAborted } from './alike.mjs';
 
 const transportTo = ({ StdioClientTransport, StreamableHTTPClientTransport }, { command, url, token }) => {
   if (command) {
@@ -26,7 +26,11 @@ async function tools(client, limits) {
 }
 
 export const connectWith = sdk => async (plan, options) => {
-  const client = new sdk.Client({ name: 'callgate-drive', version: '1.0.0' });
+  const client = new sdk.Client({ name: 'callgate-drive', version: '1.0.0' }, { ...showsPages(plan) });
+  const shown = [];
+  if (plan.pages) {
+    client.setRequestHandler(sdk.ElicitRequestSchema, pageShower(plan, shown));
+  }
   const transport = transportTo(sdk, plan);
   let protocolVersion;
   // The client tells only its transport what was agreed on, and not even that at first.
@@ -41,6 +45,7 @@ export const connectWith = sdk => async (plan, options) => {
     tools: limits => tools(client, limits),
     call: (call, limits, cancelMs) =>
       unlessAborted(signal => client.callTool(call, undefined, { ...limits, ...(signal && { signal }) }), cancelMs),
+    shown,
     offers: limits => offersOf(client, limits),
     read: (uri, limits) => read(client, uri, limits),
     prompt: (wanted, limits) => prompt(client, wanted, limits),

@@ -3,9 +3,9 @@ module beside this one, which knows the client and nothing of plans.
 
 Standard input: {"url" | "command": [...], "token"?, "protocol"?: "auto" | "legacy" | "2026-07-28", "timeout_ms"?, "steps":
 [{"op": "list"} | {"op": "call", "tool", "arguments" | null, "progress"?, "cancel_ms"?} | {"op": "offers"} |
-{"op": "read", "uri"} | {"op": "prompt", "name", "arguments"} | {"op": "wait_ms", "ms"}]}. The first line of the output is
-about the connection, then one line per step, whatever happens: a driver that hangs or stops early would hide what a test
-wants to see.
+{"op": "read", "uri"} | {"op": "prompt", "name", "arguments"} | {"op": "wait_ms", "ms"}], "pages"?: what to answer when
+asked to show one}. The first line of the output is about the connection, then one line per step, whatever happens: a
+driver that hangs or stops early would hide what a test wants to see.
 """
 
 import asyncio
@@ -53,7 +53,8 @@ async def call_tool(session, step, timeout):
     asked = on_progress if step.get("progress") else None
     result = await session.call(step["tool"], step["arguments"], timeout, asked)
     texts = [part.text for part in result.pop("content") if part.type == "text"]
-    return {"op": "call", "text": "\n".join(texts), "progress": heard, **result}
+    shown, session.shown[:] = list(session.shown), []
+    return {"op": "call", "text": "\n".join(texts), "progress": heard, "shown": shown, **result}
 
 
 async def call_and_cancel(session, step, timeout):

@@ -9,6 +9,7 @@ import httpx
 from mcp import ClientSession, McpError
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.types import ElicitResult
 from pydantic import AnyUrl
 
 
@@ -20,8 +21,8 @@ def describe(error):
 
 
 class Session:
-    def __init__(self, session, hello):
-        self.session = session
+    def __init__(self, session, hello, shown):
+        self.session, self.shown = session, shown
         self.hello = {
             "client": f"python mcp {version('mcp')}",
             "protocolVersion": hello.protocolVersion,
@@ -80,5 +81,15 @@ async def streams_to(plan, timeout):
 
 @asynccontextmanager
 async def connect(plan, timeout):
-    async with streams_to(plan, timeout) as (read, write), ClientSession(read, write) as session:
-        yield Session(session, await asyncio.wait_for(session.initialize(), timeout))
+    shown = []
+
+    async def show(_context, params):
+        shown.append(params.url)
+        return ElicitResult(action=plan["pages"])
+
+    callback = show if "pages" in plan else None
+    async with (
+        streams_to(plan, timeout) as (read, write),
+        ClientSession(read, write, elicitation_callback=callback) as session,
+    ):
+        yield Session(session, await asyncio.wait_for(session.initialize(), timeout), shown)

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 import fastmcp
 import mcp2
 from fastmcp.client.transports import StdioTransport, StreamableHttpTransport
-from mcp2 import describe, told
+from mcp2 import describe, shower_of, told
 
 __all__ = ["connect", "describe"]
 
@@ -44,6 +44,10 @@ def transport_to(plan):
 @asynccontextmanager
 async def connect(plan, timeout):
     transport = transport_to(plan)
-    mode = plan.get("protocol", "auto")
-    async with fastmcp.Client(transport, mode=mode, timeout=timeout, init_timeout=timeout) as client:
-        yield Session(client)
+    mode, shown = plan.get("protocol", "auto"), []
+    show = shower_of(plan, shown)
+    handler = show and (lambda _message, _type, params, context: show(context, params))
+    async with fastmcp.Client(
+        transport, mode=mode, timeout=timeout, init_timeout=timeout, elicitation_handler=handler
+    ) as client:
+        yield Session(client, shown)

@@ -6,6 +6,7 @@ from importlib.metadata import version
 import httpx2
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
+from mcp.types import ElicitResult
 
 
 def describe(error):
@@ -27,8 +28,8 @@ def told(result):
 class Session:
     name = f"python mcp {version('mcp')}"
 
-    def __init__(self, client):
-        self.client = client
+    def __init__(self, client, shown):
+        self.client, self.shown = client, shown
         info = client.server_info
         self.hello = {
             "client": self.name,
@@ -77,10 +78,22 @@ async def server_of(plan, timeout):
         yield streamable_http_client(plan["url"], http_client=client)
 
 
+def shower_of(plan, shown):
+    """What notes which page it is asked to show, and does what the plan says; if the plan has pages."""
+
+    async def show(_context, params):
+        shown.append(params.url)
+        return ElicitResult(action=plan["pages"])
+
+    return show if "pages" in plan else None
+
+
 @asynccontextmanager
 async def connect(plan, timeout):
+    mode, shown = plan.get("protocol", "auto"), []
+    show = shower_of(plan, shown)
     async with server_of(plan, timeout) as server:
         async with Client(
-            server, mode=plan.get("protocol", "auto"), read_timeout_seconds=timeout
+            server, mode=mode, read_timeout_seconds=timeout, elicitation_callback=show
         ) as client:
-            yield Session(client)
+            yield Session(client, shown)

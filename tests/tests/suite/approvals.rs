@@ -16,6 +16,8 @@ pub(crate) const DAVE: &str = "token-of-dave";
 /// Alice herself, who is a lead, too.
 pub(crate) const LEAD: &str = "token-of-alice-as-lead";
 
+const KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
+
 const LEADS: &str = r#"
 @id("leads-decide") @reason("They are asked") @owner("platform")
 permit(principal in Group::"leads", action in [Action::"callgate.approval.decide", Action::"callgate.approval.list", Action::"callgate.approval.show", Action::"callgate.call.list", Action::"callgate.call.show"], resource);
@@ -23,6 +25,11 @@ permit(principal in Group::"leads", action in [Action::"callgate.approval.decide
 
 /// Alice's release bot deletes after a lead has looked; Carol and Dave are some. `clocks` are annotations of the gate.
 pub(crate) async fn world(clocks: &str) -> (Running, Gateway) {
+    world_with(clocks, "").await
+}
+
+/// The same with another section.
+pub(crate) async fn world_with(clocks: &str, section: &str) -> (Running, Gateway) {
     let sim = site(SimOptions::default()).await;
     let lead = |(token, who): (&str, &str)| {
         let digest = digest(token.as_bytes());
@@ -34,8 +41,9 @@ pub(crate) async fn world(clocks: &str) -> (Running, Gateway) {
     let gate = APPROVALS.replace("forbid(", &format!("{clocks}\nforbid("));
     let gateway = setup()
         .server("atlassian", &format!("{}?tools=all", sim.url), "atlassian-rovo", SECRET)
-        .section(&leads)
+        .section(&format!("{leads}{section}"))
         .file("carol.token", CAROL)
+        .file("sealing.key", KEY)
         .file("policies/approvals/all.cedar", &gate)
         .file("policies/permits/all.cedar", &format!("{PERMITS}{LEADS}"))
         .start()
@@ -50,7 +58,7 @@ pub(crate) async fn waiting(gateway: &Gateway) -> Vec<Value> {
 }
 
 /// Carol looks at what waits, and decides.
-async fn decide(gateway: &Gateway, how: &str) {
+pub(crate) async fn decide(gateway: &Gateway, how: &str) {
     let all = waiting(gateway).await;
     let [one] = all.as_slice() else { panic!("{all:?}") };
     let (id, code) = (one["id"].as_str().unwrap(), one["code"].as_str().unwrap());

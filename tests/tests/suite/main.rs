@@ -19,6 +19,8 @@ mod console;
 #[cfg(test)]
 mod crowd;
 #[cfg(test)]
+mod delivery;
+#[cfg(test)]
 mod direct;
 #[cfg(test)]
 mod evidence;

@@ -14,6 +14,7 @@ use callgate_model::approval::{ApprovalState, Ended, Standing};
 use callgate_model::authority::{Change, Use};
 use callgate_model::call::Method;
 use callgate_model::decision::Decision;
+use callgate_model::evidence::Outcome;
 use callgate_model::json::{Json, Object, read_relayed};
 use callgate_model::reason::Reason;
 use tokio::sync::watch;
@@ -165,8 +166,11 @@ impl Gateway {
             Standing::Ended(Ended::Withdrawn) => {
                 self.refuse_task_of(&request, &state, Reason::ApprovalWithdrawn)
             }
-            Standing::Ended(Ended::Spent { .. }) => {
-                self.refuse_task_of(&request, &state, Reason::ApprovalSpent)
+            // By repeating it, or before a restart.
+            Standing::Ended(Ended::Spent { call }) => {
+                let (id, call) = (&request.id, call.to_string());
+                let what = "it was made before, and its result is not kept any more";
+                answer::failed(request.era, id, None, &call, Outcome::Indeterminate, what)
             }
         };
         if let Some(ended) = ended(&answer, &self.settings.json) {
