@@ -169,6 +169,31 @@ pub fn failed(
     }
 }
 
+/// A call that was made, and whose answer policy does not let be shown. It must not look as if it could be repeated.
+#[must_use]
+pub fn withheld(
+    era: Era,
+    id: &RequestId,
+    subject: Option<&Subject>,
+    call: &str,
+    outcome: Outcome,
+    why: &str,
+) -> Bytes {
+    let machine = Object::default()
+        .with("decision", "allow")
+        .with("call", call)
+        .with("outcome", outcome.as_str())
+        .with("withheld", why);
+    let text = format!(
+        "The call was made, and the server has answered it ({}). The answer is not shown: {why}. Do not repeat the call for that.",
+        outcome.as_str()
+    );
+    match subject {
+        None => finish(era, id, error_result(&text, machine)),
+        Some(_) => refusal(id, &text, machine),
+    }
+}
+
 /// The server's result, exact but for what the client's era requires or does not know. How long it may be kept is not
 /// for the server to say: what is read again is decided again, and recorded.
 #[must_use]

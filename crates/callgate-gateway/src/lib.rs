@@ -17,6 +17,7 @@ pub mod listeners;
 pub mod locate;
 pub mod method;
 pub mod name;
+pub mod obligation;
 pub mod offers;
 pub mod pin;
 pub mod pipeline;

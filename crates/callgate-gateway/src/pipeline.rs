@@ -33,6 +33,7 @@ mod vote;
 mod waiting_task;
 mod watch;
 mod welcome;
+mod why;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -81,6 +82,7 @@ pub use errand::ErrandError;
 pub use pipe::{Incoming, Pipe, Piped};
 pub use reply::{Reply, ReplyBody};
 pub use vote::{Ballot, SamePerson};
+use why::take_why;
 
 /// Requests that are held for an approval at one time; more are answered at once.
 const HOLDS_MAX: usize = 200;
@@ -255,6 +257,10 @@ impl Gateway {
             Ok(params) => params,
             Err(refused) => return self.refuse_params(&request, refused.to_string()),
         };
+        match take_why(&mut params.arguments) {
+            Ok(why) => request.why = why,
+            Err(text) => return self.refuse_params(&request, text),
+        }
         let (round, bundle) = (std::mem::take(&mut params.round), self.bundle.load_full());
         let mut record =
             self.begin_record(&request, &params.name, &params.arguments, bundle.digest());
@@ -375,6 +381,7 @@ impl Gateway {
             continues: None,
             resolves: None,
             client_says: request.client_says.clone(),
+            why: request.why.clone(),
             method: shorten(&request.method),
             server: request.place().to_owned(),
             tool: shorten(tool),

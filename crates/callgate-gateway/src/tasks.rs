@@ -45,6 +45,8 @@ pub struct TaskOf {
     pub upstream_id: String,
     /// The call that it was made of.
     pub call: Id,
+    /// Why the agent said that it called.
+    pub why: Option<String>,
     /// What the call was made under.
     pub under: Under,
     /// When it was made.

@@ -105,6 +105,9 @@ pub struct About {
     pub arguments_digest: Digest,
     /// The arguments, redacted as in every record.
     pub arguments: serde_json::Value,
+    /// Why the agent says that it calls: asserted, and no part of what is approved.
+    #[serde(default)]
+    pub why: Option<String>,
 }
 
 /// What somebody said to an approval.
@@ -169,7 +172,7 @@ impl Asker {
 impl About {
     /// What `call` is, and touches.
     #[must_use]
-    pub fn of(call: &ToolCall, targets: &[Target]) -> Self {
+    pub fn of(call: &ToolCall, targets: &[Target], why: Option<String>) -> Self {
         let operation = &call.operation;
         let value = |json: &Json| serde_json::to_value(json).unwrap_or_default();
         Self {
@@ -184,6 +187,7 @@ impl About {
             targets: targets.iter().map(|target| value(&target_to_json(target))).collect(),
             arguments_digest: call.arguments_digest,
             arguments: value(&redact::arguments(&call.arguments)),
+            why,
         }
     }
 }

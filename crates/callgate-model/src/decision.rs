@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::json::{Json, Object};
+use crate::obligation::{self, Obligations};
 use crate::reason::Reason;
 
 /// What is to happen with the call.
@@ -80,6 +81,8 @@ pub struct Decision {
     pub reasons: Vec<Reason>,
     /// The policies that determined it, by id.
     pub policies: Vec<PolicyRef>,
+    /// What has to be done if it is made, now or once it is approved. None of a denial.
+    pub obliges: Option<Box<Obligations>>,
     /// The digest of the policy bundle.
     pub bundle: Digest,
 }
@@ -88,20 +91,29 @@ impl Decision {
     /// A denial that needed no policy.
     #[must_use]
     pub fn deny(reason: Reason, bundle: Digest) -> Self {
-        Self { verdict: Verdict::Deny, reasons: vec![reason], policies: Vec::new(), bundle }
+        Self::without_policy(Verdict::Deny, reason, bundle)
     }
 
     /// That the gateway may read what it needs to decide about a call. No policy is asked: it is nobody's call.
     #[must_use]
     pub fn own_read(bundle: Digest) -> Self {
-        let (verdict, reasons) = (Verdict::Allow, vec![Reason::GatewayRead]);
-        Self { verdict, reasons, policies: Vec::new(), bundle }
+        Self::without_policy(Verdict::Allow, Reason::GatewayRead, bundle)
+    }
+
+    fn without_policy(verdict: Verdict, reason: Reason, bundle: Digest) -> Self {
+        Self { verdict, reasons: vec![reason], policies: Vec::new(), obliges: None, bundle }
     }
 
     /// Whether the call may be made.
     #[must_use]
     pub fn is_allow(&self) -> bool {
         self.verdict == Verdict::Allow
+    }
+
+    /// What has to be done if it is made.
+    #[must_use]
+    pub fn obligations(&self) -> &Obligations {
+        self.obliges.as_deref().unwrap_or(&obligation::NONE)
     }
 
     /// The codes of the reasons.
@@ -126,12 +138,15 @@ impl Decision {
             Verdict::Allow | Verdict::Deny => Vec::new(),
             Verdict::ApprovalRequired(gates) => gates.iter().map(Gate::to_json).collect(),
         };
-        Object::default()
+        let mut decision = Object::default()
             .with("verdict", self.verdict.as_str())
             .with("reasons", self.codes().collect::<Vec<_>>())
             .with("policies", policies)
-            .with("gates", gates)
-            .with("bundle", self.bundle.to_string())
+            .with("gates", gates);
+        if let Some(obligations) = &self.obliges {
+            decision.set("obligations", obligations.to_json());
+        }
+        decision.with("bundle", self.bundle.to_string())
     }
 }
 

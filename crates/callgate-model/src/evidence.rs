@@ -95,6 +95,8 @@ pub struct Decided {
     pub resolves: Option<Id>,
     /// What the client says of itself (`clientInfo`): asserted, for the record only.
     pub client_says: Option<String>,
+    /// Why the agent says that it calls: asserted, for people.
+    pub why: Option<String>,
     /// The MCP method.
     pub method: String,
     /// The server's configured name.

@@ -14,6 +14,7 @@ pub mod envelope;
 pub mod evidence;
 pub mod json;
 pub mod lookalike;
+pub mod obligation;
 pub mod products;
 pub mod reason;
 pub mod redact;

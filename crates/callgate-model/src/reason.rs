@@ -75,12 +75,12 @@ reasons! {
     ApprovalSpent = "approval_spent", Caller,
         "The approval of this call was used, withdrawn or has ended meanwhile.",
         "Call again; somebody has to approve it again.";
-    ApprovalsTooMany = "approvals_too_many", Caller,
-        "Too much waits to be approved for this caller, or too much was asked for lately.",
-        "Wait until some of it is decided, and ask for less.";
     ApprovalWithdrawn = "approval_withdrawn", Policy,
         "The approval of this call was taken back, or the policies have changed since it was asked for.",
         "Call again if it is still wanted; somebody has to approve it again.";
+    ApprovalsTooMany = "approvals_too_many", Caller,
+        "Too much waits to be approved for this caller, or too much was asked for lately.",
+        "Wait until some of it is decided, and ask for less.";
     ArgumentsInvalid = "arguments_invalid", Caller,
         "The arguments do not fit what was called.",
         "Correct the arguments named and call again.";
@@ -126,6 +126,9 @@ reasons! {
     QueryUnbounded = "query_unbounded", Policy,
         "The reach of the query is not known, and no policy permits queries without bounds.",
         "Name one thing by its key instead, or ask the policy's owner.";
+    ReasonRequired = "reason_required", Caller,
+        "A policy lets this through only for a reason, and none was given.",
+        "Call again and say why in the argument `callgate_reason`, in a sentence.";
     RequestMalformed = "request_malformed", Caller,
         "The request is not unambiguous MCP.",
         "Correct the request.";

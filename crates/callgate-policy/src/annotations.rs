@@ -1,15 +1,20 @@
 //! The closed set of annotations. Cedar gives annotations no meaning and ignores misspelt ones; here an unknown one
 //! keeps the bundle from loading, because `@aproval` must not turn a gate into something else.
 
+use std::collections::BTreeSet;
+
 use callgate_model::decision::{Gate, PolicyRef};
+use callgate_model::obligation::Obligations;
 
 use crate::source::{Complaint, Tier};
 
 const EVERYWHERE: [&str; 3] = ["id", "reason", "owner"];
 const GATES: [&str; 4] = ["approval", "quorum", "decide_within", "use_within"];
+const OBLIGATIONS: [&str; 3] = ["needs_reason", "redact", "result_within"];
 
 const MAX_ID_BYTES: usize = 128;
 const MAX_QUORUM: u32 = 10;
+const MAX_REDACTED: usize = 32;
 const MAX_SECONDS: u64 = 7 * 24 * 3600;
 const DECIDE_WITHIN_S: u64 = 15 * 60;
 const USE_WITHIN_S: u64 = 5 * 60;
@@ -19,6 +24,7 @@ const USE_WITHIN_S: u64 = 5 * 60;
 pub(crate) struct Label {
     pub(crate) about: PolicyRef,
     pub(crate) gate: Option<Gate>,
+    pub(crate) obliges: Option<Box<Obligations>>,
 }
 
 /// Reads the annotations of a policy of `tier`, with everything that is wrong with them.
@@ -38,7 +44,51 @@ pub(crate) fn read(tier: Tier, policy: &cedar_policy::Policy) -> Result<Label, V
         );
     }
     let gate = (tier == Tier::Approval).then(|| gate(policy, &about.id, &mut note));
-    if complaints.is_empty() { Ok(Label { about, gate }) } else { Err(complaints) }
+    let obliges = obligations(policy, &mut note);
+    let obliges = (!obliges.is_empty()).then(|| Box::new(obliges));
+    if complaints.is_empty() { Ok(Label { about, gate, obliges }) } else { Err(complaints) }
+}
+
+fn obligations(policy: &cedar_policy::Policy, note: &mut impl FnMut(Complaint)) -> Obligations {
+    let mut obliges = Obligations::default();
+    if let Some(text) = policy.annotation("redact") {
+        let names: BTreeSet<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+        let is_name = |name: &String| (1..=MAX_ID_BYTES).contains(&name.len());
+        if names.len() > MAX_REDACTED || !names.iter().all(is_name) {
+            note(Complaint::new(format!("@redact cannot be `{}`", text.escape_debug())).hint(
+                "names of members of the answer, at most 32: @redact(\"emailAddress, accountId\")",
+            ));
+        }
+        obliges.redact = names;
+    }
+    if let Some(text) = policy.annotation("result_within") {
+        obliges.result_bytes_max = bytes(text);
+        if obliges.result_bytes_max.is_none() {
+            note(
+                Complaint::new(format!("@result_within cannot be `{}`", text.escape_debug()))
+                    .hint("a whole number of B, kB or MB: @result_within(\"64kB\")"),
+            );
+        }
+    }
+    if let Some(text) = policy.annotation("needs_reason") {
+        obliges.needs_reason = true;
+        if !text.is_empty() {
+            note(
+                Complaint::new("@needs_reason stands alone".to_owned())
+                    .hint("the reason is given with the call; it is not compared with anything"),
+            );
+        }
+    }
+    obliges
+}
+
+/// `64kB` is 64000. Zero is refused.
+fn bytes(text: &str) -> Option<u64> {
+    let units = [("kB", 1_000), ("MB", 1_000_000), ("B", 1)];
+    let (count, scale) =
+        units.iter().find_map(|(unit, scale)| Some((text.strip_suffix(unit)?, scale)))?;
+    let count: u64 = count.parse().ok()?;
+    count.checked_mul(*scale).filter(|bytes| *bytes > 0)
 }
 
 fn gate(policy: &cedar_policy::Policy, id: &str, note: &mut impl FnMut(Complaint)) -> Gate {
@@ -126,15 +176,22 @@ fn is_team(text: &str) -> bool {
 }
 
 fn unknown(tier: Tier, key: &str) -> Option<Complaint> {
-    let gates: &[&str] = if tier == Tier::Approval { &GATES } else { &[] };
-    if EVERYWHERE.contains(&key) || gates.contains(&key) {
+    let own: &[&str] = match tier {
+        Tier::Approval => &GATES,
+        Tier::Permit => &OBLIGATIONS,
+        Tier::Guardrail => &[],
+    };
+    if EVERYWHERE.contains(&key) || own.contains(&key) {
         return None;
     }
     let complaint = Complaint::new(format!("@{key} is no annotation of {}/", tier.folder()));
     if GATES.contains(&key) {
         return Some(complaint.hint("only policies in approvals/ have it"));
     }
-    let nearest = EVERYWHERE.iter().chain(gates).min_by_key(|known| distance(key, known));
+    if OBLIGATIONS.contains(&key) {
+        return Some(complaint.hint("only policies in permits/ have it"));
+    }
+    let nearest = EVERYWHERE.iter().chain(own).min_by_key(|known| distance(key, known));
     Some(match nearest {
         Some(known) if distance(key, known) <= 2 => complaint.hint(format!("@{known}?")),
         Some(_) | None => complaint.hint("comments are for people, annotations are for Callgate"),
@@ -171,6 +228,18 @@ mod tests {
         for bad in ["", "m", "0s", "8d", "-1m", "1.5h", "15", "15 m", "9999999999999999999d", "3é"]
         {
             assert_eq!(seconds(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_whole_and_not_nothing() {
+        assert_eq!(
+            (bytes("64kB"), bytes("2MB"), bytes("7B")),
+            (Some(64_000), Some(2_000_000), Some(7))
+        );
+        for bad in ["", "64", "kB", "0B", "-1B", "1.5kB", "64 kB", "64KB", "99999999999999999999B"]
+        {
+            assert_eq!(bytes(bad), None, "{bad}");
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use callgate_model::decision::{Gate, PolicyRef};
 use callgate_model::digest::Digest;
+use callgate_model::obligation::Obligations;
 use callgate_model::target::Resource;
 use callgate_model::vocabulary::Vocabulary;
 use cedar_policy::ffi::DetailedError;
@@ -33,6 +34,8 @@ pub struct Bundle {
     policies: Vec<Policy>,
     index: Index,
     knows_grants: bool,
+    has_gates: bool,
+    needs_reasons: bool,
     looked_up: BTreeSet<String>,
     pub(crate) names: Names,
     pub(crate) known: Known,
@@ -44,6 +47,8 @@ pub(crate) struct Policy {
     pub(crate) tier: Tier,
     pub(crate) about: PolicyRef,
     pub(crate) gate: Option<Gate>,
+    /// What a permit obliges to.
+    pub(crate) obliges: Option<Box<Obligations>>,
     pub(crate) scope: Scope,
     /// A set of this policy alone, to ask whether its `when` and `unless` let it hold; `None` if it has neither.
     pub(crate) alone: Option<PolicySet>,
@@ -93,6 +98,18 @@ impl Bundle {
     #[must_use]
     pub const fn knows_grants(&self) -> bool {
         self.knows_grants
+    }
+
+    /// Whether some policy lets calls through only with an approval.
+    #[must_use]
+    pub const fn has_gates(&self) -> bool {
+        self.has_gates
+    }
+
+    /// Whether some permit obliges whoever calls to say why.
+    #[must_use]
+    pub const fn needs_reasons(&self) -> bool {
+        self.needs_reasons
     }
 
     /// The places that permits name, other than kinds of what is not known.
@@ -240,7 +257,7 @@ impl Draft {
         if let Ok(label) = &label {
             complaints.extend(self.claim_id(&label.about.id, source, statement));
         }
-        let Label { about, gate } = match label {
+        let Label { about, gate, obliges } = match label {
             Ok(label) if complaints.is_empty() => label,
             Ok(_) => return Err(complaints),
             Err(more) => return Err(complaints.into_iter().chain(more).collect()),
@@ -256,7 +273,7 @@ impl Draft {
             None
         };
         let text = statement.text.to_owned();
-        self.policies.push(Policy { tier, about, gate, scope, alone, text });
+        self.policies.push(Policy { tier, about, gate, obliges, scope, alone, text });
         Ok(())
     }
 
@@ -301,7 +318,10 @@ impl Draft {
         for (position, policy) in self.policies.iter().enumerate() {
             index.file(position, policy);
         }
+        let needs = |policy: &Policy| policy.obliges.as_ref().is_some_and(|one| one.needs_reason);
         Ok(Bundle {
+            has_gates: self.policies.iter().any(|policy| policy.gate.is_some()),
+            needs_reasons: self.policies.iter().any(needs),
             schema,
             validator: self.checker.into_validator(),
             digest,

@@ -10,6 +10,7 @@ use callgate_model::call::ToolCall;
 use callgate_model::decision::{Decision, Gate, Verdict};
 use callgate_model::digest::Digest;
 use callgate_model::envelope::Portion;
+use callgate_model::obligation::Obligations;
 use callgate_model::reason::Reason;
 use callgate_model::target::{Obstacle, Target};
 use callgate_model::vocabulary::Effect;
@@ -72,7 +73,8 @@ fn within_bounds(question: &Question<'_>, decision: Decision) -> Decision {
     };
     let policies = if reasons.is_empty() { Vec::new() } else { decision.policies };
     reasons.extend(beyond);
-    Decision { verdict: Verdict::Deny, reasons: sorted(reasons), policies, bundle: decision.bundle }
+    let (verdict, reasons, bundle) = (Verdict::Deny, sorted(reasons), decision.bundle);
+    Decision { verdict, reasons, policies, obliges: None, bundle }
 }
 
 impl Bundle {
@@ -107,8 +109,8 @@ pub(crate) struct Finding<'a> {
 pub(crate) enum Ruling<'a> {
     /// These permits allow it.
     Allow(Vec<&'a Policy>),
-    /// It would be allowed without these approval policies.
-    Gated(Vec<&'a Policy>),
+    /// It would be allowed without these approval policies, by these permits.
+    Gated(Vec<&'a Policy>, Vec<&'a Policy>),
     /// No, because of this and these forbids, if any.
     Deny(Reason, Vec<&'a Policy>),
 }
@@ -204,7 +206,7 @@ impl<'a> Inquiry<'a, '_> {
         if holding.forbids.is_empty() {
             Ruling::Allow(holding.permits)
         } else {
-            Ruling::Gated(holding.forbids)
+            Ruling::Gated(holding.forbids, holding.permits)
         }
     }
 
@@ -376,10 +378,14 @@ fn of_tier<'a>(policies: &[&'a Policy], tier: Tier) -> Vec<&'a Policy> {
 /// All must allow; one denial denies; a gate is a gate for the whole call.
 pub(crate) fn combine(bundle: Digest, findings: &[Finding<'_>]) -> Decision {
     let (mut reasons, mut denying, mut gating, mut allowing) = (vec![], vec![], vec![], vec![]);
+    let mut obligations = Obligations::default();
     for finding in findings {
         match &finding.ruling {
             Ruling::Allow(permits) => allowing.extend(permits),
-            Ruling::Gated(forbids) => gating.extend(forbids),
+            Ruling::Gated(forbids, permits) => {
+                gating.extend(forbids);
+                oblige(&mut obligations, permits);
+            }
             Ruling::Deny(reason, forbids) => {
                 reasons.push(*reason);
                 denying.extend(forbids);
@@ -389,7 +395,9 @@ pub(crate) fn combine(bundle: Digest, findings: &[Finding<'_>]) -> Decision {
     if findings.is_empty() {
         return Decision::deny(Reason::TargetUnresolved, bundle);
     }
+    oblige(&mut obligations, &allowing);
     let (verdict, reasons, policies) = if !reasons.is_empty() {
+        obligations = Obligations::default();
         (Verdict::Deny, reasons, denying)
     } else if !gating.is_empty() {
         (Verdict::ApprovalRequired(gates(&gating)), vec![Reason::ApprovalRequired], gating)
@@ -397,7 +405,16 @@ pub(crate) fn combine(bundle: Digest, findings: &[Finding<'_>]) -> Decision {
         (Verdict::Allow, vec![Reason::Permitted], allowing)
     };
     let policies = sorted(policies.into_iter().map(|policy| policy.about.clone()).collect());
-    Decision { verdict, reasons: sorted(reasons), policies, bundle }
+    let obliges = (!obligations.is_empty()).then(|| Box::new(obligations));
+    Decision { verdict, reasons: sorted(reasons), policies, obliges, bundle }
+}
+
+/// Every permit that holds obliges, also beside others that do not: to add one never loosens another (I9).
+fn oblige(obligations: &mut Obligations, permits: &[&Policy]) {
+    permits
+        .iter()
+        .filter_map(|permit| permit.obliges.as_deref())
+        .for_each(|one| obligations.add(one));
 }
 
 /// The gates of approval policies.

@@ -50,7 +50,7 @@ pub fn explain(bundle: &Bundle, question: &Question<'_>) -> Explanation {
 fn asked(bundle: &Bundle, question: &Question<'_>, finding: &Finding<'_>) -> Asked {
     let (verdict, reason, policies) = match &finding.ruling {
         Ruling::Allow(permits) => (Verdict::Allow, Reason::Permitted, permits),
-        Ruling::Gated(forbids) => {
+        Ruling::Gated(forbids, _) => {
             (Verdict::ApprovalRequired(gates(forbids)), Reason::ApprovalRequired, forbids)
         }
         Ruling::Deny(reason, forbids) => (Verdict::Deny, *reason, forbids),

@@ -3,6 +3,7 @@
 mod decisions;
 mod loading;
 mod nested;
+mod obligations;
 mod pack;
 mod properties;
 mod views;

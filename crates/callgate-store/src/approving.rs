@@ -117,6 +117,7 @@ fn approval(id: Id, who: &str, what: &str, at: Timestamp) -> Approval {
             people: vec![who.to_owned()],
         },
         about: About {
+            why: None,
             server: text(),
             tool: text(),
             definition: None,

@@ -42,6 +42,8 @@ pub(crate) struct Request {
     /// The prompt or resource it is about, once its parameters are read. A call of a tool is about none.
     pub(crate) subject: Option<Subject>,
     pub(crate) client_says: Option<String>,
+    /// Why the agent says that it calls: asserted.
+    pub(crate) why: Option<String>,
     pub(crate) progress_token: Option<Json>,
     /// How much progress the client was told of already.
     pub(crate) progressed: Option<f64>,
@@ -99,6 +101,7 @@ impl Request {
             params: Object::default(),
             subject: None,
             client_says: None,
+            why: None,
             progress_token: None,
             progressed: None,
             log_level: None,
@@ -118,6 +121,7 @@ impl Request {
         Self {
             session: self.session.clone(),
             client_says: self.client_says.clone(),
+            why: self.why.clone(),
             trace: self.trace.clone(),
             entrance: self.entrance,
             ..Self::unasked(server, caller, self.era)
@@ -289,6 +293,7 @@ impl Gateway {
             params,
             subject: None,
             client_says: inbound.client_info,
+            why: None,
             progress_token: inbound.progress_token,
             progressed: None,
             registered: None,

@@ -48,7 +48,8 @@ impl Gateway {
         {
             return;
         }
-        let wanted = self.request_for(asker, bound, call.0, (bundle.digest(), gates));
+        let why = request.why.clone();
+        let wanted = self.request_for((asker, why), bound, call.0, (bundle.digest(), gates));
         let id = wanted.id;
         let change = Change::ApprovalRequested { approval: Box::new(wanted) };
         match self.administer(caller.summary(), change).await {
@@ -146,7 +147,7 @@ impl Gateway {
 
     fn request_for(
         &self,
-        asker: Asker,
+        (asker, why): (Asker, Option<String>),
         binding: Digest,
         named: &NamedCall,
         (bundle, gates): (Digest, Vec<Gate>),
@@ -161,7 +162,7 @@ impl Gateway {
             id: self.ambient.id(),
             binding,
             asker,
-            about: About::of(&named.call, &named.targets),
+            about: About::of(&named.call, &named.targets, why),
             gates,
             bundle,
             at,

@@ -28,6 +28,7 @@ use crate::catalog::Listing;
 use crate::evidence::{OpenError, OpenEvidence, Permit, open};
 use crate::forward::{Way, forward, outcome_of, result_of};
 use crate::name::NamedCall;
+use crate::obligation::shown;
 use crate::round::Opened;
 use crate::session::InSession;
 use crate::tools::Tool;
@@ -254,13 +255,21 @@ impl Gateway {
         say: &mpsc::Sender<Bytes>,
     ) -> Option<Result<Answer, CallError>> {
         let party = running.can_be_asked.then(|| Arc::new(running.party()));
+        let redacts = !running.decided.decision.obligations().redact.is_empty();
         let on_told = |told| {
             let message = match told {
+                // It could say anything.
+                Meanwhile::Log(_) if redacts => return,
                 Meanwhile::Log(params) => reply::log(params),
-                Meanwhile::Progress(params) => match progress(params, &running.request) {
-                    Some(message) => message,
-                    None => return,
-                },
+                Meanwhile::Progress(mut params) => {
+                    if redacts {
+                        params.remove("message");
+                    }
+                    match progress(params, &running.request) {
+                        Some(message) => message,
+                        None => return,
+                    }
+                }
                 Meanwhile::Question(question) => {
                     if let Some(party) = &party {
                         let asking = Arc::clone(self).put(Arc::clone(party), question, say.clone());
@@ -285,6 +294,12 @@ impl Gateway {
         outcome: Outcome,
     ) -> Last {
         let (era, id) = (running.request.era, &running.request.id);
+        let obligations = running.decided.decision.obligations();
+        let answered = match answered.map(|answer| shown(obligations, answer)) {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(why)) => return (StatusCode::OK, running.withheld(outcome, why)),
+            Err(error) => Err(error),
+        };
         let body = match answered {
             // There is nothing in it but that it was taken.
             Ok(Answer::Result { .. })
@@ -380,6 +395,12 @@ impl Running {
     pub(super) fn failed(&self, outcome: Outcome, what: &str) -> Bytes {
         let (request, call) = (&self.request, self.decided.call.to_string());
         answer::failed(request.era, &request.id, request.subject.as_ref(), &call, outcome, what)
+    }
+
+    /// The answer that says that the call was made, and why not what it gave.
+    fn withheld(&self, outcome: Outcome, why: &str) -> Bytes {
+        let (request, call) = (&self.request, self.decided.call.to_string());
+        answer::withheld(request.era, &request.id, request.subject.as_ref(), &call, outcome, why)
     }
 
     /// Whether the server may ask for a page to be opened; in the modern era it does so in another way.

@@ -2,6 +2,7 @@
 
 use callgate_model::authority::Grant;
 use callgate_model::decision::Decision;
+use callgate_model::reason::Reason;
 use callgate_policy::{Bundle, Question, could_allow, decide};
 
 use super::{Gateway, Request};
@@ -34,7 +35,12 @@ impl Gateway {
     ) -> Decision {
         let (caller, call, targets) = (&request.caller.caller, &named.call, &*named.targets);
         let now = self.ambient.now();
-        decide(bundle, &Question { caller, call, targets, now, grant, lifted })
+        let decision = decide(bundle, &Question { caller, call, targets, now, grant, lifted });
+        if decision.obligations().needs_reason && request.why.is_none() {
+            let denied = Decision::deny(Reason::ReasonRequired, decision.bundle);
+            return Decision { policies: decision.policies, ..denied };
+        }
+        decision
     }
 
     /// Whether any arguments could be allowed, perhaps after approval: the same question that filters the list (I3).

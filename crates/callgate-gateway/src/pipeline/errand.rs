@@ -124,6 +124,7 @@ impl Gateway {
             continues: None,
             resolves: None,
             client_says: None,
+            why: None,
             method: named.call.method.as_str().to_owned(),
             server: NAME.to_owned(),
             tool: shorten(&named.call.tool),

@@ -10,6 +10,7 @@ use callgate_model::decision::Verdict;
 use callgate_model::json::{Json, Object};
 use callgate_model::products::mcp;
 
+use super::why::with_why;
 use super::{Gateway, Reply, Request};
 use crate::answer;
 use crate::kept::ListError;
@@ -28,7 +29,8 @@ impl Gateway {
             Ok(tools) => tools,
             Err(error) => return unavailable(request, &error),
         };
-        let tools = tools.iter().map(|tool| tool.definition.definition.clone()).collect();
+        let bundle = self.bundle.load();
+        let tools = tools.iter().map(|tool| with_why(tool, &bundle)).collect();
         listed(request, "tools", tools)
     }
 

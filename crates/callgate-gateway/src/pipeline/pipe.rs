@@ -204,6 +204,7 @@ impl Gateway {
             method,
             params,
             client_says: inbound.client_info.or(says),
+            why: None,
             progress_token: inbound.progress_token,
             progressed: None,
             registered: None,

@@ -32,6 +32,7 @@ impl Gateway {
             continues: None,
             resolves: None,
             client_says: None,
+            why: None,
             method: String::new(),
             server: server.chars().take(64).collect(),
             tool: String::new(),

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use super::admit::{Entered, Entrance, Request, invalid, session_in};
 use super::list::listed;
+use super::why::with_why;
 use super::{Gateway, Reply};
 use crate::identity::Identified;
 use crate::kept::ListError;
@@ -135,8 +136,9 @@ impl Gateway {
     async fn all_tools(&self, request: &Request) -> Reply {
         let of_each = self.each(request).map(async |one| {
             let tools = Box::pin(in_time(&one, self.tools_shown(&one))).await;
-            let definitions = tools.iter().flatten().map(|tool| &tool.definition.definition);
-            definitions.filter_map(|tool| renamed(&one, "name", tool)).collect::<Vec<_>>()
+            let bundle = self.bundle.load();
+            let definitions = tools.iter().flatten().map(|tool| with_why(tool, &bundle));
+            definitions.filter_map(|tool| renamed(&one, "name", &tool)).collect::<Vec<_>>()
         });
         listed(request, "tools", join_all(of_each).await.concat())
     }

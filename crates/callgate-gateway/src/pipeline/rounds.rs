@@ -61,12 +61,18 @@ impl Gateway {
         (mut round, opened): (Round, Opened),
         record: &mut Decided,
     ) -> Asked {
-        let capabilities = self.may_be_asked(request, bundle);
+        let mut capabilities = self.may_be_asked(request, bundle);
+        let mut extensions = extensions_of(request);
+        if !record.decision.obligations().redact.is_empty() {
+            // What it asks or tells on the way could say anything.
+            capabilities = Object::default();
+            extensions.remove(extension::TASKS);
+        }
         if capabilities.is_empty() {
             round.responses = None;
         }
         record.responses_digest = round.responses.as_ref().map(Digest::of_object);
-        Asked { capabilities, extensions: extensions_of(request), round, opened }
+        Asked { capabilities, extensions, round, opened }
     }
 
     /// What the client declared that it can be asked for, as far as policy lets this server ask this caller.

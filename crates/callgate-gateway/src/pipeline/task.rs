@@ -45,7 +45,7 @@ impl Gateway {
         if request.entrance == Entrance::Roof {
             (request.server, request.entrance) = (Arc::clone(&task.server), Entrance::UnderRoof);
         }
-        request.task = Some(id);
+        (request.task, request.why) = (Some(id), task.why.clone());
         let bundle = self.bundle.load_full();
         let capabilities = self.may_be_asked(&request, &bundle);
         let mut params = Object::default().with("taskId", task.upstream_id.as_str());
@@ -130,6 +130,7 @@ impl Gateway {
                 named: of_task(named, Method::TasksGet, Object::default()),
                 upstream_id: task.id.clone(),
                 call: running.decided.continues.unwrap_or(running.decided.call),
+                why: request.why.clone(),
                 under: running.decided.under,
                 made: now,
                 ttl_ms: task.ttl_ms(),

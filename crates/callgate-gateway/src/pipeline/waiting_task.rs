@@ -151,6 +151,7 @@ impl Gateway {
     /// Makes the call whose approval was decided, if it is one that can still be made; and tells what came of it.
     async fn go_on(self: Arc<Self>, mut request: Request, state: ApprovalState, going: Going) {
         "tools/call".clone_into(&mut request.method);
+        request.why.clone_from(&state.approval.about.why);
         // Nobody is there who could be asked, and it is a task already.
         (request.capabilities, request.cancels_by_leaving) = (Object::default(), false);
         let answer = match state.standing(self.ambient.now()) {

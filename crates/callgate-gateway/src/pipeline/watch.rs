@@ -163,6 +163,11 @@ impl Gateway {
                 for tool in self.tools_shown(request).await? {
                     shown.extend(tool.definition.digest.as_bytes());
                 }
+                if !shown.is_empty() {
+                    // Whether their callers are asked why.
+                    let bundle = self.bundle.load();
+                    shown.extend([bundle.has_gates(), bundle.needs_reasons()].map(u8::from));
+                }
             }
             ListKind::Prompts | ListKind::Resources => {
                 for list in lists_of(kind) {

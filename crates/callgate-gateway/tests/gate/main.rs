@@ -21,6 +21,7 @@ mod listen;
 mod listing;
 mod logs;
 mod matrix;
+mod obligations;
 mod odd;
 mod offers;
 mod opaque;

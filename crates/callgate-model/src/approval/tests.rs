@@ -84,7 +84,7 @@ fn state(gates: Vec<Gate>) -> ApprovalState {
         id: id(1),
         binding: binding(&asker(), &call(), &[target("ENG-42")]),
         asker: asker(),
-        about: About::of(&call(), &[target("ENG-42")]),
+        about: About::of(&call(), &[target("ENG-42")], None),
         gates,
         bundle: Digest::default(),
         at: NOW,

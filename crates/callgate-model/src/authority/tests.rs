@@ -101,6 +101,7 @@ fn approval() -> Approval {
             people: vec!["corp/alice".into()],
         },
         about: About {
+            why: None,
             server: "jira".into(),
             tool: "jira_delete_issue".into(),
             definition: Some(Digest::default()),

@@ -70,6 +70,11 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     ("event.caller.workflow.purpose", "text?", "What it is for."),
     ("event.caller.workflow.ticket", "text?", "The ticket that asks for it."),
     ("event.caller.workflow.assurance", "text?", "How it is known."),
+    (
+        "event.why",
+        "text?",
+        "Why the agent says that it calls, in the argument `callgate_reason`: asserted.",
+    ),
     ("event.client_says", "text?", "What the client says of itself: asserted."),
     (
         "event.continues",
@@ -135,6 +140,17 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
         "integer",
         "How long the approval is good for, in seconds.",
     ),
+    (
+        "event.decision.obligations.redact[]",
+        "text",
+        "Members of this name are not shown in the answer. Only of permits that oblige to something.",
+    ),
+    (
+        "event.decision.obligations.result_bytes_max",
+        "integer?",
+        "An answer that is larger is not shown, in bytes.",
+    ),
+    ("event.decision.obligations.needs_reason", "boolean", "Whether whoever calls has to say why."),
     ("event.decision.bundle", "SHA-256", "The policy bundle."),
     (
         "event.approved_by.id",

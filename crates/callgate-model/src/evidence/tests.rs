@@ -5,6 +5,7 @@ use crate::authority::Use;
 use crate::caller::*;
 use crate::decision::{Gate, PolicyRef};
 use crate::json::Object;
+use crate::obligation::Obligations;
 use crate::reason::Reason;
 use crate::target::{Obstacle, Resource, Unresolved};
 
@@ -69,6 +70,7 @@ fn a_refusal_is_not_an_intent() {
         continues: None,
         resolves: None,
         client_says: None,
+        why: None,
         method: "tools/call".into(),
         server: "s".into(),
         tool: "t".into(),
@@ -120,8 +122,7 @@ fn full_caller() -> Caller {
     }
 }
 
-/// An event of each kind with everything in it that a record can have.
-fn full_events() -> Vec<Event> {
+fn full_decided(call: Id) -> Decided {
     let gate = Gate {
         policy: "g".into(),
         approvers: "team:leads".into(),
@@ -136,13 +137,13 @@ fn full_events() -> Vec<Event> {
         obstacle: Obstacle::OpaqueId,
         spelled: "acme/1".into(),
     };
-    let call = Id::new(Timestamp::default(), [0; 16]);
-    let decided = Decided {
+    Decided {
         call,
         caller: Some(Arc::new(CallerRecord::new(&full_caller()))),
         continues: Some(call),
         resolves: Some(call),
         client_says: Some("cli/1".into()),
+        why: Some("the ticket says so".into()),
         method: "tools/call".into(),
         server: "s".into(),
         tool: "t".into(),
@@ -166,6 +167,11 @@ fn full_events() -> Vec<Event> {
             after: None,
         },
         decision: Decision {
+            obliges: Some(Box::new(Obligations {
+                redact: ["email".to_owned()].into(),
+                result_bytes_max: Some(64_000),
+                needs_reason: true,
+            })),
             verdict: Verdict::ApprovalRequired(vec![gate]),
             reasons: vec![Reason::ApprovalRequired],
             policies: vec![PolicyRef { id: "g".into(), reason: "why".into(), owner: "o".into() }],
@@ -173,7 +179,12 @@ fn full_events() -> Vec<Event> {
         },
         decided_in_us: 1,
         trace: Some("0af7".into()),
-    };
+    }
+}
+
+/// An event of each kind with everything in it that a record can have.
+fn full_events() -> Vec<Event> {
+    let call = Id::new(Timestamp::default(), [0; 16]);
     let concluded = Concluded {
         call,
         outcome: Outcome::Succeeded,
@@ -183,7 +194,7 @@ fn full_events() -> Vec<Event> {
     };
     vec![
         Event::Opened { version: "0.1.0".into(), after: Some((call, Digest::default())) },
-        Event::Decided(Arc::new(decided)),
+        Event::Decided(Arc::new(full_decided(call))),
         Event::Concluded(concluded),
     ]
     .into_iter()

@@ -74,6 +74,7 @@ impl Decided {
             .text("tool", &self.tool)
             .optional_text("trace", self.trace.as_deref())
             .optional("understood", self.understood.as_ref(), Understood::write)
+            .optional_text("why", self.why.as_deref())
             .end();
     }
 }

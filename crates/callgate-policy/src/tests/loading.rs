@@ -10,7 +10,7 @@ fn problems(sources: &[Source]) -> Vec<String> {
 }
 
 /// The only problem of one policy with good annotations.
-fn problem(tier: Tier, policy: &str) -> String {
+pub(super) fn problem(tier: Tier, policy: &str) -> String {
     let problems = try_bundle(&[(tier, "x", policy)]).expect_err("it must not load");
     assert_eq!(problems.len(), 1, "{problems:#?}");
     problems[0].to_string()

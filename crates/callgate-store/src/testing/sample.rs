@@ -83,6 +83,7 @@ pub fn intent(call: Id, human: &str, agent: &str) -> Decided {
         continues: None,
         resolves: None,
         client_says: Some("ide 1.2.3".to_owned()),
+        why: None,
         method: "tools/call".to_owned(),
         server: "atlassian".to_owned(),
         tool: "editJiraIssue".to_owned(),
@@ -99,6 +100,7 @@ pub fn intent(call: Id, human: &str, agent: &str) -> Decided {
         responses_digest: None,
         under: Under::default(),
         decision: Decision {
+            obliges: None,
             verdict: Verdict::Allow,
             reasons: vec![Reason::Permitted],
             policies: vec![PolicyRef {

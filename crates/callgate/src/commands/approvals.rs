@@ -167,6 +167,7 @@ fn as_text(state: &ApprovalState, now: Timestamp) -> Vec<String> {
         say("gate", format!("{} by {} of {}", gate.policy, gate.quorum, gate.approvers));
     }
     say("clock", told_of::clock(state, now));
+    about.why.iter().for_each(|why| say("agent says", format!("{why} (not checked)")));
     told_of::votes(state).into_iter().for_each(|vote| say("said", vote));
     let whole = read(approval.arguments.as_bytes(), &JsonLimits::default());
     let Ok(Json::Object(arguments)) = whole else {

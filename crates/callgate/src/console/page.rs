@@ -1,4 +1,4 @@
-//! What the pages show: everything from the gateway's own record of the call, nothing from what an agent says about it.
+//! What the pages show: from the gateway's own record of the call. What an agent says about it stands apart.
 
 use askama::Template;
 use callgate_model::ambient::Timestamp;
@@ -66,6 +66,8 @@ pub(super) struct Shown {
     pub(super) gates: Vec<String>,
     pub(super) votes: Vec<String>,
     pub(super) arguments: Vec<Argument>,
+    /// Why, in the agent's own words.
+    pub(super) why: Option<String>,
 }
 
 /// One argument of the call.
@@ -107,6 +109,7 @@ impl Shown {
                 .collect(),
             votes: told::votes(state).iter().map(|vote| safe(vote)).collect(),
             arguments: if whole { arguments(&approval.arguments) } else { Vec::new() },
+            why: about.why.as_deref().map(safe),
         }
     }
 }

@@ -26,6 +26,7 @@ fn approval(gates: &[(&str, &str)]) -> Approval {
         binding: Digest::default(),
         asker: Asker::of(&caller, Some("bob".to_owned())),
         about: About {
+            why: None,
             server: text(),
             tool: text(),
             definition: None,

@@ -1,0 +1,77 @@
+//! What permits oblige to.
+
+use super::decisions::{BOTS, DELETE_GATE, ENG_ALL};
+use super::loading::problem;
+use super::world::*;
+use crate::Tier::{Guardrail, Permit};
+
+const CAREFUL: (crate::Tier, &str, &str) = (
+    Permit,
+    "careful",
+    r#"@redact("email, phone") @result_within("64kB") permit(principal in Group::"engineering", action, resource);"#,
+);
+const SAYS_WHY: (crate::Tier, &str, &str) = (
+    Permit,
+    "says-why",
+    r#"@needs_reason @result_within("1kB") permit(principal in AgentClass::"automation", action, resource);"#,
+);
+
+fn obligations(rules: &[(crate::Tier, &str, &str)], operation: &str) -> String {
+    let decision = decide(
+        &bundle(rules),
+        alice_via("release-bot", "automation"),
+        &call(operation),
+        &issue("ENG-1"),
+    );
+    decision.obligations().to_json().to_text()
+}
+
+const NONE: &str = r#"{"redact":[],"result_bytes_max":null,"needs_reason":false}"#;
+
+#[test]
+fn i9_every_permit_that_holds_obliges_and_none_is_loosened_by_another() {
+    assert_eq!(obligations(&[ENG_ALL, BOTS], "jira.issue.read"), NONE);
+    let careful = r#"{"redact":["email","phone"],"result_bytes_max":64000,"needs_reason":false}"#;
+    assert_eq!(obligations(&[ENG_ALL, CAREFUL, BOTS], "jira.issue.read"), careful);
+    // Of both links.
+    let both = r#"{"redact":["email","phone"],"result_bytes_max":1000,"needs_reason":true}"#;
+    assert_eq!(obligations(&[ENG_ALL, CAREFUL, BOTS, SAYS_WHY], "jira.issue.read"), both);
+    // They are known before anybody is asked; who is denied is obliged to nothing.
+    let gated = &[ENG_ALL, CAREFUL, BOTS, SAYS_WHY, DELETE_GATE];
+    assert_eq!(obligations(gated, "jira.issue.delete"), both);
+    let never = (Guardrail, "never", "forbid(principal, action, resource);");
+    assert_eq!(obligations(&[ENG_ALL, CAREFUL, BOTS, never], "jira.issue.read"), NONE);
+}
+
+#[test]
+fn i5_an_obligation_that_is_not_known_keeps_the_policies_from_loading() {
+    for (annotation, told) in [
+        (r#"@redakt("email")"#, "@redakt is no annotation of permits/ (hint: @redact?)"),
+        (
+            r#"@watermark("yes")"#,
+            "@watermark is no annotation of permits/ (hint: comments are for people, annotations are for Callgate)",
+        ),
+        (
+            r#"@redact("")"#,
+            r#"@redact cannot be `` (hint: names of members of the answer, at most 32: @redact("emailAddress, accountId"))"#,
+        ),
+        (
+            r#"@redact("a,,b")"#,
+            r#"@redact cannot be `a,,b` (hint: names of members of the answer, at most 32: @redact("emailAddress, accountId"))"#,
+        ),
+        (
+            r#"@result_within("all")"#,
+            r#"@result_within cannot be `all` (hint: a whole number of B, kB or MB: @result_within("64kB"))"#,
+        ),
+        (
+            r#"@needs_reason("a good one")"#,
+            "@needs_reason stands alone (hint: the reason is given with the call; it is not compared with anything)",
+        ),
+    ] {
+        let text = format!("{annotation} permit(principal, action, resource);");
+        assert_eq!(problem(Permit, &text), format!("permits/test.cedar:1: {told}"));
+    }
+    let text = r#"@redact("email") forbid(principal, action, resource);"#;
+    let told = "guardrails/test.cedar:1: @redact is no annotation of guardrails/ (hint: only policies in permits/ have it)";
+    assert_eq!(problem(Guardrail, text), told);
+}
