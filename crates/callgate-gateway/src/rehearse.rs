@@ -64,6 +64,7 @@ impl GrantSpec {
             ticket: self.ticket.clone(),
             by: self.by.clone(),
             issued: now,
+            lifts: None,
         }
     }
 }

@@ -6,17 +6,19 @@
 
 mod standing;
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ambient::{Id, Timestamp};
 use crate::call::ToolCall;
 use crate::caller::{AccountableKind, Caller};
-use crate::decision::Gate;
+use crate::decision::{Allotment, Gate};
 use crate::digest::Digest;
 use crate::evidence::target_to_json;
 use crate::json::{Json, Object};
 use crate::redact;
-use crate::target::Target;
+use crate::target::{Resource, Target};
 
 pub use standing::{ApprovalState, Ended, Standing};
 
@@ -26,8 +28,6 @@ pub const COOLS_DOWN_S: u64 = 10 * 60;
 pub const WAITING_MAX: u32 = 10;
 /// The most approvals that one chain asks for in an hour.
 pub const PER_HOUR_MAX: u32 = 60;
-/// How many denials deny a call.
-pub const DENIALS: u32 = 1;
 
 /// A call that waits for somebody to approve it, or did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,10 +51,44 @@ pub struct Approval {
     pub decide_until: Timestamp,
     /// How long it is good for once it is approved, in seconds.
     pub use_within_s: u64,
+    /// What whoever approves may grant beside the one call, if every gate lets them.
+    #[serde(default)]
+    pub offer: Option<Offer>,
     /// The arguments, as canonical JSON: what those who decide see, and what is sent. They are no part of the record, and are
     /// forgotten when the approval ends.
     #[serde(skip)]
     pub arguments: String,
+}
+
+/// What may be granted in the place of asking about each: calls of the same chain, tool and meaning, with any arguments, on
+/// what is in the same containers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Offer {
+    /// How many, and for how long.
+    pub most: Allotment,
+    /// The containers.
+    pub within: BTreeSet<Resource>,
+}
+
+impl Offer {
+    /// What the gates of a call on `targets` let be granted. `None` if one of them does not, or if something that the call
+    /// touches is in nothing that is known.
+    #[must_use]
+    pub fn of(gates: &[Gate], targets: &[Target]) -> Option<Self> {
+        let all: Option<Vec<Allotment>> = gates.iter().map(|gate| gate.grants).collect();
+        let all = all?;
+        let most = Allotment {
+            uses: all.iter().map(|most| most.uses).min()?,
+            within_s: all.iter().map(|most| most.within_s).min()?,
+        };
+        let container = |target: &Target| match target {
+            Target::Located(located) => located.containers.first().cloned(),
+            Target::Unresolved(_) => None,
+        };
+        let within = targets.iter().map(container).collect::<Option<BTreeSet<_>>>()?;
+        Some(Self { most, within })
+    }
 }
 
 /// Whose call waits.
@@ -122,6 +156,9 @@ pub struct Vote {
     pub approves: bool,
     /// The gates for which they may say so, by their policies.
     pub gates: Vec<String>,
+    /// Whether they would grant what is offered, too.
+    #[serde(default)]
+    pub grants: bool,
     /// Why, in their words.
     pub reason: Option<String>,
     /// The digest of what they were shown.
@@ -148,6 +185,16 @@ impl Asker {
             workflow: caller.workflow.as_ref().map(|workflow| workflow.run.clone()),
             people,
         }
+    }
+
+    /// Whether both are of the same chain: all that an approval is bound to.
+    #[must_use]
+    pub fn is_same_chain(&self, other: &Self) -> bool {
+        let chain = |one: &Self| {
+            (one.accountable.clone(), one.is_human, one.agent.clone(), one.actors.clone())
+        };
+        chain(self) == chain(other)
+            && (&self.client, &self.workflow) == (&other.client, &other.workflow)
     }
 
     /// By which a store counts what one chain asks for.

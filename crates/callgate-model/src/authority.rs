@@ -11,7 +11,7 @@ mod token;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub use grant::{Grant, Holder, Under, Use};
+pub use grant::{Grant, Holder, Lifts, Under, Use};
 pub use pin::{ToolOf, ToolPin};
 pub use revocation::{Revocation, Subject, SubjectKind};
 pub use secret::{SecretFor, UpstreamSecret};

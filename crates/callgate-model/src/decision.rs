@@ -44,11 +44,57 @@ pub struct Gate {
     pub decide_within_s: u64,
     /// How long the approval is good for, in seconds.
     pub use_within_s: u64,
+    /// How many of them have to deny it for it to be denied.
+    #[serde(default = "one")]
+    pub denials: u32,
+    /// Who else may approve, if nobody has after a while.
+    #[serde(default)]
+    pub escalation: Option<Escalation>,
+    /// What whoever approves may grant beside the one call.
+    #[serde(default)]
+    pub grants: Option<Allotment>,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+/// Who else may approve, and from when on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Escalation {
+    /// Who: a team, as of a gate.
+    pub approvers: String,
+    /// From how many seconds after it was asked for.
+    pub after_s: u64,
+}
+
+/// So many calls, within so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Allotment {
+    /// How many.
+    pub uses: u32,
+    /// For how long, in seconds.
+    pub within_s: u64,
 }
 
 impl Gate {
     /// What stands for the person in whose name the call is made: they confirm it themselves.
     pub const PERSON: &str = "human";
+
+    /// Who may approve, and who else from when on, as people and records are told.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let mut told = format!("{} by {} of {}", self.policy, self.quorum, self.approvers);
+        if self.denials > 1 {
+            told.push_str(&format!(", denied by {}", self.denials));
+        }
+        if let Some(Escalation { approvers, after_s }) = &self.escalation {
+            told.push_str(&format!(", after {} minutes also of {approvers}", after_s.div_ceil(60)));
+        }
+        told
+    }
 }
 
 /// A policy that had a part in a decision.
@@ -153,12 +199,25 @@ impl Decision {
 impl Gate {
     fn to_json(&self) -> Json {
         let seconds = |value: u64| i64::try_from(value).unwrap_or(i64::MAX >> 11);
+        let escalation = self.escalation.as_ref().map(|also| {
+            Object::default()
+                .with("approvers", also.approvers.as_str())
+                .with("after_s", seconds(also.after_s))
+        });
+        let grants = self.grants.map(|most| {
+            Object::default()
+                .with("uses", i64::from(most.uses))
+                .with("within_s", seconds(most.within_s))
+        });
         Object::default()
             .with("policy", self.policy.as_str())
             .with("approvers", self.approvers.as_str())
             .with("quorum", i64::from(self.quorum))
             .with("decide_within_s", seconds(self.decide_within_s))
             .with("use_within_s", seconds(self.use_within_s))
+            .with("denials", i64::from(self.denials))
+            .with("escalation", escalation)
+            .with("grants", grants)
             .into()
     }
 }

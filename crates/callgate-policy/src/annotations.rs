@@ -3,13 +3,22 @@
 
 use std::collections::BTreeSet;
 
-use callgate_model::decision::{Gate, PolicyRef};
+use callgate_model::decision::{Allotment, Escalation, Gate, PolicyRef};
 use callgate_model::obligation::Obligations;
 
 use crate::source::{Complaint, Tier};
 
 const EVERYWHERE: [&str; 3] = ["id", "reason", "owner"];
-const GATES: [&str; 4] = ["approval", "quorum", "decide_within", "use_within"];
+const GATES: [&str; 8] = [
+    "approval",
+    "quorum",
+    "decide_within",
+    "use_within",
+    "denials",
+    "escalates_to",
+    "escalates_after",
+    "grants",
+];
 const OBLIGATIONS: [&str; 3] = ["needs_reason", "redact", "result_within"];
 
 const MAX_ID_BYTES: usize = 128;
@@ -18,6 +27,9 @@ const MAX_REDACTED: usize = 32;
 const MAX_SECONDS: u64 = 7 * 24 * 3600;
 const DECIDE_WITHIN_S: u64 = 15 * 60;
 const USE_WITHIN_S: u64 = 5 * 60;
+const ESCALATES_AFTER_S: u64 = 5 * 60;
+const MAX_GRANTED_USES: u32 = 1_000;
+const MAX_GRANTED_S: u64 = 8 * 3600;
 
 /// What a policy's annotations say.
 #[derive(Debug)]
@@ -104,16 +116,62 @@ fn gate(policy: &cedar_policy::Policy, id: &str, note: &mut impl FnMut(Complaint
     let quorum = optional(policy, "quorum", 1, note, |text| {
         text.parse().ok().filter(|quorum| (1..=MAX_QUORUM).contains(quorum))
     });
-    if approvers == Gate::PERSON && quorum > 1 {
+    let denials = optional(policy, "denials", 1, note, |text| {
+        text.parse().ok().filter(|denials| (1..=MAX_QUORUM).contains(denials))
+    });
+    if approvers == Gate::PERSON && (quorum > 1 || denials > 1) {
         note(Complaint::new("there is one person of the call to confirm it".to_owned()));
     }
+    let decide_within_s = optional(policy, "decide_within", DECIDE_WITHIN_S, note, seconds);
     Gate {
         policy: id.to_owned(),
         approvers,
         quorum,
-        decide_within_s: optional(policy, "decide_within", DECIDE_WITHIN_S, note, seconds),
+        decide_within_s,
         use_within_s: optional(policy, "use_within", USE_WITHIN_S, note, seconds),
+        denials,
+        escalation: escalation(policy, decide_within_s, note),
+        grants: optional(policy, "grants", None, note, |text| Some(Some(allotment(text)?))),
     }
+}
+
+/// Who else may approve after a while.
+fn escalation(
+    policy: &cedar_policy::Policy,
+    decide_within_s: u64,
+    note: &mut impl FnMut(Complaint),
+) -> Option<Escalation> {
+    let after_s = optional(policy, "escalates_after", ESCALATES_AFTER_S, note, seconds);
+    let Some(approvers) = policy.annotation("escalates_to") else {
+        if policy.annotation("escalates_after").is_some() {
+            note(
+                Complaint::new("@escalates_after goes with @escalates_to".to_owned())
+                    .hint("say who else may approve then: @escalates_to(\"team:managers\")"),
+            );
+        }
+        return None;
+    };
+    if !approvers.strip_prefix("team:").is_some_and(is_team) {
+        note(
+            Complaint::new(format!("@escalates_to cannot be `{}`", approvers.escape_debug()))
+                .hint("name a team: @escalates_to(\"team:managers\")"),
+        );
+    }
+    if after_s >= decide_within_s {
+        note(
+            Complaint::new("it escalates after the time to decide has passed".to_owned())
+                .hint("make @escalates_after shorter than @decide_within"),
+        );
+    }
+    Some(Escalation { approvers: approvers.to_owned(), after_s })
+}
+
+/// `10 in 2h` is ten calls within two hours: at most 1000, within at most 8 hours.
+fn allotment(text: &str) -> Option<Allotment> {
+    let (uses, within) = text.split_once(" in ")?;
+    let uses = uses.parse().ok().filter(|uses| (1..=MAX_GRANTED_USES).contains(uses))?;
+    let within_s = seconds(within).filter(|within| *within <= MAX_GRANTED_S)?;
+    Some(Allotment { uses, within_s })
 }
 
 fn required(policy: &cedar_policy::Policy, key: &str, note: &mut impl FnMut(Complaint)) -> String {
@@ -138,10 +196,12 @@ fn optional<T>(
 ) -> T {
     let Some(text) = policy.annotation(key) else { return default };
     parse(text).unwrap_or_else(|| {
-        let hint = if key == "quorum" {
-            "a whole number from 1 to 10: @quorum(\"2\")".to_owned()
-        } else {
-            format!("a whole number of s, m, h or d, at most 7d: @{key}(\"15m\")")
+        let hint = match key {
+            "quorum" | "denials" => format!("a whole number from 1 to 10: @{key}(\"2\")"),
+            "grants" => {
+                "so many calls, at most 1000, in at most 8h: @grants(\"10 in 2h\")".to_owned()
+            }
+            _ => format!("a whole number of s, m, h or d, at most 7d: @{key}(\"15m\")"),
         };
         note(Complaint::new(format!("@{key} cannot be `{}`", text.escape_debug())).hint(hint));
         default
@@ -228,6 +288,17 @@ mod tests {
         for bad in ["", "m", "0s", "8d", "-1m", "1.5h", "15", "15 m", "9999999999999999999d", "3é"]
         {
             assert_eq!(seconds(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_allotment_is_so_many_in_so_long() {
+        let allotment = |text| allotment(text).map(|most| (most.uses, most.within_s));
+        assert_eq!(allotment("10 in 2h"), Some((10, 7200)));
+        assert_eq!(allotment("1 in 8h"), Some((1, MAX_GRANTED_S)));
+        for bad in ["", "10", "0 in 2h", "1001 in 2h", "10 in 9h", "10 in", "-1 in 2h", "10 in 0s"]
+        {
+            assert_eq!(allotment(bad), None, "{bad}");
         }
     }
 

@@ -124,6 +124,7 @@ fn grant(ambient: &Ticking) -> Grant {
         ticket: None,
         by: "bench".to_owned(),
         issued: now,
+        lifts: None,
     }
 }
 

@@ -69,8 +69,16 @@ impl World {
     async fn vote(&self, id: Id, by: &str, approves: bool, at: Timestamp) -> bool {
         let gates = vec!["delete-needs-leads".to_owned()];
         let seen = Digest::of(b"seen");
-        let vote =
-            Vote { approval: id, by: by.to_owned(), approves, gates, reason: None, seen, at };
+        let vote = Vote {
+            approval: id,
+            by: by.to_owned(),
+            approves,
+            gates,
+            grants: false,
+            reason: None,
+            seen,
+            at,
+        };
         self.change(Change::ApprovalVoted { vote: Box::new(vote) }, at).await
     }
 
@@ -101,6 +109,9 @@ fn approval(id: Id, who: &str, what: &str, at: Timestamp) -> Approval {
         quorum: 2,
         decide_within_s: 900,
         use_within_s: 300,
+        denials: 1,
+        escalation: None,
+        grants: None,
     };
     let text = || "x".to_owned();
     Approval {
@@ -135,6 +146,7 @@ fn approval(id: Id, who: &str, what: &str, at: Timestamp) -> Approval {
         at,
         decide_until: at.after_ms(900_000),
         use_within_s: 300,
+        offer: None,
         arguments: r#"{"issue":"ENG-1"}"#.to_owned(),
     }
 }

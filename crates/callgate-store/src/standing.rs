@@ -79,6 +79,7 @@ impl World {
             ticket: None,
             by: "operator".to_owned(),
             issued: now,
+            lifts: None,
         }
     }
 

@@ -171,6 +171,8 @@ struct DecideForm {
 enum Verdict {
     Approve,
     Deny,
+    /// Approves it, and grants what is offered beside it.
+    Grant,
 }
 
 impl Guarded for SignOutForm {
@@ -245,7 +247,8 @@ async fn decide(
     let (visitor, form) = console.form::<DecideForm>(request).await?;
     let parsed = Id::parse(&id).ok_or_else(|| refused(ErrandError::Gone))?;
     let ballot = Ballot {
-        approves: matches!(form.verdict, Verdict::Approve),
+        approves: !matches!(form.verdict, Verdict::Deny),
+        grants: matches!(form.verdict, Verdict::Grant),
         reason: Some(form.reason.trim().to_owned()).filter(|reason| !reason.is_empty()),
         shown: form.shown.parse().unwrap_or_default(),
     };

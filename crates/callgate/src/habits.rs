@@ -98,6 +98,7 @@ mod tests {
         let approval = sample(AT);
         let one = |(approves, ms): &(bool, u64)| ApprovalState {
             votes: vec![Vote {
+                grants: false,
                 approval: approval.id,
                 by: "bob".to_owned(),
                 approves: *approves,

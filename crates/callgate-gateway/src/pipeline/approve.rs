@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use callgate_model::ambient::Id;
+use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::approval::{
-    About, Approval, ApprovalState, Asker, COOLS_DOWN_S, Ended, Standing, binding,
+    About, Approval, ApprovalState, Asker, COOLS_DOWN_S, Ended, Offer, Standing, binding,
 };
 use callgate_model::authority::{Change, Grant, Subject, SubjectKind, Use};
 use callgate_model::decision::{Decision, Gate, Verdict};
@@ -43,6 +43,10 @@ impl Gateway {
                 return;
             }
         };
+        let is_decided = known.as_ref().is_some_and(|state| self.is_decided(state));
+        if !is_decided && self.pass_by_grant(request, call, bundle, &asker, record).await {
+            return;
+        }
         if let Some(state) = &known
             && self.follow(request, call, bundle, state, record).await
         {
@@ -59,6 +63,74 @@ impl Gateway {
                 tracing::error!(%error, "nobody can be asked to approve a call");
                 record.decision = Decision::deny(Reason::EvidenceUnavailable, bundle.digest());
             }
+        }
+    }
+
+    /// Whether somebody has said what becomes of this very call, which counts more than what was granted for others like it.
+    fn is_decided(&self, state: &ApprovalState) -> bool {
+        match state.standing(self.ambient.now()) {
+            Standing::Approved { .. } => true,
+            Standing::Ended(Ended::Denied) => state.ended.is_some_and(|(_, at)| self.cools(at)),
+            Standing::Ended(Ended::Spent { .. } | Ended::Withdrawn)
+            | Standing::Waiting
+            | Standing::Expired
+            | Standing::Unused => false,
+        }
+    }
+
+    fn cools(&self, denied: Timestamp) -> bool {
+        self.ambient.now().ms_since(denied) < COOLS_DOWN_S * 1_000
+    }
+
+    /// Allows the call, if whoever approved another one has granted this one with it.
+    async fn pass_by_grant(
+        &self,
+        request: &Request,
+        (named, grant): Call<'_>,
+        bundle: &Bundle,
+        asker: &Asker,
+        record: &mut Decided,
+    ) -> bool {
+        // A call takes a use of one grant.
+        let Some(registry) = self.identities.registry().filter(|_| grant.is_none()) else {
+            return false;
+        };
+        let (caller, action, now) =
+            (&request.caller.caller, named.call.action(), self.ambient.now());
+        let found = registry.grants(caller, action, &named.targets, now).await;
+        let found = found.unwrap_or_else(|error| {
+            // Without one, somebody is asked.
+            tracing::error!(%error, "grants cannot be looked up");
+            Vec::new()
+        });
+        for grant in found {
+            let lifted = self.lifted_by_grant(&grant, asker, named, bundle);
+            if lifted.is_empty() {
+                continue;
+            }
+            let decision = self.decide_under(request, named, bundle, (None, lifted));
+            if decision.is_allow() {
+                record.decision = decision;
+                record.under.grant = Some(Use { id: grant.id, spends: true });
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The gates that a grant lifts for this call: none, if it is not for it, or not any more.
+    pub(super) fn lifted_by_grant<'g>(
+        &self,
+        grant: &'g Grant,
+        asker: &Asker,
+        named: &NamedCall,
+        bundle: &Bundle,
+    ) -> &'g [String] {
+        let lifts = grant.lifts.as_ref();
+        let lifts = lifts.filter(|lifts| lifts.covers(asker, &named.call, bundle.digest()));
+        match lifts {
+            Some(lifts) if self.are_let_in(lifts.approvers.iter()) => &lifts.policies,
+            Some(_) | None => &[],
         }
     }
 
@@ -94,8 +166,7 @@ impl Gateway {
                 self.pass(request, call, bundle, state, record)
             }
             Standing::Ended(Ended::Denied) => {
-                let cools =
-                    state.ended.is_some_and(|(_, at)| now.ms_since(at) < COOLS_DOWN_S * 1_000);
+                let cools = state.ended.is_some_and(|(_, at)| self.cools(at));
                 if cools {
                     record.decision = Decision::deny(Reason::ApprovalDenied, bundle.digest());
                     record.under.approval = Some(Use { id, spends: false });
@@ -159,6 +230,7 @@ impl Gateway {
         let use_within_s = gates.iter().map(|gate| gate.use_within_s).min().unwrap_or_default();
         let arguments = String::from_utf8(named.call.arguments.canonical()).unwrap_or_default();
         Approval {
+            offer: Offer::of(&gates, &named.targets),
             id: self.ambient.id(),
             binding,
             asker,
@@ -194,10 +266,13 @@ impl Gateway {
 
     /// Whether everybody who approved is still let in.
     fn voters_stand(&self, state: &ApprovalState) -> bool {
+        let approvers = state.votes.iter().filter(|vote| vote.approves).map(|vote| &vote.by);
+        self.are_let_in(approvers)
+    }
+
+    fn are_let_in<'p>(&self, mut people: impl Iterator<Item = &'p String>) -> bool {
         let Some(registry) = self.identities.registry() else { return false };
-        let is_revoked =
-            |who: &str| registry.is_revoked(&Subject::new(SubjectKind::Human, who), None);
-        !state.votes.iter().any(|vote| vote.approves && is_revoked(&vote.by))
+        !people.any(|who| registry.is_revoked(&Subject::new(SubjectKind::Human, who), None))
     }
 
     /// The policies whose gates a call has passed, so that what goes on with it passes them as well.

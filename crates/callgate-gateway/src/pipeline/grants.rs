@@ -1,6 +1,7 @@
 //! Grants: looked for only when policy says no without one and could say yes with one. So a use is taken only where it is
 //! needed, and a call that is allowed anyway waits for no store.
 
+use callgate_model::approval::Asker;
 use callgate_model::authority::{Grant, Under, Use};
 use callgate_model::call::Method;
 use callgate_model::decision::{Decision, Verdict};
@@ -52,7 +53,8 @@ impl Gateway {
             Vec::new()
         });
         let mut nearer = None;
-        for grant in grants {
+        // Those that were given with an approval are for whoever would be asked.
+        for grant in grants.into_iter().filter(|grant| grant.lifts.is_none()) {
             let decision = self.decide_with(request, named, bundle, Some(&grant));
             let is_allow = decision.is_allow();
             let is_denied = record.decision.verdict == Verdict::Deny;
@@ -82,8 +84,15 @@ impl Gateway {
             return;
         }
         let grant = self.standing(used.grant).await;
-        let lifted = self.lifted_by(used.approval).await;
-        let decision = self.decide_under(request, named, bundle, (grant.as_ref(), &lifted));
+        let mut lifted = self.lifted_by(used.approval).await;
+        let given = grant.as_ref().filter(|grant| grant.lifts.is_some());
+        if let Some((grant, registry)) = given.zip(self.identities.registry()) {
+            let caller = &request.caller.caller;
+            let asker = Asker::of(caller, registry.owner(caller));
+            lifted.extend_from_slice(self.lifted_by_grant(grant, &asker, named, bundle));
+        }
+        let seen = grant.as_ref().filter(|_| given.is_none());
+        let decision = self.decide_under(request, named, bundle, (seen, &lifted));
         let on = |one: Use| Use { spends: false, ..one };
         record.decision = decision;
         record.under = Under {

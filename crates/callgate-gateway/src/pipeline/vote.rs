@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use callgate_model::ambient::Id;
+use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::approval::{Approval, ApprovalState, Standing, Vote};
-use callgate_model::authority::Change;
+use callgate_model::authority::{Change, Grant};
 use callgate_model::caller::{AccountableKind, Caller};
 use callgate_model::decision::Gate;
 use callgate_model::digest::Digest;
@@ -23,6 +23,8 @@ pub type SamePerson = Vec<BTreeSet<String>>;
 pub struct Ballot {
     /// Whether they approve.
     pub approves: bool,
+    /// Whether they also grant what the approval offers: more calls like this one.
+    pub grants: bool,
     /// Why, in their words.
     pub reason: Option<String>,
     /// The digest of what they were shown.
@@ -72,11 +74,13 @@ impl Gateway {
         let asked = Object::default()
             .with("id", id.to_string())
             .with("approves", ballot.approves)
+            .with("grants", ballot.grants)
             .with("shown", ballot.shown.to_string());
         let work = async {
             let state = found?;
             let approval = &state.approval;
-            let gates = gates_of(&voter.caller, approval, &self.settings.same_person)
+            let gates = (approval, self.ambient.now());
+            let gates = gates_of(&voter.caller, gates, &self.settings.same_person)
                 .map_err(|why| ErrandError::Wrong(why.to_owned()))?;
             if state.standing(self.ambient.now()) != Standing::Waiting {
                 return Err(ErrandError::Gone);
@@ -85,12 +89,23 @@ impl Gateway {
                 let text = "it is not what you were shown: look at it again";
                 return Err(ErrandError::Wrong(text.to_owned()));
             }
+            if ballot.grants && (approval.offer.is_none() || !ballot.approves) {
+                let text = "nothing but the one call can be approved here";
+                return Err(ErrandError::Wrong(text.to_owned()));
+            }
             let by = voter.caller.accountable.identity.to_string();
             let reason = ballot.reason.map(|text| text.chars().take(REASON_CHARS_MAX).collect());
             let (approves, seen, at) = (ballot.approves, ballot.shown, self.ambient.now());
-            let vote = Vote { approval: id, by: by.clone(), approves, gates, reason, seen, at };
-            self.administer(by, Change::ApprovalVoted { vote: Box::new(vote) }).await?;
-            self.approval(id).await
+            let grants = ballot.grants;
+            let vote =
+                Vote { approval: id, by: by.clone(), approves, gates, grants, reason, seen, at };
+            self.administer(by.clone(), Change::ApprovalVoted { vote: Box::new(vote) }).await?;
+            let state = self.approval(id).await?;
+            // Should this fail, the one call is approved all the same.
+            if let Some(grant) = Grant::beside(&state, self.ambient.id(), self.ambient.now()) {
+                self.administer(by, Change::GrantIssued { grant: Box::new(grant) }).await?;
+            }
+            Ok(state)
         };
         self.run_errand(voter, Errand::ApprovalDecide, about.as_deref(), asked, work).await
     }
@@ -138,7 +153,7 @@ fn asker(found: &Result<ApprovalState, ErrandError>) -> Option<String> {
 /// Why they may decide about none.
 fn gates_of(
     voter: &Caller,
-    approval: &Approval,
+    (approval, now): (&Approval, Timestamp),
     same_person: &SamePerson,
 ) -> Result<Vec<String>, &'static str> {
     let who = &voter.accountable;
@@ -160,7 +175,12 @@ fn gates_of(
         Some(team) => !is_own && who.groups.iter().any(|group| group == team),
         None => approvers == Gate::PERSON && is_delegate,
     };
-    let gates = approval.gates.iter().filter(|gate| may(&gate.approvers));
+    let escalated = |gate: &Gate| {
+        gate.escalation.as_ref().is_some_and(|also| {
+            now.ms_since(approval.at) >= also.after_s.saturating_mul(1_000) && may(&also.approvers)
+        })
+    };
+    let gates = approval.gates.iter().filter(|gate| may(&gate.approvers) || escalated(gate));
     let gates: Vec<String> = gates.map(|gate| gate.policy.clone()).collect();
     match (gates.is_empty(), is_own) {
         (false, _) => Ok(gates),

@@ -60,8 +60,21 @@ impl World {
         approves: bool,
         shown: Digest,
     ) -> Result<ApprovalState, String> {
+        self.ballots(
+            who,
+            id,
+            Ballot { approves, grants: false, reason: Some("as agreed".to_owned()), shown },
+        )
+        .await
+    }
+
+    pub(crate) async fn ballots(
+        &self,
+        who: &str,
+        id: Id,
+        ballot: Ballot,
+    ) -> Result<ApprovalState, String> {
         let voter = self.gateway.holder(who, NAME).await.unwrap();
-        let ballot = Ballot { approves, reason: Some("as agreed".to_owned()), shown };
         self.gateway.vote(&voter, id, ballot).await.map_err(|error| match error {
             ErrandError::Refused(decision) => decision.codes().collect::<Vec<_>>().join("+"),
             other @ (ErrandError::Wrong(_) | ErrandError::Gone | ErrandError::Unavailable) => {

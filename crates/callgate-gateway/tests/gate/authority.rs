@@ -89,6 +89,7 @@ impl World {
     async fn grant(&self, change: impl FnOnce(&mut Grant)) -> Id {
         let (id, now) = (self.clock.id(), self.clock.now());
         let mut grant = Grant {
+            lifts: None,
             id,
             holder: Holder { agent: name("release-bot"), ..Holder::default() },
             scope: scope(&["jira.issue.edit"], &["acme/ENG"]),

@@ -1,7 +1,10 @@
 //! What became of an approval.
 
-use super::{Approval, DENIALS, Vote};
+use std::collections::BTreeSet;
+
+use super::{Approval, Offer, Vote};
 use crate::ambient::{Id, Timestamp};
+use crate::decision::Gate;
 
 /// An approval and what became of it, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,27 +64,35 @@ impl ApprovalState {
         }
     }
 
-    /// Whether what was said denies it.
+    /// Whether as many as need to have denied it, for any one of its gates.
     #[must_use]
     pub fn is_denied(&self) -> bool {
-        let denials = self.votes.iter().filter(|vote| !vote.approves).count();
-        u32::try_from(denials).is_ok_and(|denials| denials >= DENIALS)
+        self.approval.gates.iter().any(|gate| self.people(gate, false) >= gate.denials)
     }
 
-    /// Whether as many as need to have approved it, for every one of its gates. One person counts once.
+    /// Whether as many as need to have approved it, for every one of its gates.
     #[must_use]
     pub fn is_approved(&self) -> bool {
-        let enough = |gate: &crate::decision::Gate| {
-            let for_it = |vote: &&Vote| vote.approves && vote.gates.contains(&gate.policy);
-            let mut people: Vec<&str> =
-                self.votes.iter().filter(for_it).map(|vote| &*vote.by).collect();
-            people.sort_unstable();
-            people.dedup();
-            u32::try_from(people.len()).is_ok_and(|people| people >= gate.quorum)
-        };
+        let enough = |gate: &Gate| self.people(gate, true) >= gate.quorum;
         !self.is_denied()
             && !self.approval.gates.is_empty()
             && self.approval.gates.iter().all(enough)
+    }
+
+    /// What those who approved it grant beside the one call: all of them have to.
+    #[must_use]
+    pub fn granted(&self) -> Option<&Offer> {
+        let all = self.votes.iter().filter(|vote| vote.approves).all(|vote| vote.grants);
+        self.approval.offer.as_ref().filter(|_| all && self.is_approved())
+    }
+
+    /// How many people have said so about `gate`. One person counts once.
+    fn people(&self, gate: &Gate, approves: bool) -> u32 {
+        let about_it =
+            |vote: &&Vote| vote.approves == approves && vote.gates.contains(&gate.policy);
+        let people: BTreeSet<&str> =
+            self.votes.iter().filter(about_it).map(|vote| &*vote.by).collect();
+        u32::try_from(people.len()).unwrap_or(u32::MAX)
     }
 }
 

@@ -76,6 +76,9 @@ fn gate(policy: &str, quorum: u32) -> Gate {
         quorum,
         decide_within_s: 900,
         use_within_s: 300,
+        denials: 1,
+        escalation: None,
+        grants: None,
     }
 }
 
@@ -90,6 +93,7 @@ fn state(gates: Vec<Gate>) -> ApprovalState {
         at: NOW,
         decide_until: NOW.after_ms(900_000),
         use_within_s: 300,
+        offer: None,
         arguments: String::from_utf8(call().arguments.canonical()).unwrap(),
     };
     ApprovalState { approval, votes: Vec::new(), use_until: None, ended: None }
@@ -98,6 +102,7 @@ fn state(gates: Vec<Gate>) -> ApprovalState {
 fn vote(by: &str, approves: bool, gates: &[&str]) -> Vote {
     let gates = gates.iter().map(|gate| (*gate).to_owned()).collect();
     Vote {
+        grants: false,
         approval: id(1),
         by: by.into(),
         approves,

@@ -3,11 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ambient::{Id, Timestamp};
+use crate::approval::{ApprovalState, Asker};
+use crate::call::ToolCall;
 use crate::caller::{AccountableKind, Caller};
+use crate::digest::Digest;
 use crate::envelope::{Action, Portion};
 use crate::json::Json;
 use crate::reason::Reason;
 use crate::target::{Located, Resource, Target};
+use crate::vocabulary::Risk;
 
 /// Whose calls a grant is for: of each link that is named, exactly this one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +53,30 @@ pub struct Grant {
     pub by: String,
     /// When it was given.
     pub issued: Timestamp,
+    /// What it lets through without asking again, if it was given with an approval. Policies do not see such a grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifts: Option<Box<Lifts>>,
+}
+
+/// What a grant lets through that was given with an approval: calls of one tool past the gates that somebody has let one of
+/// them through.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lifts {
+    /// The approval.
+    pub approval: Id,
+    /// Who approved it. It lifts nothing any more once one of them is let in no more.
+    pub approvers: Vec<String>,
+    /// The policies of the gates.
+    pub policies: Vec<String>,
+    /// The policies under which that was said. Under others it lifts nothing.
+    pub bundle: Digest,
+    /// The tool.
+    pub tool: String,
+    /// The tool's definition.
+    pub definition: Option<Digest>,
+    /// Whose calls: exactly this chain.
+    pub asker: Asker,
 }
 
 /// What a call is made under, because policy does not allow it without.
@@ -85,6 +113,18 @@ impl Under {
     #[must_use]
     pub fn spends(&self) -> bool {
         [self.grant, self.approval].into_iter().flatten().any(|one| one.spends)
+    }
+}
+
+impl Lifts {
+    /// Whether it lets `call` of `asker` through, under the policies of `bundle`: whatever its arguments are, it is one of those
+    /// that were granted.
+    #[must_use]
+    pub fn covers(&self, asker: &Asker, call: &ToolCall, bundle: Digest) -> bool {
+        self.bundle == bundle
+            && self.tool == call.tool
+            && self.definition == call.definition
+            && self.asker.is_same_chain(asker)
     }
 }
 
@@ -130,6 +170,47 @@ impl Holder {
 }
 
 impl Grant {
+    /// What those who approved a call grant beside it. `None` if they do not.
+    #[must_use]
+    pub fn beside(state: &ApprovalState, id: Id, now: Timestamp) -> Option<Self> {
+        let (approval, offer) = (&state.approval, state.granted()?);
+        let (about, asker) = (&approval.about, &approval.asker);
+        let votes = state.votes.iter().filter(|vote| vote.approves);
+        let approvers: Vec<String> = votes.map(|vote| vote.by.clone()).collect();
+        let accountable = |is_it: bool| is_it.then(|| asker.accountable.clone());
+        Some(Self {
+            id,
+            holder: Holder {
+                human: accountable(asker.is_human),
+                service_account: accountable(!asker.is_human),
+                agent: asker.agent.clone(),
+                ..Holder::default()
+            },
+            scope: Portion {
+                servers: [about.server.clone()].into(),
+                actions: [about.operation.clone()].into(),
+                within: offer.within.clone(),
+                risk_max: Some(Risk::parse(&about.risk)?),
+            },
+            begins: now,
+            ends: now.after_ms(offer.most.within_s.saturating_mul(1_000)),
+            uses: offer.most.uses,
+            reason: format!("beside the approval {}", approval.id),
+            ticket: None,
+            by: approvers.join(", "),
+            issued: now,
+            lifts: Some(Box::new(Lifts {
+                approval: approval.id,
+                approvers,
+                policies: approval.gates.iter().map(|gate| gate.policy.clone()).collect(),
+                bundle: approval.bundle,
+                tool: about.tool.clone(),
+                definition: about.definition,
+                asker: asker.clone(),
+            })),
+        })
+    }
+
     /// Whether it covers `action` of `caller` on every one of `targets`.
     #[must_use]
     pub fn covers(&self, caller: &Caller, action: Action<'_>, targets: &[Target]) -> bool {

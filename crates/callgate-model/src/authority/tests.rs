@@ -1,9 +1,9 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::approval::{About, Asker};
+use crate::approval::{About, Asker, Offer};
 use crate::caller::{AccountableKind, Assurance, Caller, Workflow};
-use crate::decision::Gate;
+use crate::decision::{Allotment, Escalation, Gate};
 use crate::digest::Digest;
 use crate::envelope::{Action, Portion};
 use crate::target::{Obstacle, Resource, Target, Unresolved};
@@ -56,6 +56,15 @@ fn grant(holder: Holder) -> Grant {
         ticket: Some("OPS-1".into()),
         by: "bob".into(),
         issued: NOW,
+        lifts: Some(Box::new(Lifts {
+            approval: id(4),
+            approvers: vec!["bob".into()],
+            policies: vec!["deletes".into()],
+            bundle: Digest::default(),
+            tool: "jira_delete_issue".into(),
+            definition: Some(Digest::default()),
+            asker: approval().asker,
+        })),
     }
 }
 
@@ -86,6 +95,9 @@ fn approval() -> Approval {
         quorum: 1,
         decide_within_s: 900,
         use_within_s: 300,
+        denials: 2,
+        escalation: Some(Escalation { approvers: "team:managers".into(), after_s: 300 }),
+        grants: Some(Allotment { uses: 10, within_s: 7_200 }),
     };
     Approval {
         id: id(4),
@@ -101,7 +113,7 @@ fn approval() -> Approval {
             people: vec!["corp/alice".into()],
         },
         about: About {
-            why: None,
+            why: Some("it is a duplicate".into()),
             server: "jira".into(),
             tool: "jira_delete_issue".into(),
             definition: Some(Digest::default()),
@@ -119,12 +131,17 @@ fn approval() -> Approval {
         at: NOW,
         decide_until: NOW.after_ms(900_000),
         use_within_s: 300,
+        offer: Some(Offer {
+            most: Allotment { uses: 10, within_s: 7_200 },
+            within: [Resource::new("Jira::Project", "acme/ENG")].into(),
+        }),
         arguments: String::new(),
     }
 }
 
 fn vote() -> Vote {
     Vote {
+        grants: false,
         approval: id(4),
         by: "corp/bob".into(),
         approves: true,

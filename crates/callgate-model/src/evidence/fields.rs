@@ -140,6 +140,19 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
         "integer",
         "How long the approval is good for, in seconds.",
     ),
+    ("event.decision.gates[].denials", "integer", "How many have to deny it for it to be denied."),
+    (
+        "event.decision.gates[].escalation.approvers",
+        "text?",
+        "Who else may approve, if nobody has after a while.",
+    ),
+    ("event.decision.gates[].escalation.after_s", "integer?", "From when on, in seconds."),
+    (
+        "event.decision.gates[].grants.uses",
+        "integer?",
+        "How many more calls whoever approves may grant beside the one.",
+    ),
+    ("event.decision.gates[].grants.within_s", "integer?", "For how long, in seconds."),
     (
         "event.decision.obligations.redact[]",
         "text",

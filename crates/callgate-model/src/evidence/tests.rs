@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::authority::Use;
 use crate::caller::*;
-use crate::decision::{Gate, PolicyRef};
+use crate::decision::{Allotment, Escalation, Gate, PolicyRef};
 use crate::json::Object;
 use crate::obligation::Obligations;
 use crate::reason::Reason;
@@ -129,6 +129,9 @@ fn full_decided(call: Id) -> Decided {
         quorum: 1,
         decide_within_s: 900,
         use_within_s: 300,
+        denials: 1,
+        escalation: Some(Escalation { approvers: "team:m".into(), after_s: 300 }),
+        grants: Some(Allotment { uses: 10, within_s: 7_200 }),
     };
     let project = Resource::new("Jira::Project", "acme/ENG");
     let unresolved = Unresolved {

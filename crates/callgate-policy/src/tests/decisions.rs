@@ -74,6 +74,9 @@ fn a_gate_says_who_may_open_it_and_for_how_long() {
         quorum: 2,
         decide_within_s: 3600,
         use_within_s: 90,
+        denials: 1,
+        escalation: None,
+        grants: None,
     };
     assert_eq!(decision.verdict, Verdict::ApprovalRequired(vec![gate]));
     assert_eq!(decision.bundle, rules.digest());

@@ -56,6 +56,9 @@ pub(crate) struct Decide {
     /// The code that stands beside it wherever it is shown: that you decide about what you have seen.
     #[arg(long)]
     pub(crate) code: String,
+    /// Grant what is offered beside the one call, too: as `show` spells it out.
+    #[arg(long)]
+    pub(crate) grant: bool,
     /// Why; it is recorded.
     #[arg(long)]
     pub(crate) reason: Option<String>,

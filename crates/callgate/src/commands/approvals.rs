@@ -105,7 +105,8 @@ async fn vote(
             "the code is another one: look at the approval again (`callgate approvals show`)";
         return Err(Failure::Other(text.to_owned()));
     }
-    let ballot = Ballot { approves, reason: options.reason.clone(), shown: approval.shown() };
+    let (reason, shown) = (options.reason.clone(), approval.shown());
+    let ballot = Ballot { approves, grants: options.grant, reason, shown };
     gateway.vote(&voter, options.id, ballot).await.map_err(|error| match error {
         ErrandError::Refused(decision) => {
             let codes = decision.codes().collect::<Vec<_>>().join(", ");
@@ -164,11 +165,12 @@ fn as_text(state: &ApprovalState, now: Timestamp) -> Vec<String> {
     say("effect", format!("{}, {} risk, {}", about.effect, about.risk, about.reversibility));
     told_of::targets(state).into_iter().for_each(|target| say("touches", target));
     for gate in &approval.gates {
-        say("gate", format!("{} by {} of {}", gate.policy, gate.quorum, gate.approvers));
+        say("gate", gate.told());
     }
     say("clock", told_of::clock(state, now));
     about.why.iter().for_each(|why| say("agent says", format!("{why} (not checked)")));
     told_of::votes(state).into_iter().for_each(|vote| say("said", vote));
+    told_of::offer(approval).into_iter().for_each(|offer| say("or grant", offer));
     let whole = read(approval.arguments.as_bytes(), &JsonLimits::default());
     let Ok(Json::Object(arguments)) = whole else {
         // It has ended: what is left of them is what records show.

@@ -148,11 +148,7 @@ fn as_text(rehearsal: &Rehearsal, rehearsed: &Rehearsed, decision: &Decision) ->
             .push(format!("  policy   {}: {} (owner: {})", policy.id, policy.reason, policy.owner));
     }
     if let Verdict::ApprovalRequired(gates) = &decision.verdict {
-        lines.extend(
-            gates
-                .iter()
-                .map(|g| format!("  gate     {} by {} of {}", g.policy, g.quorum, g.approvers)),
-        );
+        lines.extend(gates.iter().map(|g| format!("  gate     {}", g.told())));
     }
     if let Rehearsed::Explained(_, explanation) = rehearsed {
         lines.push("asked, one by one".to_owned());

@@ -66,6 +66,8 @@ pub(super) struct Shown {
     pub(super) gates: Vec<String>,
     pub(super) votes: Vec<String>,
     pub(super) arguments: Vec<Argument>,
+    /// What may be granted beside it.
+    pub(super) offer: Option<String>,
     /// Why, in the agent's own words.
     pub(super) why: Option<String>,
 }
@@ -102,13 +104,10 @@ impl Shown {
             asker: safe(&asker.summary()),
             client: safe(&format!("{} ({})", asker.client, asker.credential)),
             workflow: asker.workflow.as_deref().map(safe),
-            gates: gates
-                .map(|gate| {
-                    safe(&format!("{} by {} of {}", gate.policy, gate.quorum, gate.approvers))
-                })
-                .collect(),
+            gates: gates.map(|gate| safe(&gate.told())).collect(),
             votes: told::votes(state).iter().map(|vote| safe(vote)).collect(),
             arguments: if whole { arguments(&approval.arguments) } else { Vec::new() },
+            offer: told::offer(approval).as_deref().map(safe),
             why: about.why.as_deref().map(safe),
         }
     }

@@ -82,6 +82,7 @@ impl Desk {
             ticket: asked.ticket.map(|ticket| text("ticket", ticket)).transpose()?,
             by: by.to_owned(),
             issued: now,
+            lifts: None,
         })
     }
 }

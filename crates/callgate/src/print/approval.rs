@@ -1,7 +1,7 @@
 //! An approval in words: the same on the command line and in the console.
 
 use callgate_model::ambient::Timestamp;
-use callgate_model::approval::{ApprovalState, Ended, Standing};
+use callgate_model::approval::{Approval, ApprovalState, Ended, Offer, Standing};
 
 use crate::habits::{Habits, percent};
 
@@ -52,10 +52,29 @@ pub(crate) fn targets(state: &ApprovalState) -> Vec<String> {
     state.approval.about.targets.iter().map(one).collect()
 }
 
+/// What whoever approves may grant beside the one call, spelled out.
+pub(crate) fn offer(approval: &Approval) -> Option<String> {
+    let Offer { most, within } = approval.offer.as_ref()?;
+    let places: Vec<String> = within.iter().map(ToString::to_string).collect();
+    Some(format!(
+        "up to {} more calls of {} ({}) by {}, with any arguments, in {}, within {}",
+        most.uses,
+        approval.about.tool,
+        approval.about.operation,
+        approval.asker.summary(),
+        places.join(" and "),
+        duration(most.within_s),
+    ))
+}
+
 /// What was said to it.
 pub(crate) fn votes(state: &ApprovalState) -> Vec<String> {
     let said = state.votes.iter().map(|vote| {
-        let said = if vote.approves { "approved" } else { "denied" };
+        let said = match (vote.approves, vote.grants) {
+            (true, true) => "approved, and what is offered granted,",
+            (true, false) => "approved",
+            (false, _) => "denied",
+        };
         let why = vote.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         format!("{said} by {} at {}{why}", vote.by, moment(vote.at))
     });
@@ -86,7 +105,7 @@ pub(crate) fn duration(seconds: u64) -> String {
 
 /// Something that waits since then.
 #[cfg(test)]
-pub(crate) fn sample(at: Timestamp) -> callgate_model::approval::Approval {
+pub(crate) fn sample(at: Timestamp) -> Approval {
     let none = "0".repeat(64);
     serde_json::from_value(serde_json::json!({
             "id": "0190a0b0-0000-7000-8000-000000000000",

@@ -14,7 +14,16 @@ fn person(name: &str, groups: &[&str]) -> Caller {
 
 fn gate(policy: &str, approvers: &str) -> Gate {
     let (policy, approvers) = (policy.to_owned(), approvers.to_owned());
-    Gate { policy, approvers, quorum: 1, decide_within_s: 900, use_within_s: 300 }
+    Gate {
+        policy,
+        approvers,
+        quorum: 1,
+        decide_within_s: 900,
+        use_within_s: 300,
+        denials: 1,
+        escalation: None,
+        grants: None,
+    }
 }
 
 /// Of a call of alice through an agent with a token that bob answers for.
@@ -44,15 +53,18 @@ fn approval(gates: &[(&str, &str)]) -> Approval {
         at: Timestamp::default(),
         decide_until: Timestamp::default(),
         use_within_s: 300,
+        offer: None,
         arguments: text(),
     }
 }
+
+const NOW: Timestamp = Timestamp::from_unix_ms(0);
 
 const BOTH: &[(&str, &str)] = &[("confirm", "human"), ("leads", "team:leads")];
 
 #[test]
 fn a06_each_gate_is_for_those_it_names() {
-    let may = |voter: &Caller| gates_of(voter, &approval(BOTH), &SamePerson::new());
+    let may = |voter: &Caller| gates_of(voter, (&approval(BOTH), NOW), &SamePerson::new());
     assert_eq!(may(&person("carol", &["leads"])), Ok(vec!["leads".to_owned()]));
     assert_eq!(
         may(&person("carol", &["lead", "team:leads"])),
@@ -63,13 +75,13 @@ fn a06_each_gate_is_for_those_it_names() {
     let own = "it is your own call: somebody else has to decide about it";
     assert_eq!(may(&person("bob", &["leads"])), Err(own));
     let only_leads = approval(&[("leads", "team:leads")]);
-    let own_call = gates_of(&person("alice", &["leads"]), &only_leads, &SamePerson::new());
+    let own_call = gates_of(&person("alice", &["leads"]), (&only_leads, NOW), &SamePerson::new());
     assert_eq!(own_call, Err(own));
 }
 
 #[test]
 fn a06_no_agent_and_nobody_who_is_not_known_decides() {
-    let may = |voter: &Caller| gates_of(voter, &approval(BOTH), &SamePerson::new());
+    let may = |voter: &Caller| gates_of(voter, (&approval(BOTH), NOW), &SamePerson::new());
     let mut through = person("carol", &["leads"]);
     through.actors.push(callgate_model::caller::Agent {
         identity: Identity::parse("scout"),
@@ -98,8 +110,8 @@ fn a06_several_accounts_of_one_person_are_that_person() {
     other.accountable.identity = Identity::parse("okta/alice");
     let own = Err("it is your own call: somebody else has to decide about it");
     let leads = approval(&[("leads", "team:leads")]);
-    assert_eq!(gates_of(&other, &leads, &same), own);
-    assert_eq!(gates_of(&other, &leads, &SamePerson::new()), Ok(vec!["leads".to_owned()]));
+    assert_eq!(gates_of(&other, (&leads, NOW), &same), own);
+    assert_eq!(gates_of(&other, (&leads, NOW), &SamePerson::new()), Ok(vec!["leads".to_owned()]));
 }
 
 /// A group of an issuer is named with it, and no other issuer's group of that name will do.
@@ -109,7 +121,7 @@ fn a_team_is_the_group_of_its_issuer() {
     let may = |group: &str| {
         let mut carol = person("carol", &[]);
         carol.accountable.groups = vec![group.to_owned()];
-        gates_of(&carol, &leads, &SamePerson::new()).is_ok()
+        gates_of(&carol, (&leads, NOW), &SamePerson::new()).is_ok()
     };
     assert!(may("corp/leads"));
     assert!(!may("leads") && !may("other/leads") && !may("corp/Leads"));
