@@ -18,6 +18,7 @@ mod life;
 mod list;
 mod listen;
 mod log_level;
+mod look;
 mod pin;
 mod pipe;
 mod present;
@@ -49,7 +50,7 @@ use callgate_model::ambient::{Ambient, Id};
 use callgate_model::authority::Under;
 use callgate_model::call::Method;
 use callgate_model::digest::Digest;
-use callgate_model::evidence::{Decided, Event, Understood};
+use callgate_model::evidence::{Decided, Understood};
 use callgate_model::json::{Json, JsonLimits, Object};
 use callgate_model::reason::Reason;
 use callgate_model::{decision::Decision, redact};
@@ -57,10 +58,8 @@ use callgate_policy::Bundle;
 use callgate_store::EvidenceLog;
 use tokio::sync::Semaphore;
 
-use crate::answer;
 use crate::assertion::Signer;
 use crate::cancel::Cancels;
-use crate::evidence::enqueue;
 use crate::identity::Identities;
 use crate::listeners::{Listeners, StreamLimits};
 use crate::method::{Treatment, treatment};
@@ -261,6 +260,8 @@ impl Gateway {
             Ok(why) => request.why = why,
             Err(text) => return self.refuse_params(&request, text),
         }
+        // From here on it can be cancelled by name.
+        request.registered = self.register(&request);
         let (round, bundle) = (std::mem::take(&mut params.round), self.bundle.load_full());
         let mut record =
             self.begin_record(&request, &params.name, &params.arguments, bundle.digest());
@@ -394,47 +395,6 @@ impl Gateway {
             decided_in_us: 0,
             trace: trace_id(&request.trace),
         }
-    }
-
-    /// Records a refusal. If even that cannot be recorded, it stays a refusal.
-    pub(crate) fn record_refusal(&self, record: Decided) {
-        self.metrics.decided(&record);
-        if let Err(error) = enqueue(&self.evidence, Event::Decided(Arc::new(record))) {
-            tracing::error!(%error, "a refusal could not be recorded");
-        }
-    }
-
-    fn refuse(
-        &self,
-        request: &Request,
-        record: Decided,
-        detail: Option<&str>,
-        hidden: bool,
-    ) -> Reply {
-        let challenge = self.scopes_wanted(request, &record).filter(|_| !hidden);
-        let answer = self.refusal(request, record, detail, hidden);
-        let Some(challenge) = challenge else { return Reply::json(StatusCode::OK, answer) };
-        let mut reply = Reply::json(StatusCode::FORBIDDEN, answer);
-        reply.headers.push(("www-authenticate", challenge));
-        reply
-    }
-
-    /// Records a refusal and says it.
-    fn refusal(
-        &self,
-        request: &Request,
-        record: Decided,
-        detail: Option<&str>,
-        hidden: bool,
-    ) -> Bytes {
-        let (era, id, subject) = (request.era, &request.id, request.subject.as_ref());
-        let answer = if hidden {
-            answer::unknown(era, id, subject, &request.as_called(&record.tool))
-        } else {
-            answer::refused(era, id, subject, &record, (detail, self.approval_page(&record)))
-        };
-        self.record_refusal(record);
-        answer
     }
 
     /// The server of that name.

@@ -6,7 +6,7 @@
 
 mod standing;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +58,21 @@ pub struct Approval {
     /// forgotten when the approval ends.
     #[serde(skip)]
     pub arguments: String,
+    /// What the gateway has seen of what the call touches: for those who decide, and forgotten as the arguments are.
+    #[serde(skip)]
+    pub looks: Vec<Look>,
+}
+
+/// What something that a call touches is when somebody is asked about the call, as its server says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Look {
+    /// Which: its kind and id.
+    pub target: String,
+    /// What people call it: not the gateway's words.
+    pub title: Option<String>,
+    /// What arguments would replace, by their paths: `fields.summary`.
+    pub now: BTreeMap<String, String>,
 }
 
 /// What may be granted in the place of asking about each: calls of the same chain, tool and meaning, with any arguments, on
@@ -271,7 +286,8 @@ impl Approval {
     #[must_use]
     pub fn shown(&self) -> Digest {
         let text = crate::authority::to_text(self);
-        Digest::of(format!("{text}\n{}", self.arguments).as_bytes())
+        let looks = crate::authority::to_text(&self.looks);
+        Digest::of(format!("{text}\n{}\n{looks}", self.arguments).as_bytes())
     }
 
     /// By which people tell one from another, in every place where it is shown: the beginning of the binding.

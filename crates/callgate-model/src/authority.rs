@@ -18,7 +18,7 @@ pub use secret::{SecretFor, UpstreamSecret};
 pub use token::{ApiToken, Presented, Secret};
 
 use crate::ambient::{Id, Timestamp};
-use crate::approval::{Approval, Vote};
+use crate::approval::{Approval, Look, Vote};
 use crate::digest::Digest;
 use crate::json::Json;
 
@@ -131,6 +131,7 @@ impl Kept for Revocation {}
 impl Kept for ToolPin {}
 impl Kept for UpstreamSecret {}
 impl Kept for Vote {}
+impl Kept for Vec<Look> {}
 
 /// The text of `thing` in a store and in the record: canonical JSON. [`from_text`] reads it.
 pub fn to_text(thing: &impl Kept) -> String {

@@ -145,6 +145,7 @@ fn approval(id: Id, who: &str, what: &str, at: Timestamp) -> Approval {
         bundle: Digest::default(),
         at,
         decide_until: at.after_ms(900_000),
+        looks: Vec::new(),
         use_within_s: 300,
         offer: None,
         arguments: r#"{"issue":"ENG-1"}"#.to_owned(),

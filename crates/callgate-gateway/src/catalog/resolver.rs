@@ -23,6 +23,19 @@ pub struct Resolver {
     pub same: Vec<Path>,
     /// Whether a thing can move and still answer to its former name, so that even a name that tells is not certain.
     pub moves: bool,
+    /// Where the answer says what people call the thing, in one of these places.
+    pub title: Vec<Path>,
+    /// Where the answer has its values by their names; if that is not there, it is the answer itself.
+    pub values: Option<Path>,
+}
+
+/// What an answer says about a thing, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// What people call it.
+    pub title: Option<String>,
+    /// Its values by their names.
+    pub values: Object,
 }
 
 /// What a resolver asks.
@@ -108,6 +121,19 @@ impl Resolver {
         found.filter(|_| is_certain)
     }
 
+    /// What people know `id` by. Nothing, if the answer is about something else, or the catalog does not say where that is.
+    #[must_use]
+    pub fn look(&self, ask: &Ask, answer: &Object, id: &str) -> Option<Seen> {
+        if self.rows.is_some() || self.title.is_empty() {
+            return None;
+        }
+        self.read(ask, answer, id)?;
+        let title = self.title.iter().find_map(|path| only(path, answer));
+        let values = self.values.as_ref().and_then(|path| at(path, answer));
+        let values = values.and_then(|value| value.as_object().cloned());
+        Some(Seen { title, values: values.unwrap_or_else(|| answer.clone()) })
+    }
+
     fn read_one(&self, answer: &Object, id: &str) -> Option<Found> {
         let is_same = |path: &Path| only(path, answer).is_some_and(|said| said == id);
         if !self.same.is_empty() && !self.same.iter().any(is_same) {
@@ -186,6 +212,16 @@ impl RestPath {
     pub fn of(&self, id: &str) -> Option<String> {
         let is_plain = id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         is_plain.then(|| format!("{}{id}{}", self.before, self.after))
+    }
+}
+
+/// The one value at `path`.
+fn at(path: &Path, answer: &Object) -> Option<Json> {
+    let mut found = Vec::new();
+    walk(path, answer, &mut |leaf| found.push(leaf.value().cloned()));
+    match found.as_slice() {
+        [only] => only.clone(),
+        _ => None,
     }
 }
 

@@ -16,6 +16,16 @@ pub(crate) enum Leaf<'a> {
     Unreadable,
 }
 
+impl<'a> Leaf<'a> {
+    /// What is there, if it is something.
+    pub(crate) const fn value(self) -> Option<&'a Json> {
+        match self {
+            Self::Found(value) => Some(value),
+            Self::Absent | Self::Unreadable => None,
+        }
+    }
+}
+
 /// Shows `visit` everything at `path`, once for each element if it is plural.
 pub(crate) fn walk(path: &Path, arguments: &Object, visit: &mut dyn FnMut(Leaf<'_>)) {
     let Some((Step::Member(name), rest)) = path.steps().split_first() else { return };

@@ -52,8 +52,9 @@ impl Gateway {
         {
             return;
         }
-        let why = request.why.clone();
-        let wanted = self.request_for((asker, why), bound, call.0, (bundle.digest(), gates));
+        let mut wanted =
+            self.request_for((asker, request.why.clone()), bound, call.0, (bundle.digest(), gates));
+        wanted.looks = self.look(request, call.0, (bundle.digest(), record.call)).await;
         let id = wanted.id;
         let change = Change::ApprovalRequested { approval: Box::new(wanted) };
         match self.administer(caller.summary(), change).await {
@@ -241,6 +242,7 @@ impl Gateway {
             decide_until: at.after_ms(decide_within_s.saturating_mul(1_000)),
             use_within_s,
             arguments,
+            looks: Vec::new(),
         }
     }
 

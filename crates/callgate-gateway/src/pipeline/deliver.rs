@@ -194,7 +194,7 @@ impl Gateway {
         say: &mpsc::Sender<Bytes>,
     ) -> Option<Reply> {
         let Ok(_slot) = self.holds.try_acquire() else { return Some(waiting.refused) };
-        let registered = self.register(&waiting.request);
+        let registered = waiting.request.registered.take();
         let waits = tokio::select! {
             waits = self.wait(&mut waiting, hold, say) => waits,
             () = given_up(registered.as_ref(), say, true) => return None,

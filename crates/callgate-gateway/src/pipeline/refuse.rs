@@ -10,14 +10,58 @@ use callgate_mcp::message::RequestId;
 use callgate_mcp::reply;
 use callgate_model::authority::Under;
 use callgate_model::decision::Decision;
-use callgate_model::evidence::Decided;
+use callgate_model::evidence::{Decided, Event};
 use callgate_model::json::Json;
 use callgate_model::reason::Reason;
 
 use super::{Gateway, Reply, Request};
+use crate::answer;
+use crate::evidence::enqueue;
 use crate::identity::Identified;
 
 impl Gateway {
+    /// Records a refusal. If even that cannot be recorded, it stays a refusal.
+    pub(crate) fn record_refusal(&self, record: Decided) {
+        self.metrics.decided(&record);
+        if let Err(error) = enqueue(&self.evidence, Event::Decided(Arc::new(record))) {
+            tracing::error!(%error, "a refusal could not be recorded");
+        }
+    }
+
+    /// Records a refusal and answers it; with what a client can ask its user for, if that is what lacks.
+    pub(super) fn refuse(
+        &self,
+        request: &Request,
+        record: Decided,
+        detail: Option<&str>,
+        hidden: bool,
+    ) -> Reply {
+        let challenge = self.scopes_wanted(request, &record).filter(|_| !hidden);
+        let answer = self.refusal(request, record, detail, hidden);
+        let Some(challenge) = challenge else { return Reply::json(StatusCode::OK, answer) };
+        let mut reply = Reply::json(StatusCode::FORBIDDEN, answer);
+        reply.headers.push(("www-authenticate", challenge));
+        reply
+    }
+
+    /// Records a refusal and says it.
+    pub(super) fn refusal(
+        &self,
+        request: &Request,
+        record: Decided,
+        detail: Option<&str>,
+        hidden: bool,
+    ) -> Bytes {
+        let (era, id, subject) = (request.era, &request.id, request.subject.as_ref());
+        let answer = if hidden {
+            answer::unknown(era, id, subject, &request.as_called(&record.tool))
+        } else {
+            answer::refused(era, id, subject, &record, (detail, self.approval_page(&record)))
+        };
+        self.record_refusal(record);
+        answer
+    }
+
     /// Refuses and records what never became a request.
     pub(super) fn turn_away(
         &self,

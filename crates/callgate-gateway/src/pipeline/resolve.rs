@@ -38,7 +38,7 @@ const QUESTIONS_MAX: usize = 20;
 const ELEMENTS: &str = "elements";
 
 /// What is asked for one call.
-struct Inquiry<'a> {
+pub(super) struct Inquiry<'a> {
     gateway: &'a Gateway,
     request: &'a Request,
     set: &'a ToolSet,
@@ -72,17 +72,8 @@ impl Gateway {
         if !self.could_matter(request, named, &certain, bundle) {
             return;
         }
-        let mut inquiry = Inquiry {
-            gateway: self,
-            request,
-            set,
-            bundle: bundle.digest(),
-            call,
-            holder: Holder::of(&request.caller),
-            effect: named.call.operation.effect,
-            presented: None,
-            questions_left: QUESTIONS_MAX,
-        };
+        let effect = named.call.operation.effect;
+        let mut inquiry = Inquiry::new(self, request, set, effect, (bundle.digest(), call));
         let found = async {
             let mut targets = inquiry.targets(named).await;
             let mut values = Vec::new();
@@ -159,6 +150,35 @@ fn unresolved(target: &Target) -> Target {
             let site = resource.id.split('/').next().unwrap_or_default();
             Target::unresolved(&resource.kind, site, Obstacle::OpaqueId, &resource.id)
         }
+    }
+}
+
+impl<'a> Inquiry<'a> {
+    /// Questions about what `call` touches, which has this effect.
+    pub(super) fn new(
+        gateway: &'a Gateway,
+        request: &'a Request,
+        set: &'a ToolSet,
+        effect: Effect,
+        (bundle, call): (Digest, Id),
+    ) -> Self {
+        let (holder, questions_left) = (Holder::of(&request.caller), QUESTIONS_MAX);
+        Self {
+            gateway,
+            request,
+            set,
+            bundle,
+            call,
+            holder,
+            effect,
+            presented: None,
+            questions_left,
+        }
+    }
+
+    /// The request that it is asked for.
+    pub(super) const fn request(&self) -> &'a Request {
+        self.request
     }
 }
 
@@ -253,7 +273,13 @@ impl Inquiry<'_> {
     }
 
     /// What the server, or the product behind it, says of `id`.
-    async fn ask(&mut self, ask: &Ask, kind: &str, id: &str, site: &Site) -> Option<Object> {
+    pub(super) async fn ask(
+        &mut self,
+        ask: &Ask,
+        kind: &str,
+        id: &str,
+        site: &Site,
+    ) -> Option<Object> {
         self.questions_left = self.questions_left.checked_sub(1)?;
         match ask {
             Ask::Tool { name, arguments } => {

@@ -29,7 +29,7 @@ async fn world() -> World {
 }
 
 impl World {
-    async fn approval(&self, id: Id) -> ApprovalState {
+    pub(crate) async fn approval(&self, id: Id) -> ApprovalState {
         self.store.inner.approval(id).await.unwrap().unwrap()
     }
 

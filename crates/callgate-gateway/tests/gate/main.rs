@@ -21,6 +21,7 @@ mod legacy;
 mod listen;
 mod listing;
 mod logs;
+mod looks;
 mod matrix;
 mod obligations;
 mod odd;

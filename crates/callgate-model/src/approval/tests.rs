@@ -92,6 +92,7 @@ fn state(gates: Vec<Gate>) -> ApprovalState {
         bundle: Digest::default(),
         at: NOW,
         decide_until: NOW.after_ms(900_000),
+        looks: Vec::new(),
         use_within_s: 300,
         offer: None,
         arguments: String::from_utf8(call().arguments.canonical()).unwrap(),

@@ -130,6 +130,7 @@ fn approval() -> Approval {
         bundle: Digest::default(),
         at: NOW,
         decide_until: NOW.after_ms(900_000),
+        looks: Vec::new(),
         use_within_s: 300,
         offer: Some(Offer {
             most: Allotment { uses: 10, within_s: 7_200 },

@@ -19,7 +19,7 @@ use crate::evidence::StoreError;
 macro_rules! select {
     ($which:literal) => {
         concat!(
-            "SELECT id, use_until_ms, ended, ended_ms, spent_by, text, arguments, \
+            "SELECT id, use_until_ms, ended, ended_ms, spent_by, text, arguments, looks, \
              (SELECT json_group_array(text ORDER BY at_ms) FROM votes WHERE approval = approvals.id) \
              AS votes FROM approvals ",
             $which
@@ -72,6 +72,7 @@ fn read(row: &SqliteRow) -> Result<ApprovalState, StoreError> {
     let malformed = |column| StoreError::Malformed { column };
     let approval: Option<Approval> = from_text(row.try_get("text")?);
     let arguments: Option<String> = row.try_get("arguments")?;
+    let looks = row.try_get::<Option<&str>, _>("looks")?.map_or(Some(Vec::new()), from_text);
     let ended: Option<&str> = row.try_get("ended")?;
     let ended = match ended {
         None => None,
@@ -88,6 +89,7 @@ fn read(row: &SqliteRow) -> Result<ApprovalState, StoreError> {
     Ok(ApprovalState {
         approval: Approval {
             arguments: arguments.unwrap_or_default(),
+            looks: looks.ok_or_else(|| malformed("looks"))?,
             ..approval.ok_or_else(|| malformed("text"))?
         },
         votes: votes.ok_or_else(|| malformed("votes"))?,
@@ -128,8 +130,8 @@ pub(super) async fn request(
         return Ok(false);
     }
     let insert = sqlx::query(
-        "INSERT INTO approvals (id, binding, asker, at_ms, decide_until_ms, text, arguments) \
-         VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO approvals (id, binding, asker, at_ms, decide_until_ms, text, arguments, looks) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     )
     .bind(approval.id.to_string())
     .bind(approval.binding.to_string())
@@ -137,7 +139,8 @@ pub(super) async fn request(
     .bind(now)
     .bind(approval.decide_until.unix_ms())
     .bind(to_text(approval))
-    .bind(approval.arguments.clone());
+    .bind(approval.arguments.clone())
+    .bind(to_text(&approval.looks));
     Ok(insert.execute(connection).await?.rows_affected() == 1)
 }
 
@@ -180,7 +183,7 @@ pub(super) async fn spend(
 ) -> Applied {
     let update = match after {
         None => {
-            "UPDATE approvals SET ended = 'spent', ended_ms = ?1, spent_by = ?2, arguments = NULL \
+            "UPDATE approvals SET ended = 'spent', ended_ms = ?1, spent_by = ?2, arguments = NULL, looks = NULL \
              WHERE id = ?3 AND ended IS NULL AND use_until_ms > ?1"
         }
         Some(_) => {
@@ -222,7 +225,7 @@ async fn end(
     how: &'static str,
     at: Timestamp,
 ) -> Applied {
-    let update = "UPDATE approvals SET ended = ?, ended_ms = ?, arguments = NULL \
+    let update = "UPDATE approvals SET ended = ?, ended_ms = ?, arguments = NULL, looks = NULL \
                   WHERE id = ? AND ended IS NULL";
     let query = sqlx::query(update).bind(how).bind(at.unix_ms()).bind(approval.to_string());
     Ok(query.execute(connection).await?.rows_affected() == 1)

@@ -105,6 +105,8 @@ const STEPS: &[&str] = &[
         text TEXT NOT NULL,
         PRIMARY KEY (approval, voter)
     ) STRICT, WITHOUT ROWID;",
+    // What was seen of what the call touches: forgotten as the arguments are.
+    "ALTER TABLE approvals ADD COLUMN looks TEXT;",
 ];
 
 /// Brings a database to the latest version.

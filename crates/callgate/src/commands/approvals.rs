@@ -164,6 +164,10 @@ fn as_text(state: &ApprovalState, now: Timestamp) -> Vec<String> {
     say("means", format!("{}: {}", about.operation, about.title));
     say("effect", format!("{}, {} risk, {}", about.effect, about.risk, about.reversibility));
     told_of::targets(state).into_iter().for_each(|target| say("touches", target));
+    for look in &approval.looks {
+        look.title.iter().for_each(|title| say("called", format!("{}: {title}", look.target)));
+        look.now.iter().for_each(|(at, value)| say("now", format!("{at} = {value}")));
+    }
     for gate in &approval.gates {
         say("gate", gate.told());
     }

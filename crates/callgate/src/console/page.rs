@@ -2,7 +2,7 @@
 
 use askama::Template;
 use callgate_model::ambient::Timestamp;
-use callgate_model::approval::ApprovalState;
+use callgate_model::approval::{Approval, ApprovalState};
 use callgate_model::json::{Json, JsonLimits, read};
 
 use crate::print::approval as told;
@@ -59,13 +59,16 @@ pub(super) struct Shown {
     pub(super) reversibility: String,
     pub(super) tool: String,
     pub(super) server: String,
-    pub(super) targets: Vec<String>,
+    /// Each with what people call it, as its server says.
+    pub(super) targets: Vec<(String, Option<String>)>,
     pub(super) asker: String,
     pub(super) client: String,
     pub(super) workflow: Option<String>,
     pub(super) gates: Vec<String>,
     pub(super) votes: Vec<String>,
     pub(super) arguments: Vec<Argument>,
+    /// Whether it is known what some of them would replace.
+    pub(super) replaces: bool,
     /// What may be granted beside it.
     pub(super) offer: Option<String>,
     /// Why, in the agent's own words.
@@ -76,6 +79,8 @@ pub(super) struct Shown {
 pub(super) struct Argument {
     pub(super) name: String,
     pub(super) value: String,
+    /// What it would replace, as far as the gateway could read it.
+    pub(super) now: Option<String>,
     /// Whether letters of other scripts are in it: some look like those of ASCII.
     pub(super) is_foreign: bool,
 }
@@ -100,37 +105,56 @@ impl Shown {
             reversibility: about.reversibility.clone(),
             tool: safe(&about.tool),
             server: safe(&about.server),
-            targets: told::targets(state).iter().map(|target| safe(target)).collect(),
+            targets: told::named_targets(state)
+                .iter()
+                .map(|(target, title)| (safe(target), title.as_deref().map(safe)))
+                .collect(),
             asker: safe(&asker.summary()),
             client: safe(&format!("{} ({})", asker.client, asker.credential)),
             workflow: asker.workflow.as_deref().map(safe),
             gates: gates.map(|gate| safe(&gate.told())).collect(),
             votes: told::votes(state).iter().map(|vote| safe(vote)).collect(),
-            arguments: if whole { arguments(&approval.arguments) } else { Vec::new() },
+            replaces: approval.looks.iter().any(|look| !look.now.is_empty()),
+            arguments: if whole { arguments(approval) } else { Vec::new() },
             offer: told::offer(approval).as_deref().map(safe),
             why: about.why.as_deref().map(safe),
         }
     }
 }
 
-fn arguments(canonical: &str) -> Vec<Argument> {
-    let Ok(Json::Object(arguments)) = read(canonical.as_bytes(), &JsonLimits::default()) else {
+/// The arguments; the members of those that are objects one by one, beside what they would replace.
+fn arguments(approval: &Approval) -> Vec<Argument> {
+    let canonical = approval.arguments.as_bytes();
+    let Ok(Json::Object(arguments)) = read(canonical, &JsonLimits::default()) else {
         return Vec::new();
     };
-    let shown = arguments.iter().map(|(name, value)| {
-        let text = match value {
-            Json::String(text) => text.clone(),
-            other @ (Json::Array(_)
+    let now = |path: &str| approval.looks.iter().find_map(|look| look.now.get(path));
+    let one = |path: String, value: &Json| {
+        let text = value.as_str().map_or_else(|| value.to_text(), str::to_owned);
+        let is_foreign = !text.is_ascii();
+        let now = now(&path).map(|now| lines(now));
+        Argument { name: safe(&path), value: lines(&text), now, is_foreign }
+    };
+    let mut shown = Vec::new();
+    for (name, value) in arguments.iter() {
+        match value {
+            Json::Object(members) if !members.is_empty() => shown.extend(
+                members.iter().map(|(member, value)| one(format!("{name}.{member}"), value)),
+            ),
+            Json::Array(_)
             | Json::Bool(_)
             | Json::Null
             | Json::Number(_)
-            | Json::Object(_)) => other.to_text(),
-        };
-        // Lines are lines; whatever else cannot be seen is an escape.
-        let lines: Vec<String> = text.split('\n').map(safe).collect();
-        Argument { name: safe(name), value: lines.join("\n"), is_foreign: !text.is_ascii() }
-    });
-    shown.collect()
+            | Json::Object(_)
+            | Json::String(_) => shown.push(one(name.to_owned(), value)),
+        }
+    }
+    shown
+}
+
+/// Lines are lines; whatever else cannot be seen is an escape.
+fn lines(text: &str) -> String {
+    text.split('\n').map(safe).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

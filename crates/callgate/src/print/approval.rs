@@ -38,6 +38,19 @@ pub(crate) fn moment(at: Timestamp) -> String {
     format!("{} UTC", seconds.replace('T', " "))
 }
 
+/// What the call touches, and what the gateway has found that people call it.
+pub(crate) fn named_targets(state: &ApprovalState) -> Vec<(String, Option<String>)> {
+    let looks = &state.approval.looks;
+    let title = |target: &str| {
+        looks.iter().find(|look| look.target == target).and_then(|look| look.title.clone())
+    };
+    let named = targets(state).into_iter().map(|target| {
+        let title = title(&target);
+        (target, title)
+    });
+    named.collect()
+}
+
 /// What the call touches.
 pub(crate) fn targets(state: &ApprovalState) -> Vec<String> {
     let text = |value: &serde_json::Value, name: &str| {

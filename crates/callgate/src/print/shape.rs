@@ -46,6 +46,8 @@ pub(crate) fn approval(state: &ApprovalState, now: Timestamp, whole: bool) -> Ob
     }
     if whole {
         all.set("arguments", object(&approval.arguments));
+        let looks = serde_json::to_value(&approval.looks).unwrap_or_default();
+        all.set("looks", Json::from(looks));
         all.set("shown", approval.shown().to_string());
     }
     all

@@ -31,7 +31,18 @@ pub(super) fn lookups(top: &Section<'_>) -> BTreeMap<String, (String, Lookup)> {
 
 /// The resolver of `kind`. What contains that is looked up when all kinds are known.
 fn entry(kind: &str, at: &Section<'_>) -> Option<Resolver> {
-    at.only(&["arguments", "container", "moves", "name", "rest", "rows", "same", "tool"]);
+    at.only(&[
+        "arguments",
+        "container",
+        "moves",
+        "name",
+        "rest",
+        "rows",
+        "same",
+        "title",
+        "tool",
+        "values",
+    ]);
     let asks = asks(at)?;
     let finds = match (at.text("name"), at.has("container")) {
         (Some(text), false) => Finds::Name(path(at, "name", text)?),
@@ -52,8 +63,17 @@ fn entry(kind: &str, at: &Section<'_>) -> Option<Resolver> {
     }
     let same = at.texts("same").into_iter().filter_map(|text| path(at, "same", text)).collect();
     let rows = at.text("rows").and_then(|text| path(at, "rows", text));
+    let title: Vec<Path> =
+        at.texts("title").into_iter().filter_map(|text| path(at, "title", text)).collect();
+    let values = at.text("values").and_then(|text| path(at, "values", text));
+    if title.is_empty() && values.is_some() {
+        at.fault("values", "goes with `title` only", None);
+    }
+    if !title.is_empty() && rows.is_some() {
+        at.fault("title", "does not go with `rows`", None);
+    }
     let (kind, container) = (kind.to_owned(), String::new());
-    Some(Resolver { kind, container, asks, finds, rows, same, moves })
+    Some(Resolver { kind, container, asks, finds, rows, same, moves, title, values })
 }
 
 /// How a value is found that a call names by a number.

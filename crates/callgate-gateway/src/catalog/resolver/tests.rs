@@ -16,6 +16,8 @@ fn tool() -> Ask {
 
 fn resolver(finds: Finds) -> Resolver {
     Resolver {
+        title: Vec::new(),
+        values: None,
         kind: "Confluence::Page".into(),
         container: "Confluence::Space".into(),
         asks: vec![tool()],
@@ -138,4 +140,24 @@ fn i5_of_several_rows_the_one_about_the_id_counts() {
     assert_eq!(project.read(&tool(), &answer(r#"{"values":[]}"#), "HR"), None);
     assert_eq!(project.read(&tool(), &answer(r#"{"values":["HR"]}"#), "HR"), None);
     assert_eq!(project.read(&tool(), &answer(r#"{"values":{"id":"1","key":"HR"}}"#), "HR"), None);
+}
+
+#[test]
+fn what_people_call_a_thing_is_read_of_an_answer_about_it_only() {
+    let path = |text| Path::parse(text).unwrap();
+    let seen = |resolver: &Resolver, text: &str| resolver.look(&tool(), &answer(text), "7");
+    let same = Resolver {
+        same: vec![path("/id")],
+        title: vec![path("/fields/summary"), path("/summary")],
+        values: Some(path("/fields")),
+        ..resolver(Finds::Containers(vec![path("/space")]))
+    };
+    let full = seen(&same, r#"{"id":"7","space":"S","fields":{"summary":"Plan","x":1}}"#).unwrap();
+    let values = full.values.to_text();
+    assert_eq!((full.title.as_deref(), &*values), (Some("Plan"), r#"{"summary":"Plan","x":1}"#));
+    let flat = seen(&same, r#"{"id":"7","space":"S","summary":"Plan"}"#).unwrap();
+    assert!(flat.title.is_some() && flat.values.get("summary").is_some());
+    assert_eq!(seen(&same, r#"{"id":"8","space":"S","summary":"Plan"}"#), None, "of another");
+    let silent = Resolver { title: Vec::new(), ..same };
+    assert_eq!(seen(&silent, r#"{"id":"7","space":"S","summary":"Plan"}"#), None);
 }

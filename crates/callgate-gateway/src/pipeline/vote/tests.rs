@@ -52,6 +52,7 @@ fn approval(gates: &[(&str, &str)]) -> Approval {
         bundle: Digest::default(),
         at: Timestamp::default(),
         decide_until: Timestamp::default(),
+        looks: Vec::new(),
         use_within_s: 300,
         offer: None,
         arguments: text(),
