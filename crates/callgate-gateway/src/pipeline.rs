@@ -27,6 +27,7 @@ mod roof;
 mod rounds;
 mod subscribe;
 mod task;
+mod visit;
 mod vote;
 mod watch;
 mod welcome;
