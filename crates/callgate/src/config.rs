@@ -3,12 +3,14 @@
 //! Only this module reads the environment and secret files.
 
 mod assertion;
+mod console;
 mod credential;
 mod issuer;
 mod problems;
 mod sealing;
 mod section;
 mod server;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -32,6 +34,7 @@ use callgate_model::json::JsonLimits;
 use callgate_model::products::atlassian::SiteMap;
 use ipnet::IpNet;
 
+pub(crate) use console::{ConsoleConfig, FIRST, Roles, local};
 pub(crate) use problems::{Problem, Problems};
 pub(crate) use sealing::IN_CONFIGURATION;
 pub(crate) use server::{environment, is_protected};
@@ -61,6 +64,8 @@ pub(crate) struct Config {
     pub(crate) hold: Duration,
     /// People with several accounts.
     pub(crate) same_person: SamePerson,
+    /// The console.
+    pub(crate) console: ConsoleConfig,
     /// Limits.
     pub(crate) limits: Limits,
     /// Whether a caller may learn of tools that it could never use.
