@@ -122,6 +122,14 @@ impl Setup {
         self
     }
 
+    /// Clients know it by the address `url`.
+    #[must_use]
+    pub fn known_as(mut self, url: &str) -> Self {
+        let listen = format!("[listen]\npublic_url = \"{url}\"\n");
+        self.config = self.config.replacen("[listen]\n", &listen, 1);
+        self
+    }
+
     /// More of the configuration.
     #[must_use]
     pub fn section(mut self, section: &str) -> Self {

@@ -1,6 +1,8 @@
 //! Signing in to the console, in a real browser: at a real OpenID provider, with a token, by a link. Who they are there, what
 //! their groups let them do, and how a session ends.
 
+mod raw;
+
 use std::process::Stdio;
 
 use callgate_sim::{Running, SimOptions};
