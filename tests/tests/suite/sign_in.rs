@@ -318,6 +318,29 @@ async fn i7_a_session_by_a_token_outlives_a_restart_and_the_store_cannot_open_it
     assert!(told[4]["url"] == "/console/sign-in" && says(&told[4], "has ended"), "{}", told[4]);
 }
 
+/// Who made the links and who signed in by them, and nothing of what is in them.
+async fn is_recorded(world: &World, code: &str) {
+    let made = world.changes("sign_in_link_made").await;
+    assert!(made[0]["by"].as_str().unwrap().ends_with("on the command line"), "{made:?}");
+    let begun = world.changes("signed_in").await;
+    let mut told: Vec<_> = begun.iter().map(|one| (&one["session"]["who"], &one["link"])).collect();
+    let expected = made.iter().map(|one| (&one["link"]["who"], &one["link"]["id"]));
+    let mut expected: Vec<_> = expected.collect();
+    expected.sort_by_key(|(who, _)| who.to_string());
+    told.sort_by_key(|(who, _)| who.to_string());
+    assert_eq!(told, expected);
+    let list = ["evidence", "list", "--changes"];
+    let lines = world.gateway.cli(&list).await.unwrap().stdout;
+    let tells =
+        |what: &str, who: &str| lines.lines().any(|line| line.contains(what) && line.contains(who));
+    assert!(
+        tells("sign_in_link_made", "local/dave") && tells("signed_in", "local/dave"),
+        "{lines}"
+    );
+    let records = serde_json::to_string(&(made, begun)).unwrap();
+    assert!(!records.contains(code) && !world.gateway.output().contains(code), "I7");
+}
+
 /// A11: a link is used up by who says so on its page, and by nothing that only looks at it.
 #[tokio::test]
 async fn a11_a_link_signs_one_person_in_once() {
@@ -369,18 +392,7 @@ async fn a11_a_link_signs_one_person_in_once() {
     assert!(is_made(&world.gateway, "ENG-45").await);
     assert_eq!(deleted(&world.sim), 1);
 
-    let made = world.changes("sign_in_link_made").await;
-    assert!(made[0]["by"].as_str().unwrap().ends_with("on the command line"), "{made:?}");
-    let begun = world.changes("signed_in").await;
-    let told: Vec<_> = begun.iter().map(|one| (&one["session"]["who"], &one["link"])).collect();
-    let expected = made.iter().map(|one| (&one["link"]["who"], &one["link"]["id"]));
-    let mut expected: Vec<_> = expected.collect();
-    expected.sort_by_key(|(who, _)| who.to_string());
-    let mut told = told;
-    told.sort_by_key(|(who, _)| who.to_string());
-    assert_eq!(told, expected);
-    let records = serde_json::to_string(&(made, begun)).unwrap();
-    assert!(!records.contains(code) && !world.gateway.output().contains(code), "I7");
+    is_recorded(&world, code).await;
 
     let gone = ["revoke", "--human", "local/dave", "--reason", "left"];
     assert_eq!(world.gateway.cli(&gone).await.unwrap().code, Some(0));
