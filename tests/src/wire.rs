@@ -52,6 +52,20 @@ impl Ask {
         ask.without("authorization").with("content-type", "application/secevent+jwt")
     }
 
+    /// A browser that goes to `path`.
+    #[must_use]
+    pub fn page(path: &str) -> Self {
+        let ask = Self { path: path.to_owned(), ..Self::post("", "", "") };
+        Self { headers: Vec::new(), ..ask.by("GET") }
+    }
+
+    /// A browser that sends a form to `path`.
+    #[must_use]
+    pub fn form(path: &str, form: &str) -> Self {
+        let ask = Self::page(path).by("POST").body(form);
+        ask.also("content-type", "application/x-www-form-urlencoded")
+    }
+
     /// A well-formed request of the modern era.
     #[must_use]
     pub fn modern(server: &str, token: &str, method: &str, mut params: Value) -> Self {

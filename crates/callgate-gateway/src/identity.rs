@@ -8,6 +8,7 @@ mod introspection;
 mod issuer;
 mod jwt;
 mod keys;
+mod login;
 mod memory;
 mod registry;
 mod signed;
@@ -33,6 +34,7 @@ pub use details::DetailRule;
 pub use introspection::Introspection;
 pub use issuer::{Issuer, IssuerConfig};
 pub use keys::{KeyLimits, KeySource};
+pub use login::{Answer, Arrival, Departure, LOGIN_LASTS_MS, Login, LoginConfig, LoginError};
 pub use registry::{LOOK_EVERY, Registry};
 pub(crate) use signed::{Signal, What};
 
@@ -246,6 +248,7 @@ pub struct Identities {
     exchanged: BTreeSet<String>,
     memory: Memory,
     registry: Option<Arc<Registry>>,
+    login: Option<Login>,
 }
 
 impl Identities {

@@ -30,6 +30,7 @@ mod roof;
 mod rounds;
 mod subscribe;
 mod task;
+mod visit;
 mod vote;
 mod waiting_task;
 mod watch;

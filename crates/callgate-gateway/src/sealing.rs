@@ -23,6 +23,9 @@ const ID_BYTES: usize = 6;
 /// What the id of a key is a digest of, before the key: of the key alone one may be known for another use.
 const ID_OF: &[u8] = b"callgate sealing key\0";
 
+/// What a key is a digest of that is made of a secret, before that.
+const OF_SECRET: &[u8] = b"callgate key of a secret\0";
+
 /// The keys of a gateway. The first one seals; all of them open, so that a key can be replaced while texts are about that
 /// it has sealed.
 #[derive(Debug)]
@@ -95,6 +98,13 @@ impl Keyring {
         let key = [ambient.random(), ambient.random()].concat();
         // A key of the wrong length cannot be; without a key nothing is sealed or opened.
         Self { keys: SealingKey::of(&key).into_iter().collect() }
+    }
+
+    /// One key that is made of a secret of somebody else: who has that opens what it seals, and nobody else does.
+    #[must_use]
+    pub fn of_secret(secret: &str) -> Self {
+        let key = Digest::of(&[OF_SECRET, secret.as_bytes()].concat());
+        Self { keys: SealingKey::of(key.as_bytes()).into_iter().collect() }
     }
 
     /// Seals `plain` for `purpose`, a word of ours, and `bound_to`, whatever it belongs to: it can be opened for nothing

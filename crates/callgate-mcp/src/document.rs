@@ -50,11 +50,11 @@ impl Document {
     /// [`CallErrorKind`], also for every status but 200.
     pub async fn post_form(
         &self,
-        authorization: HeaderValue,
+        authorization: Option<HeaderValue>,
         form: String,
     ) -> Result<Json, CallErrorKind> {
         let mut headers = wanted();
-        headers.insert(AUTHORIZATION, authorization);
+        headers.extend(authorization.map(|value| (AUTHORIZATION, value)));
         let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
         headers.insert(CONTENT_TYPE, form_type);
         let answer = async {

@@ -1,4 +1,4 @@
-//! Authority that is given and taken back while the gateway runs: tokens, grants, revocations.
+//! Authority that is given and taken back while the gateway runs: tokens, grants, revocations, sessions of the console.
 //!
 //! Each comes to be, and ends, by a [`Change`] in the evidence and in no other way: what is in force is what the record says.
 
@@ -6,6 +6,7 @@ mod grant;
 mod pin;
 mod revocation;
 mod secret;
+mod session;
 mod token;
 
 use serde::de::DeserializeOwned;
@@ -15,6 +16,7 @@ pub use grant::{Grant, Holder, Lifts, Under, Use};
 pub use pin::{ToolOf, ToolPin};
 pub use revocation::{Revocation, Subject, SubjectKind};
 pub use secret::{SecretFor, UpstreamSecret};
+pub use session::{ConsoleSession, LOCAL, SignInLink, Way};
 pub use token::{ApiToken, Presented, Secret};
 
 use crate::ambient::{Id, Timestamp};
@@ -108,6 +110,23 @@ pub enum Change {
         /// Which.
         of: ToolOf,
     },
+    /// A link is made that signs somebody in.
+    SignInLinkMade {
+        /// It.
+        link: Box<SignInLink>,
+    },
+    /// Somebody signs in to the console.
+    SignedIn {
+        /// Their session.
+        session: Box<ConsoleSession>,
+        /// The link that is used up by it, if they came by one.
+        link: Option<Id>,
+    },
+    /// A session of the console ends.
+    SignedOut {
+        /// Which.
+        id: Id,
+    },
 }
 
 /// A change, and who made it.
@@ -126,8 +145,10 @@ pub trait Kept: Serialize + DeserializeOwned {}
 impl Kept for Administered {}
 impl Kept for ApiToken {}
 impl Kept for Approval {}
+impl Kept for ConsoleSession {}
 impl Kept for Grant {}
 impl Kept for Revocation {}
+impl Kept for SignInLink {}
 impl Kept for ToolPin {}
 impl Kept for UpstreamSecret {}
 impl Kept for Vote {}

@@ -124,6 +124,8 @@ pub enum CredentialKind {
     Opaque,
     /// None was presented: the client started this gateway itself, for a caller that the operator named.
     Process,
+    /// A session of the console.
+    Session,
     /// A `danger_static_tokens` entry: for development, on loopback.
     StaticToken,
 }
@@ -137,6 +139,7 @@ impl CredentialKind {
             Self::Jwt => "jwt",
             Self::Opaque => "opaque",
             Self::Process => "process",
+            Self::Session => "session",
             Self::StaticToken => "static_token",
         }
     }

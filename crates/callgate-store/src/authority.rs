@@ -10,6 +10,7 @@ use callgate_model::authority::{ApiToken, Grant, Revocation, ToolPin, UpstreamSe
 use callgate_model::digest::Digest;
 
 use crate::evidence::StoreFuture;
+use crate::sessions::SessionStore;
 
 /// The most things that a list returns of which some have ended.
 pub const THINGS_MAX: u32 = 10_000;
@@ -41,7 +42,7 @@ pub struct GrantState {
 }
 
 /// What is in force.
-pub trait AuthorityStore: Debug + Send + Sync {
+pub trait AuthorityStore: SessionStore + Debug + Send + Sync {
     /// A number that is another one after each change of what is in force.
     fn version(&self) -> StoreFuture<'_, u64>;
 

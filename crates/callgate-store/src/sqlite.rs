@@ -7,6 +7,7 @@ mod approvals;
 mod authority;
 mod rows;
 mod schema;
+mod sessions;
 #[cfg(test)]
 mod tests;
 mod writers;

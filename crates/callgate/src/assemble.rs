@@ -1,6 +1,7 @@
 //! From a configuration to a running gateway's parts. `check`, `serve`, `explain` and `policy test` go the same way.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -293,11 +294,12 @@ pub(crate) async fn gateway(
         same_person: std::mem::take(&mut config.approvals.same_person),
         hold: config.approvals.hold,
         page_hold: config.approvals.page_hold,
-        approval_pages: (port != 0).then(|| pages(&config, port)),
+        approval_pages: (port != 0)
+            .then(|| format!("{}{CONSOLE}/approvals/", origin(&config, port))),
     };
     let identities = identities(config.danger_anonymous.as_deref(), config.tokens);
     let identities = identities.with_issuers(config.issuers).with_registry(registry);
-    let identities = identities.keeping_tokens_of(exchanged);
+    let identities = identities.keeping_tokens_of(exchanged).with_login(config.console.login);
     Ok(Arc::new(Gateway::new(settings, servers, identities, bundle, evidence, ambient)))
 }
 
@@ -310,11 +312,10 @@ pub(crate) fn identities(anonymous: Option<&str>, tokens: BTreeMap<String, Calle
     }
 }
 
-/// Where the pages about approvals are.
-fn pages(config: &Config, port: u16) -> String {
-    let own = || format!("http://{}:{port}", config.listen.ip());
-    let origin = config.resources.public_url.clone().unwrap_or_else(own);
-    format!("{origin}{CONSOLE}/approvals/")
+/// The address under which people come, without a path.
+pub(crate) fn origin(config: &Config, port: u16) -> String {
+    let own = || format!("http://{}", SocketAddr::new(config.listen.ip(), port));
+    config.resources.public_url.clone().unwrap_or_else(own)
 }
 
 /// The authorities under which a loopback listener may be addressed (DNS rebinding uses any other).

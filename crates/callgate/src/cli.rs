@@ -12,7 +12,7 @@ use callgate_store::LIST_MAX;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands;
-use crate::config::{Config, Problems};
+use crate::config::{Config, FIRST, Problems};
 use crate::print;
 
 /// Decides what every MCP tool call may do, before it reaches the server.
@@ -52,6 +52,9 @@ enum Command {
     /// Approvals: calls that wait for somebody to let them through.
     #[command(subcommand)]
     Approvals(approvals::Approvals),
+    /// The console: where people decide in a browser.
+    #[command(subcommand)]
+    Console(Console),
     /// Secrets that servers are called with in a person's name.
     #[command(subcommand)]
     Secret(authority::Secret),
@@ -166,6 +169,25 @@ pub(crate) struct CallerShow {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Console {
+    /// Print a link that signs somebody in to the console, once, within ten minutes.
+    Link(ConsoleLink),
+}
+
+/// Options of `console link`.
+#[derive(Debug, Args)]
+pub(crate) struct ConsoleLink {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    /// Whom it signs in: one of `[console.people]`; else `operator`, who sets the gateway up.
+    #[arg(long = "for", value_name = "NAME", default_value = FIRST)]
+    pub(crate) name: String,
+    /// The port that the gateway listens on, if the configuration leaves that to the system.
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -302,6 +324,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Caller(Caller::Show(options)) => block_on(commands::caller::show(options)),
         Command::Token(command) => block_on(commands::token::run(command)),
         Command::Approvals(command) => block_on(commands::approvals::run(command)),
+        Command::Console(Console::Link(options)) => block_on(commands::console::link(options)),
         Command::Grant(command) => block_on(commands::grant::run(command)),
         Command::Secret(command) => block_on(commands::secret::run(command)),
         Command::Privilege(authority::Privilege::Report(options)) => {

@@ -4,6 +4,7 @@ pub(crate) mod approvals;
 pub(crate) mod bridge;
 pub(crate) mod caller;
 pub(crate) mod check;
+pub(crate) mod console;
 pub(crate) mod demo;
 pub(crate) mod evidence;
 pub(crate) mod explain;

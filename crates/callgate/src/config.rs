@@ -4,12 +4,14 @@
 
 mod approvals;
 mod assertion;
+mod console;
 mod credential;
 mod issuer;
 mod problems;
 mod sealing;
 mod section;
 mod server;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -33,6 +35,7 @@ use callgate_model::products::atlassian::SiteMap;
 use ipnet::IpNet;
 
 pub(crate) use approvals::ApprovalRules;
+pub(crate) use console::{ConsoleConfig, FIRST, Roles, local};
 pub(crate) use problems::{Problem, Problems};
 pub(crate) use sealing::IN_CONFIGURATION;
 pub(crate) use server::{environment, is_protected};
@@ -60,6 +63,8 @@ pub(crate) struct Config {
     pub(crate) catalogs: CatalogFiles,
     /// How calls wait for approvals.
     pub(crate) approvals: ApprovalRules,
+    /// The console.
+    pub(crate) console: ConsoleConfig,
     /// Limits.
     pub(crate) limits: Limits,
     /// Whether a caller may learn of tools that it could never use.

@@ -1,10 +1,12 @@
 //! The console: what people look at in a browser, and decide there. Pages are made here, work without scripts and need
-//! nothing from elsewhere. Who comes is identified as at the API, by the token they signed in with, at every request; and
-//! every page is decided by policy as the API is.
+//! nothing from elsewhere. Who comes is identified at every request, by the session that they signed in to or the token they signed
+//! in with; and every page is decided by policy as the API is.
 
 mod calls;
+mod cookie;
 mod page;
 mod session;
+mod sign_in;
 
 use std::sync::Arc;
 
@@ -22,14 +24,22 @@ use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 
+use crate::config::Roles;
 use crate::habits::Habits;
 use crate::http::Front;
 use crate::print::approval as told;
-use page::{ApprovalPage, Inbox, Message, Shown, SignIn};
-use session::{Session, Sessions};
+use cookie::Cookie;
+use page::{ApprovalPage, Inbox, Message, Shown};
+use session::{Session, Sessions, Unknown};
 
 /// Where the console is.
 pub(crate) const CONSOLE: &str = "/console";
+
+/// The link with `code` in it, and where it leads: to the inbox, if nothing else is said.
+pub(crate) fn link_to(origin: &str, code: &str, next: Option<&str>) -> String {
+    let next = next.map(|next| format!("&next={next}")).unwrap_or_default();
+    format!("{origin}{CONSOLE}/sign-in/link?code={code}{next}")
+}
 
 /// The ended approvals that the inbox shows.
 const LATELY_MAX: usize = 20;
@@ -41,8 +51,10 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; 
 #[derive(Clone)]
 pub(crate) struct Console {
     front: Front,
-    sessions: Arc<Sessions>,
+    sessions: Sessions,
     ambient: Arc<dyn Ambient>,
+    /// The address under which browsers come, without a path.
+    origin: Arc<str>,
 }
 
 /// A person who has signed in.
@@ -52,17 +64,22 @@ struct Visitor {
 }
 
 impl Console {
-    /// `is_secure` if browsers come by `https`.
-    pub(crate) fn new(front: Front, ambient: Arc<dyn Ambient>, is_secure: bool) -> Self {
-        Self { front, sessions: Arc::new(Sessions::new(is_secure)), ambient }
+    /// Browsers come to `origin`.
+    pub(crate) fn new(front: Front, ambient: Arc<dyn Ambient>, roles: Roles, origin: &str) -> Self {
+        let (gateway, is_secure) = (Arc::clone(&front.gateway), origin.starts_with("https:"));
+        let sessions = Sessions::new(gateway, Arc::clone(&ambient), roles, is_secure);
+        Self { front, sessions, ambient, origin: origin.into() }
     }
 
     pub(crate) fn routes(self) -> Router {
         Router::new()
             .route("/", get(inbox))
             .route("/style.css", get(style))
-            .route("/sign-in", get(sign_in_page).post(sign_in))
-            .route("/sign-out", post(sign_out))
+            .route("/sign-in", get(sign_in::show).post(sign_in::by_token))
+            .route("/sign-in/oidc", get(sign_in::depart))
+            .route("/sign-in/callback", get(sign_in::arrive))
+            .route("/sign-in/link", get(sign_in::show_link).post(sign_in::by_link))
+            .route("/sign-out", post(sign_in::sign_out))
             .route("/approvals/{id}", get(approval).post(decide))
             .route("/calls", get(calls::list))
             .route("/calls/{id}", get(calls::show))
@@ -76,23 +93,35 @@ impl Console {
         Ok((head, visitor))
     }
 
-    /// Who comes. Whoever has not signed in, or whose token is good no more, is sent to do so.
+    /// Who comes. Whoever has not signed in, or is let in no more, is sent to do so.
     async fn visitor(&self, head: &mut Parts) -> Result<Visitor, Response> {
-        let path = head.uri.path().to_owned();
-        let session = self.sessions.of(&head.headers, self.ambient.now());
-        let session = session.ok_or_else(|| to_sign_in(&path))?;
-        match self.caller(head, session.token()).await {
+        self.front.gateway.check_visit(head).map_err(not_ours)?;
+        // The router takes off what is before its own paths.
+        let path = format!("{CONSOLE}{}", head.uri.path());
+        let has_been = self.sessions.cookies.get(Cookie::Session, &head.headers).is_some();
+        let found = self.sessions.of(&head.headers).await.map_err(|Unknown| not_now())?;
+        let session = found.ok_or_else(|| sign_in::to_sign_in(&path, has_been))?;
+        let caller = match session.token() {
+            Some(token) => self.caller(head, token).await,
+            None => self.person(&session).await,
+        };
+        match caller {
             Ok(caller) => Ok(Visitor { session, caller }),
-            Err(StatusCode::UNAUTHORIZED) => {
-                self.sessions.end(&session);
-                Err(to_sign_in(&path))
-            }
-            // It came from a page of somebody else's, which is not to end the session either.
-            Err(status) => {
-                let text = "The request was not one of this console. Nothing was done.";
-                Err(message(status, "Not taken", text))
+            Err(StatusCode::SERVICE_UNAVAILABLE) => Err(not_now()),
+            Err(_) => {
+                self.sessions.end(&session).await;
+                Err(sign_in::to_sign_in(&path, true))
             }
         }
+    }
+
+    /// Who has a session that no token stands for.
+    async fn person(&self, session: &Session) -> Result<Arc<Identified>, StatusCode> {
+        let visitor = self.front.gateway.visitor(self.sessions.caller(session)).await;
+        visitor.map_err(|wrong| match wrong.is_ours() {
+            true => StatusCode::SERVICE_UNAVAILABLE,
+            false => StatusCode::UNAUTHORIZED,
+        })
     }
 
     /// Who holds `token`, as the API knows them: the request's host and origin are looked at there, too.
@@ -146,19 +175,6 @@ trait Guarded {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SignInForm {
-    token: String,
-    next: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SignOutForm {
-    csrf: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct DecideForm {
     csrf: String,
     shown: String,
@@ -173,12 +189,6 @@ enum Verdict {
     Deny,
     /// Approves it, and grants what is offered beside it.
     Grant,
-}
-
-impl Guarded for SignOutForm {
-    fn csrf(&self) -> &str {
-        &self.csrf
-    }
 }
 
 impl Guarded for DecideForm {
@@ -266,35 +276,6 @@ async fn decide(
     }
 }
 
-async fn sign_in_page(State(_): State<Console>, request: Request) -> Response {
-    let next = request.uri().query().and_then(|query| query.strip_prefix("next="));
-    let next = next.filter(|next| is_ours(next)).unwrap_or_default();
-    page(StatusCode::OK, &SignIn { problem: None, next })
-}
-
-async fn sign_in(State(console): State<Console>, request: Request) -> Result<Response, Response> {
-    let (mut head, body) = console.front.open(request);
-    let form: SignInForm = console.read(&head, body).await?;
-    let token = form.token.trim();
-    if console.caller(&mut head, token).await.is_err() {
-        let problem = Some("This token is not known here, or is good no more.");
-        return Ok(page(StatusCode::FORBIDDEN, &SignIn { problem, next: &form.next }));
-    }
-    let now = console.ambient.now();
-    let Some(cookie) = console.sessions.begin(token, now, &*console.ambient) else {
-        let text = "Too many people have signed in. Try again later.";
-        return Ok(message(StatusCode::SERVICE_UNAVAILABLE, "No room", text));
-    };
-    let next = if is_ours(&form.next) { form.next.as_str() } else { CONSOLE };
-    Ok(see_other(next, Some(cookie)))
-}
-
-async fn sign_out(State(console): State<Console>, request: Request) -> Result<Response, Response> {
-    let (visitor, _form) = console.form::<SignOutForm>(request).await?;
-    let cookie = console.sessions.end(&visitor.session);
-    Ok(see_other(&format!("{CONSOLE}/sign-in"), Some(cookie)))
-}
-
 async fn style() -> Response {
     let text = include_str!("../templates/console/style.css");
     answer(StatusCode::OK, "text/css; charset=utf-8", text.to_owned())
@@ -315,11 +296,6 @@ impl Visitor {
     }
 }
 
-fn to_sign_in(path: &str) -> Response {
-    let next = if is_ours(path) { path } else { CONSOLE };
-    see_other(&format!("{CONSOLE}/sign-in?next={next}"), None)
-}
-
 #[expect(clippy::needless_pass_by_value, reason = "it is what an error is mapped with")]
 fn refused(error: ErrandError) -> Response {
     let (status, title, text) = match &error {
@@ -335,13 +311,19 @@ fn refused(error: ErrandError) -> Response {
         ErrandError::Gone => {
             (StatusCode::NOT_FOUND, "Not here", "There is no such thing here.".to_owned())
         }
-        ErrandError::Unavailable => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "Not now",
-            "The store fails. Try again later.".to_owned(),
-        ),
+        ErrandError::Unavailable => return not_now(),
     };
     message(status, title, &text)
+}
+
+/// A request from a page of somebody else's does nothing, and ends no session either.
+fn not_ours(status: StatusCode) -> Response {
+    let text = "The request was not one of this console. Nothing was done.";
+    message(status, "Not taken", text)
+}
+
+fn not_now() -> Response {
+    message(StatusCode::SERVICE_UNAVAILABLE, "Not now", "The store fails. Try again later.")
 }
 
 fn message(status: StatusCode, title: &str, text: &str) -> Response {

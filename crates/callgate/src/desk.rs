@@ -9,7 +9,9 @@ mod workflow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use callgate_gateway::identity::Issuer;
 use callgate_model::ambient::{Ambient, Timestamp};
+use callgate_model::authority::LOCAL;
 use callgate_model::envelope::Portion;
 use callgate_model::products::gateway;
 use callgate_model::target::Resource;
@@ -57,10 +59,12 @@ impl Desk {
     pub(crate) fn new(config: &Config, vocabulary: &Vocabulary, ambient: Arc<dyn Ambient>) -> Self {
         // The gateway itself is one of them: a token can be for its API.
         let servers = config.servers.keys().cloned().chain([gateway::NAME.to_owned()]);
+        // Those who come by links are named as if one knew them.
+        let issuers = config.issuers.iter().map(Issuer::name).chain([LOCAL]);
         Self {
             rules: config.token_rules,
             servers: servers.collect(),
-            issuers: config.issuers.iter().map(|issuer| issuer.name().to_owned()).collect(),
+            issuers: issuers.map(str::to_owned).collect(),
             actions: known_actions(vocabulary),
             kinds: vocabulary.target_kinds.keys().cloned().collect(),
             ambient,

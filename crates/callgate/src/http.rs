@@ -34,6 +34,7 @@ use tower::ServiceExt;
 
 use crate::ambient::Machine;
 use crate::api::{self, Api};
+use crate::config::Roles;
 use crate::console::{CONSOLE, Console};
 use crate::desk::Desk;
 
@@ -65,8 +66,10 @@ pub(crate) struct ListenLimits {
     pub(crate) body_bytes_max: usize,
     pub(crate) request_time_max: Duration,
     pub(crate) proxies: Vec<IpNet>,
-    /// Whether clients come by `https`, which something before this ends.
-    pub(crate) is_https: bool,
+    /// The address under which people come to the console, without a path.
+    pub(crate) origin: String,
+    /// Who is what there.
+    pub(crate) roles: Roles,
 }
 
 /// Serves until `stop` is ready, then lets open calls finish for a while.
@@ -84,7 +87,7 @@ pub(crate) async fn serve(
         request_time_max: limits.request_time_max,
         proxies: limits.proxies.into(),
     };
-    let console = Console::new(front.clone(), Arc::new(Machine), limits.is_https);
+    let console = Console::new(front.clone(), Arc::new(Machine), limits.roles, &limits.origin);
     let api = Api { front: front.clone(), desk: Arc::new(desk), ambient: Arc::new(Machine) };
     let router = Router::new()
         .route(&format!("{WELL_KNOWN}{API}"), get(metadata_of_api))

@@ -29,7 +29,11 @@ async function of(person) {
     });
     const page = await context.newPage();
     page.setDefaultTimeout(10_000);
-    people.set(person, { context, page });
+    const kept = { context, page, callback: undefined };
+    page.on('request', (one) => {
+      if (one.url().includes('/sign-in/callback')) kept.callback = one.url();
+    });
+    people.set(person, kept);
   }
   return people.get(person);
 }
@@ -79,6 +83,66 @@ const does = {
     const [response] = await Promise.all([page.waitForResponse('**/console/**'), page.click('main button')]);
     await page.waitForLoadState();
     return told(page, response.status());
+  },
+  // At the issuer, from the page that they want to see; `until` it would send them back, if they are not to arrive.
+  async oidc({ person, path, name, until, cancel }) {
+    const kept = await of(person);
+    const { page, context } = kept;
+    await page.goto(path);
+    await page.click('a.button');
+    await page.waitForURL('**/interaction/**');
+    if (cancel) {
+      await page.click('text=Cancel');
+    } else {
+      // The issuer may know them still.
+      if ((await page.locator('input[name=login]').count()) > 0) {
+        await page.fill('input[name=login]', name);
+        await page.fill('input[name=password]', 'any');
+        await page.click('button[type=submit]');
+        await page.waitForLoadState();
+      }
+      if (until) {
+        let next = await page.locator('form').getAttribute('action');
+        let form = { prompt: 'consent' };
+        while (!next.startsWith(address)) {
+          const sent = await context.request.fetch(next, { method: form ? 'POST' : 'GET', form, maxRedirects: 0 });
+          form = undefined;
+          next = new URL(sent.headers().location, next).href;
+        }
+        kept.callback = next;
+        return {};
+      }
+      await page.click('button[type=submit]');
+    }
+    await page.waitForURL(`${address}/console**`);
+    const cookies = (await context.cookies(address)).filter(({ name }) => name.includes('callgate')).map(({ name, httpOnly, sameSite }) => ({ name, httpOnly, sameSite }));
+    return { cookies, ...(await told(page, 200)) };
+  },
+  // Goes with what the browser has kept, which is in a file then, and comes with it to another start of this.
+  async leave({ person, file }) {
+    await (await of(person)).context.storageState({ path: file });
+    return {};
+  },
+  async come({ person, file }) {
+    const { cookies } = JSON.parse(readFileSync(file, 'utf8'));
+    await (await of(person)).context.addCookies(cookies);
+    return {};
+  },
+  // Comes back from the issuer with what somebody was sent back with.
+  async replay({ person, whose }) {
+    const { page } = await of(person);
+    const response = await page.goto((await of(whose)).callback);
+    return told(page, response.status());
+  },
+  // Opens a link, and says so on its page.
+  async link({ person, url }) {
+    const { page } = await of(person);
+    const response = await page.goto(url);
+    const shown = await told(page, response.status());
+    if (shown.status !== 200) return shown;
+    await page.click('main button');
+    await page.waitForLoadState();
+    return { shown, ...(await told(page, 200)) };
   },
   async says({ person, verdict, reason, narrow }) {
     const { page } = await of(person);
@@ -150,7 +214,7 @@ const does = {
   },
   async forged({ person, path, form, headers }) {
     const { context } = await of(person);
-    const response = await context.request.post(path, { form, headers: headers ?? {}, maxRedirects: 0 });
+    const response = await context.request.fetch(path, { method: form ? 'POST' : 'GET', form, headers: headers ?? {}, maxRedirects: 0 });
     return { status: response.status(), text: await response.text() };
   },
   async sign_out({ person }) {

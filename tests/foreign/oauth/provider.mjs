@@ -9,6 +9,8 @@ const issuer = `http://127.0.0.1:${port}`;
 const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 
+const GROUPS = { alice: ['staff', 'leads'], carol: ['staff', 'leads'], erin: ['staff'], olga: ['operators'] };
+
 const provider = new Provider(issuer, {
   clients: [
     {
@@ -32,12 +34,22 @@ const provider = new Provider(issuer, {
       redirect_uris: [],
       response_types: [],
     },
+    {
+      // Wherever it is on this machine: of native clients the port does not matter.
+      client_id: 'console',
+      client_secret: 'secret of the console',
+      application_type: 'native',
+      redirect_uris: ['http://127.0.0.1/console/sign-in/callback'],
+      grant_types: ['authorization_code'],
+    },
   ],
-  claims: { openid: ['sub'] },
+  claims: { openid: ['sub'], groups: ['groups'] },
+  // Whoever signs in to the console is not asked for elsewhere.
+  conformIdTokenClaims: false,
   extraTokenClaims: (_, token) => token.extra,
   // Clients ask for all that the resource says, and for what they can renew their tokens with.
-  scopes: ['openid', 'offline_access', 'mcp', 'mcp:write'],
-  findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
+  scopes: ['openid', 'offline_access', 'groups', 'mcp', 'mcp:write'],
+  findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id, groups: GROUPS[id] ?? [] }) }),
   features: {
     clientCredentials: { enabled: true },
     introspection: { enabled: true },

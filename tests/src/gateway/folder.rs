@@ -110,11 +110,24 @@ impl Setup {
     ///
     /// # Errors
     /// If there is no free port.
-    pub fn public(mut self) -> io::Result<Self> {
-        let port = free_port()?;
+    pub fn public(self) -> io::Result<Self> {
+        Ok(self.at(free_port()?))
+    }
+
+    /// It is at this port, and knows that.
+    #[must_use]
+    pub fn at(mut self, port: u16) -> Self {
         let listen = format!("127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"");
         self.config = self.config.replacen("127.0.0.1:0\"", &listen, 1);
-        Ok(self)
+        self
+    }
+
+    /// Clients know it by the address `url`.
+    #[must_use]
+    pub fn known_as(mut self, url: &str) -> Self {
+        let listen = format!("[listen]\npublic_url = \"{url}\"\n");
+        self.config = self.config.replacen("[listen]\n", &listen, 1);
+        self
     }
 
     /// More of the configuration.

@@ -15,14 +15,18 @@ use super::approvals::{CAROL, DAVE, LEAD, waiting, world};
 use super::world::{ALICE, BOB, read};
 
 /// Lets people do these things in a browser each, and gives what came of them.
-async fn browse(gateway: &Gateway, steps: Value) -> Vec<Value> {
+pub(crate) async fn browse(gateway: &Gateway, steps: Value) -> Vec<Value> {
+    browse_at(&format!("http://{}", gateway.address), steps).await
+}
+
+pub(crate) async fn browse_at(origin: &str, steps: Value) -> Vec<Value> {
     let script = install::browser(&install::default_directory()).unwrap();
     let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/console");
     std::fs::create_dir_all(&pictures).unwrap();
     let ran = Command::new("node")
         .env("TMPDIR", script.parent().unwrap())
         .arg(&script)
-        .arg(format!("http://{}", gateway.address))
+        .arg(origin)
         .arg(&pictures)
         .arg(steps.to_string())
         .stdin(Stdio::null())
@@ -39,7 +43,7 @@ async fn browse(gateway: &Gateway, steps: Value) -> Vec<Value> {
 }
 
 /// A deletion waits; where it is in the console.
-async fn waits(gateway: &Gateway, key: &str) -> String {
+pub(crate) async fn waits(gateway: &Gateway, key: &str) -> String {
     let ask = Ask::call("atlassian", ALICE, "deleteJiraIssue", read(key));
     let heard = ask.send(gateway.address).await.unwrap();
     let all = waiting(gateway).await;
@@ -48,16 +52,16 @@ async fn waits(gateway: &Gateway, key: &str) -> String {
     path
 }
 
-async fn is_made(gateway: &Gateway, key: &str) -> bool {
+pub(crate) async fn is_made(gateway: &Gateway, key: &str) -> bool {
     let ask = Ask::call("atlassian", ALICE, "deleteJiraIssue", read(key));
     ask.send(gateway.address).await.unwrap().is_success()
 }
 
-fn deleted(sim: &Running) -> usize {
+pub(crate) fn deleted(sim: &Running) -> usize {
     sim.ledger().count("deleteJiraIssue")
 }
 
-fn says(told: &Value, what: &str) -> bool {
+pub(crate) fn says(told: &Value, what: &str) -> bool {
     told["text"].as_str().is_some_and(|text| text.contains(what))
 }
 

@@ -41,6 +41,8 @@ mod rmcp;
 #[cfg(test)]
 mod servers;
 #[cfg(test)]
+mod sign_in;
+#[cfg(test)]
 mod stdio;
 #[cfg(test)]
 mod touched;

@@ -108,7 +108,7 @@ impl TokenEndpoint {
         let room = timeout(ROOM_WITHIN, self.room.acquire()).await;
         let Ok(Ok(_room)) = room else { return Err(Unavailable::Busy) };
         let client = self.client.header().ok_or(Unavailable::Answer("no client"))?;
-        self.document.post_form(client, form).await.map_err(Unavailable::Endpoint)
+        self.document.post_form(Some(client), form).await.map_err(Unavailable::Endpoint)
     }
 }
 

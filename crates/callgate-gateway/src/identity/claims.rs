@@ -142,6 +142,25 @@ impl Mapping {
         })
     }
 
+    /// Who has logged in, and their groups, by a token of `client` that says so. Nobody who is an agent, or whom one acts for,
+    /// does.
+    pub(super) fn person<'a>(
+        &self,
+        claims: &'a Claims,
+        client: &str,
+    ) -> Result<(&'a str, Vec<String>), Unacceptable> {
+        let is_agents = self.profile == Profile::Entra && has_facet(claims, "xms_sub_fct", "13")?;
+        if is_agents || claims.0.get("act").is_some() {
+            return Err(Unacceptable::Chain);
+        }
+        // Okta has the same id in `sub` there that is `uid` in tokens for access.
+        let usual = if self.profile == Profile::Okta { "sub" } else { self.profile.human() };
+        let name = self.human.as_deref().unwrap_or(usual);
+        let person = claims.text(name)?.filter(|person| *person != client);
+        let person = person.ok_or_else(|| Unacceptable::Claim(name.to_owned()))?;
+        Ok((person, self.groups(claims)?))
+    }
+
     /// Tokens of the same issuer that are none for a resource: who somebody is, or what gets another token.
     fn refuse_other_tokens(&self, claims: &Claims) -> Result<(), Unacceptable> {
         // A proof that its holder has the key is needed, and none is taken (RFC 9449 §7.2, RFC 8705 §3).

@@ -64,7 +64,7 @@ impl Introspection {
             .append_pair("token", token)
             .append_pair("token_type_hint", "access_token")
             .finish();
-        let answer = self.endpoint.post_form(credential, form).await.map_err(|error| {
+        let answer = self.endpoint.post_form(Some(credential), form).await.map_err(|error| {
             tracing::warn!(%error, "an issuer cannot be asked about a token");
             Unacceptable::NoAnswer
         })?;

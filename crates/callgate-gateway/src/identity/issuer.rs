@@ -64,7 +64,7 @@ pub struct Issuer {
     pub(super) keys: KeyRing,
     pub(super) audiences: Vec<String>,
     pub(super) age_s_max: i64,
-    mapping: Mapping,
+    pub(super) mapping: Mapping,
     pub(super) scopes: Vec<String>,
     portions: Arc<Portions>,
     introspection: Option<Introspection>,

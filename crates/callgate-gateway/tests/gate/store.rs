@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use callgate_model::ambient::{Ambient, Id, Timestamp};
 use callgate_model::approval::ApprovalState;
-use callgate_model::authority::{Grant, Revocation, ToolPin, UpstreamSecret};
+use callgate_model::authority::{Grant, Revocation, SignInLink, ToolPin, UpstreamSecret};
 use callgate_model::digest::Digest;
 use callgate_model::json::Json;
 use callgate_sim::Running;
 use callgate_store::{
-    AuthorityStore, EvidenceStore, Filter, GrantState, Row, SqliteStore, StoreError, StoreFuture,
-    TokenState,
+    AuthorityStore, EvidenceStore, Filter, GrantState, Row, SessionState, SessionStore,
+    SqliteStore, StoreError, StoreFuture, TokenState,
 };
 
 use crate::support::json;
@@ -102,6 +102,20 @@ impl InForce {
     fn up(&self) -> Result<(), StoreError> {
         let is_down = self.is_down.load(Ordering::Relaxed);
         if is_down { Err(StoreError::Malformed { column: "any" }) } else { Ok(()) }
+    }
+}
+
+impl SessionStore for InForce {
+    fn session(&self, digest: Digest) -> StoreFuture<'_, Option<SessionState>> {
+        self.inner.session(digest)
+    }
+
+    fn seen(&self, id: Id, at: Timestamp) -> StoreFuture<'_, ()> {
+        self.inner.seen(id, at)
+    }
+
+    fn sign_in_link(&self, digest: Digest) -> StoreFuture<'_, Option<SignInLink>> {
+        self.inner.sign_in_link(digest)
     }
 }
 

@@ -154,7 +154,28 @@ fn vote() -> Vote {
 }
 
 /// A change of every kind.
-pub(crate) fn examples() -> [Change; 15] {
+fn link() -> SignInLink {
+    let digest = Digest::default();
+    SignInLink { id: id(5), digest, who: "local/operator".into(), made: NOW, ends: NOW }
+}
+
+fn session() -> ConsoleSession {
+    ConsoleSession {
+        id: id(6),
+        digest: Digest::default(),
+        way: Way::Issuer,
+        who: "corp/carol".into(),
+        groups: vec!["corp/leads".into()],
+        client: "corp/console".into(),
+        issued: NOW,
+        authenticated: Some(NOW),
+        begun: NOW,
+        ends: NOW.after_ms(ConsoleSession::LASTS_MS),
+        sealed: None,
+    }
+}
+
+pub(crate) fn examples() -> [Change; 18] {
     let revocation = Box::new(Revocation {
         id: id(3),
         subject: Subject::new(SubjectKind::Human, "corp/mallory"),
@@ -189,6 +210,9 @@ pub(crate) fn examples() -> [Change; 15] {
         Change::ApprovalViewed { id: id(4), shown: Digest::default() },
         Change::ApprovalVoted { vote: Box::new(vote()) },
         Change::ApprovalWithdrawn { id: id(4), reason: "not needed".into() },
+        Change::SignInLinkMade { link: Box::new(link()) },
+        Change::SignedIn { session: Box::new(session()), link: Some(id(5)) },
+        Change::SignedOut { id: id(6) },
     ]
 }
 
@@ -319,4 +343,20 @@ fn a_revocation_of_older_credentials_spares_newer_ones_only() {
     let subjects = Subject::all_of(&caller());
     assert!(subjects.contains(&Subject::new(SubjectKind::Agent, "release-bot")));
     assert!(subjects.contains(&Subject::new(SubjectKind::Human, "corp/alice")));
+}
+
+#[test]
+fn who_has_signed_in_is_a_person_by_themselves_for_a_while() {
+    let signed_in = session();
+    let caller = signed_in.caller(vec!["corp/leads".into()]);
+    assert_eq!(caller.summary(), "corp/carol");
+    assert_eq!(caller.accountable.assurance, Assurance::Verified);
+    assert!(caller.agent.is_none() && caller.credential.issued == Some(NOW));
+    let by = |way| ConsoleSession { way, ..session() }.caller(Vec::new()).accountable.assurance;
+    assert_eq!(by(Way::Link), Assurance::Configured);
+    assert!(!by(Way::Token).is_assured(), "the token says who it is, and nothing else does");
+    let idle = ConsoleSession::IDLE_MS;
+    assert!(signed_in.is_good(NOW, NOW.after_ms(idle - 1)));
+    assert!(!signed_in.is_good(NOW, NOW.after_ms(idle)), "nobody was there");
+    assert!(!signed_in.is_good(signed_in.ends, signed_in.ends), "it is eight hours old");
 }

@@ -188,12 +188,12 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     (
         "event.change",
         "text",
-        "change: `token_issued`, `token_rotated`, `token_revoked`, `grant_issued`, `grant_revoked`, `revoked`, `revocation_lifted`, `secret_set` or `secret_removed`.",
+        "change: `token_issued`, `token_rotated`, `token_revoked`, `grant_issued`, `grant_revoked`, `revoked`, `revocation_lifted`, `secret_set`, `secret_removed`, `tool_pinned`, `tool_unpinned`, `approval_requested`, `approval_viewed`, `approval_voted`, `approval_withdrawn`, `sign_in_link_made`, `signed_in` or `signed_out`.",
     ),
     (
         "event.id",
         "UUID",
-        "change: the token, grant or revocation that ends; the approval that is seen or withdrawn.",
+        "change: the token, grant, revocation or session that ends; the approval that is seen or withdrawn.",
     ),
     ("event.token", "object", "change: the token that is made, without its secret."),
     ("event.old_ends", "time", "change: when the token ends that is replaced."),
@@ -224,4 +224,14 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     ),
     ("event.shown", "digest", "change: what somebody was shown of an approval."),
     ("event.reason", "text", "change: why an approval is withdrawn."),
+    (
+        "event.session",
+        "object",
+        "change: the session of the console that begins: of whom, by which way, and until when at the latest; nothing of what the browser has but its digest.",
+    ),
+    (
+        "event.link",
+        "any",
+        "change: the link that is made, for whom, without what is in it; of a session that begins, the id of the link that it used up, or `null`.",
+    ),
 ];

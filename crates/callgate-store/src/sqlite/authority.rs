@@ -10,7 +10,7 @@ use callgate_model::json::Json;
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::{SqliteStore, approvals};
+use super::{SqliteStore, approvals, sessions};
 use crate::authority::{AuthorityStore, GRANTS_TOGETHER_MAX, GrantState, THINGS_MAX, TokenState};
 use crate::evidence::{Applies, StoreError, StoreFuture};
 
@@ -53,15 +53,7 @@ pub(super) async fn apply(
             let update = "UPDATE revocations SET lifted_ms = ? WHERE id = ? AND lifted_ms IS NULL";
             end(connection, update, *id, at).await
         }
-        Change::SecretSet { secret } => {
-            let set = "INSERT INTO secrets (binding, sealed, text) VALUES (?, ?, ?) \
-                       ON CONFLICT DO UPDATE SET sealed = excluded.sealed, text = excluded.text";
-            let query = sqlx::query(set)
-                .bind(secret.owner.binding())
-                .bind(secret.sealed.clone())
-                .bind(to_text(&**secret));
-            Ok(query.execute(&mut *connection).await?.rows_affected() == 1)
-        }
+        Change::SecretSet { secret } => set_secret(connection, secret).await,
         Change::SecretRemoved { owner } => {
             let query = sqlx::query("DELETE FROM secrets WHERE binding = ?").bind(owner.binding());
             Ok(query.execute(&mut *connection).await?.rows_affected() == 1)
@@ -75,6 +67,12 @@ pub(super) async fn apply(
         Change::ApprovalWithdrawn { id, .. } => {
             return approvals::withdraw(connection, *id, at).await;
         }
+        // Nor are sessions, which are looked up at each request.
+        Change::SignInLinkMade { link } => return sessions::make_link(connection, link, at).await,
+        Change::SignedIn { session, link } => {
+            return sessions::begin(connection, session, *link, at).await;
+        }
+        Change::SignedOut { id } => return sessions::end(connection, *id).await,
         Change::ToolPinned { pin } => pin_tool(connection, pin).await,
         Change::ToolUnpinned { of } => {
             let query = sqlx::query("DELETE FROM pins WHERE server = ? AND tool = ?");
@@ -87,6 +85,16 @@ pub(super) async fn apply(
         sqlx::query(count).execute(&mut *connection).await?;
     }
     Ok(done)
+}
+
+async fn set_secret(connection: &mut SqliteConnection, secret: &UpstreamSecret) -> Applied {
+    let set = "INSERT INTO secrets (binding, sealed, text) VALUES (?, ?, ?) \
+               ON CONFLICT DO UPDATE SET sealed = excluded.sealed, text = excluded.text";
+    let query = sqlx::query(set)
+        .bind(secret.owner.binding())
+        .bind(secret.sealed.clone())
+        .bind(to_text(secret));
+    Ok(query.execute(connection).await?.rows_affected() == 1)
 }
 
 /// What is approved takes the place of what it says, and of nothing else.
@@ -379,7 +387,7 @@ fn grant_state(row: &SqliteRow) -> Result<GrantState, StoreError> {
     })
 }
 
-fn text<T: Kept>(row: &SqliteRow) -> Result<T, StoreError> {
+pub(super) fn text<T: Kept>(row: &SqliteRow) -> Result<T, StoreError> {
     from_text(row.try_get("text")?).ok_or(StoreError::Malformed { column: "text" })
 }
 

@@ -107,6 +107,24 @@ const STEPS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;",
     // What was seen of what the call touches: forgotten as the arguments are.
     "ALTER TABLE approvals ADD COLUMN looks TEXT;",
+    // Of what browsers have, and of what is in links, there are digests only.
+    "CREATE TABLE sessions (
+        id TEXT PRIMARY KEY,
+        digest TEXT NOT NULL UNIQUE,
+        who TEXT NOT NULL,
+        ends_ms INTEGER NOT NULL,
+        seen_ms INTEGER NOT NULL,
+        sealed TEXT,
+        text TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX sessions_who ON sessions (who, seen_ms);
+    CREATE TABLE sign_in_links (
+        id TEXT PRIMARY KEY,
+        digest TEXT NOT NULL UNIQUE,
+        ends_ms INTEGER NOT NULL,
+        used_ms INTEGER,
+        text TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;",
 ];
 
 /// Brings a database to the latest version.

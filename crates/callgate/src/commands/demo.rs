@@ -6,18 +6,22 @@ mod folder;
 mod script;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use callgate_sim::{Sim, SimOptions, Site};
+use callgate_model::authority::Change;
+use callgate_sim::{Running, Sim, SimOptions, Site};
 use callgate_store::{Filter, LIST_MAX, Row, SqliteStore};
 use tokio::sync::oneshot;
 
-use crate::cli::{Demo, Failure};
-use crate::commands::serve;
+use crate::cli::{Demo, Failure, WithConfig};
+use crate::commands::office::Office;
+use crate::commands::{console, serve};
 use crate::config::{Config, LogConfig};
+use crate::console::{CONSOLE, link_to};
 use crate::print;
 use crate::print::call::{CallTold, newest};
 use client::Client;
+use script::LEFT;
 
 /// How long to wait for a decision to show in the evidence.
 const SHOWS_WITHIN_MS: u64 = 3_000;
@@ -56,24 +60,49 @@ pub(crate) async fn run(options: Demo) -> Result<(), Failure> {
     };
     print::line(&format!("A simulated Atlassian site at {}", site.url));
     print::line(&format!("Callgate in front of it at   http://{address}/mcp/atlassian"));
-    let talked = converse(address, &store).await;
-    if let Ok(own_reads) = talked {
-        print::line(&format!(
-            "\nThe site executed {} of {} calls; the others never reached it. {own_reads} times it was asked first where \
-             something belongs.",
-            site.ledger().entries().len().saturating_sub(own_reads),
-            script::CALLS.len()
-        ));
-        if !options.once {
-            let program = std::env::args().next().unwrap_or_default();
-            print::line(&folder::farewell(&program, address, &file));
-            serve::stop_signal()?.await;
-        }
-    }
+    let shown = show(&site, address, &store, file, options.once).await;
     drop(stop);
     serving.await.map_err(|error| Failure::Other(error.to_string()))??;
     site.stop().await;
-    talked.map(drop)
+    shown
+}
+
+/// The conversation; then, unless it is to be all, something that waits, and everything that whoever looks needs, until they have
+/// seen enough.
+async fn show(
+    site: &Running,
+    address: SocketAddr,
+    store: &Path,
+    file: PathBuf,
+    is_all: bool,
+) -> Result<(), Failure> {
+    let own_reads = converse(address, store).await?;
+    print::line(&format!(
+        "\nThe site executed {} of {} calls; the others never reached it. {own_reads} times it was asked first where \
+         something belongs.",
+        site.ledger().entries().len().saturating_sub(own_reads),
+        script::CALLS.len()
+    ));
+    if is_all {
+        return Ok(());
+    }
+    let link = leave_waiting(address, &file).await?;
+    let program = std::env::args().next().unwrap_or_default();
+    print::line(&folder::farewell(&program, address, &file, &link));
+    serve::stop_signal()?.await;
+    Ok(())
+}
+
+/// Has a call wait for a lead, and makes a link that signs her in where she can decide about it.
+async fn leave_waiting(address: SocketAddr, file: &Path) -> Result<String, Failure> {
+    let client = Client::new(address);
+    client.call(LEFT.token, LEFT.tool, script::arguments(&LEFT)?).await?;
+    let waiting = client.waiting(folder::LEAD).await?;
+    let office = Office::open(&WithConfig { config: file.to_owned() }).await?;
+    let (link, code) = console::make(folder::LEAD_NAME);
+    office.change(Change::SignInLinkMade { link: Box::new(link) }).await?;
+    let page = format!("{CONSOLE}/approvals/{waiting}");
+    Ok(link_to(&format!("http://{address}"), &code, Some(&page)))
 }
 
 /// The scripted conversation, each decision as the evidence has it. How often the gateway itself had to ask.

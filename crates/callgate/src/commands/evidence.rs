@@ -68,13 +68,15 @@ fn change(row: &Row) -> String {
     let event = record.get("event").cloned().unwrap_or(Json::Null);
     let text = |value: Option<&Json>| value.and_then(Json::as_str).unwrap_or_default().to_owned();
     let at = |path: [&str; 2]| event.get(path[0]).and_then(|inner| inner.get(path[1]));
-    let things = ["token", "grant", "revocation"];
+    let things = ["token", "grant", "revocation", "session", "link"];
     let id = things.iter().find_map(|thing| at([thing, "id"])).or_else(|| event.get("id"));
     let about = [
         at(["token", "name"]),
         at(["token", "owner"]),
         at(["grant", "reason"]),
         at(["revocation", "reason"]),
+        at(["session", "who"]),
+        at(["link", "who"]),
         at(["secret", "for"]).or_else(|| event.get("for")).and_then(|owner| owner.get("server")),
     ];
     let about: Vec<_> = about.into_iter().flatten().filter_map(Json::as_str).collect();

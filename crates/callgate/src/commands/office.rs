@@ -16,7 +16,7 @@ use callgate_store::{
 use crate::ambient::Machine;
 use crate::assemble;
 use crate::cli::{Failure, WithConfig};
-use crate::config::{Config, ServerConfig, environment};
+use crate::config::{Config, Roles, ServerConfig, environment};
 use crate::desk::Desk;
 
 /// An operator at the machine of the gateway.
@@ -36,6 +36,22 @@ impl Office {
         let user = environment("USER").unwrap_or_else(|_none| "unknown".to_owned());
         let by = format!("{user} on the command line");
         Ok(Self { config, vocabulary, store: Arc::new(store), by })
+    }
+
+    /// Who is what in the console.
+    pub(crate) const fn roles(&self) -> &Roles {
+        &self.config.console.roles
+    }
+
+    /// Where people come to the console, if the gateway listens on `port` or on the one that is configured.
+    pub(crate) fn origin(&self, port: Option<u16>) -> Result<String, Failure> {
+        let port = port.unwrap_or_else(|| self.config.listen.port());
+        if port == 0 && self.config.resources.public_url.is_none() {
+            return Err(
+                "say with `--port` where the gateway listens: the configuration does not".into()
+            );
+        }
+        Ok(assemble::origin(&self.config, port))
     }
 
     /// The keys that outlive a process.

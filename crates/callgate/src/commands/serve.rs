@@ -36,11 +36,8 @@ pub(crate) async fn serve(
         body_bytes_max: config.limits.json.bytes_max,
         request_time_max: config.limits.request_time_max,
         proxies: config.proxies.clone(),
-        is_https: config
-            .resources
-            .public_url
-            .as_deref()
-            .is_some_and(|url| url.starts_with("https:")),
+        origin: assemble::origin(&config, address.port()),
+        roles: config.console.roles.clone(),
     };
     let (policies, vocabulary) = (config.policies.clone(), parts.vocabulary.clone());
     warn_of_danger(&config);

@@ -8,7 +8,9 @@ use callgate_gateway::identity::{
 };
 use callgate_mcp::document::Document;
 use callgate_mcp::upstream::UpstreamLimits;
+use callgate_model::authority::LOCAL;
 use callgate_model::envelope::{Portion, Portions};
+use callgate_model::products::gateway;
 use callgate_model::target::Resource;
 use serde::Deserialize;
 
@@ -105,6 +107,11 @@ impl Reader {
                 self.problem(&place, text, None);
                 continue;
             }
+            if [LOCAL, gateway::NAME].contains(&name.as_str()) {
+                let text = "an issuer cannot be called so: these are names of the gateway's own";
+                self.problem(&place, text, None);
+                continue;
+            }
             let Some(raw) = self.read::<RawIssuer>(&place, value) else { continue };
             if raw.audiences.is_empty() && !has_address {
                 let hint =
@@ -191,13 +198,24 @@ impl Reader {
                 self.document(&format!("{place}.jwks_url"), url, raw.danger_plain_http)?;
             return Some(KeySource::Jwks(document));
         }
+        let document = self.metadata(place, raw)?;
+        let (issuer, origins) = (raw.issuer.clone(), vec![origin]);
+        Some(KeySource::Metadata { document, issuer, origins })
+    }
+
+    fn metadata(&mut self, place: &str, raw: &RawIssuer) -> Option<Document> {
         let discovery =
             || format!("{}/.well-known/openid-configuration", raw.issuer.trim_end_matches('/'));
         let url = raw.metadata_url.clone().unwrap_or_else(discovery);
-        let document =
-            self.document(&format!("{place}.metadata_url"), &url, raw.danger_plain_http)?;
-        let (issuer, origins) = (raw.issuer.clone(), vec![origin]);
-        Some(KeySource::Metadata { document, issuer, origins })
+        self.document(&format!("{place}.metadata_url"), &url, raw.danger_plain_http)
+    }
+
+    /// What an issuer says of itself, and whether it may be asked without encryption.
+    pub(super) fn description(&mut self, issuer: &str) -> Option<(Document, bool)> {
+        let all: BTreeMap<String, toml::Value> = self.optional("issuers")?;
+        let raw: RawIssuer = all.get(issuer).cloned()?.try_into().ok()?;
+        let document = self.metadata(&format!("issuers.{issuer}"), &raw)?;
+        Some((document, raw.danger_plain_http))
     }
 
     /// What `authorization_details` mean, by their type.

@@ -20,13 +20,14 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::server::is_protected;
-use super::{CatalogFiles, Config, Limits, LogConfig, Places, Problem, Problems, TokenRules};
+use super::{CatalogFiles, Config, Limits, LogConfig, Places, Problem, Problems};
 
 const SECTIONS: &[&str] = &[
     "answers",
     "approvals",
     "assertion",
     "catalogs",
+    "console",
     "danger_static_tokens",
     "issuers",
     "limits",
@@ -103,14 +104,6 @@ struct RawLimits {
     evidence_ms_max: Option<u64>,
     streams_max: Option<usize>,
     streams_per_caller_max: Option<usize>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawTokenRules {
-    days: Option<u32>,
-    days_max: Option<u32>,
-    idle_days: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -193,6 +186,7 @@ impl Reader {
         let (listen, tokens) = (listen?, self.tokens());
         let issuers = self.issuers(public_url.is_some());
         self.anybody(&tokens, &issuers);
+        let console = self.console(&issuers, public_url.as_deref());
         let proxies = self.networks("listen.proxies", &listen.proxies);
         let listen = self.loopback(listen, &tokens, public_url.as_deref());
         self.anonymous(&listen, &tokens);
@@ -207,6 +201,7 @@ impl Reader {
             policies: self.relative(&policies?.folder),
             catalogs: self.catalogs(&catalogs?),
             approvals: approvals?,
+            console: console?,
             limits: limits?,
             reveal_denied_tools: answers?.reveal_denied_tools,
             servers,
@@ -317,21 +312,6 @@ impl Reader {
             return None;
         }
         Some(url.clone())
-    }
-
-    fn token_rules(&mut self) -> Option<TokenRules> {
-        let raw: RawTokenRules = self.optional("tokens")?;
-        let rules = TokenRules {
-            days: raw.days.unwrap_or(30),
-            days_max: raw.days_max.unwrap_or(90),
-            idle_days: raw.idle_days.unwrap_or(30),
-        };
-        if rules.days == 0 || rules.idle_days == 0 || rules.days > rules.days_max {
-            let text = "`days` is 1 to `days_max`, and `idle_days` is not 0";
-            self.problem("tokens", text, None);
-            return None;
-        }
-        Some(rules)
     }
 
     fn catalogs(&mut self, said: &Catalogs) -> CatalogFiles {

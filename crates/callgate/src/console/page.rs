@@ -9,13 +9,6 @@ use crate::print::approval as told;
 use crate::print::safe;
 
 #[derive(Template)]
-#[template(path = "console/sign_in.html")]
-pub(super) struct SignIn<'a> {
-    pub(super) problem: Option<&'a str>,
-    pub(super) next: &'a str,
-}
-
-#[derive(Template)]
 #[template(path = "console/inbox.html")]
 pub(super) struct Inbox<'a> {
     pub(super) who: &'a str,

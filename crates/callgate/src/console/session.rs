@@ -1,114 +1,166 @@
-//! Who has signed in. Sessions are in memory: a restart ends them.
+//! Sessions: what a browser has, and what the store knows of it. The store has digests only, so that whoever reads it is
+//! nobody by that; and a token that somebody signed in with is sealed by what their browser has, so that it can be used for
+//! them alone.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
-use callgate_model::ambient::{Ambient, Timestamp};
+use callgate_gateway::pipeline::Gateway;
+use callgate_gateway::sealing::Keyring;
+use callgate_model::ambient::{Ambient, Id, Timestamp};
+use callgate_model::authority::{ConsoleSession, Way};
+use callgate_model::caller::Caller;
 use callgate_model::digest::Digest;
-use http::{HeaderMap, HeaderValue, header};
+use callgate_store::{EvidenceError, SessionState};
+use http::{HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::timeout;
 
-/// How long a session lasts, and how long without a request, in milliseconds.
-const LASTS_MS: u64 = 8 * 60 * 60 * 1000;
-const IDLE_MS: u64 = 30 * 60 * 1000;
-/// The most sessions at one time.
-const SESSIONS_MAX: usize = 1_000;
+use super::cookie::{self, Cookie, Cookies};
+use crate::config::Roles;
 
-/// Everybody who has signed in, by the digest of what their browser has.
-#[derive(Debug)]
+/// What a token is sealed for in a session.
+const PURPOSE: &str = "console session";
+/// How often it is written down that somebody is there, in milliseconds.
+const WRITTEN_EVERY_MS: u64 = 60 * 1000;
+/// For the store to say who it is.
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// Everybody who has signed in.
+#[derive(Clone)]
 pub(super) struct Sessions {
-    known: Mutex<HashMap<Digest, Known>>,
-    is_secure: bool,
-}
-
-#[derive(Debug)]
-struct Known {
-    token: SecretString,
-    csrf: String,
-    begun: Timestamp,
-    seen: Timestamp,
+    gateway: Arc<Gateway>,
+    ambient: Arc<dyn Ambient>,
+    roles: Arc<Roles>,
+    pub(super) cookies: Cookies,
 }
 
 /// One of them.
 pub(super) struct Session {
-    key: Digest,
-    token: SecretString,
+    kept: ConsoleSession,
     csrf: String,
+    token: Option<SecretString>,
 }
 
+/// Somebody who signs in.
+pub(super) struct Newcomer<'a> {
+    pub(super) way: Way,
+    pub(super) who: String,
+    pub(super) groups: Vec<String>,
+    pub(super) client: String,
+    pub(super) issued: Timestamp,
+    pub(super) authenticated: Option<Timestamp>,
+    /// What they signed in with, if that is a token.
+    pub(super) token: Option<&'a str>,
+}
+
+/// The store does not say.
+pub(super) struct Unknown;
+
 impl Sessions {
-    pub(super) fn new(is_secure: bool) -> Self {
-        Self { known: Mutex::default(), is_secure }
+    pub(super) fn new(
+        gateway: Arc<Gateway>,
+        ambient: Arc<dyn Ambient>,
+        roles: Roles,
+        is_secure: bool,
+    ) -> Self {
+        Self { gateway, ambient, roles: Arc::new(roles), cookies: Cookies { is_secure } }
     }
 
-    /// The name of the cookie. The prefix binds it to this host and to `https`, which there is not on loopback.
-    const fn name(&self) -> &'static str {
-        if self.is_secure { "__Host-callgate" } else { "callgate" }
+    /// A session of `who`, not yet begun, and what their browser is to have.
+    pub(super) fn make(&self, newcomer: Newcomer<'_>) -> (ConsoleSession, String) {
+        let (value, now) = (self.secret(), self.ambient.now());
+        let sealed = newcomer.token.and_then(|token| {
+            let keys = Keyring::of_secret(&value);
+            keys.seal(PURPOSE, newcomer.who.as_bytes(), token.as_bytes(), self.ambient.random())
+        });
+        let session = ConsoleSession {
+            id: self.ambient.id(),
+            digest: Digest::of(value.as_bytes()),
+            way: newcomer.way,
+            who: newcomer.who,
+            groups: newcomer.groups,
+            client: newcomer.client,
+            issued: newcomer.issued,
+            authenticated: newcomer.authenticated,
+            begun: now,
+            ends: now.after_ms(ConsoleSession::LASTS_MS),
+            sealed,
+        };
+        (session, value)
     }
 
-    fn cookie(&self, value: &str, seconds: u64) -> Option<HeaderValue> {
-        let secure = if self.is_secure { "; Secure" } else { "" };
-        let name = self.name();
-        let text =
-            format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
-        HeaderValue::try_from(text).ok()
-    }
-
-    /// Begins a session, and gives the cookie of it. `None`: there is no room.
-    pub(super) fn begin(
+    /// Begins a session, which uses up `link`, and gives the cookie of it. Whoever had signed in before in this browser has
+    /// signed out.
+    pub(super) async fn begin(
         &self,
-        token: &str,
-        now: Timestamp,
-        ambient: &dyn Ambient,
-    ) -> Option<HeaderValue> {
-        let value = hex(&[ambient.random(), ambient.random()]);
-        let csrf = hex(&[ambient.random(), ambient.random()]);
-        let mut known = self.known();
-        known.retain(|_, one| one.is_good(now));
-        if known.len() >= SESSIONS_MAX {
-            return None;
+        headers: &HeaderMap,
+        (session, value): (ConsoleSession, String),
+        link: Option<Id>,
+    ) -> Result<Option<HeaderValue>, EvidenceError> {
+        self.gateway.sign_in(Box::new(session), link).await?;
+        if let Ok(Some(before)) = self.of(headers).await {
+            self.end(&before).await;
         }
-        let token = SecretString::from(token);
-        known.insert(Digest::of(value.as_bytes()), Known { token, csrf, begun: now, seen: now });
-        self.cookie(&value, LASTS_MS / 1000)
+        Ok(self.cookies.set(Cookie::Session, &value, ConsoleSession::LASTS_MS / 1000))
     }
 
     /// The session of a request.
-    pub(super) fn of(&self, headers: &HeaderMap, now: Timestamp) -> Option<Session> {
-        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|all| all.to_str().ok());
-        let mut ours = cookies.flat_map(|all| all.split("; ")).filter_map(|one| {
-            one.split_once('=').filter(|(name, _)| *name == self.name()).map(|(_, value)| value)
+    pub(super) async fn of(&self, headers: &HeaderMap) -> Result<Option<Session>, Unknown> {
+        let Some(value) = self.cookies.get(Cookie::Session, headers) else { return Ok(None) };
+        let store = self.gateway.authority().ok_or(Unknown)?;
+        let found = timeout(ANSWER_WITHIN, store.session(Digest::of(value.as_bytes()))).await;
+        let found = found.map_err(|_elapsed| Unknown)?.map_err(|error| {
+            tracing::error!(%error, "a session cannot be looked up");
+            Unknown
+        })?;
+        let now = self.ambient.now();
+        let Some(SessionState { session: kept, seen }) = found else { return Ok(None) };
+        let token = kept.sealed.as_ref().and_then(|sealed| {
+            let plain = Keyring::of_secret(value).open(PURPOSE, kept.who.as_bytes(), sealed)?;
+            String::from_utf8(plain).ok().map(SecretString::from)
         });
-        // Of two, one was put there by somebody else.
-        let (Some(value), None) = (ours.next(), ours.next()) else { return None };
-        let key = Digest::of(value.as_bytes());
-        let mut known = self.known();
-        let one = known.get_mut(&key).filter(|one| one.is_good(now))?;
-        one.seen = now;
-        Some(Session { key, token: one.token.clone(), csrf: one.csrf.clone() })
+        if !kept.is_good(seen, now) || (kept.way == Way::Token && token.is_none()) {
+            return Ok(None);
+        }
+        if now.ms_since(seen) >= WRITTEN_EVERY_MS
+            && let Err(error) = store.seen(kept.id, now).await
+        {
+            // It seems idle, and ends the sooner.
+            tracing::warn!(%error, "it cannot be written down that somebody is there");
+        }
+        Ok(Some(Session { kept, csrf: cookie::csrf(value), token }))
+    }
+
+    /// Who has it, if no token says so.
+    pub(super) fn caller(&self, session: &Session) -> Caller {
+        session.kept.caller(self.roles.groups_of(&session.kept))
     }
 
     /// Ends a session, and gives the cookie that says so.
-    pub(super) fn end(&self, session: &Session) -> HeaderValue {
-        self.known().remove(&session.key);
-        self.cookie("", 0).unwrap_or_else(|| HeaderValue::from_static(""))
+    pub(super) async fn end(&self, session: &Session) -> Option<HeaderValue> {
+        let kept = &session.kept;
+        if let Err(error) = self.gateway.sign_out(kept.who.clone(), kept.id).await {
+            tracing::error!(%error, "it cannot be recorded that somebody signs out");
+        }
+        self.cookies.clear(Cookie::Session)
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<Digest, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Known {
-    fn is_good(&self, now: Timestamp) -> bool {
-        now.ms_since(self.begun) < LASTS_MS && now.ms_since(self.seen) < IDLE_MS
+    /// 256 bits that nobody can guess, in letters.
+    pub(super) fn secret(&self) -> String {
+        let parts = [self.ambient.random(), self.ambient.random()];
+        parts.as_flattened().iter().fold(String::new(), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _written = write!(text, "{byte:02x}");
+            text
+        })
     }
 }
 
 impl Session {
-    pub(super) fn token(&self) -> &str {
-        self.token.expose_secret()
+    pub(super) fn token(&self) -> Option<&str> {
+        self.token.as_ref().map(ExposeSecret::expose_secret)
     }
 
     /// What every form of this session carries.
@@ -116,71 +168,10 @@ impl Session {
         &self.csrf
     }
 
-    /// Compared by digests, which tell nobody how much of it was right.
     pub(super) fn is_guarded_by(&self, csrf: &str) -> bool {
-        Digest::of(self.csrf.as_bytes()) == Digest::of(csrf.as_bytes())
+        cookie::is_same(&self.csrf, csrf)
     }
-}
-
-fn hex(parts: &[[u8; 16]]) -> String {
-    parts.iter().flatten().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _written = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ambient::Machine;
-
-    fn headers(cookies: &[&str]) -> HeaderMap {
-        let value = |text: &&str| (header::COOKIE, HeaderValue::try_from(*text).unwrap());
-        cookies.iter().map(value).collect()
-    }
-
-    #[test]
-    fn s01_a_session_is_its_cookies_alone_and_ends() {
-        let (sessions, now) = (Sessions::new(true), Machine.now());
-        let cookie = sessions.begin("token", now, &Machine).unwrap();
-        let cookie = cookie.to_str().unwrap();
-        assert!(
-            cookie.starts_with("__Host-callgate=")
-                && cookie.ends_with("; HttpOnly; SameSite=Lax; Secure")
-        );
-        let pair = cookie.split(';').next().unwrap();
-        let session = sessions.of(&headers(&[&format!("a=b; {pair}")]), now).unwrap();
-        assert_eq!(session.token(), "token");
-        assert!(session.is_guarded_by(session.csrf()) && !session.is_guarded_by(""));
-        let both = format!("{pair}; __Host-callgate=other");
-        for other in ["", "callgate=x", "__Host-callgate=", "__Host-callgate=0000", &both] {
-            assert!(sessions.of(&headers(&[other]), now).is_none(), "{other}");
-        }
-        assert!(
-            sessions.of(&headers(&[pair]), now.after_ms(IDLE_MS)).is_none(),
-            "nobody was there"
-        );
-        let mut later = now;
-        while later.ms_since(now) + IDLE_MS < LASTS_MS {
-            later = later.after_ms(IDLE_MS - 1);
-            assert!(sessions.of(&headers(&[pair]), later).is_some());
-        }
-        assert!(
-            sessions.of(&headers(&[pair]), now.after_ms(LASTS_MS)).is_none(),
-            "it is eight hours old"
-        );
-        sessions.end(&session);
-        assert!(sessions.of(&headers(&[pair]), now).is_none());
-    }
-
-    #[test]
-    fn i13_so_many_have_signed_in_at_one_time() {
-        let (sessions, now) = (Sessions::new(false), Machine.now());
-        for _ in 0..SESSIONS_MAX {
-            assert!(sessions.begin("token", now, &Machine).is_some());
-        }
-        assert!(sessions.begin("token", now, &Machine).is_none());
-        assert!(sessions.begin("token", now.after_ms(IDLE_MS), &Machine).is_some());
-    }
-}
+mod tests;

@@ -68,14 +68,19 @@ impl Client {
     /// Approves what waits, as a lead would: sees that it is there, looks at it, and approves what was shown. How many
     /// requests that took.
     pub(super) async fn approve(&self, token: &str) -> Result<usize, Failure> {
-        let listed = self.api(token, "", None).await?;
-        let first = listed.get("approvals").and_then(Json::as_array).and_then(<[Json]>::first);
-        let id = first.and_then(|one| one.get("id")?.as_str()).ok_or("nothing waits")?.to_owned();
+        let id = self.waiting(token).await?;
         let shown = self.api(token, &format!("/{id}"), None).await?;
         let shown = shown.get("shown").and_then(Json::as_str).unwrap_or_default();
         let said = Object::default().with("shown", shown).with("reason", "nobody calls it");
         self.api(token, &format!("/{id}/approve"), Some(said)).await?;
         Ok(3)
+    }
+
+    /// The id of what waits.
+    pub(super) async fn waiting(&self, token: &str) -> Result<String, Failure> {
+        let listed = self.api(token, "", None).await?;
+        let first = listed.get("approvals").and_then(Json::as_array).and_then(<[Json]>::first);
+        Ok(first.and_then(|one| one.get("id")?.as_str()).ok_or("nothing waits")?.to_owned())
     }
 
     async fn api(&self, token: &str, path: &str, said: Option<Object>) -> Result<Json, Failure> {

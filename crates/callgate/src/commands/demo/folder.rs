@@ -18,6 +18,7 @@ const POLICIES: &[(&str, &str)] = &[
     starter!("guardrails/agents.cedar"),
     starter!("approvals/leads.cedar"),
     starter!("permits/agents.cedar"),
+    starter!("permits/console.cedar"),
     starter!("permits/engineering.cedar"),
     starter!("permits/everybody.cedar"),
     starter!("permits/leads.cedar"),
@@ -32,8 +33,9 @@ const TOKENS: &[(&str, &str, &str, &str, &str)] = &[
     ("demo-bob-triage-bot", "bob", "support", "triage-bot", "assistant"),
 ];
 
-/// The token of Carol, a lead, who has no agent.
+/// The token of Carol, a lead, who has no agent; and what she is called if a link signs her in.
 pub(super) const LEAD: &str = "demo-carol";
+pub(super) const LEAD_NAME: &str = "carol";
 
 /// A secret for the simulated site.
 pub(super) fn secret(random: [u8; 16]) -> String {
@@ -117,17 +119,34 @@ client = "demo"
 "#,
         Digest::of(LEAD.as_bytes())
     ));
+    text.push_str(&format!(
+        r#"
+# Whom `callgate console link --for {LEAD_NAME}` signs in: the same lead.
+[console.people.{LEAD_NAME}]
+groups = ["leads"]
+roles = ["approver"]
+
+[approvals]
+same_person = [["carol", "local/{LEAD_NAME}"]]
+"#
+    ));
     text
 }
 
 /// What to do next. `program` is how this one was called: nobody has installed it yet.
-pub(super) fn farewell(program: &str, address: SocketAddr, file: &Path) -> String {
+pub(super) fn farewell(program: &str, address: SocketAddr, file: &Path, link: &str) -> String {
     let url = format!("http://{address}/mcp/atlassian");
     let token = TOKENS.first().map_or("", |(token, ..)| token);
     let tokens: Vec<&str> = TOKENS.iter().map(|(token, ..)| *token).collect();
     let file = file.display();
     format!(
         r#"
+A call waits: Alice's release bot would delete ENG-43. Look at it and decide, as Carol, a lead (this link is good once, for
+ten minutes; later, make another):
+
+  {link}
+  {program} console link --for {LEAD_NAME} --config {file}
+
 The gateway stays up. Connect a client with one of the tokens {}:
 
   Claude Code   claude mcp add --transport http acme {url} --header "Authorization: Bearer {token}"
@@ -139,10 +158,6 @@ Look at the evidence, ask why, change a policy (it is reloaded):
   {program} evidence list --config {file}
   {program} evidence show CALL --config {file}
   {program} policy test --config {file}
-
-Have something wait for approval (deleteJiraIssue), and approve it as Carol:
-
-  http://{address}/console   sign in with the token {LEAD}
 
 Stop with Ctrl-C."#,
         tokens.join(", ")

@@ -86,6 +86,15 @@ pub(super) const CALLS: &[Call] = &[
     },
 ];
 
+/// What is left waiting, for whoever wants to see it in the console.
+pub(super) const LEFT: Call = Call {
+    about: "Alice's release bot would delete ENG-43; that waits for a lead",
+    token: "demo-alice-release-bot",
+    tool: "executeDestructive",
+    arguments: r#"{"name":"deleteJiraIssue","cloudId":"https://acme.atlassian.net","inputs":{"issueIdOrKey":"ENG-43"}}"#,
+    approved_by: None,
+};
+
 /// The arguments of `call`.
 pub(super) fn arguments(call: &Call) -> Result<Object, Failure> {
     match read(call.arguments.as_bytes(), &JsonLimits::default()) {
