@@ -41,10 +41,15 @@ impl Evidence {
         Ok(Self(decisions.collect::<io::Result<_>>()?))
     }
 
-    /// The calls that were let through.
+    /// The calls that were let through, without what the gateway itself reads for them.
     #[must_use]
     pub fn intents(&self) -> Vec<&Decision> {
-        self.0.iter().filter(|decision| decision.kind == "intent").collect()
+        self.dispatched().filter(|intent| intent.text("/resolves").is_empty()).collect()
+    }
+
+    /// Everything that was let through, also what the gateway itself reads.
+    pub fn dispatched(&self) -> impl Iterator<Item = &Decision> {
+        self.0.iter().filter(|decision| decision.kind == "intent")
     }
 
     /// What was refused.
@@ -56,7 +61,7 @@ impl Evidence {
     /// Whether every call that was let through has an outcome.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.intents().iter().all(|intent| intent.outcome.is_some())
+        self.dispatched().all(|intent| intent.outcome.is_some())
     }
 
     /// `tool: reason` of each refusal, in order; the reasons joined by `+`.

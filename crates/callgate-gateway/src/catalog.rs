@@ -24,7 +24,7 @@ use callgate_model::vocabulary::{Effect, Operation, Risk, Vocabulary};
 
 pub use path::{Path, Step};
 pub use problem::Problem;
-pub use resolver::{Ask, Finds, Found, Given, Lookup, Resolver, RestPath};
+pub use resolver::{Ask, Finds, Found, Given, Lookup, Resolver, RestPath, Seen};
 pub use rule::{
     Dispatcher, FieldRule, Language, Listing, PromptRule, Reading, ResourceRule, Source, Split,
     TargetRule, ToolRule,

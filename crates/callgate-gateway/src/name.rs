@@ -13,7 +13,7 @@ use callgate_model::reason::Reason;
 use callgate_model::target::{Obstacle, Resource, Target, Unresolved};
 use callgate_model::vocabulary::{Effect, Operation};
 
-use crate::catalog::{self, Named, ServerCatalog};
+use crate::catalog::{self, Named, Seen, ServerCatalog};
 use crate::locate::{LookedUp, Touched};
 use crate::server::Server;
 use crate::tools::{Tool, ToolSet};
@@ -46,13 +46,22 @@ pub struct NamedCall {
     pub by_name: Vec<Resource>,
     /// Why a query has no bounds, for whoever wrote it.
     pub gap: Option<String>,
+    /// What was seen of things that a change touches, when it was asked where they are.
+    pub seen: Vec<(Resource, Seen)>,
 }
 
 impl NamedCall {
     /// A call of which all is known that there is to know.
     #[must_use]
     pub const fn plain(call: ToolCall, targets: Vec<Target>) -> Self {
-        Self { call, targets, looked_up: Vec::new(), by_name: Vec::new(), gap: None }
+        Self {
+            call,
+            targets,
+            looked_up: Vec::new(),
+            by_name: Vec::new(),
+            gap: None,
+            seen: Vec::new(),
+        }
     }
 
     /// What of the call is not known, for whoever made it, if that is why it is denied.
@@ -218,5 +227,5 @@ pub fn understand(
         arguments,
         fields,
     };
-    Ok(NamedCall { call, targets, looked_up, by_name, gap })
+    Ok(NamedCall { call, targets, looked_up, by_name, gap, seen: Vec::new() })
 }

@@ -9,7 +9,7 @@ use callgate_tests::wire::Ask;
 use serde_json::{Value, json};
 
 use super::clients::{MODERN, decision};
-use super::world::{ALICE, APPROVALS, PERMITS, SECRET, read, setup, site};
+use super::world::{ALICE, PERMITS, SECRET, gated, read, setup, site};
 
 pub(crate) const CAROL: &str = "token-of-carol";
 pub(crate) const DAVE: &str = "token-of-dave";
@@ -38,7 +38,7 @@ pub(crate) async fn world_with(clocks: &str, section: &str) -> (Running, Gateway
         )
     };
     let leads = [(CAROL, "carol"), (DAVE, "dave"), (LEAD, "alice")].map(lead).concat();
-    let gate = APPROVALS.replace("forbid(", &format!("{clocks}\nforbid("));
+    let gate = gated(clocks);
     let gateway = setup()
         .server("atlassian", &format!("{}?tools=all", sim.url), "atlassian-rovo", SECRET)
         .section(&format!("{leads}{section}"))

@@ -155,7 +155,7 @@ async fn i6_i7_people_have_tokens_of_their_own_at_the_server_and_theirs_stay_her
     let tools: Vec<_> = asserted.iter().map(|one| one["tool"].as_str().unwrap()).collect();
     assert_eq!(tools, ["getJiraIssue", "editJiraIssue", "getJiraIssue", "editJiraIssue"]);
     let evidence = world.calls(6).await;
-    for (one, intent) in asserted.iter().zip(evidence.intents()) {
+    for (one, intent) in asserted.iter().zip(evidence.dispatched()) {
         assert_eq!(
             (one["sub"].as_str(), one["sub_kind"].as_str()),
             (Some(intent.human()), Some("human"))

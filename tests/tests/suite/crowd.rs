@@ -125,7 +125,8 @@ async fn in_the_crowd(eras: Eras) {
     }
     // Given up or not, everything comes to an end that is known.
     let executed = || sim.ledger().entries().len();
-    let all = |e: &Evidence| e.0.len() > 400 && e.intents().len() >= executed() && e.is_settled();
+    let all =
+        |e: &Evidence| e.0.len() > 400 && e.dispatched().count() >= executed() && e.is_settled();
     let evidence = gateway.evidence_when(all).await.unwrap();
     let reads = evidence.intents().len();
     assert!(reads > 200, "{reads}");

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::clients::{LEGACY, MODERN, REFUSED, decision, names};
 use super::pipes::bridging;
 use super::rmcp::rmcp;
-use super::world::{ALICE, SITE, edit, read, reconcile, site_and_gateway};
+use super::world::{ALICE, SITE, edit, read, reconcile, site_and_gateway, site_and_gateway_with};
 
 /// How long a client waits for the call that hangs: enough for it to arrive. One that starts anew for each step takes
 /// longer.
@@ -39,11 +39,27 @@ impl Family {
         self.protocol == MODERN
     }
 
+    /// Whether it follows what waits for an approval as a task, until nobody has decided.
+    fn follows_tasks(&self) -> bool {
+        self.step_by_step && self.is_modern()
+    }
+
+    /// What is refused of it, in this order.
+    fn refused(&self) -> Vec<&'static str> {
+        let expired = Some(EXPIRED).filter(|_| self.follows_tasks());
+        let asked = |one: &&'static str| one.ends_with(": approval_required");
+        let each = REFUSED.iter().flat_map(|one| [Some(*one), expired.filter(|_| asked(&one))]);
+        each.flatten().collect()
+    }
+
     /// Whether it goes away from what it gives up. In the legacy era that is no cancellation; all others say so.
     fn goes_away(&self) -> bool {
         self.step_by_step && !self.is_modern()
     }
 }
+
+/// What is told of the one that waits, if its client waits for that.
+const EXPIRED: &str = "deleteJiraIssue: approval_expired";
 
 /// What Alice's release bot may not have, in the order of [`REFUSED`].
 fn refused() -> [(&'static str, Value); 6] {
@@ -79,17 +95,20 @@ fn plan(start: Plan, family: &Family) -> Plan {
 
 async fn gets_every_answer(family: &Family, start: impl Fn(&Gateway) -> Plan) {
     let eras = if family.is_modern() { Eras::Legacy } else { Eras::Modern };
-    let (sim, gateway) =
-        site_and_gateway(SimOptions { eras, sse: true, ..SimOptions::default() }).await;
+    let options = SimOptions { eras, sse: true, ..SimOptions::default() };
+    let clock = if family.follows_tasks() { "@decide_within(\"2s\")" } else { "" };
+    let (sim, gateway) = site_and_gateway_with(options, clock).await;
     sim.fault(Fault::HangAfterExecuting);
     let told = family.client.run(&plan(start(&gateway), family)).await.unwrap();
     check_told(family, &told);
-    let wanted = if family.step_by_step { 3 + 6 } else { 3 + 2 * (6 + 2) };
+    let refused = family.refused().len();
+    let wanted = if family.step_by_step { 3 + refused } else { 3 + 2 * (refused + 2) };
     let unsettled = usize::from(family.goes_away());
     let settled = |e: &Evidence| e.intents().iter().skip(unsettled).all(|i| i.outcome.is_some());
-    let enough = |e: &Evidence| e.0.len() >= wanted && settled(e);
+    let decided = |e: &Evidence| e.intents().len() + e.refusals().len();
+    let enough = |e: &Evidence| decided(e) >= wanted && settled(e);
     let evidence = gateway.evidence_when(enough).await.unwrap();
-    assert_eq!(evidence.0.len(), wanted);
+    assert_eq!(decided(&evidence), wanted);
     check_evidence(family, &evidence);
     reconcile(&sim, &evidence);
     check_site(&sim);
@@ -116,6 +135,8 @@ fn check_told(family: &Family, told: &Told) {
     };
     for (steps, wanted) in refused.iter().zip(REFUSED) {
         let (_, reason) = decision(&steps[0]);
+        let waited = family.follows_tasks() && wanted.ends_with(": approval_required");
+        let wanted = if waited { EXPIRED } else { wanted };
         assert!(wanted.ends_with(&format!(": {reason}")), "{wanted}: {}", steps[0]);
     }
     assert_eq!(hidden.len(), 2);
@@ -139,8 +160,9 @@ fn check_evidence(family: &Family, evidence: &Evidence) {
         assert_eq!(intent.outcome.as_deref(), Some("succeeded"), "{intent:?}");
     }
     let refused = evidence.refused();
-    let (as_told, hidden) = refused.split_at(REFUSED.len());
-    assert_eq!(as_told, REFUSED);
+    let wanted = family.refused();
+    let (as_told, hidden) = refused.split_at(wanted.len());
+    assert_eq!(as_told, wanted);
     let unseen = ["createConfluenceContent: target_unresolved", "dropEverything: tool_unknown"];
     assert_eq!(hidden, if family.step_by_step { &[][..] } else { &unseen[..] });
     assert!(evidence.0.iter().all(|decision| decision.human() == "alice"));

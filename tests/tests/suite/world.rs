@@ -68,6 +68,11 @@ pub(crate) fn setup() -> Setup {
         .file("policies/permits/all.cedar", PERMITS)
 }
 
+/// The gate with further annotations.
+pub(crate) fn gated(annotations: &str) -> String {
+    APPROVALS.replace("forbid(", &format!("{annotations}\nforbid("))
+}
+
 /// A simulated site that only the gateway's secret opens.
 pub(crate) async fn site(options: SimOptions) -> Running {
     let options = SimOptions { token: Some(SECRET.to_owned()), ..options };
@@ -76,8 +81,14 @@ pub(crate) async fn site(options: SimOptions) -> Running {
 
 /// The simulated site, and the gateway in front of it.
 pub(crate) async fn site_and_gateway(options: SimOptions) -> (Running, Gateway) {
+    site_and_gateway_with(options, "").await
+}
+
+/// The same; `clocks` are annotations of the gate.
+pub(crate) async fn site_and_gateway_with(options: SimOptions, clocks: &str) -> (Running, Gateway) {
     let sim = site(options).await;
     let gateway = setup()
+        .file("policies/approvals/all.cedar", &gated(clocks))
         .server("atlassian", &format!("{}?tools=all", sim.url), "atlassian-rovo", SECRET)
         .start()
         .await
@@ -106,8 +117,7 @@ pub(crate) fn reconcile(sim: &Running, evidence: &Evidence) {
         .map(|entry| (entry.tool.clone(), digest_of(&entry.arguments)))
         .collect();
     let dispatched = evidence
-        .intents()
-        .into_iter()
+        .dispatched()
         .filter(|intent| !matches!(intent.outcome.as_deref(), Some("not_dispatched")));
     let mut recorded: Vec<(String, String)> = dispatched
         .map(|intent| (intent.tool().to_owned(), intent.text("/arguments_digest").to_owned()))

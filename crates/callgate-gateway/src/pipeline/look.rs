@@ -2,17 +2,19 @@
 //! name, when somebody is asked to approve a call. What cannot be read is not shown; nothing is decided by it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use callgate_model::ambient::Id;
 use callgate_model::approval::Look;
 use callgate_model::digest::Digest;
 use callgate_model::json::{Json, Object};
-use callgate_model::target::Target;
+use callgate_model::target::{Located, Resource, Target};
 use tokio::time::timeout;
 
 use super::resolve::Inquiry;
 use super::{Gateway, Request};
+use crate::catalog::Seen;
 use crate::name::NamedCall;
 
 /// For all of them.
@@ -37,7 +39,13 @@ impl Gateway {
         let mut looks = Vec::new();
         let all = async {
             for target in named.targets.iter().take(LOOKS_MAX) {
-                looks.extend(look_at(&mut inquiry, target, named.call.effective()).await);
+                let Target::Located(Located { resource, .. }) = target else { continue };
+                let known = named.seen.iter().find(|(thing, _)| thing == resource);
+                let seen = match known {
+                    Some((_, seen)) => Some(seen.clone()),
+                    None => look_at(&mut inquiry, resource).await,
+                };
+                looks.extend(seen.map(|seen| told(resource, &seen, named.call.effective())));
             }
         };
         // Boxed: it is rare, and large.
@@ -48,23 +56,30 @@ impl Gateway {
     }
 }
 
-async fn look_at(inquiry: &mut Inquiry<'_>, target: &Target, arguments: &Object) -> Option<Look> {
-    let Target::Located(located) = target else { return None };
-    let thing = &located.resource;
+async fn look_at(inquiry: &mut Inquiry<'_>, thing: &Resource) -> Option<Seen> {
     let catalog = &inquiry.request().server.catalog;
-    let resolver = catalog.resolver(&thing.kind)?.clone();
+    let resolver = Arc::clone(catalog.resolver(&thing.kind)?);
+    if resolver.title.is_empty() {
+        return None;
+    }
     let (alias, id) = thing.id.split_once('/')?;
-    let site = catalog.sites.named(alias)?.clone();
+    let site = catalog.sites.named(alias)?;
     for ask in &resolver.asks {
-        let answer = inquiry.ask(ask, &thing.kind, id, &site).await;
-        let Some(seen) = answer.and_then(|answer| resolver.look(ask, &answer, id)) else {
-            continue;
-        };
-        let title = seen.title.map(|title| cut(&title, TITLE_CHARS_MAX));
-        let now = replaced(arguments, &seen.values);
-        return Some(Look { target: format!("{} {}", thing.kind, thing.id), title, now });
+        let answer = inquiry.ask(ask, &thing.kind, id, site).await;
+        let seen = answer.and_then(|answer| resolver.look(ask, &answer, id));
+        if seen.is_some() {
+            return seen;
+        }
     }
     None
+}
+
+fn told(thing: &Resource, seen: &Seen, arguments: &Object) -> Look {
+    Look {
+        target: format!("{} {}", thing.kind, thing.id),
+        title: seen.title.as_ref().map(|title| cut(title, TITLE_CHARS_MAX)),
+        now: replaced(arguments, &seen.values),
+    }
 }
 
 /// What arguments, and members of those that are objects, have another value now under the same name.

@@ -20,7 +20,7 @@ use callgate_policy::{Bundle, Question, could_allow, decide};
 use tokio::time::timeout;
 
 use super::{Gateway, Request, understood};
-use crate::catalog::{Ask, Found};
+use crate::catalog::{Ask, Found, Seen};
 use crate::credential::Presented;
 use crate::evidence::enqueue;
 use crate::forward::{Way, forward, outcome_of, result_of};
@@ -49,6 +49,8 @@ pub(super) struct Inquiry<'a> {
     effect: Effect,
     presented: Option<Presented>,
     questions_left: usize,
+    /// What was seen of what the call touches, if it changes something.
+    seen: Vec<(Resource, Seen)>,
 }
 
 impl Gateway {
@@ -87,6 +89,7 @@ impl Gateway {
         };
         // Boxed: it is rare, and large.
         if let Ok((targets, values)) = timeout(WITHIN, Box::pin(found)).await {
+            named.seen = inquiry.seen;
             named.targets = targets;
             named.call.fields.extend(values);
             return;
@@ -173,6 +176,7 @@ impl<'a> Inquiry<'a> {
             effect,
             presented: None,
             questions_left,
+            seen: Vec::new(),
         }
     }
 
@@ -230,8 +234,12 @@ impl Inquiry<'_> {
         let site = catalog.sites.named(alias)?;
         let mut found = None;
         for ask in &resolver.asks {
-            let answer = self.ask(ask, &thing.kind, id, site).await;
-            found = answer.and_then(|answer| resolver.read(ask, &answer, id));
+            let Some(answer) = self.ask(ask, &thing.kind, id, site).await else { continue };
+            found = resolver.read(ask, &answer, id);
+            if self.effect != Effect::Read {
+                let seen = resolver.look(ask, &answer, id);
+                self.seen.extend(seen.map(|seen| (thing.clone(), seen)));
+            }
             if found.is_some() {
                 break;
             }
