@@ -17,6 +17,7 @@ mod life;
 mod list;
 mod listen;
 mod log_level;
+mod notices;
 mod pin;
 mod pipe;
 mod present;
@@ -74,6 +75,7 @@ use admit::Request;
 pub use authority::EventError;
 pub use carry::{Reply, ReplyBody};
 pub use errand::ErrandError;
+pub use notices::ChannelRule;
 pub use pipe::{Incoming, Pipe, Piped};
 pub use vote::{Ballot, SamePerson};
 
@@ -103,6 +105,8 @@ pub struct Settings {
     pub hold: Duration,
     /// Where the pages about approvals are: an address to which their ids are added.
     pub approval_pages: Option<String>,
+    /// By which channels people are told of approvals.
+    pub channels: Vec<ChannelRule>,
     /// By whom servers know that calls went through the gate.
     pub signer: Option<Arc<Signer>>,
 }

@@ -18,7 +18,7 @@ pub use secret::{SecretFor, UpstreamSecret};
 pub use token::{ApiToken, Presented, Secret};
 
 use crate::ambient::{Id, Timestamp};
-use crate::approval::{Approval, Vote};
+use crate::approval::{Approval, Notice, Vote};
 use crate::digest::Digest;
 use crate::json::Json;
 
@@ -83,6 +83,9 @@ pub enum Change {
     ApprovalRequested {
         /// What is asked.
         approval: Box<Approval>,
+        /// Who is told, and when.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        notices: Vec<Notice>,
     },
     /// Somebody who may decide about a call was shown it.
     ApprovalViewed {
@@ -100,6 +103,17 @@ pub enum Change {
     ApprovalWithdrawn {
         /// Which.
         id: Id,
+        /// Why.
+        reason: String,
+    },
+    /// Nobody could be told: it is not tried any more.
+    NoticeGivenUp {
+        /// Which notice.
+        id: Id,
+        /// The channel.
+        channel: String,
+        /// How often it was tried.
+        attempts: u32,
         /// Why.
         reason: String,
     },

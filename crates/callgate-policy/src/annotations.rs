@@ -6,7 +6,7 @@ use callgate_model::decision::{Gate, PolicyRef};
 use crate::source::{Complaint, Tier};
 
 const EVERYWHERE: [&str; 3] = ["id", "reason", "owner"];
-const GATES: [&str; 4] = ["approval", "quorum", "decide_within", "use_within"];
+const GATES: [&str; 5] = ["approval", "quorum", "decide_within", "use_within", "notify"];
 
 const MAX_ID_BYTES: usize = 128;
 const MAX_QUORUM: u32 = 10;
@@ -19,6 +19,8 @@ const USE_WITHIN_S: u64 = 5 * 60;
 pub(crate) struct Label {
     pub(crate) about: PolicyRef,
     pub(crate) gate: Option<Gate>,
+    /// The channel by which people are told that the gate holds a call.
+    pub(crate) notify: Option<String>,
 }
 
 /// Reads the annotations of a policy of `tier`, with everything that is wrong with them.
@@ -38,7 +40,15 @@ pub(crate) fn read(tier: Tier, policy: &cedar_policy::Policy) -> Result<Label, V
         );
     }
     let gate = (tier == Tier::Approval).then(|| gate(policy, &about.id, &mut note));
-    if complaints.is_empty() { Ok(Label { about, gate }) } else { Err(complaints) }
+    let notify = policy.annotation("notify").filter(|_| tier == Tier::Approval);
+    if let Some(channel) = notify.filter(|channel| !is_id(channel)) {
+        note(
+            Complaint::new(format!("`{}` cannot be a channel", channel.escape_debug()))
+                .hint("name a section [notify.NAME] of the configuration: @notify(\"leads\")"),
+        );
+    }
+    let notify = notify.map(str::to_owned);
+    if complaints.is_empty() { Ok(Label { about, gate, notify }) } else { Err(complaints) }
 }
 
 fn gate(policy: &cedar_policy::Policy, id: &str, note: &mut impl FnMut(Complaint)) -> Gate {

@@ -8,6 +8,7 @@
 mod authority;
 mod evidence;
 mod log;
+mod notices;
 mod sqlite;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -15,11 +16,14 @@ pub mod testing;
 pub use authority::{AuthorityStore, GRANTS_TOGETHER_MAX, GrantState, THINGS_MAX, TokenState};
 pub use evidence::{Applies, EvidenceStore, Filter, LIST_MAX, Row, StoreError, StoreFuture};
 pub use log::{Counters, Durability, EvidenceError, EvidenceLimits, EvidenceLog, Recovery};
+pub use notices::{ChannelState, ERROR_BYTES_MAX, NoticeStore, Settled, Taken};
 pub use sqlite::{OpenError, SqliteStore};
 
 #[cfg(test)]
 mod approving;
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod noticing;
 #[cfg(test)]
 mod standing;

@@ -5,6 +5,7 @@
 mod assertion;
 mod credential;
 mod issuer;
+mod notify;
 mod problems;
 mod sealing;
 mod section;
@@ -31,6 +32,8 @@ use callgate_model::caller::Caller;
 use callgate_model::json::JsonLimits;
 use callgate_model::products::atlassian::SiteMap;
 use ipnet::IpNet;
+
+use crate::notify::Channels;
 
 pub(crate) use problems::{Problem, Problems};
 pub(crate) use sealing::IN_CONFIGURATION;
@@ -69,6 +72,8 @@ pub(crate) struct Config {
     pub(crate) servers: BTreeMap<String, ServerConfig>,
     /// By whom the gateway's statements are known.
     pub(crate) signer: Option<Arc<Signer>>,
+    /// By which people are told of approvals.
+    pub(crate) channels: Arc<Channels>,
     /// The keys by which secrets are sealed.
     pub(crate) sealing: Option<Arc<Keyring>>,
     /// Whose tokens are accepted.

@@ -48,9 +48,10 @@ impl Gateway {
         {
             return;
         }
+        let notices = self.notices(bundle, &gates);
         let wanted = self.request_for(asker, bound, call.0, (bundle.digest(), gates));
         let id = wanted.id;
-        let change = Change::ApprovalRequested { approval: Box::new(wanted) };
+        let change = Change::ApprovalRequested { approval: Box::new(wanted), notices };
         match self.administer(caller.summary(), change).await {
             Ok(()) => record.under.approval = Some(Use { id, spends: false }),
             Err(EvidenceError::Refused) => self.join(registry, bound, bundle, record).await,
@@ -197,7 +198,13 @@ impl Gateway {
     pub(super) fn approval_page(&self, record: &Decided) -> Option<String> {
         let waits = matches!(record.decision.verdict, Verdict::ApprovalRequired(_));
         let id = record.under.approval.filter(|_| waits)?.id;
-        self.settings.approval_pages.as_ref().map(|pages| format!("{pages}{id}"))
+        self.page_of(id)
+    }
+
+    /// The page about an approval.
+    #[must_use]
+    pub fn page_of(&self, approval: Id) -> Option<String> {
+        self.settings.approval_pages.as_ref().map(|pages| format!("{pages}{approval}"))
     }
 
     /// Whether everybody who approved is still let in.

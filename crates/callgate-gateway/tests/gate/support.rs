@@ -140,6 +140,7 @@ impl Setup {
             signer: self.signer.clone(),
             same_person: self.same_person.clone(),
             hold: self.hold,
+            channels: Vec::new(),
             approval_pages: Some("https://gate.example/console/approvals/".to_owned()),
         }
     }

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::approval::{About, Asker};
+use crate::approval::{About, Asker, Occasion};
 use crate::caller::{AccountableKind, Assurance, Caller, Workflow};
 use crate::decision::Gate;
 use crate::digest::Digest;
@@ -134,8 +134,12 @@ fn vote() -> Vote {
     }
 }
 
+fn notice() -> Notice {
+    Notice { id: id(5), channel: "ops".into(), occasion: Occasion::Closed }
+}
+
 /// A change of every kind.
-pub(crate) fn examples() -> [Change; 15] {
+pub(crate) fn examples() -> [Change; 16] {
     let revocation = Box::new(Revocation {
         id: id(3),
         subject: Subject::new(SubjectKind::Human, "corp/mallory"),
@@ -166,10 +170,16 @@ pub(crate) fn examples() -> [Change; 15] {
         Change::SecretRemoved { owner: secret().owner },
         Change::ToolPinned { pin: Box::new(pin) },
         Change::ToolUnpinned { of },
-        Change::ApprovalRequested { approval: Box::new(approval()) },
+        Change::ApprovalRequested { approval: Box::new(approval()), notices: vec![notice()] },
         Change::ApprovalViewed { id: id(4), shown: Digest::default() },
         Change::ApprovalVoted { vote: Box::new(vote()) },
         Change::ApprovalWithdrawn { id: id(4), reason: "not needed".into() },
+        Change::NoticeGivenUp {
+            id: id(5),
+            channel: "ops".into(),
+            attempts: 8,
+            reason: "no answer".into(),
+        },
     ]
 }
 

@@ -164,7 +164,7 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     (
         "event.id",
         "UUID",
-        "change: the token, grant or revocation that ends; the approval that is seen or withdrawn.",
+        "change: the token, grant or revocation that ends; the approval that is seen or withdrawn; the notice that is given up.",
     ),
     ("event.token", "object", "change: the token that is made, without its secret."),
     ("event.old_ends", "time", "change: when the token ends that is replaced."),
@@ -193,6 +193,19 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
         "object",
         "change: what somebody says to an approval, for which gates, why, and the digest of what they were shown.",
     ),
+    (
+        "event.notices[].id",
+        "UUID",
+        "change: by which whoever is told twice knows it: what a channel is sent of the approval, if there are channels.",
+    ),
+    ("event.notices[].channel", "text", "change: the channel."),
+    (
+        "event.notices[].occasion",
+        "text",
+        "change: `requested`, or `closed`: nobody needs to look any more.",
+    ),
+    ("event.channel", "text", "change: the channel by which nobody could be told."),
+    ("event.attempts", "integer", "change: how often that was tried."),
     ("event.shown", "digest", "change: what somebody was shown of an approval."),
-    ("event.reason", "text", "change: why an approval is withdrawn."),
+    ("event.reason", "text", "change: why an approval is withdrawn, or a notice given up."),
 ];
