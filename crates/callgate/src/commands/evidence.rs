@@ -75,6 +75,7 @@ fn change(row: &Row) -> String {
         at(["token", "owner"]),
         at(["grant", "reason"]),
         at(["revocation", "reason"]),
+        event.get("channel"),
         at(["secret", "for"]).or_else(|| event.get("for")).and_then(|owner| owner.get("server")),
     ];
     let about: Vec<_> = about.into_iter().flatten().filter_map(Json::as_str).collect();

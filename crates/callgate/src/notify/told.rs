@@ -179,6 +179,9 @@ impl Told {
         let named = about.arguments.as_object().filter(|_| arguments).into_iter().flatten();
         let named = named.map(|(name, value)| format!("{name} = {value}"));
         some(named.collect()).iter().for_each(|text| say("argument", &inert(text)));
+        if self.page.is_none() && self.occasion == Occasion::Requested {
+            lines.push(format!("decide: callgate approvals show {}", approval.id));
+        }
         Message::new(&self.title(), lines, self.page.clone())
     }
 

@@ -59,6 +59,15 @@ fn people_are_told_who_wants_what_and_why_somebody_has_to_look() {
     assert!(message.page.unwrap().starts_with("https://gate.example/console/approvals/0190a0b0"));
 }
 
+/// A gateway behind a pipe has no pages.
+#[test]
+fn without_a_page_the_command_is_told() {
+    let message = told(|told| told.page = None).message(false);
+    let id = "0190a0b0-0000-7000-8000-000000000000";
+    let command = format!("decide: callgate approvals show {id}");
+    assert_eq!((message.lines.last(), message.page), (Some(&command), None));
+}
+
 #[test]
 fn arguments_are_told_only_if_somebody_wants_them() {
     let told = told(|_| {});
