@@ -175,6 +175,8 @@ async fn counts(gateway: &Gateway, line: &str) {
 async fn people_are_told_what_waits_and_what_became_of_it() {
     let receiver = Receiver::start().await;
     let (_sim, gateway) = receiver.world("", &receiver.every_channel("")).await;
+    // Whoever asks again joins: nobody is told twice.
+    ask(&gateway).await;
     ask(&gateway).await;
     let approval = waiting(&gateway).await[0].clone();
     let (id, code) = (approval["id"].as_str().unwrap(), approval["code"].as_str().unwrap());

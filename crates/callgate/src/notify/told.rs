@@ -93,7 +93,11 @@ impl Told {
         at: Timestamp,
     ) -> Self {
         let bundle = gateway.bundle();
-        let about = |gate: &Gate| (gate.clone(), bundle.about(&gate.policy).cloned());
+        let is_in_force = bundle.digest() == state.approval.bundle;
+        let about = |gate: &Gate| {
+            let policy = bundle.about(&gate.policy).filter(|_| is_in_force);
+            (gate.clone(), policy.cloned())
+        };
         let gates = state.approval.gates.iter().map(about).collect();
         let page = gateway.page_of(state.approval.id);
         Self { id, occasion, at, state, gates, page }
@@ -134,7 +138,7 @@ impl Told {
             "credential": own(&asker.credential),
             "workflow": asker.workflow.as_deref().map(foreign),
             "server": own(&about.server),
-            "tool": own(&about.tool),
+            "tool": foreign(&about.tool),
             "operation": own(&about.operation),
             "title": own(&about.title),
             "effect": own(&about.effect),
@@ -162,7 +166,8 @@ impl Told {
         say("asked by", &inert(&asker.summary()));
         say("through", &format!("{} ({})", inert(&asker.client), safe(&asker.credential)));
         asker.workflow.iter().for_each(|run| say("in the run", &inert(run)));
-        say("tool", &safe(&format!("{} on {}", about.tool, about.server)));
+        // Of a resource, it is the URI that was asked for.
+        say("tool", &format!("{} on {}", inert(&about.tool), safe(&about.server)));
         say("means", &safe(&format!("{}: {}", about.operation, about.title)));
         let effect = format!("{}, {} risk, {}", about.effect, about.risk, about.reversibility);
         say("effect", &safe(&effect));

@@ -199,26 +199,4 @@ fn pause_ms(attempt: u32, random: &[u8; 16]) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn attempts_are_further_and_further_apart_and_never_at_one_moment() {
-        let (least, most) = ([0; 16], [u8::MAX; 16]);
-        let pauses: Vec<(u64, u64)> =
-            (1..ATTEMPTS_MAX).map(|n| (pause_ms(n, &least), pause_ms(n, &most))).collect();
-        assert_eq!(
-            pauses,
-            [
-                (500, 1_000),
-                (1_500, 3_000),
-                (4_500, 9_000),
-                (13_500, 27_000),
-                (40_500, 81_000),
-                (60_000, 120_000),
-                (60_000, 120_000)
-            ]
-        );
-        assert_eq!(pause_ms(u32::MAX, &most), AGAIN_AFTER_MS_MAX);
-    }
-}
+mod tests;

@@ -139,6 +139,21 @@ fn each_problem_of_a_channel_is_told_with_its_place_and_without_secrets() {
     assert!(read(&many).unwrap_err().contains("notify: more than 32 channels"));
 }
 
+/// What the page shows can be used as it is.
+#[test]
+fn the_examples_of_the_page_are_read() {
+    let page = include_str!("../../../../../docs/notifications.md");
+    let blocks = page.split("```toml\n").skip(1);
+    let blocks: Vec<&str> = blocks.map(|block| block.split("```").next().unwrap()).collect();
+    let [slack, teams, mail, hook, own] = blocks.as_slice() else { panic!("{blocks:?}") };
+    let all = format!("{slack}{teams}{mail}{own}{hook}")
+        .replace("{ env = \"TEAMS_URL\" }", "{ file = \"slack.url\" }")
+        .replace("smtp.secret", "login.secret")
+        .replace("webhook.secret", "good.secret");
+    let channels = read(&all).unwrap();
+    assert_eq!(channels.keys().collect::<Vec<_>>(), ["duty", "leads", "mail", "pager"]);
+}
+
 #[test]
 fn what_weakens_a_channel_is_known() {
     let hook = WEBHOOK.replace("https://", "http://") + "danger_plain_http = true\n";

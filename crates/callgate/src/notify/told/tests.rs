@@ -133,13 +133,14 @@ fn a08_nothing_from_elsewhere_is_a_link_or_hidden() {
     let told = told(|told| {
         let spelled = json!({ "kind": "Unresolved", "spelled": "https://evil.example\r\nBcc: x" });
         told.state.approval.about.targets = vec![spelled];
+        told.state.approval.about.tool = "https://evil.example/resource".to_owned();
         told.state.approval.about.arguments =
             json!({ "https://evil.example": ["www.evil.example"] });
     });
     let message = told.message(true);
     assert!(message.lines.iter().all(|line| !line.contains(['\r', '\n'])), "{message:?}");
     let template = Template::new(
-        Some("{{ targets[0] }}\n{{ arguments }}".to_owned()),
+        Some("{{ targets[0] }}\n{{ arguments }}{{ tool }}".to_owned()),
         Some("{{ targets[0] }}".to_owned()),
         true,
     );
@@ -164,13 +165,18 @@ fn i13_a_message_is_no_longer_than_what_every_channel_takes() {
     assert!(all.text().matches("touches").count() <= SHOWN_MAX + 1);
 }
 
-/// What a template may name is what there is.
+/// What a template may name is what there is, and what the page tells of.
 #[test]
 fn every_name_of_a_template_is_there() {
     let data = told(|_| {}).data(false, &PEOPLE);
     let mut names: Vec<&str> = data.as_object().unwrap().keys().map(String::as_str).collect();
     names.sort_unstable();
     assert_eq!(names, NAMES);
+    let page = include_str!("../../../../../docs/notifications.md");
+    for name in NAMES {
+        let is_told = page.contains(&format!("\"{name}\"")) || page.contains(&format!("`{name}`"));
+        assert!(is_told, "{name}");
+    }
 }
 
 #[test]
