@@ -39,6 +39,9 @@ pub(crate) const SEND_WITHIN: Duration = Duration::from_secs(10);
 /// For a channel to be reached when the gateway starts.
 const REACH_WITHIN: Duration = Duration::from_secs(5);
 
+/// The longest reason for a failure, in characters.
+const WHY_CHARS_MAX: usize = 300;
+
 /// The channels by their names.
 pub(crate) type Channels = BTreeMap<String, Channel>;
 
@@ -90,7 +93,7 @@ impl Channel {
                 Way::Mail(mail) => mail.send(told, &message()?).await,
             }
         };
-        timeout(SEND_WITHIN, sending).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
+        within(SEND_WITHIN, sending).await
     }
 
     async fn reach(&self) -> Result<(), String> {
@@ -103,8 +106,18 @@ impl Channel {
                 Way::Mail(mail) => mail.reach().await,
             }
         };
-        let reached = timeout(REACH_WITHIN, reaching).await;
-        reached.unwrap_or_else(|_| Err("no answer in time".to_owned()))
+        within(REACH_WITHIN, reaching).await
+    }
+}
+
+/// What comes of it in time. Why it failed may be in the words of the other side, so they are cut.
+async fn within(
+    limit: Duration,
+    work: impl Future<Output = Result<(), String>>,
+) -> Result<(), String> {
+    match timeout(limit, work).await {
+        Ok(done) => done.map_err(|why| why.chars().take(WHY_CHARS_MAX).collect()),
+        Err(_) => Err("no answer in time".to_owned()),
     }
 }
 

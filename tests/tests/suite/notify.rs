@@ -344,8 +344,13 @@ async fn a_gate_that_counts_on_a_channel_needs_it_to_be_there() {
     let (_sim, setup) = prepared(gate).await;
     let setup = receiver.files(setup);
     let refused = |sections: String| {
-        let setup = setup.clone().section(&sections);
-        async move { setup.start().await.unwrap_err().to_string() }
+        let folder = setup.clone().section(&sections).write().unwrap();
+        async move {
+            let serving = tokio::time::timeout(ARRIVES_WITHIN, folder.cli(&["serve"])).await;
+            let ran = serving.expect("it serves").unwrap();
+            assert_eq!(ran.code, Some(64), "{ran:?}");
+            ran.stderr
+        }
     };
     let unknown = refused(String::new()).await;
     assert!(
