@@ -20,6 +20,7 @@ mod listen;
 mod listing;
 mod logs;
 mod matrix;
+mod notices;
 mod odd;
 mod offers;
 mod opaque;

@@ -13,7 +13,7 @@ use callgate_gateway::identity::{Identities, Issuer, Registry};
 use callgate_gateway::kept::ListLimits;
 use callgate_gateway::listeners::StreamLimits;
 use callgate_gateway::pin::ApprovedBy;
-use callgate_gateway::pipeline::{Gateway, SamePerson, Settings};
+use callgate_gateway::pipeline::{ChannelRule, Gateway, SamePerson, Settings};
 use callgate_gateway::resource::Resources;
 use callgate_gateway::server::Server;
 use callgate_mcp::document::Document;
@@ -86,6 +86,8 @@ pub(crate) struct Setup {
     pub(crate) same_person: SamePerson,
     /// How long a request is held for an approval.
     pub(crate) hold: Duration,
+    /// By which channels people are told.
+    pub(crate) channels: Vec<ChannelRule>,
     /// Who approves the tools of all servers.
     pub(crate) approved_by: ApprovedBy,
     /// The address of the products' own interfaces.
@@ -120,6 +122,7 @@ impl Default for Setup {
             confirms_moves: false,
             same_person: Vec::new(),
             hold: Duration::ZERO,
+            channels: Vec::new(),
             approved_by: ApprovedBy::Nobody,
             rest: None,
             servers: Vec::new(),
@@ -140,7 +143,7 @@ impl Setup {
             signer: self.signer.clone(),
             same_person: self.same_person.clone(),
             hold: self.hold,
-            channels: Vec::new(),
+            channels: self.channels.clone(),
             approval_pages: Some("https://gate.example/console/approvals/".to_owned()),
         }
     }
