@@ -239,6 +239,9 @@ async fn people_are_told_what_waits_and_what_became_of_it() {
     counts(&gateway, r#"callgate_notices_total{channel="hook",outcome="delivered"} 2"#).await;
     counts(&gateway, r#"callgate_notices_waiting{channel="mail"} 0"#).await;
     assert!(gateway.output().contains("danger_plain_smtp"), "what weakens safety is in the log");
+    for secret in [OLD, NEW, "/slack", "/teams"] {
+        assert!(!gateway.output().contains(secret), "i7: {secret} is in the log");
+    }
     let record = gateway.cli(&["approvals", "channels"]).await.unwrap().stdout;
     assert!(record.contains("mail") && record.contains("2 delivered, 0 waiting"), "{record}");
 }

@@ -10,7 +10,8 @@ use super::told::Message;
 pub(super) fn payload(message: &Message) -> Value {
     let plain = |text: &str| json!({ "type": "plain_text", "text": text, "emoji": false });
     let mut blocks = vec![json!({ "type": "header", "text": plain(&message.title) })];
-    if !message.lines.is_empty() {
+    // Slack takes no empty text.
+    if !message.text().trim().is_empty() {
         blocks.push(json!({ "type": "section", "text": plain(&message.text()) }));
     }
     if let Some(page) = &message.page {
@@ -54,6 +55,8 @@ mod tests {
             !fallback.contains(['<', '>']) && fallback.contains("&lt;!channel&gt;"),
             "{fallback}"
         );
+        let blank = super::payload(&Message::new("x", vec![String::new(), " ".to_owned()], None));
+        assert_eq!(blank["blocks"].as_array().unwrap().len(), 1, "{blank}");
         for off in ["mrkdwn", "link_names", "unfurl_links", "unfurl_media"] {
             assert_eq!(payload[off], false, "{off}");
         }

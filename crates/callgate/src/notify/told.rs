@@ -216,7 +216,8 @@ impl Message {
         for line in lines {
             let length = line.chars().count() + 1;
             if length > room {
-                kept.push("…".to_owned());
+                let begin: String = line.chars().take(room).collect();
+                kept.push(begin + "…");
                 break;
             }
             room -= length;
