@@ -24,6 +24,8 @@ pub struct Taken {
     pub approval: Id,
     /// When it is told.
     pub occasion: Occasion,
+    /// Where one can decide, as whoever asked knew it.
+    pub page: Option<String>,
     /// The attempt that this is; the first is 1.
     pub attempt: u32,
     /// Why the attempt before failed, if that is known.

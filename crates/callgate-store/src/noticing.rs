@@ -24,6 +24,7 @@ impl World {
             id: self.ambient.id(),
             channel: "ops".to_owned(),
             occasion,
+            page: Some("https://gate.example/x".to_owned()),
         });
         let notices = notices.to_vec();
         let asked = Change::ApprovalRequested { approval: Box::new(approval), notices };
@@ -67,6 +68,7 @@ async fn a_notice_is_taken_once_and_told_again_when_it_is_decided() {
     assert!(world.store.take_notices("other", (NOW, at(9)), 9).await.unwrap().is_empty());
     let taken = world.take_one(NOW).await;
     assert_eq!((taken.approval, taken.occasion, taken.attempt), (id, Occasion::Requested, 1));
+    assert_eq!(taken.page.as_deref(), Some("https://gate.example/x"));
     assert!(world.take(at(1), 10).await.is_empty(), "somebody has it");
     assert_eq!(world.waiting(at(1)).await, [("ops".to_owned(), 0, 1)], "it is on its way");
     world.settle(&taken, Settled::Delivered, at(1)).await;
@@ -167,7 +169,9 @@ async fn nobody_is_told_of_what_is_not_asked() {
     let world = World::new().await;
     let id = world.ask_and_tell("delete", NOW).await;
     let again = approval(world.ambient.id(), "delete", "delete", at(1));
-    let notice = |id| vec![Notice { id, channel: "ops".to_owned(), occasion: Occasion::Requested }];
+    let notice = |id| {
+        vec![Notice { id, channel: "ops".to_owned(), occasion: Occasion::Requested, page: None }]
+    };
     let notices = notice(world.ambient.id());
     let asked = Change::ApprovalRequested { approval: Box::new(again), notices };
     assert!(!world.change(asked, at(1)).await, "it is asked for already");

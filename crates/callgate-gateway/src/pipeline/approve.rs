@@ -48,9 +48,8 @@ impl Gateway {
         {
             return;
         }
-        let notices = self.notices(bundle, &gates);
         let wanted = self.request_for(asker, bound, call.0, (bundle.digest(), gates));
-        let id = wanted.id;
+        let (id, notices) = (wanted.id, self.notices(bundle, &wanted));
         let change = Change::ApprovalRequested { approval: Box::new(wanted), notices };
         match self.administer(caller.summary(), change).await {
             Ok(()) => record.under.approval = Some(Use { id, spends: false }),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use callgate_model::approval::{Notice, Occasion};
+use callgate_model::approval::{Approval, Notice, Occasion};
 use callgate_model::decision::Gate;
 use callgate_policy::Bundle;
 
@@ -29,15 +29,17 @@ impl ChannelRule {
 }
 
 impl Gateway {
-    /// Who is told of an approval with these gates.
-    pub(super) fn notices(&self, bundle: &Bundle, gates: &[Gate]) -> Vec<Notice> {
+    /// Who is told of `approval`.
+    pub(super) fn notices(&self, bundle: &Bundle, approval: &Approval) -> Vec<Notice> {
         let rules = self.settings.channels.iter();
-        let told = rules.filter(|rule| gates.iter().any(|gate| rule.tells_of(bundle, gate)));
+        let told =
+            rules.filter(|rule| approval.gates.iter().any(|gate| rule.tells_of(bundle, gate)));
         let notices = told.flat_map(|rule| {
             let notice = |occasion: &Occasion| Notice {
                 id: self.ambient.id(),
                 channel: rule.channel.clone(),
                 occasion: *occasion,
+                page: self.page_of(approval.id),
             };
             rule.occasions.iter().map(notice)
         });

@@ -66,7 +66,9 @@ async fn a_channel_is_told_of_those_approvals_that_it_is_for_and_once() {
     let due = world.store.inner.take_notices("all", (now, now), 9).await.unwrap();
     assert_eq!(due.len(), 1);
     assert!(ids.contains(due[0].id.to_string().as_str()));
-    assert_eq!(due[0].approval, world.waiting().await.approval.id);
+    let id = world.waiting().await.approval.id;
+    let page = format!("https://gate.example/console/approvals/{id}");
+    assert_eq!((due[0].approval, due[0].page.as_ref()), (id, Some(&page)));
     // Another call is another message.
     ask(&world, "ENG-43").await;
     assert_eq!(recorded(&world).len(), 2 * told.len());

@@ -24,6 +24,9 @@ pub struct Notice {
     pub channel: String,
     /// When it is told.
     pub occasion: Occasion,
+    /// Where one can decide, if whoever asks has such a page: another gateway may send it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<String>,
 }
 
 impl Occasion {

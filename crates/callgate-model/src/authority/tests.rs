@@ -135,7 +135,8 @@ fn vote() -> Vote {
 }
 
 fn notice() -> Notice {
-    Notice { id: id(5), channel: "ops".into(), occasion: Occasion::Closed }
+    let page = Some("https://gate.example/console/approvals/4".into());
+    Notice { id: id(5), channel: "ops".into(), occasion: Occasion::Closed, page }
 }
 
 /// A change of every kind.

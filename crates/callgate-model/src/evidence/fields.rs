@@ -204,6 +204,7 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
         "text",
         "change: `requested`, or `closed`: nobody needs to look any more.",
     ),
+    ("event.notices[].page", "text", "change: where one can decide, if there is such a page."),
     ("event.channel", "text", "change: the channel by which nobody could be told."),
     ("event.attempts", "integer", "change: how often that was tried."),
     ("event.shown", "digest", "change: what somebody was shown of an approval."),

@@ -23,13 +23,14 @@ pub(super) async fn add(
             Occasion::Closed => approval.decide_until,
         };
         let insert = sqlx::query(
-            "INSERT INTO notices (id, channel, approval, occasion, due_ms) VALUES (?, ?, ?, ?, ?) \
+            "INSERT INTO notices (id, channel, approval, occasion, page, due_ms) VALUES (?, ?, ?, ?, ?, ?) \
              ON CONFLICT DO NOTHING",
         )
         .bind(notice.id.to_string())
         .bind(notice.channel.clone())
         .bind(approval.id.to_string())
         .bind(notice.occasion.as_str())
+        .bind(notice.page.clone())
         .bind(due.unix_ms());
         if insert.execute(&mut *connection).await?.rows_affected() != 1 {
             return Ok(false);
@@ -94,7 +95,7 @@ impl NoticeStore for SqliteStore {
                 "UPDATE notices SET due_ms = ?3, attempts = attempts + 1 WHERE id IN ( \
                    SELECT id FROM notices WHERE channel = ?1 AND due_ms <= ?2 AND ended IS NULL \
                    ORDER BY due_ms, id LIMIT ?4) \
-                 RETURNING id, channel, approval, occasion, attempts, error",
+                 RETURNING id, channel, approval, occasion, page, attempts, error",
             )
             .bind(channel.to_owned())
             .bind(during.0.unix_ms())
@@ -163,6 +164,7 @@ fn read(row: &SqliteRow) -> Result<Taken, StoreError> {
         channel: row.try_get("channel")?,
         approval: rows::id(row, "approval")?,
         occasion: occasion.ok_or(StoreError::Malformed { column: "occasion" })?,
+        page: row.try_get("page")?,
         attempt: row.try_get("attempts")?,
         failure: row.try_get("error")?,
     })

@@ -111,6 +111,7 @@ const STEPS: &[&str] = &[
         channel TEXT NOT NULL,
         approval TEXT NOT NULL,
         occasion TEXT NOT NULL,
+        page TEXT,
         due_ms INTEGER NOT NULL,
         attempts INTEGER NOT NULL DEFAULT 0,
         error TEXT,

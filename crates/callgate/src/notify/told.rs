@@ -6,6 +6,7 @@ use callgate_gateway::pipeline::Gateway;
 use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::approval::{ApprovalState, Ended, Occasion, Standing};
 use callgate_model::decision::{Gate, PolicyRef};
+use callgate_store::Taken;
 use serde_json::{Value, json};
 
 use crate::print::approval as words;
@@ -88,10 +89,11 @@ pub(super) const PEOPLE: Reader = Reader { foreign: inert, own: safe };
 impl Told {
     pub(super) fn new(
         gateway: &Gateway,
-        (id, occasion): (Id, Occasion),
+        taken: &Taken,
         state: ApprovalState,
         at: Timestamp,
     ) -> Self {
+        let Taken { id, occasion, page, .. } = taken;
         let bundle = gateway.bundle();
         let is_in_force = bundle.digest() == state.approval.bundle;
         let about = |gate: &Gate| {
@@ -99,8 +101,9 @@ impl Told {
             (gate.clone(), policy.cloned())
         };
         let gates = state.approval.gates.iter().map(about).collect();
-        let page = gateway.page_of(state.approval.id);
-        Self { id, occasion, at, state, gates, page }
+        // Somebody else may have pages who asked.
+        let page = gateway.page_of(state.approval.id).or_else(|| page.clone());
+        Self { id: *id, occasion: *occasion, at, state, gates, page }
     }
 
     /// All of it by name: for programs, and for templates.

@@ -27,6 +27,9 @@ const AGAIN_AFTER_MS_MAX: u64 = 120_000;
 /// For how long whoever sends a message has it for themselves, in milliseconds. A crash costs so much.
 const TAKEN_MS: u64 = 15_000;
 
+/// For how long a gateway leaves messages alone that are for a channel which it does not have: another one may have it.
+const ABANDONED_MS: u64 = 60_000;
+
 // Nobody else may have it while it is sent.
 const _: () = assert!(SEND_WITHIN.as_millis() < TAKEN_MS as u128);
 
@@ -99,7 +102,10 @@ impl Teller {
                 continue;
             }
             let now = self.ambient.now();
-            for taken in store.take_notices(&channel, (now, now.after_ms(TAKEN_MS)), limit).await? {
+            let is_ours = self.channels.contains_key(&channel);
+            let since = if is_ours { now } else { now.before_ms(ABANDONED_MS) };
+            let during = (since, now.after_ms(TAKEN_MS));
+            for taken in store.take_notices(&channel, during, limit).await? {
                 let Ok(room) = Arc::clone(&room).try_acquire_owned() else { break };
                 on_the_way.sending.spawn(Arc::clone(self).tell(taken, room));
             }
@@ -111,10 +117,7 @@ impl Teller {
     async fn tell(self: Arc<Self>, taken: Taken, _room: OwnedSemaphorePermit) {
         let Some(store) = self.gateway.authority() else { return };
         let told = match store.approval(taken.approval).await {
-            Ok(Some(state)) => {
-                let what = (taken.id, taken.occasion);
-                Told::new(&self.gateway, what, state, self.ambient.now())
-            }
+            Ok(Some(state)) => Told::new(&self.gateway, &taken, state, self.ambient.now()),
             Ok(None) => return self.settle(store, &taken, Settled::Needless).await,
             Err(error) => {
                 tracing::error!(%error, "an approval that people are to be told of cannot be read");

@@ -14,6 +14,9 @@ const NOW: Timestamp = Timestamp::from_unix_ms(1_795_600_000_000);
 /// The sample can be decided for so long.
 const DECIDED_WITHIN_MS: u64 = 900_000;
 
+/// The page of whoever asked.
+const ELSEWHERE: &str = "https://gate.example/console/approvals/x";
+
 const CONFIG: &str = r#"
 [listen]
 address = "127.0.0.1:0"
@@ -59,6 +62,11 @@ struct World {
 
 impl World {
     async fn new(channel: &str) -> Self {
+        Self::at(channel, 8077).await
+    }
+
+    /// A gateway without a port has no pages.
+    async fn at(channel: &str, port: u16) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         std::fs::write(folder.path().join("down.url"), format!("http://{nobody}/")).unwrap();
@@ -68,10 +76,15 @@ impl World {
         let channels = Arc::clone(&config.channels);
         let clock = Arc::new(Clock::default());
         let ambient: Arc<dyn Ambient> = Arc::<Clock>::clone(&clock);
-        let gateway = assemble::gateway(config, parts, Arc::clone(&ambient), 8077).await.unwrap();
+        let gateway = assemble::gateway(config, parts, Arc::clone(&ambient), port).await.unwrap();
         let approval = sample(NOW);
         let id = approval.id;
-        let notice = |occasion| Notice { id: ambient.id(), channel: channel.to_owned(), occasion };
+        let notice = |occasion| Notice {
+            id: ambient.id(),
+            channel: channel.to_owned(),
+            occasion,
+            page: Some(ELSEWHERE.to_owned()),
+        };
         let notices = Occasion::ALL.map(notice).to_vec();
         let asked = Change::ApprovalRequested { approval: Box::new(approval), notices };
         gateway.administer("alice".to_owned(), asked).await.unwrap();
@@ -160,9 +173,30 @@ async fn what_was_taken_and_lost_is_tried_again_and_no_oftener_than_anything() {
     assert_eq!((waiting, given_up, &*why), (0, 1, "the last attempt was not finished"));
 }
 
+/// Whoever sends it may have no pages, or others than whoever asked had when it did.
+#[tokio::test]
+async fn the_page_is_ours_or_else_that_of_whoever_asked() {
+    for (port, page) in [(8077, "http://127.0.0.1:8077/console/approvals/0190a0b0"), (0, ELSEWHERE)]
+    {
+        let world = World::at("down", port).await;
+        let now = world.clock.now();
+        let taken = world.store().take_notices("down", (now, now), 1).await.unwrap().remove(0);
+        let state = world.store().approval(world.approval).await.unwrap().unwrap();
+        let told = Told::new(&world.teller.gateway, &taken, state, now);
+        let found = told.message(false).page.unwrap();
+        assert!(found.starts_with(page), "{found}");
+    }
+}
+
 #[tokio::test]
 async fn a_channel_that_is_configured_no_more_is_a_dead_one() {
     let world = World::new("gone").await;
+    for _ in 0..2 {
+        world.look().await;
+        // Another gateway may have it.
+        assert_eq!(world.told().await, (0, 1, 0, String::new()));
+        world.pass(ABANDONED_MS / 2);
+    }
     world.look().await;
     let (_, waiting, _, why) = world.told().await;
     assert_eq!((waiting, &*why), (1, "no channel of that name is configured any more"));
