@@ -44,6 +44,8 @@ pub(crate) struct Mail {
 }
 
 impl Mail {
+    /// Mail of that kind. Nothing is connected yet.
+    ///
     /// # Errors
     /// Why the relay cannot be used.
     pub(crate) fn new(from: Mailbox, to: Vec<Mailbox>, relay: Relay) -> Result<Self, String> {

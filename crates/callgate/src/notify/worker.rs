@@ -91,7 +91,8 @@ impl Teller {
         on_the_way: &mut OnTheWay,
     ) -> Result<(), StoreError> {
         let waiting = store.notices_waiting(self.ambient.now()).await?;
-        let none = self.channels.keys().map(|name| (name.clone(), 0));
+        let known = self.channels.keys().chain(on_the_way.rooms.keys());
+        let none = known.map(|name| (name.clone(), 0));
         let count = waiting.iter().map(|(channel, _, waits)| (channel.clone(), *waits));
         self.gateway.notices_wait(none.chain(count));
         for (channel, due, _) in waiting {

@@ -200,6 +200,21 @@ async fn a_channel_that_is_configured_no_more_is_a_dead_one() {
     world.look().await;
     let (_, waiting, _, why) = world.told().await;
     assert_eq!((waiting, &*why), (1, "no channel of that name is configured any more"));
+    let waits = |count: u32| {
+        let metrics = world.teller.gateway.metrics();
+        assert!(metrics.contains(&format!("callgate_notices_waiting{{channel=\"gone\"}} {count}")));
+    };
+    waits(1);
+    // Once nothing waits any more, the metrics know that, too.
+    let mut on_the_way = OnTheWay::default();
+    on_the_way.rooms.insert("gone".to_owned(), Arc::new(Semaphore::new(1)));
+    let now = world.clock.now().after_ms(AGAIN_AFTER_MS_MAX);
+    let during = (now, now.after_ms(1));
+    for taken in world.store().take_notices("gone", during, 9).await.unwrap() {
+        world.store().settle_notice(&taken, Settled::Delivered, now).await.unwrap();
+    }
+    world.teller.look(world.store(), &mut on_the_way).await.unwrap();
+    waits(0);
 }
 
 #[test]
