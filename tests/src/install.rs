@@ -17,6 +17,8 @@ const BROWSER_PACKAGE: &str = include_str!("../foreign/browser/package.json");
 const BROWSER_LOCK: &str = include_str!("../foreign/browser/package-lock.json");
 const OAUTH_PACKAGE: &str = include_str!("../foreign/oauth/package.json");
 const OAUTH_LOCK: &str = include_str!("../foreign/oauth/package-lock.json");
+const NOTIFY_PACKAGE: &str = include_str!("../foreign/notify/package.json");
+const NOTIFY_LOCK: &str = include_str!("../foreign/notify/package-lock.json");
 const SUITE_PACKAGE: &str = include_str!("../foreign/conformance/package.json");
 const SUITE_LOCK: &str = include_str!("../foreign/conformance/package-lock.json");
 
@@ -53,6 +55,7 @@ const OAUTH: Scripts = &[
     ("verify.mjs", include_str!("../foreign/oauth/verify.mjs")),
 ];
 const BROWSER: Scripts = &[("console.mjs", include_str!("../foreign/browser/console.mjs"))];
+const NOTIFY: Scripts = &[("receive.mjs", include_str!("../foreign/notify/receive.mjs"))];
 const FIXTURE: Scripts = &[
     ("fixture.mjs", include_str!("../foreign/conformance/fixture.mjs")),
     ("offers.mjs", include_str!("../foreign/conformance/offers.mjs")),
@@ -175,6 +178,7 @@ pub fn all(directory: &Path) -> io::Result<()> {
     inspector(directory)?;
     oauth(directory)?;
     browser(directory)?;
+    notify(directory)?;
     conformance(directory).map(drop)
 }
 
@@ -256,6 +260,17 @@ pub fn browser(directory: &Path) -> io::Result<PathBuf> {
         run(Command::new("node").arg(&script).env("TMPDIR", &home))
     })?;
     Ok(script)
+}
+
+/// Installs what receives and judges notices into `directory`; its script.
+///
+/// # Errors
+/// If a command cannot be run or fails, with what it said.
+pub fn notify(directory: &Path) -> io::Result<PathBuf> {
+    let home = directory.join("notify");
+    npm(&home, NOTIFY_PACKAGE, NOTIFY_LOCK)?;
+    scripts(&home, NOTIFY)?;
+    Ok(home.join("receive.mjs"))
 }
 
 /// Installs the conformance suite, the SDK of its server and, where there is a package of it, the Node they need.

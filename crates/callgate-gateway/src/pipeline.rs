@@ -19,6 +19,7 @@ mod list;
 mod listen;
 mod log_level;
 mod look;
+mod notices;
 mod pin;
 mod pipe;
 mod present;
@@ -79,6 +80,7 @@ use approve::waits_for;
 pub use authority::EventError;
 use deliver::{Called, Waiting};
 pub use errand::ErrandError;
+pub use notices::ChannelRule;
 pub use pipe::{Incoming, Pipe, Piped};
 pub use reply::{Reply, ReplyBody};
 pub use vote::{Ballot, SamePerson};
@@ -112,6 +114,8 @@ pub struct Settings {
     pub page_hold: Duration,
     /// Where the pages about approvals are: an address to which their ids are added.
     pub approval_pages: Option<String>,
+    /// By which channels people are told of approvals.
+    pub channels: Vec<ChannelRule>,
     /// By whom servers know that calls went through the gate.
     pub signer: Option<Arc<Signer>>,
 }

@@ -21,6 +21,8 @@ pub struct Metrics {
     registry: Registry,
     decisions: Family<DecisionLabels, Counter>,
     outcomes: Family<OutcomeLabels, Counter>,
+    notices: Family<NoticeLabels, Counter>,
+    notices_waiting: Family<ChannelLabel, Gauge>,
     decided_in: Histogram,
     upstream: Histogram,
     in_flight: Gauge,
@@ -42,6 +44,17 @@ struct OutcomeLabels {
     outcome: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct NoticeLabels {
+    channel: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ChannelLabel {
+    channel: String,
+}
+
 impl Metrics {
     /// Nothing counted yet, of servers of these names.
     pub fn new(servers: impl Iterator<Item = String>) -> Self {
@@ -50,6 +63,8 @@ impl Metrics {
             servers: servers.collect(),
             decisions: Family::default(),
             outcomes: Family::default(),
+            notices: Family::default(),
+            notices_waiting: Family::default(),
             decided_in: Histogram::new(exponential_buckets(0.000_02, 2.0, 16)),
             upstream: Histogram::new(exponential_buckets(0.001, 2.0, 17)),
             in_flight: Gauge::default(),
@@ -59,6 +74,12 @@ impl Metrics {
         };
         registry.register("decisions", "Decisions made", metrics.decisions.clone());
         registry.register("outcomes", "Outcomes of dispatched calls", metrics.outcomes.clone());
+        registry.register("notices", "Attempts to tell people", metrics.notices.clone());
+        registry.register(
+            "notices_waiting",
+            "What people should have been told by now",
+            metrics.notices_waiting.clone(),
+        );
         registry.register_with_unit(
             "decision_duration",
             "From the request read to the decision",
@@ -133,6 +154,19 @@ impl Metrics {
             target: "callgate::call",
             call, server, outcome = outcome.as_str(), upstream_us, "concluded"
         );
+    }
+
+    /// Counts an attempt to tell people, or that there will be no more.
+    pub fn noticed(&self, channel: &str, outcome: &'static str) {
+        let labels = NoticeLabels { channel: channel.to_owned(), outcome };
+        self.notices.get_or_create(&labels).inc();
+    }
+
+    /// What waits in each channel.
+    pub fn notices_wait(&self, waiting: impl Iterator<Item = (String, u32)>) {
+        for (channel, count) in waiting {
+            self.notices_waiting.get_or_create(&ChannelLabel { channel }).set(i64::from(count));
+        }
     }
 
     /// The metrics in the text form of `OpenMetrics`.

@@ -1,4 +1,4 @@
-//! A JSON document at an address that the operator configured: no redirects, no compression, bounded in size and time.
+//! A JSON document at an address that the operator configured, or one that is sent there: no redirects, no compression, bounded in size and time.
 
 use callgate_model::json::{Json, JsonLimits, read};
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
@@ -62,6 +62,27 @@ impl Document {
             self.read(response.map_err(|error| error.kind)?).await
         };
         timeout(self.limits.total, answer).await.unwrap_or(Err(CallErrorKind::Timeout))
+    }
+
+    /// Sends `body` there. What is answered does not matter.
+    ///
+    /// # Errors
+    /// [`CallErrorKind`], also for every status that does not say that it was taken.
+    pub async fn send(&self, headers: HeaderMap, body: String) -> Result<(), CallErrorKind> {
+        let answer = async {
+            let response = self.connection.post(headers, body.into()).await;
+            let status = response.map_err(|error| error.kind)?.status();
+            if status.is_success() { Ok(()) } else { Err(CallErrorKind::Status(status.as_u16())) }
+        };
+        timeout(self.limits.total, answer).await.unwrap_or(Err(CallErrorKind::Timeout))
+    }
+
+    /// Whether a connection can be made. Nothing is sent by it.
+    ///
+    /// # Errors
+    /// [`CallErrorKind`].
+    pub async fn reach(&self) -> Result<(), CallErrorKind> {
+        self.connection.reach().await
     }
 
     /// Fetches what is at `path` below it, as whoever has `authorization`.

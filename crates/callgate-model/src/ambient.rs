@@ -51,6 +51,12 @@ impl Timestamp {
         Self(self.0.saturating_add(i64::try_from(milliseconds).unwrap_or(i64::MAX)))
     }
 
+    /// The moment so many milliseconds earlier.
+    #[must_use]
+    pub fn before_ms(self, milliseconds: u64) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(milliseconds).unwrap_or(i64::MAX)))
+    }
+
     /// Milliseconds from `earlier` to this moment; zero if it is not earlier.
     #[must_use]
     pub fn ms_since(self, earlier: Self) -> u64 {
@@ -157,6 +163,7 @@ mod tests {
         let moment = Timestamp::from_unix_ms(1_795_600_000_123);
         assert_eq!(moment.to_string(), "2026-11-25T09:46:40.123Z");
         assert_eq!(Timestamp::parse(&moment.to_string()), Some(moment));
+        assert_eq!(moment.before_ms(500).to_string(), "2026-11-25T09:46:39.623Z");
         for (edge, beyond) in [("0000-01-01T00:00:00.000Z", -1), ("9999-12-31T23:59:59.999Z", 1)] {
             let last = Timestamp::parse(edge).unwrap();
             assert!(last.is_writable() && last.to_string() == edge);

@@ -4,6 +4,7 @@
 //! decided and ends by records in the evidence and in no other way, and is spent in the transaction that stores the intent of its
 //! call (I2). It has two clocks: one for those who decide, one for the call.
 
+mod notice;
 mod standing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,7 @@ use crate::json::{Json, Object};
 use crate::redact;
 use crate::target::{Resource, Target};
 
+pub use notice::{Notice, Occasion};
 pub use standing::{ApprovalState, Ended, Standing};
 
 /// How long a call that was denied is not asked about again, in seconds: nobody is worn down by asking.

@@ -20,7 +20,7 @@ pub use session::{ConsoleSession, LOCAL, SignInLink, Way};
 pub use token::{ApiToken, Presented, Secret};
 
 use crate::ambient::{Id, Timestamp};
-use crate::approval::{Approval, Look, Vote};
+use crate::approval::{Approval, Look, Notice, Vote};
 use crate::digest::Digest;
 use crate::json::Json;
 
@@ -85,6 +85,9 @@ pub enum Change {
     ApprovalRequested {
         /// What is asked.
         approval: Box<Approval>,
+        /// Who is told, and when.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        notices: Vec<Notice>,
     },
     /// Somebody who may decide about a call was shown it.
     ApprovalViewed {
@@ -102,6 +105,17 @@ pub enum Change {
     ApprovalWithdrawn {
         /// Which.
         id: Id,
+        /// Why.
+        reason: String,
+    },
+    /// Nobody could be told: it is not tried any more.
+    NoticeGivenUp {
+        /// Which notice.
+        id: Id,
+        /// The channel.
+        channel: String,
+        /// How often it was tried.
+        attempts: u32,
         /// Why.
         reason: String,
     },

@@ -9,7 +9,7 @@ use callgate_model::obligation::Obligations;
 use crate::source::{Complaint, Tier};
 
 const EVERYWHERE: [&str; 3] = ["id", "reason", "owner"];
-const GATES: [&str; 8] = [
+const GATES: [&str; 9] = [
     "approval",
     "quorum",
     "decide_within",
@@ -18,6 +18,7 @@ const GATES: [&str; 8] = [
     "escalates_to",
     "escalates_after",
     "grants",
+    "notify",
 ];
 const OBLIGATIONS: [&str; 3] = ["needs_reason", "redact", "result_within"];
 
@@ -37,6 +38,8 @@ pub(crate) struct Label {
     pub(crate) about: PolicyRef,
     pub(crate) gate: Option<Gate>,
     pub(crate) obliges: Option<Box<Obligations>>,
+    /// The channel by which people are told that the gate holds a call.
+    pub(crate) notify: Option<String>,
 }
 
 /// Reads the annotations of a policy of `tier`, with everything that is wrong with them.
@@ -56,9 +59,17 @@ pub(crate) fn read(tier: Tier, policy: &cedar_policy::Policy) -> Result<Label, V
         );
     }
     let gate = (tier == Tier::Approval).then(|| gate(policy, &about.id, &mut note));
+    let notify = policy.annotation("notify").filter(|_| tier == Tier::Approval);
+    if let Some(channel) = notify.filter(|channel| !is_id(channel)) {
+        note(
+            Complaint::new(format!("`{}` cannot be a channel", channel.escape_debug()))
+                .hint("name a section [notify.NAME] of the configuration: @notify(\"leads\")"),
+        );
+    }
+    let notify = notify.map(str::to_owned);
     let obliges = obligations(policy, &mut note);
     let obliges = (!obliges.is_empty()).then(|| Box::new(obliges));
-    if complaints.is_empty() { Ok(Label { about, gate, obliges }) } else { Err(complaints) }
+    if complaints.is_empty() { Ok(Label { about, gate, obliges, notify }) } else { Err(complaints) }
 }
 
 fn obligations(policy: &cedar_policy::Policy, note: &mut impl FnMut(Complaint)) -> Obligations {

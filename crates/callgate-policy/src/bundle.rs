@@ -37,6 +37,8 @@ pub struct Bundle {
     has_gates: bool,
     needs_reasons: bool,
     looked_up: BTreeSet<String>,
+    /// The channels that gates name, by the gates.
+    channels: BTreeMap<String, String>,
     pub(crate) names: Names,
     pub(crate) known: Known,
 }
@@ -121,6 +123,18 @@ impl Bundle {
             let id: &str = anchor.uid.id().as_ref();
             Resource::new(anchor.uid.type_name().to_string(), id)
         })
+    }
+
+    /// The channels by which people are told of what gates hold, by the gates that name one.
+    #[must_use]
+    pub const fn channels(&self) -> &BTreeMap<String, String> {
+        &self.channels
+    }
+
+    /// What the policy of that id says of itself.
+    #[must_use]
+    pub fn about(&self, id: &str) -> Option<&PolicyRef> {
+        self.policies.iter().map(|policy| &policy.about).find(|about| about.id == id)
     }
 
     /// The schema in Cedar's own notation.
@@ -213,6 +227,7 @@ struct Draft {
     names: Names,
     /// Where each id was first used.
     ids: BTreeMap<String, String>,
+    channels: BTreeMap<String, String>,
     seen: usize,
     unscoped_permits: usize,
     knows_grants: bool,
@@ -227,6 +242,7 @@ impl Draft {
             texts: Vec::new(),
             names: Names::default(),
             ids: BTreeMap::new(),
+            channels: BTreeMap::new(),
             seen: 0,
             unscoped_permits: 0,
             knows_grants: false,
@@ -257,7 +273,7 @@ impl Draft {
         if let Ok(label) = &label {
             complaints.extend(self.claim_id(&label.about.id, source, statement));
         }
-        let Label { about, gate, obliges } = match label {
+        let Label { about, gate, obliges, notify } = match label {
             Ok(label) if complaints.is_empty() => label,
             Ok(_) => return Err(complaints),
             Err(more) => return Err(complaints.into_iter().chain(more).collect()),
@@ -272,6 +288,7 @@ impl Draft {
         } else {
             None
         };
+        self.channels.extend(notify.map(|channel| (about.id.clone(), channel)));
         let text = statement.text.to_owned();
         self.policies.push(Policy { tier, about, gate, obliges, scope, alone, text });
         Ok(())
@@ -329,6 +346,7 @@ impl Draft {
             index,
             knows_grants: self.knows_grants,
             looked_up: BTreeSet::new(),
+            channels: self.channels,
             names: self.names,
             known,
         })

@@ -17,21 +17,21 @@ use tokio::task::JoinSet;
 use crate::testing::{Ticking, intent};
 use crate::{AuthorityStore as _, EvidenceStore as _, Row, SqliteStore, StoreError};
 
-const NOW: Timestamp = Timestamp::from_unix_ms(1_795_600_000_000);
+pub(crate) const NOW: Timestamp = Timestamp::from_unix_ms(1_795_600_000_000);
 
-fn at(seconds: u64) -> Timestamp {
+pub(crate) fn at(seconds: u64) -> Timestamp {
     NOW.after_ms(seconds * 1_000)
 }
 
 /// A store, and a writer whose clock is told what time it is.
-struct World {
-    store: SqliteStore,
-    ambient: Ticking,
+pub(crate) struct World {
+    pub(crate) store: SqliteStore,
+    pub(crate) ambient: Ticking,
     chain: Mutex<Chain>,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let store = SqliteStore::open_in_memory().await.unwrap();
         let ambient = Ticking::new(1);
         let chain = Mutex::new(Chain::new(ambient.id()));
@@ -39,7 +39,7 @@ impl World {
     }
 
     /// Whether the event could be applied at that time.
-    async fn happens(&self, event: Event, at: Timestamp) -> bool {
+    pub(crate) async fn happens(&self, event: Event, at: Timestamp) -> bool {
         let mut chain = self.chain.lock().await;
         let mut tried = chain.clone();
         let row = Row::seal(&mut tried, at, &event, &event.canonical());
@@ -53,7 +53,7 @@ impl World {
         }
     }
 
-    async fn change(&self, change: Change, at: Timestamp) -> bool {
+    pub(crate) async fn change(&self, change: Change, at: Timestamp) -> bool {
         let administered = Administered { by: "somebody".to_owned(), change };
         self.happens(Event::Administered(Arc::new(administered)), at).await
     }
@@ -62,11 +62,11 @@ impl World {
     async fn ask(&self, who: &str, what: &str, at: Timestamp) -> Option<Id> {
         let approval = approval(self.ambient.id(), who, what, at);
         let id = approval.id;
-        let asked = Change::ApprovalRequested { approval: Box::new(approval) };
+        let asked = Change::ApprovalRequested { approval: Box::new(approval), notices: Vec::new() };
         self.change(asked, at).await.then_some(id)
     }
 
-    async fn vote(&self, id: Id, by: &str, approves: bool, at: Timestamp) -> bool {
+    pub(crate) async fn vote(&self, id: Id, by: &str, approves: bool, at: Timestamp) -> bool {
         let gates = vec!["delete-needs-leads".to_owned()];
         let seen = Digest::of(b"seen");
         let vote = Vote {
@@ -102,7 +102,7 @@ impl World {
     }
 }
 
-fn approval(id: Id, who: &str, what: &str, at: Timestamp) -> Approval {
+pub(crate) fn approval(id: Id, who: &str, what: &str, at: Timestamp) -> Approval {
     let gate = Gate {
         policy: "delete-needs-leads".to_owned(),
         approvers: "team:leads".to_owned(),
@@ -279,7 +279,7 @@ async fn i2_a05_of_many_claimers_one_takes_it() {
     for number in 0..APPROVALS {
         let id = world.ambient.id();
         let one = approval(id, &format!("caller-{number}"), &number.to_string(), NOW);
-        let asked = Change::ApprovalRequested { approval: Box::new(one) };
+        let asked = Change::ApprovalRequested { approval: Box::new(one), notices: Vec::new() };
         assert!(world.change(asked, NOW).await);
         assert!(world.vote(id, "bob", true, NOW).await && world.vote(id, "carol", true, NOW).await);
         ids.push(id);

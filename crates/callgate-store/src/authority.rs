@@ -2,14 +2,13 @@
 //!
 //! Nothing here changes it. It changes with the records of [`crate::EvidenceStore::append`], in their transaction.
 
-use std::fmt::Debug;
-
 use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::approval::ApprovalState;
 use callgate_model::authority::{ApiToken, Grant, Revocation, ToolPin, UpstreamSecret};
 use callgate_model::digest::Digest;
 
 use crate::evidence::StoreFuture;
+use crate::notices::NoticeStore;
 use crate::sessions::SessionStore;
 
 /// The most things that a list returns of which some have ended.
@@ -42,7 +41,7 @@ pub struct GrantState {
 }
 
 /// What is in force.
-pub trait AuthorityStore: SessionStore + Debug + Send + Sync {
+pub trait AuthorityStore: NoticeStore + SessionStore {
     /// A number that is another one after each change of what is in force.
     fn version(&self) -> StoreFuture<'_, u64>;
 

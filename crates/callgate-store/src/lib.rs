@@ -8,6 +8,7 @@
 mod authority;
 mod evidence;
 mod log;
+mod notices;
 mod sessions;
 mod sqlite;
 #[cfg(any(test, feature = "testing"))]
@@ -16,6 +17,7 @@ pub mod testing;
 pub use authority::{AuthorityStore, GRANTS_TOGETHER_MAX, GrantState, THINGS_MAX, TokenState};
 pub use evidence::{Applies, EvidenceStore, Filter, LIST_MAX, Row, StoreError, StoreFuture};
 pub use log::{Counters, Durability, EvidenceError, EvidenceLimits, EvidenceLog, Recovery};
+pub use notices::{ChannelState, ERROR_BYTES_MAX, NoticeStore, Settled, Taken};
 pub use sessions::{LINKS_MAX, SESSIONS_MAX, SESSIONS_OF_ONE_MAX, SessionState, SessionStore};
 pub use sqlite::{OpenError, SqliteStore};
 
@@ -23,6 +25,8 @@ pub use sqlite::{OpenError, SqliteStore};
 mod approving;
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod noticing;
 #[cfg(test)]
 mod signing_in;
 #[cfg(test)]

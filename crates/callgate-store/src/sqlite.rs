@@ -5,6 +5,7 @@
 
 mod approvals;
 mod authority;
+mod notices;
 mod rows;
 mod schema;
 mod sessions;

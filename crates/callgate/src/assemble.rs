@@ -21,6 +21,7 @@ use callgate_store::{EvidenceLimits, EvidenceLog, SqliteStore};
 use crate::config::{At, CatalogFiles, Config, Places, Problem, Problems};
 use crate::console::CONSOLE;
 use crate::desk::known_actions;
+use crate::notify;
 
 /// Everything that is checked before anything is opened.
 pub(crate) struct Parts {
@@ -58,7 +59,9 @@ pub(crate) fn parts(config: &Config) -> Result<Parts, Problems> {
     }
     let vocabulary = loaded.vocabulary().clone();
     config.issuers.iter().for_each(|issuer| unknown_names(issuer, &vocabulary, &mut problems));
-    match load_bundle(&config.policies, &vocabulary) {
+    let loaded = load_bundle(&config.policies, &vocabulary);
+    let channels = config.channels.keys().cloned().collect();
+    match loaded.and_then(|bundle| notify::with_known_channels(bundle, &channels)) {
         Ok(bundle) if problems.is_empty() => Ok(Parts { catalogs, vocabulary, bundle }),
         Ok(_) => Err(Problems(problems)),
         Err(found) => {
@@ -294,6 +297,7 @@ pub(crate) async fn gateway(
         same_person: std::mem::take(&mut config.approvals.same_person),
         hold: config.approvals.hold,
         page_hold: config.approvals.page_hold,
+        channels: config.channels.values().map(|channel| channel.rule.clone()).collect(),
         approval_pages: (port != 0)
             .then(|| format!("{}{CONSOLE}/approvals/", origin(&config, port))),
     };

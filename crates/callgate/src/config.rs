@@ -7,6 +7,7 @@ mod assertion;
 mod console;
 mod credential;
 mod issuer;
+mod notify;
 mod problems;
 mod sealing;
 mod section;
@@ -33,6 +34,8 @@ use callgate_model::caller::Caller;
 use callgate_model::json::JsonLimits;
 use callgate_model::products::atlassian::SiteMap;
 use ipnet::IpNet;
+
+use crate::notify::Channels;
 
 pub(crate) use approvals::ApprovalRules;
 pub(crate) use console::{ConsoleConfig, FIRST, Roles, local};
@@ -73,6 +76,8 @@ pub(crate) struct Config {
     pub(crate) servers: BTreeMap<String, ServerConfig>,
     /// By whom the gateway's statements are known.
     pub(crate) signer: Option<Arc<Signer>>,
+    /// By which people are told of approvals.
+    pub(crate) channels: Arc<Channels>,
     /// The keys by which secrets are sealed.
     pub(crate) sealing: Option<Arc<Keyring>>,
     /// Whose tokens are accepted.

@@ -12,6 +12,7 @@ mod console;
 mod desk;
 mod habits;
 mod http;
+mod notify;
 mod pipe;
 mod print;
 mod privilege;

@@ -3,6 +3,7 @@
 //!
 //! Files are looked at by name, size and time of change rather than watched: that also sees a replaced symbolic link.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -14,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use crate::assemble::{files_in, load_bundle};
+use crate::notify::with_known_channels;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -26,18 +28,28 @@ impl Drop for Following {
     }
 }
 
-/// Follows the policies of `folder` and the authority in the store.
-pub(crate) fn follow(gateway: &Arc<Gateway>, folder: PathBuf, vocabulary: Vocabulary) -> Following {
+/// Follows the policies of `folder`, which may name these channels, and the authority in the store.
+pub(crate) fn follow(
+    gateway: &Arc<Gateway>,
+    folder: PathBuf,
+    vocabulary: Vocabulary,
+    channels: BTreeSet<String>,
+) -> Following {
     let (of_policies, of_authority) = (Arc::clone(gateway), Arc::clone(gateway));
     // Loading policies takes a processor's time: a task of its own keeps the other one prompt.
     Following([
-        tokio::spawn(follow_policies(of_policies, folder, vocabulary)),
+        tokio::spawn(follow_policies(of_policies, folder, vocabulary, channels)),
         tokio::spawn(async move { of_authority.follow_authority().await }),
     ])
 }
 
 /// Keeps the gateway's bundle that of the files. Never returns.
-async fn follow_policies(gateway: Arc<Gateway>, folder: PathBuf, vocabulary: Vocabulary) {
+async fn follow_policies(
+    gateway: Arc<Gateway>,
+    folder: PathBuf,
+    vocabulary: Vocabulary,
+    channels: BTreeSet<String>,
+) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else {
         tracing::error!("SIGHUP cannot be received: policies are not reloaded");
         return;
@@ -53,7 +65,8 @@ async fn follow_policies(gateway: Arc<Gateway>, folder: PathBuf, vocabulary: Voc
             continue;
         }
         seen = now;
-        match load_bundle(&folder, &vocabulary) {
+        let loaded = load_bundle(&folder, &vocabulary);
+        match loaded.and_then(|bundle| with_known_channels(bundle, &channels)) {
             Ok(bundle) => {
                 tracing::info!(bundle = %bundle.digest(), policies = bundle.len(), "policies activated");
                 gateway.activate(bundle);

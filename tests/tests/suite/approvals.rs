@@ -3,7 +3,7 @@
 
 use callgate_sim::{Running, SimOptions};
 use callgate_tests::drive::{Client, Plan};
-use callgate_tests::gateway::{Gateway, digest};
+use callgate_tests::gateway::{Gateway, Setup, digest};
 use callgate_tests::install;
 use callgate_tests::wire::Ask;
 use serde_json::{Value, json};
@@ -30,6 +30,12 @@ pub(crate) async fn world(clocks: &str) -> (Running, Gateway) {
 
 /// The same with another section.
 pub(crate) async fn world_with(clocks: &str, section: &str) -> (Running, Gateway) {
+    let (sim, setup) = prepared(clocks).await;
+    (sim, setup.section(section).start().await.unwrap())
+}
+
+/// The same, before it is started.
+pub(crate) async fn prepared(clocks: &str) -> (Running, Setup) {
     let sim = site(SimOptions::default()).await;
     let lead = |(token, who): (&str, &str)| {
         let digest = digest(token.as_bytes());
@@ -39,17 +45,14 @@ pub(crate) async fn world_with(clocks: &str, section: &str) -> (Running, Gateway
     };
     let leads = [(CAROL, "carol"), (DAVE, "dave"), (LEAD, "alice")].map(lead).concat();
     let gate = gated(clocks);
-    let gateway = setup()
+    let setup = setup()
         .server("atlassian", &format!("{}?tools=all", sim.url), "atlassian-rovo", SECRET)
-        .section(&format!("{leads}{section}"))
+        .section(&leads)
         .file("carol.token", CAROL)
         .file("sealing.key", KEY)
         .file("policies/approvals/all.cedar", &gate)
-        .file("policies/permits/all.cedar", &format!("{PERMITS}{LEADS}"))
-        .start()
-        .await
-        .unwrap();
-    (sim, gateway)
+        .file("policies/permits/all.cedar", &format!("{PERMITS}{LEADS}"));
+    (sim, setup)
 }
 
 /// What waits, as the command line tells it.

@@ -47,8 +47,8 @@ impl Family {
     /// What is refused of it, in this order.
     fn refused(&self) -> Vec<&'static str> {
         let expired = Some(EXPIRED).filter(|_| self.follows_tasks());
-        let asked = |one: &&'static str| one.ends_with(": approval_required");
-        let each = REFUSED.iter().flat_map(|one| [Some(*one), expired.filter(|_| asked(&one))]);
+        let asked = |one: &str| one.ends_with(": approval_required");
+        let each = REFUSED.iter().flat_map(|one| [Some(*one), expired.filter(|_| asked(one))]);
         each.flatten().collect()
     }
 

@@ -31,6 +31,8 @@ mod listen;
 #[cfg(test)]
 mod login;
 #[cfg(test)]
+mod notify;
+#[cfg(test)]
 mod offers;
 #[cfg(test)]
 mod personal;

@@ -55,8 +55,8 @@ impl Gateway {
         let mut wanted =
             self.request_for((asker, request.why.clone()), bound, call.0, (bundle.digest(), gates));
         wanted.looks = self.look(request, call.0, (bundle.digest(), record.call)).await;
-        let id = wanted.id;
-        let change = Change::ApprovalRequested { approval: Box::new(wanted) };
+        let (id, notices) = (wanted.id, self.notices(bundle, &wanted));
+        let change = Change::ApprovalRequested { approval: Box::new(wanted), notices };
         match self.administer(caller.summary(), change).await {
             Ok(()) => record.under.approval = Some(Use { id, spends: false }),
             Err(EvidenceError::Refused) => self.join(registry, bound, bundle, record).await,
@@ -262,8 +262,13 @@ impl Gateway {
 
     /// Where somebody can decide about what waits. The page asks who comes: the address alone lets nobody do anything.
     pub(super) fn approval_page(&self, record: &Decided) -> Option<String> {
-        let id = waits_for(record)?;
-        self.settings.approval_pages.as_ref().map(|pages| format!("{pages}{id}"))
+        self.page_of(waits_for(record)?)
+    }
+
+    /// The page about an approval.
+    #[must_use]
+    pub fn page_of(&self, approval: Id) -> Option<String> {
+        self.settings.approval_pages.as_ref().map(|pages| format!("{pages}{approval}"))
     }
 
     /// Whether everybody who approved is still let in.

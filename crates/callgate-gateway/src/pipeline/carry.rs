@@ -172,12 +172,13 @@ impl Gateway {
     ) -> Option<Last> {
         loop {
             let (permit, evidence) = opening;
-            let answered = self.make(&mut running, permit, evidence, &say).await?;
+            // Boxed, as what follows: each is large, and there is one of them at a time.
+            let made = Box::pin(self.make(&mut running, permit, evidence, &say));
+            let answered = made.await?;
             let required = match answered {
                 Made::Required(required) => required,
                 Made::Last(last) => return Some(last),
             };
-            // Boxed: it is rare, and large.
             let next = Box::pin(self.next_round(&mut running, required, &say));
             opening = match next.await? {
                 Ok(opening) => opening,

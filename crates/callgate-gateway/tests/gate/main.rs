@@ -23,6 +23,7 @@ mod listing;
 mod logs;
 mod looks;
 mod matrix;
+mod notices;
 mod obligations;
 mod odd;
 mod offers;

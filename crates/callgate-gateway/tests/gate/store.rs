@@ -12,8 +12,8 @@ use callgate_model::digest::Digest;
 use callgate_model::json::Json;
 use callgate_sim::Running;
 use callgate_store::{
-    AuthorityStore, EvidenceStore, Filter, GrantState, Row, SessionState, SessionStore,
-    SqliteStore, StoreError, StoreFuture, TokenState,
+    AuthorityStore, ChannelState, EvidenceStore, Filter, GrantState, NoticeStore, Row,
+    SessionState, SessionStore, Settled, SqliteStore, StoreError, StoreFuture, Taken, TokenState,
 };
 
 use crate::support::json;
@@ -116,6 +116,34 @@ impl SessionStore for InForce {
 
     fn sign_in_link(&self, digest: Digest) -> StoreFuture<'_, Option<SignInLink>> {
         self.inner.sign_in_link(digest)
+    }
+}
+
+impl NoticeStore for InForce {
+    fn notices_waiting(&self, now: Timestamp) -> StoreFuture<'_, Vec<(String, u32, u32)>> {
+        self.inner.notices_waiting(now)
+    }
+
+    fn take_notices<'a>(
+        &'a self,
+        channel: &'a str,
+        during: (Timestamp, Timestamp),
+        limit: u32,
+    ) -> StoreFuture<'a, Vec<Taken>> {
+        self.inner.take_notices(channel, during, limit)
+    }
+
+    fn settle_notice<'a>(
+        &'a self,
+        taken: &'a Taken,
+        settled: Settled,
+        at: Timestamp,
+    ) -> StoreFuture<'a, ()> {
+        self.inner.settle_notice(taken, settled, at)
+    }
+
+    fn channels(&self, now: Timestamp) -> StoreFuture<'_, Vec<ChannelState>> {
+        self.inner.channels(now)
     }
 }
 

@@ -13,7 +13,7 @@ use callgate_gateway::identity::{Identities, Issuer, Registry};
 use callgate_gateway::kept::ListLimits;
 use callgate_gateway::listeners::StreamLimits;
 use callgate_gateway::pin::ApprovedBy;
-use callgate_gateway::pipeline::{Gateway, SamePerson, Settings};
+use callgate_gateway::pipeline::{ChannelRule, Gateway, SamePerson, Settings};
 use callgate_gateway::resource::Resources;
 use callgate_gateway::server::Server;
 use callgate_mcp::document::Document;
@@ -88,6 +88,8 @@ pub(crate) struct Setup {
     pub(crate) hold: Duration,
     /// And of a client that shows its page.
     pub(crate) page_hold: Duration,
+    /// By which channels people are told.
+    pub(crate) channels: Vec<ChannelRule>,
     /// Who approves the tools of all servers.
     pub(crate) approved_by: ApprovedBy,
     /// The address of the products' own interfaces.
@@ -123,6 +125,7 @@ impl Default for Setup {
             same_person: Vec::new(),
             hold: Duration::ZERO,
             page_hold: Duration::from_millis(200),
+            channels: Vec::new(),
             approved_by: ApprovedBy::Nobody,
             rest: None,
             servers: Vec::new(),
@@ -144,6 +147,7 @@ impl Setup {
             same_person: self.same_person.clone(),
             hold: self.hold,
             page_hold: self.page_hold,
+            channels: self.channels.clone(),
             approval_pages: Some("https://gate.example/console/approvals/".to_owned()),
         }
     }

@@ -18,7 +18,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::Semaphore;
-use tower::Service;
+use tower::{Service, ServiceExt as _};
 
 use super::{CallError, CallErrorKind, UnusableUpstream, UpstreamLimits};
 
@@ -32,6 +32,7 @@ const STREAMS_MAX: usize = 256;
 #[derive(Clone)]
 pub(crate) struct Connection {
     client: Client<BoundedConnector, Full<Bytes>>,
+    connector: BoundedConnector,
     url: Uri,
     pub(super) limits: UpstreamLimits,
     /// Room for streams of sessions that are listened to.
@@ -53,8 +54,8 @@ impl Connection {
             .pool_max_idle_per_host(POOL_CONNECTIONS_MAX)
             .http1_max_buf_size(limits.header_bytes_max.max(8 << 10))
             .http2_max_header_list_size(headers_max)
-            .build(connector);
-        Ok(Self { client, url, limits, streams: Arc::new(Semaphore::new(STREAMS_MAX)) })
+            .build(connector.clone());
+        Ok(Self { client, connector, url, limits, streams: Arc::new(Semaphore::new(STREAMS_MAX)) })
     }
 
     /// Sends one POST. The pool tries another connection only if none of the request was written.
@@ -69,6 +70,13 @@ impl Connection {
     /// Sends one GET.
     pub(crate) async fn get(&self, headers: HeaderMap) -> Result<Response<Incoming>, CallError> {
         self.send(Method::GET, headers, Bytes::new()).await
+    }
+
+    /// Makes a connection and closes it.
+    pub(crate) async fn reach(&self) -> Result<(), CallErrorKind> {
+        let connecting = self.connector.clone().oneshot(self.url.clone());
+        let failed = |error: BoxError| CallErrorKind::Connect(with_causes(&*error));
+        connecting.await.map(drop).map_err(failed)
     }
 
     /// The same connections, to another path of the server.

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::approval::{About, Asker, Offer};
+use crate::approval::{About, Asker, Occasion, Offer};
 use crate::caller::{AccountableKind, Assurance, Caller, Workflow};
 use crate::decision::{Allotment, Escalation, Gate};
 use crate::digest::Digest;
@@ -153,6 +153,11 @@ fn vote() -> Vote {
     }
 }
 
+fn notice() -> Notice {
+    let page = Some("https://gate.example/console/approvals/4".into());
+    Notice { id: id(5), channel: "ops".into(), occasion: Occasion::Closed, page }
+}
+
 /// A change of every kind.
 fn link() -> SignInLink {
     let digest = Digest::default();
@@ -175,7 +180,7 @@ fn session() -> ConsoleSession {
     }
 }
 
-pub(crate) fn examples() -> [Change; 18] {
+pub(crate) fn examples() -> [Change; 19] {
     let revocation = Box::new(Revocation {
         id: id(3),
         subject: Subject::new(SubjectKind::Human, "corp/mallory"),
@@ -206,13 +211,19 @@ pub(crate) fn examples() -> [Change; 18] {
         Change::SecretRemoved { owner: secret().owner },
         Change::ToolPinned { pin: Box::new(pin) },
         Change::ToolUnpinned { of },
-        Change::ApprovalRequested { approval: Box::new(approval()) },
+        Change::ApprovalRequested { approval: Box::new(approval()), notices: vec![notice()] },
         Change::ApprovalViewed { id: id(4), shown: Digest::default() },
         Change::ApprovalVoted { vote: Box::new(vote()) },
         Change::ApprovalWithdrawn { id: id(4), reason: "not needed".into() },
         Change::SignInLinkMade { link: Box::new(link()) },
         Change::SignedIn { session: Box::new(session()), link: Some(id(5)) },
         Change::SignedOut { id: id(6) },
+        Change::NoticeGivenUp {
+            id: id(5),
+            channel: "ops".into(),
+            attempts: 8,
+            reason: "no answer".into(),
+        },
     ]
 }
 

@@ -188,12 +188,12 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     (
         "event.change",
         "text",
-        "change: `token_issued`, `token_rotated`, `token_revoked`, `grant_issued`, `grant_revoked`, `revoked`, `revocation_lifted`, `secret_set`, `secret_removed`, `tool_pinned`, `tool_unpinned`, `approval_requested`, `approval_viewed`, `approval_voted`, `approval_withdrawn`, `sign_in_link_made`, `signed_in` or `signed_out`.",
+        "change: `token_issued`, `token_rotated`, `token_revoked`, `grant_issued`, `grant_revoked`, `revoked`, `revocation_lifted`, `secret_set`, `secret_removed`, `tool_pinned`, `tool_unpinned`, `approval_requested`, `approval_viewed`, `approval_voted`, `approval_withdrawn`, `sign_in_link_made`, `signed_in`, `signed_out` or `notice_given_up`.",
     ),
     (
         "event.id",
         "UUID",
-        "change: the token, grant, revocation or session that ends; the approval that is seen or withdrawn.",
+        "change: the token, grant, revocation or session that ends; the approval that is seen or withdrawn; the notice that is given up.",
     ),
     ("event.token", "object", "change: the token that is made, without its secret."),
     ("event.old_ends", "time", "change: when the token ends that is replaced."),
@@ -222,8 +222,22 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
         "object",
         "change: what somebody says to an approval, for which gates, why, and the digest of what they were shown.",
     ),
+    (
+        "event.notices[].id",
+        "UUID",
+        "change: by which whoever is told twice knows it: what a channel is sent of the approval, if there are channels.",
+    ),
+    ("event.notices[].channel", "text", "change: the channel."),
+    (
+        "event.notices[].occasion",
+        "text",
+        "change: `requested`, or `closed`: nobody needs to look any more.",
+    ),
+    ("event.notices[].page", "text", "change: where one can decide, if there is such a page."),
+    ("event.channel", "text", "change: the channel by which nobody could be told."),
+    ("event.attempts", "integer", "change: how often that was tried."),
     ("event.shown", "digest", "change: what somebody was shown of an approval."),
-    ("event.reason", "text", "change: why an approval is withdrawn."),
+    ("event.reason", "text", "change: why an approval is withdrawn, or a notice given up."),
     (
         "event.session",
         "object",

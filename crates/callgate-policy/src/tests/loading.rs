@@ -1,5 +1,7 @@
 //! What loads, what does not, and what is said about it.
 
+use std::collections::BTreeMap;
+
 use super::world::*;
 use crate::Tier::{Approval, Guardrail, Permit};
 use crate::{Bundle, MAX_POLICY_BYTES, MAX_UNSCOPED_PERMITS, Problem, Source, Tier};
@@ -65,6 +67,8 @@ fn the_annotation_vocabulary_is_closed() {
         "@use_within(\"8d\")",
         "@tier(\"approval\")",
         "@quorum",
+        "@notify",
+        "@notify(\"Team Leads\")",
     ] {
         assert!(try_bundle(&[(Approval, "x", &format!("{bad} {gate}"))]).is_err(), "{bad}");
     }
@@ -78,6 +82,23 @@ fn the_annotation_vocabulary_is_closed() {
             "approvals/test.cedar:1: `leads` cannot approve (hint: name a team, @approval(\"team:leads\"), or let the person of the call confirm it, @approval(\"human\"))"
         ]
     );
+}
+
+#[test]
+fn a_gate_may_name_the_channel_by_which_people_are_told() {
+    let gate = |id: &str, more: &str| {
+        format!(
+            "@id(\"{id}\") @reason(\"r\") @owner(\"o\") @approval(\"team:leads\") {more}\nforbid(principal, action, resource);\n"
+        )
+    };
+    let named = source(Approval, &(gate("told", "@notify(\"leads\")") + &gate("untold", "")));
+    let bundle = Bundle::load(&vocabulary(), &[named]).unwrap();
+    let channels = [("told".to_owned(), "leads".to_owned())];
+    assert_eq!(*bundle.channels(), BTreeMap::from(channels));
+    assert_eq!(bundle.about("untold").unwrap().owner, "o");
+    assert!(bundle.about("other").is_none());
+    let problem = problem(Permit, "@notify(\"leads\") permit(principal, action, resource);");
+    assert!(problem.contains("only policies in approvals/ have it"), "{problem}");
 }
 
 #[test]

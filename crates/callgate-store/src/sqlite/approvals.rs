@@ -11,7 +11,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::authority::Applied;
-use super::rows;
+use super::{notices, rows};
 use crate::authority::THINGS_MAX;
 use crate::evidence::StoreError;
 
@@ -169,7 +169,8 @@ pub(super) async fn vote(connection: &mut SqliteConnection, vote: &Vote, at: Tim
         let update = "UPDATE approvals SET use_until_ms = ? WHERE id = ?";
         let until = at.unix_ms().saturating_add(seconds.saturating_mul(1_000));
         let query = sqlx::query(update).bind(until).bind(vote.approval.to_string());
-        query.execute(connection).await?;
+        query.execute(&mut *connection).await?;
+        notices::close(connection, vote.approval, at).await?;
     }
     Ok(true)
 }
@@ -228,5 +229,9 @@ async fn end(
     let update = "UPDATE approvals SET ended = ?, ended_ms = ?, arguments = NULL, looks = NULL \
                   WHERE id = ? AND ended IS NULL";
     let query = sqlx::query(update).bind(how).bind(at.unix_ms()).bind(approval.to_string());
-    Ok(query.execute(connection).await?.rows_affected() == 1)
+    let ended = query.execute(&mut *connection).await?.rows_affected() == 1;
+    if ended {
+        notices::close(connection, approval, at).await?;
+    }
+    Ok(ended)
 }

@@ -10,7 +10,7 @@ use callgate_model::json::Json;
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::{SqliteStore, approvals, sessions};
+use super::{SqliteStore, approvals, notices, sessions};
 use crate::authority::{AuthorityStore, GRANTS_TOGETHER_MAX, GrantState, THINGS_MAX, TokenState};
 use crate::evidence::{Applies, StoreError, StoreFuture};
 
@@ -59,8 +59,9 @@ pub(super) async fn apply(
             Ok(query.execute(&mut *connection).await?.rows_affected() == 1)
         }
         // Approvals are looked for when a call needs one: nothing of them is kept elsewhere.
-        Change::ApprovalRequested { approval } => {
-            return approvals::request(connection, approval, at).await;
+        Change::ApprovalRequested { approval, notices } => {
+            let is_asked = approvals::request(connection, approval, at).await?;
+            return Ok(is_asked && notices::add(connection, approval, notices, at).await?);
         }
         Change::ApprovalViewed { id, .. } => return approvals::is_open(connection, *id, at).await,
         Change::ApprovalVoted { vote } => return approvals::vote(connection, vote, at).await,
@@ -73,6 +74,9 @@ pub(super) async fn apply(
             return sessions::begin(connection, session, *link, at).await;
         }
         Change::SignedOut { id } => return sessions::end(connection, *id).await,
+        Change::NoticeGivenUp { id, reason, .. } => {
+            return notices::give_up(connection, *id, reason, at).await;
+        }
         Change::ToolPinned { pin } => pin_tool(connection, pin).await,
         Change::ToolUnpinned { of } => {
             let query = sqlx::query("DELETE FROM pins WHERE server = ? AND tool = ?");

@@ -125,6 +125,22 @@ const STEPS: &[&str] = &[
         used_ms INTEGER,
         text TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;",
+    // What people are told. `due_ms` is when it is to be sent, or sent again; until then, whoever has taken it sends it.
+    "CREATE TABLE notices (
+        id TEXT PRIMARY KEY,
+        channel TEXT NOT NULL,
+        approval TEXT NOT NULL,
+        occasion TEXT NOT NULL,
+        page TEXT,
+        due_ms INTEGER NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        error TEXT,
+        error_ms INTEGER,
+        ended TEXT,
+        ended_ms INTEGER
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX notices_open ON notices (channel, due_ms, attempts) WHERE ended IS NULL;
+    CREATE INDEX notices_approval ON notices (approval);",
 ];
 
 /// Brings a database to the latest version.

@@ -18,8 +18,20 @@ pub(crate) enum Approvals {
     Approve(Decide),
     /// Deny a call. It is not asked about again for a while.
     Deny(Decide),
+    /// The channels by which people are told: what each has, what waits, and why.
+    Channels(Channels),
     /// How people decide: how often they approve, how fast, and which gates nobody ever denies.
     Habits(Habits),
+}
+
+/// Options of `approvals channels`.
+#[derive(Debug, Args)]
+pub(crate) struct Channels {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Options of `approvals habits`.

@@ -7,7 +7,7 @@ use callgate_model::ambient::{Ambient as _, Id, Timestamp};
 use callgate_model::approval::ApprovalState;
 use callgate_model::json::{Json, JsonLimits, read};
 use callgate_model::products::gateway::NAME;
-use callgate_store::AuthorityStore as _;
+use callgate_store::{AuthorityStore as _, ChannelState, NoticeStore as _};
 
 use super::caller;
 use super::office::{Office, unread};
@@ -17,6 +17,7 @@ use crate::cli::Failure;
 use crate::cli::approvals::{self, Approvals, Decide, Show};
 use crate::cli::authority::Listing;
 use crate::habits::{Habits, percent};
+use crate::notify::Channel;
 use crate::print;
 use crate::print::approval as told_of;
 
@@ -27,6 +28,7 @@ pub(crate) async fn run(command: Approvals) -> Result<(), Failure> {
         Approvals::Approve(options) => decide(options, true).await,
         Approvals::Deny(options) => decide(options, false).await,
         Approvals::Habits(options) => habits(options).await,
+        Approvals::Channels(options) => channels(options).await,
     }
 }
 
@@ -67,6 +69,29 @@ async fn habits(options: approvals::Habits) -> Result<(), Failure> {
         print::line(&print::safe(&format!("gate {gate:<19} {share} % of {all} approved")));
     }
     habits.suggestions().iter().for_each(|text| print::line(&print::safe(text)));
+    Ok(())
+}
+
+async fn channels(options: approvals::Channels) -> Result<(), Failure> {
+    let office = Office::open(&options.config).await?;
+    let mut all = office.store.channels(Machine.now()).await.map_err(unread)?;
+    let configured = office.channels();
+    // What was not told anything yet is known by the configuration alone.
+    let silent = configured.keys().filter(|name| !all.iter().any(|one| one.channel == **name));
+    let silent: Vec<ChannelState> = silent.map(|name| ChannelState::new(name.clone())).collect();
+    all.extend(silent);
+    all.sort_by(|a, b| a.channel.cmp(&b.channel));
+    if all.is_empty() {
+        print::note("no channel is configured");
+    }
+    for state in &all {
+        let kind = configured.get(&state.channel).map(Channel::kind);
+        if options.json {
+            print::json(&print::shape::channel(state, kind).into());
+        } else {
+            print::line(&print::safe(&told_of::channel(state, kind)));
+        }
+    }
     Ok(())
 }
 

@@ -23,6 +23,7 @@ pub(crate) fn run(options: &Check) -> Result<(), Failure> {
             let summary = Object::default()
                 .with("ok", true)
                 .with("servers", config.servers.keys().map(String::as_str).collect::<Vec<_>>())
+                .with("channels", config.channels.keys().map(String::as_str).collect::<Vec<_>>())
                 .with("tokens", config.tokens.keys().map(String::as_str).collect::<Vec<_>>())
                 .with("operations", i64::try_from(parts.vocabulary.operations.len()).unwrap_or(0))
                 .with("policies", i64::try_from(parts.bundle.len()).unwrap_or(0))

@@ -77,6 +77,7 @@ fn change(row: &Row) -> String {
         at(["revocation", "reason"]),
         at(["session", "who"]),
         at(["link", "who"]),
+        event.get("channel"),
         at(["secret", "for"]).or_else(|| event.get("for")).and_then(|owner| owner.get("server")),
     ];
     let about: Vec<_> = about.into_iter().flatten().filter_map(Json::as_str).collect();

@@ -18,6 +18,7 @@ use crate::assemble;
 use crate::cli::{Failure, WithConfig};
 use crate::config::{Config, Roles, ServerConfig, environment};
 use crate::desk::Desk;
+use crate::notify::Channels;
 
 /// An operator at the machine of the gateway.
 pub(crate) struct Office {
@@ -65,6 +66,11 @@ impl Office {
         let is_personal = |server: &ServerConfig| matches!(server.broker, Broker::Personal(_));
         let servers = self.config.servers.iter();
         servers.filter(move |(_, server)| is_personal(server)).map(|(name, _)| name.as_str())
+    }
+
+    /// By which people are told of approvals.
+    pub(crate) fn channels(&self) -> &Channels {
+        &self.config.channels
     }
 
     pub(crate) fn desk(&self) -> Desk {

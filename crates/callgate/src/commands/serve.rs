@@ -11,7 +11,7 @@ use crate::cli::{Failure, WithConfig};
 use crate::config::{Config, LogConfig};
 use crate::desk::Desk;
 use crate::http::ListenLimits;
-use crate::{assemble, http, reload};
+use crate::{assemble, http, notify, reload};
 
 pub(crate) async fn run(options: WithConfig) -> Result<(), Failure> {
     let config = options.load()?;
@@ -41,13 +41,17 @@ pub(crate) async fn serve(
     };
     let (policies, vocabulary) = (config.policies.clone(), parts.vocabulary.clone());
     warn_of_danger(&config);
+    let channels = Arc::clone(&config.channels);
+    notify::reach(&channels, &parts.bundle).await?;
     let desk = Desk::new(&config, &vocabulary, Arc::new(Machine));
     let gateway = assemble::gateway(config, parts, Arc::new(Machine), address.port()).await?;
     tracing::info!(%address, bundle = %gateway.bundle().digest(), "serving");
-    let following = reload::follow(&gateway, policies, vocabulary);
+    let names = channels.keys().cloned().collect();
+    let following = reload::follow(&gateway, policies, vocabulary, names);
+    let telling = notify::start(&gateway, channels, Arc::new(Machine));
     started(address);
     http::serve(listener, Arc::clone(&gateway), desk, limits, stop).await;
-    drop(following);
+    drop((following, telling));
     gateway.close().await;
     tracing::info!("stopped");
     Ok(())

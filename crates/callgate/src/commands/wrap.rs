@@ -16,7 +16,7 @@ use crate::ambient::Machine;
 use crate::cli::{Failure, Wrap};
 use crate::config::Config;
 use crate::pipe::Next;
-use crate::{assemble, pipe, reload};
+use crate::{assemble, notify, pipe, reload};
 
 pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
     let config = Config::load_around(&options.config.config, &options.server, &options.command)?;
@@ -47,19 +47,23 @@ pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
     let parts = assemble::parts(&config)?;
     let (policies, vocabulary) = (config.policies.clone(), parts.vocabulary.clone());
     let line_bytes_max = config.limits.json.bytes_max;
+    let channels = Arc::clone(&config.channels);
+    notify::reach(&channels, &parts.bundle).await?;
     let gateway = assemble::gateway(config, parts, Arc::new(Machine), 0).await?;
     let Some(pipe) = gateway.pipe(&options.server, caller) else {
         return Err(format!("no server `{}`", options.server).into());
     };
     tracing::info!(server = options.server, caller = options.caller, "serving standard input");
-    let following = reload::follow(&gateway, policies, vocabulary);
+    let names = channels.keys().cloned().collect();
+    let following = reload::follow(&gateway, policies, vocabulary, names);
+    let telling = notify::start(&gateway, channels, Arc::new(Machine));
     let ends = (tokio::io::stdin(), tokio::io::stdout());
     let take = |line, out: &mpsc::Sender<Bytes>| match line {
         Line::Whole(line) => next(&gateway, gateway.read_line(&pipe, &line), out),
         Line::TooLong(_) => next(&gateway, gateway.refuse_long_line(&pipe), out),
     };
     pipe::serve(ends, line_bytes_max, take, || gateway.hung_up(&pipe), stop).await;
-    drop(following);
+    drop((following, telling));
     gateway.close().await;
     Ok(())
 }

@@ -112,7 +112,7 @@ impl Reader {
     }
 
     /// The section without its `kind`, which says what else there is.
-    fn kind(&mut self, place: &str, value: Value) -> Option<(Option<String>, Table)> {
+    pub(super) fn kind(&mut self, place: &str, value: Value) -> Option<(Option<String>, Table)> {
         let mut table: Table = self.read(place, value)?;
         let kind = match table.remove("kind") {
             Some(kind) => Some(self.read(&format!("{place}.kind"), kind)?),

@@ -42,3 +42,14 @@ impl fmt::Display for Problems {
         write!(f, "{count} problem{}", if count == 1 { "" } else { "s" })
     }
 }
+
+/// Where a file of TOML is none.
+pub(super) fn place_in(file: &str, text: &str, error: &toml::de::Error) -> String {
+    match error.span() {
+        Some(span) => {
+            let line = text.bytes().take(span.start).filter(|b| *b == b'\n').count() + 1;
+            format!("{file}:{line}")
+        }
+        None => file.to_owned(),
+    }
+}

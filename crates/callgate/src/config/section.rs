@@ -19,6 +19,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::problems::place_in;
 use super::server::is_protected;
 use super::{CatalogFiles, Config, Limits, LogConfig, Places, Problem, Problems};
 
@@ -33,6 +34,7 @@ const SECTIONS: &[&str] = &[
     "limits",
     "listen",
     "log",
+    "notify",
     "policies",
     "sealing",
     "servers",
@@ -181,6 +183,7 @@ impl Reader {
         let sealing = self.sealing();
         self.keys.clone_from(&sealing);
         let signer = self.signer(public_url.as_deref());
+        let channels = self.channels();
         let servers = self.servers(signer.as_ref());
         let token_rules = self.token_rules();
         let (listen, tokens) = (listen?, self.tokens());
@@ -206,6 +209,7 @@ impl Reader {
             reveal_denied_tools: answers?.reveal_denied_tools,
             servers,
             signer,
+            channels: Arc::new(channels),
             sealing,
             issuers,
             secret_files: self.secret_files.take(),
@@ -445,15 +449,5 @@ fn limits(raw: &RawLimits) -> Limits {
         upstream_time_max: ms(raw.upstream_ms_max, 60_000),
         upstream_bytes_max: raw.upstream_bytes_max.unwrap_or(8 << 20),
         evidence_time_max: ms(raw.evidence_ms_max, 2_000),
-    }
-}
-
-fn place_in(file: &str, text: &str, error: &toml::de::Error) -> String {
-    match error.span() {
-        Some(span) => {
-            let line = text.bytes().take(span.start).filter(|b| *b == b'\n').count() + 1;
-            format!("{file}:{line}")
-        }
-        None => file.to_owned(),
     }
 }

@@ -3,6 +3,8 @@
 use callgate_model::ambient::Timestamp;
 use callgate_model::approval::{Approval, ApprovalState, Ended, Offer, Standing};
 
+use callgate_store::ChannelState;
+
 use crate::habits::{Habits, percent};
 
 /// Which clock runs, or how it ended.
@@ -104,6 +106,22 @@ pub(crate) fn habits(habits: &Habits) -> Vec<(&'static str, String)> {
         ("median time to decide", median.unwrap_or_else(|| "none".to_owned())),
         ("nobody decided", habits.expired.to_string()),
     ]
+}
+
+/// How it goes with a channel.
+pub(crate) fn channel(state: &ChannelState, kind: Option<&str>) -> String {
+    let kind = kind.unwrap_or("not configured");
+    let ChannelState { channel, delivered, waiting, given_up, delivered_at, failure } = state;
+    let mut line = format!(
+        "{channel:<20} {kind:<8} {delivered} delivered, {waiting} waiting, {given_up} given up"
+    );
+    if let Some(at) = delivered_at {
+        line.push_str(&format!("; delivered last {}", moment(*at)));
+    }
+    if let Some((why, at)) = failure {
+        line.push_str(&format!("; failed last {}: {why}", moment(*at)));
+    }
+    line
 }
 
 /// So many seconds, for people.

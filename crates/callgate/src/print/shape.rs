@@ -4,7 +4,7 @@ use callgate_model::ambient::Timestamp;
 use callgate_model::approval::{ApprovalState, Ended};
 use callgate_model::authority::{ApiToken, Revocation, to_text};
 use callgate_model::json::{Json, JsonLimits, Object, read};
-use callgate_store::{GrantState, TokenState};
+use callgate_store::{ChannelState, GrantState, TokenState};
 
 use crate::habits::Habits;
 
@@ -51,6 +51,21 @@ pub(crate) fn approval(state: &ApprovalState, now: Timestamp, whole: bool) -> Ob
         all.set("shown", approval.shown().to_string());
     }
     all
+}
+
+/// What became of what a channel was to tell.
+pub(crate) fn channel(state: &ChannelState, kind: Option<&str>) -> Object {
+    let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let failure = state.failure.as_ref();
+    Object::default()
+        .with("channel", state.channel.as_str())
+        .with("kind", kind.map(str::to_owned))
+        .with("delivered", count(state.delivered))
+        .with("waiting", count(state.waiting))
+        .with("given_up", count(state.given_up))
+        .with("delivered_at", text(state.delivered_at))
+        .with("failure", failure.map(|(why, _)| why.clone()))
+        .with("failed_at", text(failure.map(|(_, at)| *at)))
 }
 
 /// A revocation.

@@ -1,0 +1,58 @@
+//! Who is told that a call waits for somebody. They are told later, by whoever takes the notices out of the store: no call waits for that.
+
+use std::collections::BTreeSet;
+
+use callgate_model::approval::{Approval, Notice, Occasion};
+use callgate_model::decision::Gate;
+use callgate_policy::Bundle;
+
+use super::Gateway;
+
+/// Of what a channel tells people.
+#[derive(Clone, Debug)]
+pub struct ChannelRule {
+    /// The channel.
+    pub channel: String,
+    /// Those whose approvals it tells of, as gates name them (`team:leads`); everybody's, if there are none. A gate that names the
+    /// channel itself is told of in any case.
+    pub approvers: BTreeSet<String>,
+    /// When.
+    pub occasions: BTreeSet<Occasion>,
+}
+
+impl ChannelRule {
+    fn tells_of(&self, bundle: &Bundle, gate: &Gate) -> bool {
+        self.approvers.is_empty()
+            || self.approvers.contains(&gate.approvers)
+            || bundle.channels().get(&gate.policy) == Some(&self.channel)
+    }
+}
+
+impl Gateway {
+    /// Who is told of `approval`.
+    pub(super) fn notices(&self, bundle: &Bundle, approval: &Approval) -> Vec<Notice> {
+        let rules = self.settings.channels.iter();
+        let told =
+            rules.filter(|rule| approval.gates.iter().any(|gate| rule.tells_of(bundle, gate)));
+        let notices = told.flat_map(|rule| {
+            let notice = |occasion: &Occasion| Notice {
+                id: self.ambient.id(),
+                channel: rule.channel.clone(),
+                occasion: *occasion,
+                page: self.page_of(approval.id),
+            };
+            rule.occasions.iter().map(notice)
+        });
+        notices.collect()
+    }
+
+    /// Counts what became of an attempt to tell people by `channel`: `delivered`, `failed` or `given_up`.
+    pub fn noticed(&self, channel: &str, what: &'static str) {
+        self.metrics.noticed(channel, what);
+    }
+
+    /// How many notices wait, by channel.
+    pub fn notices_wait(&self, waiting: impl Iterator<Item = (String, u32)>) {
+        self.metrics.notices_wait(waiting);
+    }
+}

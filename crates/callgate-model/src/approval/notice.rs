@@ -1,0 +1,50 @@
+//! Notices: that people are told that a call waits for them, or waits no more.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ambient::Id;
+
+/// When people are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Occasion {
+    /// Somebody is asked.
+    Requested,
+    /// Nobody needs to look any more: it was decided, withdrawn, or nobody decided in time.
+    Closed,
+}
+
+/// One message of one channel about one approval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Notice {
+    /// By which whoever gets it twice knows that it is the same.
+    pub id: Id,
+    /// The channel, as the configuration calls it.
+    pub channel: String,
+    /// When it is told.
+    pub occasion: Occasion,
+    /// Where one can decide, if whoever asks has such a page: another gateway may send it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<String>,
+}
+
+impl Occasion {
+    /// Each of them.
+    pub const ALL: [Self; 2] = [Self::Requested, Self::Closed];
+
+    /// Its name, for people and programs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Closed => "closed",
+        }
+    }
+
+    /// The one of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == name)
+    }
+}

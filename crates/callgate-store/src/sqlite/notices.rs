@@ -1,0 +1,192 @@
+//! Notices in the SQLite file.
+
+use callgate_model::ambient::{Id, Timestamp};
+use callgate_model::approval::{Approval, Notice, Occasion};
+use sqlx::Row as _;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use super::authority::Applied;
+use super::{SqliteStore, rows};
+use crate::evidence::{StoreError, StoreFuture};
+use crate::notices::{ChannelState, ERROR_BYTES_MAX, NoticeStore, Settled, Taken};
+
+/// Somebody is to be told: at once, and again when nobody can decide any more, or earlier: see [`close`].
+pub(super) async fn add(
+    connection: &mut SqliteConnection,
+    approval: &Approval,
+    notices: &[Notice],
+    at: Timestamp,
+) -> Applied {
+    for notice in notices {
+        let due = match notice.occasion {
+            Occasion::Requested => at,
+            Occasion::Closed => approval.decide_until,
+        };
+        let insert = sqlx::query(
+            "INSERT INTO notices (id, channel, approval, occasion, page, due_ms) VALUES (?, ?, ?, ?, ?, ?) \
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(notice.id.to_string())
+        .bind(notice.channel.clone())
+        .bind(approval.id.to_string())
+        .bind(notice.occasion.as_str())
+        .bind(notice.page.clone())
+        .bind(due.unix_ms());
+        if insert.execute(&mut *connection).await?.rows_affected() != 1 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// It was decided, or need not be any more: those who are told of that are told now.
+pub(super) async fn close(
+    connection: &mut SqliteConnection,
+    approval: Id,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let update = "UPDATE notices SET due_ms = MIN(due_ms, ?1) \
+                  WHERE approval = ?2 AND occasion = ?3 AND attempts = 0 AND ended IS NULL";
+    let query = sqlx::query(update)
+        .bind(at.unix_ms())
+        .bind(approval.to_string())
+        .bind(Occasion::Closed.as_str());
+    query.execute(connection).await?;
+    Ok(())
+}
+
+pub(super) async fn give_up(
+    connection: &mut SqliteConnection,
+    notice: Id,
+    reason: &str,
+    at: Timestamp,
+) -> Applied {
+    let update = "UPDATE notices SET ended = 'given_up', ended_ms = ?1, error = ?2, error_ms = ?1 \
+                  WHERE id = ?3 AND ended IS NULL";
+    let query = sqlx::query(update)
+        .bind(at.unix_ms())
+        .bind(shortened(reason).to_owned())
+        .bind(notice.to_string());
+    Ok(query.execute(connection).await?.rows_affected() == 1)
+}
+
+impl NoticeStore for SqliteStore {
+    fn notices_waiting(&self, now: Timestamp) -> StoreFuture<'_, Vec<(String, u32, u32)>> {
+        Box::pin(async move {
+            let waiting = sqlx::query_as(
+                "SELECT channel, SUM(due_ms <= ?1), COUNT(*) FROM notices \
+                 WHERE ended IS NULL AND (due_ms <= ?1 OR attempts > 0) GROUP BY channel",
+            )
+            .bind(now.unix_ms())
+            .fetch_all(self.reading().await.settled().await)
+            .await?;
+            Ok(waiting)
+        })
+    }
+
+    fn take_notices<'a>(
+        &'a self,
+        channel: &'a str,
+        during: (Timestamp, Timestamp),
+        limit: u32,
+    ) -> StoreFuture<'a, Vec<Taken>> {
+        Box::pin(async move {
+            let taken = sqlx::query(
+                "UPDATE notices SET due_ms = ?3, attempts = attempts + 1 WHERE id IN ( \
+                   SELECT id FROM notices WHERE channel = ?1 AND due_ms <= ?2 AND ended IS NULL \
+                   ORDER BY due_ms, id LIMIT ?4) \
+                 RETURNING id, channel, approval, occasion, page, attempts, error",
+            )
+            .bind(channel.to_owned())
+            .bind(during.0.unix_ms())
+            .bind(during.1.unix_ms())
+            .bind(limit)
+            .fetch_all(self.writing.lock().await.settled().await)
+            .await?;
+            taken.iter().map(read).collect()
+        })
+    }
+
+    fn settle_notice<'a>(
+        &'a self,
+        taken: &'a Taken,
+        settled: Settled,
+        at: Timestamp,
+    ) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let end = |how: &'static str| {
+                let update =
+                    "UPDATE notices SET ended = ?2, ended_ms = ?3 WHERE id = ?1 AND ended IS NULL";
+                sqlx::query(update).bind(taken.id.to_string()).bind(how).bind(at.unix_ms())
+            };
+            let query = match settled {
+                Settled::Delivered => end("delivered"),
+                Settled::Needless => end("needless"),
+                Settled::Failed { error, again } => sqlx::query(
+                    "UPDATE notices SET due_ms = ?3, error = ?4, error_ms = ?5 \
+                     WHERE id = ?1 AND attempts = ?2 AND ended IS NULL",
+                )
+                .bind(taken.id.to_string())
+                .bind(taken.attempt)
+                .bind(again.unix_ms())
+                .bind(shortened(&error).to_owned())
+                .bind(at.unix_ms()),
+            };
+            query.execute(self.writing.lock().await.settled().await).await?;
+            Ok(())
+        })
+    }
+
+    fn channels(&self, now: Timestamp) -> StoreFuture<'_, Vec<ChannelState>> {
+        Box::pin(async move {
+            let found = sqlx::query(
+                "SELECT channel, \
+                   SUM(ended IS 'delivered') AS delivered, SUM(ended IS 'given_up') AS given_up, \
+                   SUM(ended IS NULL AND (due_ms <= ?1 OR attempts > 0)) AS waiting, \
+                   MAX(CASE WHEN ended = 'delivered' THEN ended_ms END) AS delivered_ms, \
+                   (SELECT error FROM notices AS failed WHERE failed.channel = notices.channel \
+                    AND error IS NOT NULL ORDER BY error_ms DESC, id DESC LIMIT 1) AS error, \
+                   MAX(error_ms) AS error_ms \
+                 FROM notices GROUP BY channel ORDER BY channel",
+            )
+            .bind(now.unix_ms())
+            .fetch_all(self.reading().await.settled().await)
+            .await?;
+            found.iter().map(state).collect()
+        })
+    }
+}
+
+fn read(row: &SqliteRow) -> Result<Taken, StoreError> {
+    let occasion = Occasion::parse(row.try_get("occasion")?);
+    Ok(Taken {
+        id: rows::id(row, "id")?,
+        channel: row.try_get("channel")?,
+        approval: rows::id(row, "approval")?,
+        occasion: occasion.ok_or(StoreError::Malformed { column: "occasion" })?,
+        page: row.try_get("page")?,
+        attempt: row.try_get("attempts")?,
+        failure: row.try_get("error")?,
+    })
+}
+
+fn state(row: &SqliteRow) -> Result<ChannelState, StoreError> {
+    let count = |column| row.try_get::<i64, _>(column).map(|n| u64::try_from(n).unwrap_or(0));
+    let moment = |column| {
+        Ok::<_, StoreError>(row.try_get::<Option<i64>, _>(column)?.map(Timestamp::from_unix_ms))
+    };
+    let error: Option<String> = row.try_get("error")?;
+    Ok(ChannelState {
+        channel: row.try_get("channel")?,
+        delivered: count("delivered")?,
+        waiting: count("waiting")?,
+        given_up: count("given_up")?,
+        delivered_at: moment("delivered_ms")?,
+        failure: error.zip(moment("error_ms")?),
+    })
+}
+
+/// As much of a reason as is kept.
+fn shortened(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(ERROR_BYTES_MAX)).unwrap_or(text)
+}
