@@ -292,6 +292,13 @@ impl Approval {
         Digest::of(format!("{text}\n{}\n{looks}", self.arguments).as_bytes())
     }
 
+    /// When others may decide, if nobody has until then.
+    #[must_use]
+    pub fn escalates(&self) -> Option<Timestamp> {
+        let after = self.gates.iter().filter_map(|gate| Some(gate.escalation.as_ref()?.after_s));
+        after.min().map(|after_s| self.at.after_ms(after_s.saturating_mul(1_000)))
+    }
+
     /// By which people tell one from another, in every place where it is shown: the beginning of the binding.
     #[must_use]
     pub fn short_code(&self) -> String {

@@ -20,7 +20,7 @@ impl World {
     async fn ask_and_tell(&self, what: &str, when: Timestamp) -> Id {
         let approval = approval(self.ambient.id(), what, what, when);
         let id = approval.id;
-        let notices = Occasion::ALL.map(|occasion| Notice {
+        let notices = [Occasion::Requested, Occasion::Closed].map(|occasion| Notice {
             id: self.ambient.id(),
             channel: "ops".to_owned(),
             occasion,

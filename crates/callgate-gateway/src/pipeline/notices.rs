@@ -22,26 +22,38 @@ pub struct ChannelRule {
 
 impl ChannelRule {
     fn tells_of(&self, bundle: &Bundle, gate: &Gate) -> bool {
-        self.approvers.is_empty()
-            || self.approvers.contains(&gate.approvers)
-            || bundle.channels().get(&gate.policy) == Some(&self.channel)
+        self.is_for(&gate.approvers) || bundle.channels().get(&gate.policy) == Some(&self.channel)
+    }
+
+    fn is_for(&self, approvers: &str) -> bool {
+        self.approvers.is_empty() || self.approvers.contains(approvers)
+    }
+
+    /// Whether it tells of `approval` on this occasion. Those who may decide later are told when they may, and how it ends.
+    fn tells(&self, bundle: &Bundle, approval: &Approval, occasion: Occasion) -> bool {
+        let mut gates = approval.gates.iter();
+        let later =
+            |gate: &Gate| gate.escalation.as_ref().is_some_and(|also| self.is_for(&also.approvers));
+        match occasion {
+            Occasion::Requested => gates.any(|gate| self.tells_of(bundle, gate)),
+            Occasion::Escalated => gates.any(later),
+            Occasion::Closed => gates.any(|gate| self.tells_of(bundle, gate) || later(gate)),
+        }
     }
 }
 
 impl Gateway {
     /// Who is told of `approval`.
     pub(super) fn notices(&self, bundle: &Bundle, approval: &Approval) -> Vec<Notice> {
-        let rules = self.settings.channels.iter();
-        let told =
-            rules.filter(|rule| approval.gates.iter().any(|gate| rule.tells_of(bundle, gate)));
-        let notices = told.flat_map(|rule| {
+        let notices = self.settings.channels.iter().flat_map(|rule| {
             let notice = |occasion: &Occasion| Notice {
                 id: self.ambient.id(),
                 channel: rule.channel.clone(),
                 occasion: *occasion,
                 page: self.page_of(approval.id),
             };
-            rule.occasions.iter().map(notice)
+            let told = rule.occasions.iter().filter(|one| rule.tells(bundle, approval, **one));
+            told.map(notice).collect::<Vec<_>>()
         });
         notices.collect()
     }

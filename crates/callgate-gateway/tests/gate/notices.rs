@@ -96,3 +96,36 @@ async fn without_channels_the_record_says_nothing_of_them() {
     ask(&world, "ENG-42").await;
     assert!(world.store.rows().iter().all(|row| !row.text.contains("notices")));
 }
+
+/// Those to whom a gate escalates are told when they may decide, and not if somebody has before.
+#[tokio::test]
+async fn those_who_may_decide_later_are_told_later() {
+    let gate = r#"@escalates_to("team:managers") @escalates_after("5m") forbid(principal, action in Action::"delete", resource);"#;
+    let others = POLICIES.iter().filter(|(tier, ..)| *tier != Tier::Approval).copied();
+    let policies = others.chain([(Tier::Approval, "deletes", gate)]).collect();
+    let channels = vec![
+        rule("managers", &["team:managers"], &Occasion::ALL),
+        rule("leads", &["team:leads"], &Occasion::ALL),
+    ];
+    let world = World::start(Setup { policies, channels, ..Setup::default() }).await;
+    ask(&world, "ENG-42").await;
+    let mut told: Vec<(String, String)> =
+        recorded(&world).into_iter().map(|(channel, occasion, _)| (channel, occasion)).collect();
+    told.sort();
+    let expected = [
+        ("leads", "closed"),
+        ("leads", "requested"),
+        ("managers", "closed"),
+        ("managers", "escalated"),
+    ];
+    assert_eq!(told, expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
+    let due = async |minutes: i64| {
+        world.clock.pass(minutes * 60_000);
+        let now = world.clock.now();
+        let due =
+            world.store.inner.take_notices("managers", (now, now.after_ms(1)), 9).await.unwrap();
+        due.into_iter().map(|taken| taken.occasion).collect::<Vec<_>>()
+    };
+    assert_eq!(due(4).await, []);
+    assert_eq!(due(1).await, [Occasion::Escalated]);
+}

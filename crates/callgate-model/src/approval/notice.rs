@@ -10,6 +10,8 @@ use crate::ambient::Id;
 pub enum Occasion {
     /// Somebody is asked.
     Requested,
+    /// Nobody has decided for a while, and others may now.
+    Escalated,
     /// Nobody needs to look any more: it was decided, withdrawn, or nobody decided in time.
     Closed,
 }
@@ -31,14 +33,24 @@ pub struct Notice {
 
 impl Occasion {
     /// Each of them.
-    pub const ALL: [Self; 2] = [Self::Requested, Self::Closed];
+    pub const ALL: [Self; 3] = [Self::Requested, Self::Escalated, Self::Closed];
 
     /// Its name, for people and programs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Requested => "requested",
+            Self::Escalated => "escalated",
             Self::Closed => "closed",
+        }
+    }
+
+    /// Whether it asks somebody to decide: then it is of no use any more once that was done.
+    #[must_use]
+    pub const fn asks(self) -> bool {
+        match self {
+            Self::Requested | Self::Escalated => true,
+            Self::Closed => false,
         }
     }
 

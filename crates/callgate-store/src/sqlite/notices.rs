@@ -20,6 +20,7 @@ pub(super) async fn add(
     for notice in notices {
         let due = match notice.occasion {
             Occasion::Requested => at,
+            Occasion::Escalated => approval.escalates().unwrap_or(approval.decide_until),
             Occasion::Closed => approval.decide_until,
         };
         let insert = sqlx::query(

@@ -186,7 +186,7 @@ impl Told {
         let named = about.arguments.as_object().filter(|_| arguments).into_iter().flatten();
         let named = named.map(|(name, value)| format!("{name} = {value}"));
         some(named.collect()).iter().for_each(|text| say("argument", &inert(text)));
-        if self.page.is_none() && self.occasion == Occasion::Requested {
+        if self.page.is_none() && self.occasion.asks() {
             lines.push(format!("decide: callgate approvals show {}", approval.id));
         }
         Message::new(&self.title(), lines, self.page.clone())
@@ -196,6 +196,7 @@ impl Told {
         let approval = &self.state.approval;
         let what = match (self.occasion, self.state.standing(self.at)) {
             (Occasion::Requested, _) => "Approval wanted",
+            (Occasion::Escalated, _) => "Approval still wanted",
             (Occasion::Closed, Standing::Waiting | Standing::Expired) => "Nobody decided",
             (Occasion::Closed, Standing::Ended(Ended::Denied)) => "Denied",
             (Occasion::Closed, Standing::Ended(Ended::Withdrawn)) => "Withdrawn",

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use callgate_gateway::pipeline::Gateway;
 use callgate_model::ambient::Ambient;
-use callgate_model::approval::{Occasion, Standing};
+use callgate_model::approval::Standing;
 use callgate_model::authority::Change;
 use callgate_store::{AuthorityStore, EvidenceError, Settled, StoreError, Taken};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -126,8 +126,7 @@ impl Teller {
             }
         };
         let waits = told.state.standing(told.at) == Standing::Waiting;
-        let (too_late, tried) =
-            (!waits && taken.occasion == Occasion::Requested, taken.attempt > 1);
+        let (too_late, tried) = (!waits && taken.occasion.asks(), taken.attempt > 1);
         match (too_late, tried) {
             (true, false) => return self.settle(store, &taken, Settled::Needless).await,
             (true, true) => return self.give_up(&taken, "it ended before that").await,
@@ -158,7 +157,7 @@ impl Teller {
         }
         let now = self.ambient.now();
         let mut again = now.after_ms(pause_ms(attempt, &self.ambient.random()));
-        if taken.occasion == Occasion::Requested {
+        if taken.occasion.asks() {
             // At its end it is no more of use, which is to be seen at once.
             again = again.min(told.state.approval.decide_until);
         }

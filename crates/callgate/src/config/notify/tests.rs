@@ -69,7 +69,7 @@ fn channels_are_read() {
     assert!(channels["hook"].arguments && !channels["mail"].arguments);
     assert_eq!(channels["hook"].rule.approvers.len(), 2);
     assert_eq!(channels["hook"].rule.occasions.len(), 1);
-    assert_eq!(channels["mail"].rule.occasions.len(), 2);
+    assert_eq!(channels["mail"].rule.occasions.len(), 3);
     assert!(channels.values().all(|channel| channel.danger.is_none()));
 }
 

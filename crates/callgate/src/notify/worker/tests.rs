@@ -85,7 +85,7 @@ impl World {
             occasion,
             page: Some(ELSEWHERE.to_owned()),
         };
-        let notices = Occasion::ALL.map(notice).to_vec();
+        let notices = [Occasion::Requested, Occasion::Closed].map(notice).to_vec();
         let asked = Change::ApprovalRequested { approval: Box::new(approval), notices };
         gateway.administer("alice".to_owned(), asked).await.unwrap();
         let teller = Arc::new(Teller { gateway, channels, ambient });
