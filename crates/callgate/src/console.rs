@@ -3,8 +3,10 @@
 //! every page is decided by policy as the API is.
 
 mod calls;
+mod diff;
 mod page;
 mod session;
+mod tools;
 
 use std::sync::Arc;
 
@@ -18,6 +20,7 @@ use callgate_gateway::pipeline::{Ballot, ErrandError};
 use callgate_model::ambient::{Ambient, Id};
 use callgate_model::json::Object;
 use callgate_model::products::gateway::Errand;
+use callgate_store::StoreError;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
@@ -66,6 +69,8 @@ impl Console {
             .route("/approvals/{id}", get(approval).post(decide))
             .route("/calls", get(calls::list))
             .route("/calls/{id}", get(calls::show))
+            .route("/tools", get(tools::list))
+            .route("/tools/tool", get(tools::show).post(tools::decide))
             .with_state(self)
     }
 
@@ -301,7 +306,7 @@ async fn style() -> Response {
 fn is_ours(path: &str) -> bool {
     let is_id = |id: &str| id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
     let of = |folder: &str| path.strip_prefix(folder).is_some_and(is_id);
-    [CONSOLE, "/console/calls"].contains(&path)
+    [CONSOLE, "/console/calls", "/console/tools"].contains(&path)
         || of("/console/approvals/")
         || of("/console/calls/")
 }
@@ -315,6 +320,21 @@ impl Visitor {
 fn to_sign_in(path: &str) -> Response {
     let next = if is_ours(path) { path } else { CONSOLE };
     see_other(&format!("{CONSOLE}/sign-in?next={next}"), None)
+}
+
+/// What a page is asked to show, if that can be told.
+fn query<T: for<'de> Deserialize<'de>>(head: &Parts) -> Option<T> {
+    serde_urlencoded::from_str(head.uri.query().unwrap_or_default()).ok()
+}
+
+fn not_understood() -> Response {
+    message(StatusCode::BAD_REQUEST, "Not understood", "There is no such filter.")
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what an error is mapped with")]
+fn unreadable(error: StoreError) -> ErrandError {
+    tracing::error!(%error, "the store cannot be read");
+    ErrandError::Unavailable
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what an error is mapped with")]

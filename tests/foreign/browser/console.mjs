@@ -148,6 +148,30 @@ const does = {
     for (const record of await page.locator('summary').all()) await record.click();
     return { list, ...(await told(page, 200)) };
   },
+  // Fills fields and clicks, and what is there then.
+  async press({ person, fill, set, button }) {
+    const { page } = await of(person);
+    // As if the page had been another one.
+    for (const [name, text] of Object.entries(set ?? {})) {
+      await page.locator(`main input[name=${name}]`).first().evaluate((one, value) => { one.value = value; }, text);
+    }
+    for (const [name, text] of Object.entries(fill ?? {})) {
+      const field = page.locator(`main #${name}`);
+      const isChoice = await field.evaluate((one) => one.tagName === 'SELECT');
+      await (isChoice ? field.selectOption(text) : field.fill(text));
+    }
+    const [response] = await Promise.all([
+      page.waitForNavigation(),
+      page.locator('main').getByRole('button', { name: button, exact: true }).click(),
+    ]);
+    return told(page, response.status());
+  },
+  // Follows a link of that name.
+  async follow({ person, link }) {
+    const { page } = await of(person);
+    const [response] = await Promise.all([page.waitForNavigation(), page.locator('main a').filter({ hasText: link }).first().click()]);
+    return told(page, response.status());
+  },
   async forged({ person, path, form, headers }) {
     const { context } = await of(person);
     const response = await context.request.post(path, { form, headers: headers ?? {}, maxRedirects: 0 });

@@ -15,7 +15,7 @@ use super::approvals::{CAROL, DAVE, LEAD, waiting, world};
 use super::world::{ALICE, BOB, read};
 
 /// Lets people do these things in a browser each, and gives what came of them.
-async fn browse(gateway: &Gateway, steps: Value) -> Vec<Value> {
+pub(crate) async fn browse(gateway: &Gateway, steps: Value) -> Vec<Value> {
     let script = install::browser(&install::default_directory()).unwrap();
     let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/console");
     std::fs::create_dir_all(&pictures).unwrap();
@@ -57,7 +57,7 @@ fn deleted(sim: &Running) -> usize {
     sim.ledger().count("deleteJiraIssue")
 }
 
-fn says(told: &Value, what: &str) -> bool {
+pub(crate) fn says(told: &Value, what: &str) -> bool {
     told["text"].as_str().is_some_and(|text| text.contains(what))
 }
 

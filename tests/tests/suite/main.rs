@@ -31,6 +31,8 @@ mod login;
 #[cfg(test)]
 mod offers;
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod personal;
 #[cfg(test)]
 mod pipes;

@@ -8,11 +8,11 @@ use callgate_model::ambient::Id;
 use callgate_model::json::{Json, Object};
 use callgate_model::products::gateway::{Errand, NAME};
 use callgate_model::reason::Reason;
-use callgate_store::{Filter, Row, StoreError};
+use callgate_store::{Filter, Row};
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::{Console, message, page, refused};
+use super::{Console, not_understood, page, query, refused, unreadable};
 use crate::print::approval::moment;
 use crate::print::call::{CallTold, newest, outline, parse};
 use crate::print::safe;
@@ -124,15 +124,11 @@ pub(super) async fn list(
     request: Request,
 ) -> Result<Response, Response> {
     let (head, visitor) = console.open(request).await?;
-    let wanted: Wanted = serde_urlencoded::from_str(head.uri.query().unwrap_or_default()).map_err(
-        |_unreadable| {
-            message(StatusCode::BAD_REQUEST, "Not understood", "There is no such filter.")
-        },
-    )?;
+    let wanted: Wanted = query(&head).ok_or_else(not_understood)?;
     let gateway = &console.front.gateway;
     let work = async {
         let store = gateway.recorded().ok_or(ErrandError::Unavailable)?;
-        newest(&*store, wanted.filter(), CALLS_MAX).await.map_err(unavailable)
+        newest(&*store, wanted.filter(), CALLS_MAX).await.map_err(unreadable)
     };
     let found = gateway.run_errand(&visitor.caller, Errand::CallList, None, wanted.asked(), work);
     let calls = found.await.map_err(refused)?;
@@ -151,7 +147,7 @@ pub(super) async fn show(
     let gateway = &console.front.gateway;
     let work = async {
         let store = gateway.recorded().ok_or(ErrandError::Unavailable)?;
-        let rows = store.show(id).await.map_err(unavailable)?;
+        let rows = store.show(id).await.map_err(unreadable)?;
         let decided = rows.first().cloned().ok_or(ErrandError::Gone)?;
         Ok((decided, rows))
     };
@@ -209,10 +205,4 @@ fn record(row: &Row) -> Record {
     let lines = outline(parse(row).get("event").unwrap_or(&Json::Null), 0);
     let text = lines.iter().map(|line| safe(line)).collect::<Vec<_>>().join("\n");
     Record { at: moment(row.at), kind: row.kind.clone(), text }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is what an error is mapped with")]
-fn unavailable(error: StoreError) -> ErrandError {
-    tracing::error!(%error, "the evidence cannot be read");
-    ErrandError::Unavailable
 }

@@ -6,7 +6,7 @@ use callgate_model::approval::ApprovalState;
 use callgate_model::json::{Json, JsonLimits, read};
 
 use crate::print::approval as told;
-use crate::print::safe;
+use crate::print::{safe, safe_lines};
 
 #[derive(Template)]
 #[template(path = "console/sign_in.html")]
@@ -124,9 +124,7 @@ fn arguments(canonical: &str) -> Vec<Argument> {
             | Json::Number(_)
             | Json::Object(_)) => other.to_text(),
         };
-        // Lines are lines; whatever else cannot be seen is an escape.
-        let lines: Vec<String> = text.split('\n').map(safe).collect();
-        Argument { name: safe(name), value: lines.join("\n"), is_foreign: !text.is_ascii() }
+        Argument { name: safe(name), value: safe_lines(&text), is_foreign: !text.is_ascii() }
     });
     shown.collect()
 }
