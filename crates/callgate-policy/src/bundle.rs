@@ -51,6 +51,19 @@ pub(crate) struct Policy {
     text: String,
 }
 
+/// A policy as people read it.
+#[derive(Clone, Copy, Debug)]
+pub struct PolicyText<'a> {
+    /// The folder it is in.
+    pub tier: Tier,
+    /// What it is called, why it exists and whose it is.
+    pub about: &'a PolicyRef,
+    /// Who approves, if it asks for that.
+    pub gate: Option<&'a Gate>,
+    /// Its text, from the first annotation to the semicolon.
+    pub text: &'a str,
+}
+
 impl Bundle {
     /// Parses, validates and indexes `sources` against `vocabulary`. No policy at all is a bundle too: it denies
     /// everything.
@@ -103,6 +116,16 @@ impl Bundle {
         known.map(|anchor| {
             let id: &str = anchor.uid.id().as_ref();
             Resource::new(anchor.uid.type_name().to_string(), id)
+        })
+    }
+
+    /// Every policy, for people.
+    pub fn texts(&self) -> impl Iterator<Item = PolicyText<'_>> {
+        self.policies.iter().map(|policy| PolicyText {
+            tier: policy.tier,
+            about: &policy.about,
+            gate: policy.gate.as_ref(),
+            text: &policy.text,
         })
     }
 

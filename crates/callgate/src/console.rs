@@ -5,6 +5,7 @@
 mod calls;
 mod diff;
 mod page;
+mod policy;
 mod session;
 mod tools;
 
@@ -27,6 +28,7 @@ use serde::Deserialize;
 
 use crate::habits::Habits;
 use crate::http::Front;
+use crate::premises::Premises;
 use crate::print::approval as told;
 use page::{ApprovalPage, Inbox, Message, Shown, SignIn};
 use session::{Session, Sessions};
@@ -46,6 +48,7 @@ pub(crate) struct Console {
     front: Front,
     sessions: Arc<Sessions>,
     ambient: Arc<dyn Ambient>,
+    premises: Premises,
 }
 
 /// A person who has signed in.
@@ -56,8 +59,13 @@ struct Visitor {
 
 impl Console {
     /// `is_secure` if browsers come by `https`.
-    pub(crate) fn new(front: Front, ambient: Arc<dyn Ambient>, is_secure: bool) -> Self {
-        Self { front, sessions: Arc::new(Sessions::new(is_secure)), ambient }
+    pub(crate) fn new(
+        front: Front,
+        ambient: Arc<dyn Ambient>,
+        is_secure: bool,
+        premises: Premises,
+    ) -> Self {
+        Self { front, sessions: Arc::new(Sessions::new(is_secure)), ambient, premises }
     }
 
     pub(crate) fn routes(self) -> Router {
@@ -69,6 +77,7 @@ impl Console {
             .route("/approvals/{id}", get(approval).post(decide))
             .route("/calls", get(calls::list))
             .route("/calls/{id}", get(calls::show))
+            .route("/policy", get(policy::show))
             .route("/tools", get(tools::list))
             .route("/tools/tool", get(tools::show).post(tools::decide))
             .with_state(self)
@@ -306,7 +315,7 @@ async fn style() -> Response {
 fn is_ours(path: &str) -> bool {
     let is_id = |id: &str| id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
     let of = |folder: &str| path.strip_prefix(folder).is_some_and(is_id);
-    [CONSOLE, "/console/calls", "/console/tools"].contains(&path)
+    [CONSOLE, "/console/calls", "/console/policy", "/console/tools"].contains(&path)
         || of("/console/approvals/")
         || of("/console/calls/")
 }

@@ -35,7 +35,7 @@ use tower::ServiceExt;
 use crate::ambient::Machine;
 use crate::api::{self, Api};
 use crate::console::{CONSOLE, Console};
-use crate::desk::Desk;
+use crate::premises::Premises;
 
 /// A comment that keeps an idle event stream alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -73,7 +73,7 @@ pub(crate) struct ListenLimits {
 pub(crate) async fn serve(
     listener: TcpListener,
     gateway: Arc<Gateway>,
-    desk: Desk,
+    premises: Premises,
     limits: ListenLimits,
     stop: impl Future<Output = ()>,
 ) {
@@ -84,8 +84,9 @@ pub(crate) async fn serve(
         request_time_max: limits.request_time_max,
         proxies: limits.proxies.into(),
     };
-    let console = Console::new(front.clone(), Arc::new(Machine), limits.is_https);
-    let api = Api { front: front.clone(), desk: Arc::new(desk), ambient: Arc::new(Machine) };
+    let desk = Arc::clone(&premises.desk);
+    let console = Console::new(front.clone(), Arc::new(Machine), limits.is_https, premises);
+    let api = Api { front: front.clone(), desk, ambient: Arc::new(Machine) };
     let router = Router::new()
         .route(&format!("{WELL_KNOWN}{API}"), get(metadata_of_api))
         .route("/mcp", any(roof))

@@ -5,6 +5,7 @@
 mod ambient;
 mod api;
 mod assemble;
+mod cases;
 mod cli;
 mod commands;
 mod config;
@@ -13,6 +14,7 @@ mod desk;
 mod habits;
 mod http;
 mod pipe;
+mod premises;
 mod print;
 mod privilege;
 mod reload;

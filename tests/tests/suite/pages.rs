@@ -222,3 +222,70 @@ async fn t02_a_definition_that_nobody_was_shown_is_not_approved() {
     assert!(says(&told[5], "new"), "{}", told[5]);
     assert_eq!(look(&gateway, "sell").await, "tool_unapproved");
 }
+
+const CASES: &str = r#"
+[caller.sam]
+human = "sam"
+groups = ["sales"]
+agent = "shop-bot"
+[[case]]
+name = "selling waits for a lead"
+caller = "sam"
+server = "shop"
+tool = "sell"
+arguments = { shelf = "window", thing = "lamp" }
+want = "approval_required"
+[[case]]
+name = "everybody may burn"
+caller = "sam"
+server = "shop"
+tool = "burn"
+arguments = { shelf = "window", thing = "lamp" }
+want = "allow"
+"#;
+
+#[tokio::test]
+async fn people_read_the_policies_in_force_and_what_is_wrong_on_disk() {
+    let folder = shop();
+    folder.put("policies/cases/all.toml", CASES).unwrap();
+    let gateway = Gateway::start(folder).await.unwrap();
+    gateway.says("a decision case fails").await.unwrap();
+    let sign_in = json!({ "do": "sign_in", "person": "olga", "token": OPERATOR });
+    let told = browse(
+        &gateway,
+        json!([
+            sign_in,
+            { "do": "open", "person": "olga", "path": "/console/policy" },
+            { "do": "check", "person": "olga", "picture": "policy" },
+            { "do": "press", "person": "olga", "fill": { "owner": "platform" }, "button": "Show" },
+            { "do": "sign_in", "person": "bob", "token": BOB },
+            { "do": "open", "person": "bob", "path": "/console/policy" },
+        ]),
+    )
+    .await;
+    let [_, all, check, platform, _, refused] = told.as_slice() else { panic!("{told:?}") };
+    for part in [
+        "4 policies",
+        "1 pass, 1 fail",
+        "everybody may burn: wanted allow",
+        "sales-need-a-lead",
+        "owner: sales",
+        "2 of team:leads, within 30 minutes",
+    ] {
+        assert!(says(all, part), "{part}: {all}");
+    }
+    assert_eq!(check["found"], json!([]), "axe, and the width of the screen");
+    assert!(
+        says(platform, "operators-administer") && !says(platform, "sellers-sell"),
+        "{platform}"
+    );
+    assert_eq!(refused["status"], 403);
+    gateway.put("policies/permits/all.cedar", "permit(").unwrap();
+    gateway.says("the policies on disk are not valid").await.unwrap();
+    let open = json!({ "do": "open", "person": "olga", "path": "/console/policy" });
+    let check = json!({ "do": "check", "person": "olga", "picture": "policy-wrong" });
+    let told = browse(&gateway, json!([sign_in, open, check])).await;
+    assert!(says(&told[1], "not valid") && says(&told[1], "permits/all.cedar"), "{}", told[1]);
+    assert!(says(&told[1], "sellers-sell"), "those before stay in force: {}", told[1]);
+    assert_eq!(told[2]["found"], json!([]), "axe, and the width of the screen");
+}

@@ -11,6 +11,7 @@ use crate::cli::{Failure, WithConfig};
 use crate::config::{Config, LogConfig};
 use crate::desk::Desk;
 use crate::http::ListenLimits;
+use crate::premises::Premises;
 use crate::{assemble, http, reload};
 
 pub(crate) async fn run(options: WithConfig) -> Result<(), Failure> {
@@ -47,9 +48,10 @@ pub(crate) async fn serve(
     let desk = Desk::new(&config, &vocabulary, Arc::new(Machine));
     let gateway = assemble::gateway(config, parts, Arc::new(Machine), address.port()).await?;
     tracing::info!(%address, bundle = %gateway.bundle().digest(), "serving");
-    let following = reload::follow(&gateway, policies, vocabulary);
+    let (following, loaded) = reload::follow(&gateway, policies, vocabulary);
+    let premises = Premises { desk: Arc::new(desk), policies: loaded };
     started(address);
-    http::serve(listener, Arc::clone(&gateway), desk, limits, stop).await;
+    http::serve(listener, Arc::clone(&gateway), premises, limits, stop).await;
     drop(following);
     gateway.close().await;
     tracing::info!("stopped");

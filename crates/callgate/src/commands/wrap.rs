@@ -52,7 +52,7 @@ pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
         return Err(format!("no server `{}`", options.server).into());
     };
     tracing::info!(server = options.server, caller = options.caller, "serving standard input");
-    let following = reload::follow(&gateway, policies, vocabulary);
+    let (following, _loaded) = reload::follow(&gateway, policies, vocabulary);
     let ends = (tokio::io::stdin(), tokio::io::stdout());
     let take = |line, out: &mpsc::Sender<Bytes>| match line {
         Line::Whole(line) => next(&gateway, gateway.read_line(&pipe, &line), out),
