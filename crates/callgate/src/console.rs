@@ -2,8 +2,10 @@
 //! nothing from elsewhere. Who comes is identified as at the API, by the token they signed in with, at every request; and
 //! every page is decided by policy as the API is.
 
+mod callers;
 mod calls;
 mod diff;
+mod known;
 mod page;
 mod policy;
 mod session;
@@ -25,11 +27,13 @@ use callgate_store::StoreError;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 
 use crate::habits::Habits;
 use crate::http::Front;
 use crate::premises::Premises;
 use crate::print::approval as told;
+use known::Kept;
 use page::{ApprovalPage, Inbox, Message, Shown, SignIn};
 use session::{Session, Sessions};
 
@@ -49,6 +53,9 @@ pub(crate) struct Console {
     sessions: Arc<Sessions>,
     ambient: Arc<dyn Ambient>,
     premises: Premises,
+    kept: Kept,
+    /// Held by whoever reckons what callers may do.
+    reckoning: Arc<Semaphore>,
 }
 
 /// A person who has signed in.
@@ -65,7 +72,9 @@ impl Console {
         is_secure: bool,
         premises: Premises,
     ) -> Self {
-        Self { front, sessions: Arc::new(Sessions::new(is_secure)), ambient, premises }
+        let sessions = Arc::new(Sessions::new(is_secure));
+        let reckoning = Arc::new(Semaphore::new(1));
+        Self { front, sessions, ambient, premises, kept: Kept::default(), reckoning }
     }
 
     pub(crate) fn routes(self) -> Router {
@@ -77,6 +86,9 @@ impl Console {
             .route("/approvals/{id}", get(approval).post(decide))
             .route("/calls", get(calls::list))
             .route("/calls/{id}", get(calls::show))
+            .route("/callers", get(callers::list))
+            .route("/callers/caller", get(callers::show))
+            .route("/callers/revoke", get(callers::ask).post(callers::revoke))
             .route("/policy", get(policy::show))
             .route("/tools", get(tools::list))
             .route("/tools/tool", get(tools::show).post(tools::decide))
@@ -315,7 +327,8 @@ async fn style() -> Response {
 fn is_ours(path: &str) -> bool {
     let is_id = |id: &str| id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
     let of = |folder: &str| path.strip_prefix(folder).is_some_and(is_id);
-    [CONSOLE, "/console/calls", "/console/policy", "/console/tools"].contains(&path)
+    [CONSOLE, "/console/callers", "/console/calls", "/console/policy", "/console/tools"]
+        .contains(&path)
         || of("/console/approvals/")
         || of("/console/calls/")
 }
@@ -334,6 +347,12 @@ fn to_sign_in(path: &str) -> Response {
 /// What a page is asked to show, if that can be told.
 fn query<T: for<'de> Deserialize<'de>>(head: &Parts) -> Option<T> {
     serde_urlencoded::from_str(head.uri.query().unwrap_or_default()).ok()
+}
+
+/// In an address.
+fn encoded(text: &str) -> String {
+    let query = serde_urlencoded::to_string([("", text)]).unwrap_or_default();
+    query.trim_start_matches('=').to_owned()
 }
 
 fn not_understood() -> Response {

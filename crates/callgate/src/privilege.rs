@@ -2,6 +2,7 @@
 //! says it used, and how it could have less.
 
 mod finding;
+mod gather;
 mod narrow;
 mod reach;
 mod usage;
@@ -14,16 +15,17 @@ use callgate_model::json::{Json, Object};
 use callgate_store::{GrantState, TokenState};
 
 pub(crate) use finding::Finding;
+pub(crate) use gather::{Configured, Span};
 pub(crate) use reach::{Asking, Reach};
 pub(crate) use usage::{Usage, Used};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// What a report is made of.
-pub(crate) struct Known<'a> {
+pub(crate) struct Known {
     pub(crate) now: Timestamp,
     pub(crate) days: u32,
-    pub(crate) asking: Asking<'a>,
+    pub(crate) asking: Asking,
     pub(crate) usage: Usage,
     pub(crate) tokens: Vec<TokenState>,
     pub(crate) grants: Vec<GrantState>,
@@ -35,10 +37,22 @@ pub(crate) struct Known<'a> {
     pub(crate) files: Vec<(String, Option<Timestamp>)>,
 }
 
+/// A kind of what has authority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Agent,
+    Client,
+    Grant,
+    Human,
+    ServiceAccount,
+    Token,
+    Workflow,
+}
+
 /// One thing that has authority.
 #[derive(Debug)]
 pub(crate) struct Holding {
-    /// `token`, `grant`, `agent` or `client`.
+    /// The name of a [`Kind`].
     pub(crate) kind: &'static str,
     pub(crate) id: String,
     pub(crate) name: String,
@@ -59,7 +73,7 @@ pub(crate) struct Report {
     pub(crate) findings: Vec<Finding>,
 }
 
-impl Known<'_> {
+impl Known {
     pub(crate) fn report(&self) -> Report {
         let mut holdings: Vec<Holding> = self.tokens.iter().map(|one| self.token(one)).collect();
         holdings.extend(self.grants.iter().map(|one| self.grant(one)));
@@ -69,6 +83,44 @@ impl Known<'_> {
             .extend(self.usage.clients.iter().map(|(name, used)| self.actor("client", name, used)));
         holdings.sort_by_key(|one| std::cmp::Reverse(one.findings.len()));
         Report { holdings, findings: self.of_secrets() }
+    }
+
+    /// All of a kind: the id of each, and its name.
+    pub(crate) fn names(&self, kind: Kind) -> Vec<(String, String)> {
+        let tokens =
+            || self.tokens.iter().map(|one| (one.token.id.to_string(), one.token.name.clone()));
+        let grants =
+            || self.grants.iter().map(|one| (one.grant.id.to_string(), one.grant.reason.clone()));
+        match kind {
+            Kind::Token => tokens().collect(),
+            Kind::Grant => grants().collect(),
+            Kind::Agent | Kind::Client | Kind::Human | Kind::ServiceAccount | Kind::Workflow => {
+                let used = self.usage.of(kind).into_iter().flatten();
+                used.map(|(name, _)| (name.clone(), name.clone())).collect()
+            }
+        }
+    }
+
+    /// The one of that id.
+    pub(crate) fn holding(&self, kind: Kind, id: &str) -> Option<Holding> {
+        match kind {
+            Kind::Token => self
+                .tokens
+                .iter()
+                .find(|one| one.token.id.to_string() == id)
+                .map(|one| self.token(one)),
+            Kind::Grant => self
+                .grants
+                .iter()
+                .find(|one| one.grant.id.to_string() == id)
+                .map(|one| self.grant(one)),
+            Kind::Agent | Kind::Client => {
+                Some(self.actor(kind.as_str(), id, self.usage.of(kind)?.get(id)?))
+            }
+            Kind::Human | Kind::ServiceAccount | Kind::Workflow => {
+                Some(self.party(kind.as_str(), id, self.usage.of(kind)?.get(id)?))
+            }
+        }
     }
 
     fn token(&self, state: &TokenState) -> Holding {
@@ -141,15 +193,22 @@ impl Known<'_> {
     }
 
     fn actor(&self, kind: &'static str, name: &str, used: &Used) -> Holding {
-        let reach = self.asking.reach(&used.chains(), &BTreeSet::new());
-        let mut findings = Vec::new();
+        let mut party = self.party(kind, name, used);
         let is_of_token = self.tokens.iter().any(|state| state.token.agent == name);
         if !self.registered.contains(name) && !is_of_token {
             let text = "nobody registered it: it is in no `agents` of an issuer, and has no token";
-            findings.push(Finding::new("NHI3", text));
+            party.findings.insert(0, Finding::new("NHI3", text));
         }
-        let is_wide = reach.exceeds(used);
-        if is_wide {
+        let is_wide = party.reach.exceeds(used);
+        party.narrowing = (kind == "agent" && is_wide).then(|| narrow::agent(name, used)).flatten();
+        party
+    }
+
+    /// Whoever or whatever is a link of chains.
+    fn party(&self, kind: &'static str, name: &str, used: &Used) -> Holding {
+        let reach = self.asking.reach(&used.chains(), &BTreeSet::new());
+        let mut findings = Vec::new();
+        if reach.exceeds(used) {
             findings.push(Finding::new("NHI5", "it may do more than it did"));
         }
         Holding {
@@ -163,7 +222,7 @@ impl Known<'_> {
             reach,
             usage: used.clone(),
             findings,
-            narrowing: (kind == "agent" && is_wide).then(|| narrow::agent(name, used)).flatten(),
+            narrowing: None,
         }
     }
 
@@ -185,6 +244,46 @@ impl Known<'_> {
             None => Some(Finding::new("NHI7", format!("{name}: how old it is cannot be told"))),
         });
         personal.chain(files).collect()
+    }
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Human,
+        Self::ServiceAccount,
+        Self::Agent,
+        Self::Client,
+        Self::Token,
+        Self::Grant,
+        Self::Workflow,
+    ];
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Client => "client",
+            Self::Grant => "grant",
+            Self::Human => "human",
+            Self::ServiceAccount => "service_account",
+            Self::Token => "token",
+            Self::Workflow => "workflow",
+        }
+    }
+
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// As something that can be let in no more; a token or a grant is taken back instead.
+    pub(crate) const fn subject(self) -> Option<SubjectKind> {
+        match self {
+            Self::Agent => Some(SubjectKind::Agent),
+            Self::Client => Some(SubjectKind::Client),
+            Self::Human => Some(SubjectKind::Human),
+            Self::ServiceAccount => Some(SubjectKind::ServiceAccount),
+            Self::Workflow => Some(SubjectKind::Workflow),
+            Self::Grant | Self::Token => None,
+        }
     }
 }
 

@@ -289,3 +289,84 @@ async fn people_read_the_policies_in_force_and_what_is_wrong_on_disk() {
     assert!(says(&told[1], "sellers-sell"), "those before stay in force: {}", told[1]);
     assert_eq!(told[2]["found"], json!([]), "axe, and the width of the screen");
 }
+
+async fn pinned() -> Gateway {
+    let folder = shop();
+    let pinned = callgate(folder.path(), &["tools", "pin", "shop", "--new"], "").await.unwrap();
+    assert_eq!(pinned.code, Some(0), "{pinned:?}");
+    Gateway::start(folder).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_operator_sees_who_has_more_than_they_use_and_ends_it() {
+    let gateway = pinned().await;
+    let create =
+        ["token", "create", "--owner", "sam", "--agent", "shop-bot", "--name", "<b>night\u{202e}"];
+    let made = gateway.cli(&create).await.unwrap();
+    let token = made.stdout.trim().to_owned();
+    assert_eq!(look(&gateway, "look").await, "done");
+    let listed = gateway.cli(&["token", "list", "--json"]).await.unwrap().json().unwrap();
+    let id = listed[0]["id"].as_str().unwrap();
+    let agent = "kind=agent&id=shop-bot";
+    let told = browse(
+        &gateway,
+        json!([
+            { "do": "sign_in", "person": "olga", "token": OPERATOR },
+            { "do": "open", "person": "olga", "path": "/console/callers" },
+            { "do": "check", "person": "olga", "path": "/console/callers?kind=agent", "picture": "callers" },
+            { "do": "open", "person": "olga", "path": "/console/callers?kind=token" },
+            { "do": "open", "person": "olga", "path": format!("/console/callers/caller?{agent}") },
+            { "do": "check", "person": "olga", "picture": "caller" },
+            { "do": "follow", "person": "olga", "link": "Revoke this agent" },
+            { "do": "check", "person": "olga", "picture": "revoke" },
+            { "do": "forged", "person": "olga", "path": "/console/callers/revoke", "form": { "csrf": "", "kind": "agent", "id": "shop-bot", "reason": "x" } },
+            { "do": "press", "person": "olga", "fill": { "reason": "it was stolen" }, "button": "Revoke this agent" },
+            { "do": "open", "person": "olga", "path": format!("/console/callers/caller?{agent}") },
+            { "do": "open", "person": "olga", "path": format!("/console/callers/revoke?kind=token&id={id}") },
+            { "do": "press", "person": "olga", "button": "Revoke this token" },
+            { "do": "open", "person": "olga", "path": "/console/callers?kind=nothing" },
+            { "do": "sign_in", "person": "bob", "token": BOB },
+            { "do": "open", "person": "bob", "path": "/console/callers" },
+            { "do": "open", "person": "bob", "path": format!("/console/callers/revoke?{agent}") },
+        ]),
+    )
+    .await;
+    for at in [2, 5, 7] {
+        assert_eq!(told[at]["found"], json!([]), "axe, and the width of the screen");
+    }
+    assert!(
+        says(&told[1], "sam") && says(&told[1], "olga") && says(&told[1], "made 1 calls"),
+        "{}",
+        told[1]
+    );
+    assert!(
+        says(&told[3], "<b>night\\u{202e}") && says(&told[3], "NHI5: not used yet"),
+        "{}",
+        told[3]
+    );
+    for part in ["shop/look", "Shop::Shelf::\"window\"", "it may do more than it did"] {
+        assert!(says(&told[4], part), "{part}: {}", told[4]);
+    }
+    assert!(
+        says(&told[6], "“<b>night\\u{202e}”") && says(&told[6], "made 1 calls"),
+        "what ends: {}",
+        told[6]
+    );
+    assert!(says(&told[9], "It is recorded") && says(&told[9], "revoked"), "{}", told[9]);
+    assert!(says(&told[10], "it was stolen"), "{}", told[10]);
+    assert!(says(&told[12], "It is recorded") && !says(&told[12], "night"), "{}", told[12]);
+    let statuses = [8, 13, 15, 16].map(|at: usize| told[at]["status"].as_u64().unwrap());
+    assert_eq!(statuses, [403, 400, 403, 403]);
+    let ask = |token: &str| {
+        Ask::call("shop", token, "look", json!({ "shelf": "window", "thing": "lamp" }))
+    };
+    assert_eq!(ask(SELLER).send(gateway.address).await.unwrap().status, 401);
+    let lifted = gateway.cli(&["revocation", "list", "--json"]).await.unwrap().json().unwrap();
+    gateway.cli(&["revocation", "lift", lifted[0]["id"].as_str().unwrap()]).await.unwrap();
+    assert_eq!(look(&gateway, "look").await, "done");
+    assert_eq!(
+        ask(&token).send(gateway.address).await.unwrap().status,
+        401,
+        "the token is gone for good"
+    );
+}

@@ -12,6 +12,7 @@ use crate::config::{Config, LogConfig};
 use crate::desk::Desk;
 use crate::http::ListenLimits;
 use crate::premises::Premises;
+use crate::privilege::Configured;
 use crate::{assemble, http, reload};
 
 pub(crate) async fn run(options: WithConfig) -> Result<(), Failure> {
@@ -45,11 +46,17 @@ pub(crate) async fn serve(
     };
     let (policies, vocabulary) = (config.policies.clone(), parts.vocabulary.clone());
     warn_of_danger(&config);
+    let configured = Arc::new(Configured::of(&config));
     let desk = Desk::new(&config, &vocabulary, Arc::new(Machine));
     let gateway = assemble::gateway(config, parts, Arc::new(Machine), address.port()).await?;
     tracing::info!(%address, bundle = %gateway.bundle().digest(), "serving");
-    let (following, loaded) = reload::follow(&gateway, policies, vocabulary);
-    let premises = Premises { desk: Arc::new(desk), policies: loaded };
+    let (following, loaded) = reload::follow(&gateway, policies, vocabulary.clone());
+    let premises = Premises {
+        desk: Arc::new(desk),
+        configured,
+        vocabulary: Arc::new(vocabulary),
+        policies: loaded,
+    };
     started(address);
     http::serve(listener, Arc::clone(&gateway), premises, limits, stop).await;
     drop(following);

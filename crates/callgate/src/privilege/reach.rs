@@ -1,21 +1,22 @@
 //! What policy could let somebody do, and where: asked of policy itself, for every operation and every place that is known.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use callgate_model::caller::Caller;
 use callgate_model::envelope::Portion;
 use callgate_model::json::{Json, Object};
 use callgate_model::products::gateway;
 use callgate_model::target::Resource;
-use callgate_model::vocabulary::{Operation, Vocabulary};
-use callgate_policy::{Bundle, PreparedCaller, could_allow_in};
+use callgate_model::vocabulary::Vocabulary;
+use callgate_policy::{Bundle, PreparedCaller, could_allow, could_allow_in};
 
 use super::Used;
 
 /// Whom to ask, and about what.
-pub(crate) struct Asking<'a> {
-    pub(crate) bundle: &'a Bundle,
-    pub(crate) vocabulary: &'a Vocabulary,
+pub(crate) struct Asking {
+    pub(crate) bundle: Arc<Bundle>,
+    pub(crate) vocabulary: Arc<Vocabulary>,
     pub(crate) servers: BTreeSet<String>,
     /// The places that policies name, or that were used.
     pub(crate) places: BTreeSet<Resource>,
@@ -27,34 +28,30 @@ pub(crate) struct Reach {
     pub(super) places: BTreeMap<String, BTreeSet<String>>,
 }
 
-impl Asking<'_> {
+impl Asking {
     /// What any of `callers` could be allowed, perhaps with an approval or a grant, of `servers`; of all, if there are none.
     pub(super) fn reach(&self, callers: &[Caller], servers: &BTreeSet<String>) -> Reach {
         let servers = if servers.is_empty() { &self.servers } else { servers };
         let callers: Vec<_> = callers.iter().cloned().map(PreparedCaller::new).collect();
-        let mut reach = Reach::default();
-        for place in &self.places {
-            let could = |operation: &&Operation| {
-                callers.iter().any(|caller| {
-                    let of_server = |server: &String| {
-                        let risk = operation.risk;
-                        could_allow_in(self.bundle, caller, server, operation, risk, place)
-                    };
-                    servers.iter().any(of_server)
-                        || could_allow_in(
-                            self.bundle,
-                            caller,
-                            gateway::NAME,
-                            operation,
-                            operation.risk,
-                            place,
-                        )
-                })
-            };
-            let operations = self.vocabulary.operations.values().map(|one| &**one).filter(could);
-            let operations: BTreeSet<_> = operations.map(|one| one.name.clone()).collect();
-            if !operations.is_empty() {
-                reach.places.insert(written(place), operations);
+        let servers: Vec<&str> =
+            servers.iter().map(String::as_str).chain([gateway::NAME]).collect();
+        let (bundle, mut reach) = (&*self.bundle, Reach::default());
+        for operation in self.vocabulary.operations.values() {
+            let risk = operation.risk;
+            // What cannot be anywhere need not be asked for each place.
+            let anywhere =
+                callers.iter().flat_map(|caller| servers.iter().map(move |of| (caller, *of)));
+            let anywhere: Vec<_> = anywhere
+                .filter(|(caller, of)| could_allow(bundle, caller, of, operation, risk))
+                .collect();
+            for place in self.places.iter().filter(|_| !anywhere.is_empty()) {
+                let could = |(caller, of): &(&PreparedCaller, &str)| {
+                    could_allow_in(bundle, caller, of, operation, risk, place)
+                };
+                if anywhere.iter().any(could) {
+                    let operations = reach.places.entry(written(place)).or_default();
+                    operations.insert(operation.name.clone());
+                }
             }
         }
         reach
