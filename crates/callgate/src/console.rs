@@ -8,6 +8,7 @@ mod diff;
 mod known;
 mod page;
 mod policy;
+mod reach;
 mod session;
 mod tools;
 
@@ -90,6 +91,7 @@ impl Console {
             .route("/callers/caller", get(callers::show))
             .route("/callers/revoke", get(callers::ask).post(callers::revoke))
             .route("/policy", get(policy::show))
+            .route("/reach", get(reach::show))
             .route("/tools", get(tools::list))
             .route("/tools/tool", get(tools::show).post(tools::decide))
             .with_state(self)
@@ -327,8 +329,15 @@ async fn style() -> Response {
 fn is_ours(path: &str) -> bool {
     let is_id = |id: &str| id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
     let of = |folder: &str| path.strip_prefix(folder).is_some_and(is_id);
-    [CONSOLE, "/console/callers", "/console/calls", "/console/policy", "/console/tools"]
-        .contains(&path)
+    [
+        CONSOLE,
+        "/console/callers",
+        "/console/calls",
+        "/console/policy",
+        "/console/reach",
+        "/console/tools",
+    ]
+    .contains(&path)
         || of("/console/approvals/")
         || of("/console/calls/")
 }

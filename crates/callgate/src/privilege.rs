@@ -3,6 +3,7 @@
 
 mod finding;
 mod gather;
+mod matrix;
 mod narrow;
 mod reach;
 mod usage;
@@ -10,12 +11,15 @@ mod usage;
 use std::collections::{BTreeMap, BTreeSet};
 
 use callgate_model::ambient::Timestamp;
-use callgate_model::authority::{Revocation, SubjectKind, UpstreamSecret};
+use callgate_model::authority::{Revocation, Subject, SubjectKind, UpstreamSecret};
+use callgate_model::caller::Caller;
+use callgate_model::digest::Digest;
 use callgate_model::json::{Json, Object};
 use callgate_store::{GrantState, TokenState};
 
 pub(crate) use finding::Finding;
 pub(crate) use gather::{Configured, Span};
+pub(crate) use matrix::Cell;
 pub(crate) use reach::{Asking, Reach};
 pub(crate) use usage::{Usage, Used};
 
@@ -101,6 +105,31 @@ impl Known {
         }
     }
 
+    /// Every chain that came or may come, by a key that is the same every time.
+    pub(crate) fn chains(&self) -> Vec<(String, Caller)> {
+        let key = |chain: &Caller| {
+            let agent = chain.agent.as_ref().and_then(|agent| agent.class.clone());
+            let client = chain.client.name.as_str();
+            let all = Object::default()
+                .with("kind", chain.accountable.kind.as_str())
+                .with("summary", chain.summary())
+                .with("class", agent)
+                .with("client", client);
+            Digest::of_object(&all).to_string().chars().take(16).collect::<String>()
+        };
+        let mut chains: Vec<_> =
+            self.usage.chains().map(|chain| (key(chain), chain.clone())).collect();
+        chains.sort_by_key(|(_, chain)| chain.summary());
+        chains
+    }
+
+    /// Whether somebody of `chain` is let in no more, whatever credential they come with.
+    pub(crate) fn is_revoked(&self, chain: &Caller) -> bool {
+        let all = Subject::all_of(chain);
+        let ends = |one: &Revocation| one.issued_before.is_none() && all.contains(&one.subject);
+        self.revocations.iter().any(ends)
+    }
+
     /// The one of that id.
     pub(crate) fn holding(&self, kind: Kind, id: &str) -> Option<Holding> {
         match kind {
@@ -126,7 +155,7 @@ impl Known {
     fn token(&self, state: &TokenState) -> Holding {
         let token = &state.token;
         let usage = self.usage.credentials.get(&token.id.to_string()).cloned().unwrap_or_default();
-        let reach = self.asking.reach(&[token.caller()], &token.scope.servers);
+        let reach = self.asking.reach(&[token.caller()], &token.scope.servers, self.now);
         let used = state.used.max(usage.last);
         let mut findings = Vec::new();
         let is_owner = |one: &Revocation| {
@@ -206,7 +235,7 @@ impl Known {
 
     /// Whoever or whatever is a link of chains.
     fn party(&self, kind: &'static str, name: &str, used: &Used) -> Holding {
-        let reach = self.asking.reach(&used.chains(), &BTreeSet::new());
+        let reach = self.asking.reach(&used.chains(), &BTreeSet::new(), self.now);
         let mut findings = Vec::new();
         if reach.exceeds(used) {
             findings.push(Finding::new("NHI5", "it may do more than it did"));
@@ -305,19 +334,22 @@ impl Holding {
             .with("narrowing", self.narrowing.clone())
     }
 
-    /// Operations and places, each with whether it may and how often it did.
+    /// Operations and places, each with whether it may (`yes`, `approval` with one only) and how often it did.
     pub(crate) fn rows(&self) -> Vec<[String; 4]> {
-        let mut rows: BTreeMap<(String, String), (bool, u64)> = BTreeMap::new();
+        let mut rows: BTreeMap<(String, String), (&'static str, u64)> = BTreeMap::new();
         for (place, operations) in &self.reach.places {
+            let gated = self.reach.gated.get(place);
             for operation in operations {
-                rows.entry((operation.clone(), place.clone())).or_default().0 = true;
+                let is_gated = gated.is_some_and(|gated| gated.contains(operation));
+                let may = if is_gated { "approval" } else { "yes" };
+                rows.entry((operation.clone(), place.clone())).or_default().0 = may;
             }
         }
         for ((operation, place), count) in &self.usage.calls {
             rows.entry((operation.clone(), place.clone())).or_default().1 += count;
         }
-        let row = |((operation, place), (may, did)): ((String, String), (bool, u64))| {
-            [operation, place, if may { "yes" } else { "" }.to_owned(), did.to_string()]
+        let row = |((operation, place), (may, did)): ((String, String), (&str, u64))| {
+            [operation, place, may.to_owned(), did.to_string()]
         };
         rows.into_iter().map(row).collect()
     }

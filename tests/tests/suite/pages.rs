@@ -370,3 +370,45 @@ async fn an_operator_sees_who_has_more_than_they_use_and_ends_it() {
         "the token is gone for good"
     );
 }
+
+#[tokio::test]
+async fn what_a_chain_reaches_is_what_is_decided() {
+    let gateway = pinned().await;
+    let decided = [look(&gateway, "look").await, look(&gateway, "sell").await];
+    assert_eq!(decided, ["done", "approval_required"]);
+    let sign_in = json!({ "do": "sign_in", "person": "olga", "token": OPERATOR });
+    let told = browse(
+        &gateway,
+        json!([sign_in, { "do": "open", "person": "olga", "path": "/console/reach" }]),
+    )
+    .await;
+    let text = told[1]["text"].as_str().unwrap();
+    let chain =
+        text.lines().map(str::trim).find(|line| line.starts_with("sam (sales) via shop-bot"));
+    let chain = chain.unwrap_or_else(|| panic!("{text}"));
+    let told = browse(
+        &gateway,
+        json!([
+            sign_in,
+            { "do": "open", "person": "olga", "path": "/console/reach" },
+            { "do": "press", "person": "olga", "fill": { "chain": chain, "server": "shop" }, "button": "Show" },
+            { "do": "check", "person": "olga", "picture": "reach" },
+            { "do": "press", "person": "olga", "fill": { "chain": chain, "server": "callgate" }, "button": "Show" },
+            { "do": "open", "person": "olga", "path": "/console/reach?server=nothing" },
+            { "do": "sign_in", "person": "bob", "token": BOB },
+            { "do": "open", "person": "bob", "path": "/console/reach" },
+        ]),
+    )
+    .await;
+    let table: Vec<Vec<&str>> =
+        told[2]["text"].as_str().unwrap().lines().map(|line| line.split('\t').collect()).collect();
+    let cell = |operation: &str| table.iter().find(|row| row[0] == operation).map(|row| row[2]);
+    assert_eq!(cell("shop/look"), Some("allow"), "{}", told[2]);
+    assert_eq!(cell("shop/sell"), Some("approval"), "{}", told[2]);
+    assert_eq!(cell("shop/burn"), Some("deny"), "{}", told[2]);
+    assert_eq!(told[3]["found"], json!([]), "axe, and the width of the screen");
+    assert!(says(&told[4], "callgate.token.create") && !says(&told[4], "\tallow"), "{}", told[4]);
+    assert_eq!((&told[5]["status"], &told[7]["status"]), (&json!(404), &json!(403)));
+    let report = gateway.cli(&["privilege", "report"]).await.unwrap();
+    assert!(report.stdout.contains("1 of them with an approval only"), "{report:?}");
+}

@@ -110,9 +110,13 @@ fn block(one: &Holding) {
     if !times.is_empty() {
         safe(format!("  times   {}", times.join(", ")));
     }
+    let gated = match one.reach.gated() {
+        0 => String::new(),
+        gated => format!(", {gated} of them with an approval only"),
+    };
     let unused = one.reach.unused(&one.usage);
     safe(format!(
-        "  may     {} operations at {} places; {unused} of them unused",
+        "  may     {} operations at {} places{gated}; {unused} of them unused",
         one.reach.count(),
         one.reach.places()
     ));

@@ -94,6 +94,7 @@ struct Told {
     used: Option<String>,
     may: usize,
     places: usize,
+    gated: usize,
     unused: usize,
     /// What was used of what it may do, in percent.
     share: usize,
@@ -207,6 +208,7 @@ impl Told {
             used: one.used.map(moment),
             may,
             places: one.reach.places(),
+            gated: one.reach.gated(),
             unused,
             share: crate::habits::percent(may - unused.min(may), may),
             did: one.usage.count(),

@@ -132,7 +132,7 @@ pub(super) async fn list(
 }
 
 /// What `server` has, or why that is not known.
-async fn tools_of(server: &Server) -> Result<Arc<ToolSet>, String> {
+pub(super) async fn tools_of(server: &Server) -> Result<Arc<ToolSet>, String> {
     match timeout(ANSWER_WITHIN, server.tools(None)).await {
         Ok(told) => told.map_err(|error| format!("it does not tell its tools: {error}")),
         Err(_elapsed) => {

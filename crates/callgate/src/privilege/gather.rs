@@ -75,12 +75,8 @@ impl Known {
         tokens.iter().for_each(|state| usage.expect(&state.token.caller()));
         let places: BTreeSet<_> = bundle.places().chain(usage.places()).collect();
         let places_max = span.places_max.unwrap_or(usize::MAX);
-        let asking = Asking {
-            bundle,
-            vocabulary,
-            servers: configured.servers.clone(),
-            places: places.into_iter().take(places_max).collect(),
-        };
+        let places = places.into_iter().take(places_max).collect();
+        let asking = Asking::new((bundle, vocabulary), configured.servers.clone(), places);
         Ok(Self {
             now,
             days,

@@ -109,6 +109,12 @@ impl Usage {
         self.accounts(caller).entry(name).or_default().chain(caller);
     }
 
+    /// Every chain.
+    pub(super) fn chains(&self) -> impl Iterator<Item = &Caller> {
+        let accounts = self.humans.values().chain(self.service_accounts.values());
+        accounts.flat_map(|used| used.chains.values())
+    }
+
     /// Those of a kind that are links of chains.
     pub(super) const fn of(&self, kind: Kind) -> Option<&BTreeMap<String, Used>> {
         match kind {
