@@ -4,6 +4,7 @@
 
 mod callers;
 mod calls;
+mod chart;
 mod diff;
 mod known;
 mod page;
@@ -238,6 +239,8 @@ async fn inbox(State(console): State<Console>, request: Request) -> Result<Respo
         waiting: shown(open).collect(),
         ended: shown(ended).take(LATELY_MAX).collect(),
         figures: if habits.said == 0 { Vec::new() } else { told::habits(&habits) },
+        chart: page::times(&habits),
+        now: told::moment(now),
         suggestions: habits.suggestions().iter().map(|text| crate::print::safe(text)).collect(),
     };
     Ok(page(StatusCode::OK, &inbox))

@@ -116,6 +116,7 @@ async fn people_decide_in_a_browser() {
         assert!(says(shown, part), "{part}: {shown}");
     }
     assert!(approved["url"] == "/console" && says(approved, "It is recorded"), "{approved}");
+    assert!(says(approved, "How long it took to decide: 1 approved, 0 denied"), "{approved}");
     assert_eq!(inbox_after["found"], json!([]), "with the figures of what was decided");
     assert!(says(after, "approved by carol") && says(after, "nobody calls it"), "{after}");
     assert_eq!(deleted(&sim), 0, "nothing is made by approving it");
@@ -241,6 +242,8 @@ async fn people_look_up_calls() {
     ] {
         assert!(says(waits, part), "{part}: {waits}");
     }
+    let counted = "Decisions in the last day: 0 allowed, 1 waited for an approval, 0 denied";
+    assert!(waits["list"].as_str().unwrap().contains(counted), "{waits}");
     assert!(!waits["list"].as_str().unwrap().contains("getJiraIssue"), "{waits}");
     assert!(says(hostile, "<script>alert(1)</script>\\u{202e}"), "{hostile}");
     assert_eq!((&one["found"], &check["found"]), (&json!([]), &json!([])), "axe, and the width");

@@ -5,6 +5,8 @@ use callgate_model::ambient::Timestamp;
 use callgate_model::approval::ApprovalState;
 use callgate_model::json::{Json, JsonLimits, read};
 
+use super::chart::{Chart, Series};
+use crate::habits::{Habits, TIMES_S};
 use crate::print::approval as told;
 use crate::print::{safe, safe_lines};
 
@@ -26,6 +28,10 @@ pub(super) struct Inbox<'a> {
     /// How people decide: what is counted, and how much.
     pub(super) figures: Vec<(&'static str, String)>,
     pub(super) suggestions: Vec<String>,
+    /// How long it took to decide, if anybody did.
+    pub(super) chart: Option<Chart>,
+    /// When the page was made.
+    pub(super) now: String,
 }
 
 #[derive(Template)]
@@ -42,6 +48,17 @@ pub(super) struct ApprovalPage<'a> {
 pub(super) struct Message<'a> {
     pub(super) title: &'a str,
     pub(super) text: &'a str,
+}
+
+/// How long people took to decide.
+pub(super) fn times(habits: &Habits) -> Option<Chart> {
+    const SAID: &[Series] = &[("allow", "approved"), ("deny", "denied")];
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let names = TIMES_S.iter().map(|most| format!("within {}", told::duration(*most)));
+    let names = names.chain(["later".to_owned()]);
+    let bars = names.zip(&habits.times);
+    let bars = bars.map(|(name, said)| (name, vec![count(said.approved), count(said.denied)]));
+    Chart::of("How long it took to decide", SAID, bars.collect())
 }
 
 /// An approval in words.
