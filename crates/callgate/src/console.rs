@@ -7,6 +7,7 @@ mod calls;
 mod chart;
 mod diff;
 mod known;
+mod live;
 mod page;
 mod policy;
 mod reach;
@@ -36,6 +37,7 @@ use crate::http::Front;
 use crate::premises::Premises;
 use crate::print::approval as told;
 use known::Kept;
+use live::Live;
 use page::{ApprovalPage, Inbox, Message, Shown, SignIn};
 use session::{Session, Sessions};
 
@@ -48,6 +50,9 @@ const LATELY_MAX: usize = 20;
 /// Nothing but our own style and forms; nobody frames a page.
 const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+/// The same for a page that is kept fresh by our own script.
+const LIVE_POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
 /// What the pages need.
 #[derive(Clone)]
 pub(crate) struct Console {
@@ -58,6 +63,7 @@ pub(crate) struct Console {
     kept: Kept,
     /// Held by whoever reckons what callers may do.
     reckoning: Arc<Semaphore>,
+    live: Arc<Live>,
 }
 
 /// A person who has signed in.
@@ -76,7 +82,15 @@ impl Console {
     ) -> Self {
         let sessions = Arc::new(Sessions::new(is_secure));
         let reckoning = Arc::new(Semaphore::new(1));
-        Self { front, sessions, ambient, premises, kept: Kept::default(), reckoning }
+        Self {
+            front,
+            sessions,
+            ambient,
+            premises,
+            kept: Kept::default(),
+            reckoning,
+            live: Live::new(),
+        }
     }
 
     pub(crate) fn routes(self) -> Router {
@@ -91,6 +105,8 @@ impl Console {
             .route("/callers", get(callers::list))
             .route("/callers/caller", get(callers::show))
             .route("/callers/revoke", get(callers::ask).post(callers::revoke))
+            .route("/live", get(live::listen))
+            .route("/live.js", get(live::script))
             .route("/policy", get(policy::show))
             .route("/reach", get(reach::show))
             .route("/tools", get(tools::list))
@@ -218,6 +234,7 @@ async fn inbox(State(console): State<Console>, request: Request) -> Result<Respo
     let (head, visitor) = console.open(request).await?;
     let note = (head.uri.query() == Some("done")).then_some("It is recorded what you said.");
     let gateway = &console.front.gateway;
+    let seen = live::mark(gateway).await.map(|mark| mark.to_string()).unwrap_or_default();
     let work = async {
         let store = gateway.authority().ok_or(ErrandError::Unavailable)?;
         store.approvals(None).await.map_err(|error| {
@@ -241,9 +258,10 @@ async fn inbox(State(console): State<Console>, request: Request) -> Result<Respo
         figures: if habits.said == 0 { Vec::new() } else { told::habits(&habits) },
         chart: page::times(&habits),
         now: told::moment(now),
+        seen,
         suggestions: habits.suggestions().iter().map(|text| crate::print::safe(text)).collect(),
     };
-    Ok(page(StatusCode::OK, &inbox))
+    Ok(live_page(&inbox))
 }
 
 async fn approval(
@@ -417,6 +435,14 @@ fn page(status: StatusCode, page: &impl Template) -> Response {
             )
         }
     }
+}
+
+/// A page that is kept fresh.
+fn live_page(page_of: &impl Template) -> Response {
+    let mut response = page(StatusCode::OK, page_of);
+    let policy = HeaderValue::from_static(LIVE_POLICY);
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    response
 }
 
 fn see_other(place: &str, cookie: Option<HeaderValue>) -> Response {

@@ -237,7 +237,8 @@ pub(crate) fn respond(reply: Reply) -> Response {
     response
 }
 
-fn events(
+/// Messages as a stream of events, which is kept alive.
+pub(crate) fn events(
     messages: tokio::sync::mpsc::Receiver<Bytes>,
 ) -> impl futures_util::Stream<Item = Result<Bytes, Infallible>> {
     stream::unfold(messages, async |mut messages| {

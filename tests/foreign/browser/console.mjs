@@ -172,6 +172,45 @@ const does = {
     const [response] = await Promise.all([page.waitForNavigation(), page.locator('main a').filter({ hasText: link }).first().click()]);
     return told(page, response.status());
   },
+  // In a browser with scripts, beside the one without: the page stays open, and nothing is loaded but by itself.
+  async keep({ person, path }) {
+    const { context } = await of(person);
+    const other = await browser.newContext({ baseURL: address, storageState: await context.storageState() });
+    const page = await other.newPage();
+    const wrong = [];
+    page.on('console', (message) => message.type() === 'error' && wrong.push(message.text()));
+    page.on('pageerror', (error) => wrong.push(String(error)));
+    await page.goto(path);
+    await page.getByText('Live.', { exact: true }).waitFor();
+    (await of(person)).kept = { page, wrong, loads: 0 };
+    page.on('load', () => { people.get(person).kept.loads += 1; });
+    return told(page, 200);
+  },
+  // Waits until the page that was kept says this.
+  async hears({ person, part }) {
+    const { kept } = await of(person);
+    await kept.page.locator('#live').getByText(part).first().waitFor();
+    return { ...(await told(kept.page, 200)), loads: kept.loads, wrong: kept.wrong };
+  },
+  // Listens so many times at once: what is answered to each.
+  async listen({ person, page, count }) {
+    const { context } = await of(person);
+    const cookie = (await context.cookies()).map((one) => `${one.name}=${one.value}`).join('; ');
+    const all = [];
+    for (let n = 0; n < count; n += 1) {
+      all.push(await fetch(`${address}/console/live?page=${page}`, { headers: { cookie }, redirect: 'manual' }));
+    }
+    (await of(person)).streams = all;
+    return { statuses: all.map((one) => one.status) };
+  },
+  // Everything that the first stream says until its end.
+  async heard({ person }) {
+    const { streams } = await of(person);
+    const [first, ...others] = streams;
+    await Promise.all(others.map((one) => one.body.cancel()));
+    const text = await Promise.race([first.text(), new Promise((done) => setTimeout(() => done('no end'), 20_000))]);
+    return { text };
+  },
   async forged({ person, path, form, headers }) {
     const { context } = await of(person);
     const response = await context.request.post(path, { form, headers: headers ?? {}, maxRedirects: 0 });

@@ -13,7 +13,8 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use super::chart::{Chart, Series};
-use super::{Console, not_understood, page, query, refused, unreadable};
+use super::live::mark;
+use super::{Console, live_page, not_understood, page, query, refused, unreadable};
 use crate::print::approval::moment;
 use crate::print::call::{CallTold, newest, outline, parse};
 use crate::print::safe;
@@ -59,8 +60,9 @@ struct Calls<'a> {
     overs: Vec<(&'static str, &'static str)>,
     /// Decisions over time, if there were any.
     chart: Option<Chart>,
-    /// When the page was made.
+    /// When the page was made, and of what.
     now: String,
+    seen: String,
 }
 
 #[derive(Template)]
@@ -148,6 +150,7 @@ pub(super) async fn list(
     let gateway = &console.front.gateway;
     let over = OVER.iter().find(|(name, ..)| *name == wanted.over).ok_or_else(not_understood)?;
     let now = console.ambient.now();
+    let seen = mark(gateway).await.map(|mark| mark.to_string()).unwrap_or_default();
     let work = async {
         let store = gateway.recorded().ok_or(ErrandError::Unavailable)?;
         let calls = newest(&*store, wanted.filter(), CALLS_MAX).await.map_err(unreadable)?;
@@ -165,8 +168,8 @@ pub(super) async fn list(
     let (who, csrf) = (visitor.who(), visitor.session.csrf());
     let overs = OVER.iter().map(|(name, told, ..)| (*name, *told)).collect();
     let now = moment(now);
-    let page_of = Calls { who: &who, csrf, wanted: &wanted, calls, overs, chart, now };
-    Ok(page(StatusCode::OK, &page_of))
+    let page_of = Calls { who: &who, csrf, wanted: &wanted, calls, overs, chart, now, seen };
+    Ok(live_page(&page_of))
 }
 
 /// The decisions of each span, beginning with the one at `first`.

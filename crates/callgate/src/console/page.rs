@@ -30,8 +30,9 @@ pub(super) struct Inbox<'a> {
     pub(super) suggestions: Vec<String>,
     /// How long it took to decide, if anybody did.
     pub(super) chart: Option<Chart>,
-    /// When the page was made.
+    /// When the page was made, and of what.
     pub(super) now: String,
+    pub(super) seen: String,
 }
 
 #[derive(Template)]
