@@ -354,3 +354,34 @@ impl Holding {
         rows.into_iter().map(row).collect()
     }
 }
+
+/// People of these names, whom no policy permits anything.
+#[cfg(test)]
+pub(crate) fn sample(people: impl Iterator<Item = String>) -> Known {
+    use std::sync::Arc;
+
+    use callgate_gateway::identity::ChainSpec;
+    use callgate_model::vocabulary::Vocabulary;
+
+    let vocabulary = Vocabulary::default();
+    let bundle = callgate_policy::Bundle::load(&vocabulary, &[]).unwrap();
+    let mut usage = Usage::default();
+    for name in people {
+        let client = "x".to_owned();
+        let chain = ChainSpec { human: Some(name), client, ..ChainSpec::default() };
+        usage.know(&chain.to_caller(Digest::default()).unwrap());
+    }
+    let rules = (Arc::new(bundle), Arc::new(vocabulary));
+    Known {
+        now: Timestamp::from_unix_ms(1_795_600_000_000),
+        days: 30,
+        asking: Asking::new(rules, BTreeSet::new(), BTreeSet::new()),
+        usage,
+        tokens: Vec::new(),
+        grants: Vec::new(),
+        revocations: Vec::new(),
+        secrets: Vec::new(),
+        registered: BTreeSet::new(),
+        files: Vec::new(),
+    }
+}

@@ -167,8 +167,14 @@ async fn t02_an_operator_sees_what_has_changed_and_approves_what_was_shown() {
 #[tokio::test]
 async fn a_tool_that_nobody_has_classified_is_shown_with_what_to_write() {
     let folder = shop();
-    folder.put("tools.json", &tools("Sells a thing.")).unwrap();
+    // I13: a thousand others, and one that says more than anybody reads.
+    let mut all: Vec<Value> = serde_json::from_str(&tools("Sells a thing.")).unwrap();
+    all.push(tool(&"endless".repeat(18), &"x".repeat(50_000)));
+    all[2] = tool("burn", &"Burns.\n".repeat(10_001));
+    all.extend((0..1_000).map(|number| tool(&format!("one{number}"), "One of many.")));
+    folder.put("tools.json", &json!(all).to_string()).unwrap();
     let gateway = Gateway::start(folder).await.unwrap();
+    let endless = format!("/console/tools/tool?server=shop&tool={}", "endless".repeat(18));
     let told = browse(
         &gateway,
         json!([
@@ -177,6 +183,10 @@ async fn a_tool_that_nobody_has_classified_is_shown_with_what_to_write() {
             { "do": "check", "person": "olga", "picture": "unclassified" },
             { "do": "open", "person": "olga", "path": "/console/tools/tool?server=shop&tool=nothing" },
             { "do": "open", "person": "olga", "path": "/console/tools?nothing=1" },
+            { "do": "open", "person": "olga", "path": "/console/tools" },
+            { "do": "check", "person": "olga", "path": endless, "picture": "endless" },
+            { "do": "open", "person": "olga", "path": "/console/tools/tool?server=shop&tool=burn" },
+            { "do": "open", "person": "olga", "path": "/console/tools/tool?server=shop&tool=look" },
         ]),
     )
     .await;
@@ -192,6 +202,11 @@ async fn a_tool_that_nobody_has_classified_is_shown_with_what_to_write() {
     }
     assert_eq!(told[2]["found"], json!([]), "axe, and the width of the screen");
     assert_eq!((&told[3]["status"], &told[4]["status"]), (&json!(404), &json!(400)));
+    assert!(says(&told[5], "And 905 more that match"), "{}", told[5]);
+    assert_eq!(told[6]["found"], json!([]), "axe, and the width of the screen");
+    let button = "Approve it as it is";
+    assert!(says(&told[7], "too long") && !says(&told[7], button), "nobody was shown all of it");
+    assert!(says(&told[8], button), "{}", told[8]);
 }
 
 /// Nothing is approved but what was shown, by whoever was shown it.

@@ -270,3 +270,24 @@ const fn singular(kind: Kind) -> &'static str {
         Kind::Workflow => "workflow",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::privilege::sample;
+
+    #[test]
+    fn i13_thousands_of_callers_are_shown_a_page_at_a_time() {
+        let known = sample((0..5_000).map(|number| format!("person{number:04}")));
+        let list = |part: &str, number| List::of(&known, Kind::Human, part, number);
+        let first = list("", 0);
+        assert_eq!((first.callers.len(), first.page, first.pages), (CALLERS_MAX, 1, 250));
+        assert_eq!(first.callers.first().map(|one| one.name.as_str()), Some("person0000"));
+        let last = list("", usize::MAX);
+        assert_eq!((last.callers.len(), last.page), (CALLERS_MAX, 250), "there is none after it");
+        let some = list("PERSON499".to_lowercase().as_str(), 1);
+        assert_eq!((some.callers.len(), some.pages), (10, 1));
+        assert!(list("nobody", 1).callers.is_empty());
+        assert!(List::of(&known, Kind::Token, "", 1).callers.is_empty());
+    }
+}

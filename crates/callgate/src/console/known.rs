@@ -7,12 +7,15 @@ use std::time::{Duration, Instant};
 use callgate_gateway::pipeline::ErrandError;
 use callgate_model::digest::Digest;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use super::{Console, unreadable};
 use crate::privilege::{Known, Span};
 
 /// How long it is kept.
 const KEPT_FOR: Duration = Duration::from_secs(10);
+/// For the store to tell it.
+const TOLD_WITHIN: Duration = Duration::from_secs(20);
 /// What is looked at: the newest records of so many days, and so many places.
 pub(super) const DAYS: u32 = 30;
 pub(super) const RECORDS_MAX: u64 = 20_000;
@@ -48,7 +51,9 @@ impl Console {
         let rules = (bundle, Arc::clone(&self.premises.vocabulary));
         let gathered =
             Known::gather((&*evidence, authority), &self.premises.configured, rules, span);
-        let known = Arc::new(gathered.await.map_err(unreadable)?);
+        let gathered = timeout(TOLD_WITHIN, gathered).await;
+        let gathered = gathered.map_err(|_elapsed| ErrandError::Unavailable)?;
+        let known = Arc::new(gathered.map_err(unreadable)?);
         *kept = Some(Reading { at: Instant::now(), of, known: Arc::clone(&known) });
         Ok(known)
     }

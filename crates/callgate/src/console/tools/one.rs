@@ -26,8 +26,8 @@ use crate::print::call::outline;
 use crate::print::tool::{above_proposals, as_approved, description, facts};
 use crate::print::{safe, safe_lines};
 
-/// Lines of a definition that are shown.
-const LINES_MAX: usize = 2_000;
+/// Lines of a definition that are shown. One that is longer is not approved here: nobody was shown all of it.
+const LINES_MAX: usize = 10_000;
 
 /// Which tool.
 #[derive(Clone, Debug, Deserialize)]
@@ -94,8 +94,17 @@ struct One {
     /// What a catalog could say of it.
     proposal: Option<String>,
     shown: String,
-    can_be_pinned: bool,
+    approvable: Approvable,
     is_pinned: bool,
+}
+
+/// Whether the tool can be approved here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Approvable {
+    Yes,
+    No,
+    /// Not all of it is shown.
+    TooLong,
 }
 
 pub(in crate::console) async fn show(
@@ -214,12 +223,18 @@ impl One {
         let needs_approval = server.tools_approved_by() != ApprovedBy::Nobody;
         let worst = super::worst(tool);
         let facts = facts(server, tool, standing, pin);
+        let length = definition_lines(&tool.definition.definition).len();
+        let approvable = match (needs_approval && standing != Standing::Approved, length) {
+            (true, ..=LINES_MAX) => Approvable::Yes,
+            (true, _) => Approvable::TooLong,
+            (false, _) => Approvable::No,
+        };
         Self {
             standing: super::shown_standing(server, standing),
             effect: worst.map_or("", |(operation, _)| operation.effect.as_str()),
             risk: worst.map_or("", |(_, risk)| risk.as_str()),
             facts: facts.into_iter().map(|(name, fact)| (name, safe(&fact))).collect(),
-            can_be_pinned: needs_approval && standing != Standing::Approved,
+            approvable,
             is_pinned: needs_approval && pin.is_some(),
             ..Self::defined(server, &tool.definition, pin)
         }
@@ -264,7 +279,7 @@ impl One {
             definition: String::new(),
             proposal: None,
             shown: String::new(),
-            can_be_pinned: false,
+            approvable: Approvable::No,
             is_pinned: pin.is_some(),
         }
     }
