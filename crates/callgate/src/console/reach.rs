@@ -70,7 +70,10 @@ struct Table {
     is_revoked: bool,
     places: Vec<String>,
     more_places: usize,
+    /// The operations that are not denied at every place.
     rows: Vec<Row>,
+    /// The names of those that are.
+    denied: Vec<String>,
     more_rows: usize,
     counts: Vec<(Cell, usize)>,
 }
@@ -216,12 +219,16 @@ impl Table {
         let count = |cell: Cell| {
             (cell, rows.iter().flat_map(|row| &row.cells).filter(|one| **one == cell).count())
         };
+        let counts = [Cell::Allow, Cell::Approval, Cell::Depends, Cell::Deny].map(count).to_vec();
+        let (denied, rows): (Vec<Row>, Vec<Row>) =
+            rows.into_iter().partition(|row| row.cells.iter().all(|cell| *cell == Cell::Deny));
         Self {
             chain: in_words,
             is_revoked,
             places: places.iter().map(|place| safe(&place.to_string())).collect(),
             more_places,
-            counts: [Cell::Allow, Cell::Approval, Cell::Depends, Cell::Deny].map(count).to_vec(),
+            counts,
+            denied: denied.into_iter().map(|row| row.operation).collect(),
             rows,
             more_rows,
         }
