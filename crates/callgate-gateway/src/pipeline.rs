@@ -408,6 +408,11 @@ impl Gateway {
         self.servers.get(name)
     }
 
+    /// All of them, by name.
+    pub fn servers(&self) -> impl Iterator<Item = &Arc<Server>> {
+        self.servers.values()
+    }
+
     /// The policy bundle in force.
     #[must_use]
     pub fn bundle(&self) -> Arc<Bundle> {

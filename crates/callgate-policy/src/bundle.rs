@@ -58,6 +58,19 @@ pub(crate) struct Policy {
     text: String,
 }
 
+/// A policy as people read it.
+#[derive(Clone, Copy, Debug)]
+pub struct PolicyText<'a> {
+    /// The folder it is in.
+    pub tier: Tier,
+    /// What it is called, why it exists and whose it is.
+    pub about: &'a PolicyRef,
+    /// Who approves, if it asks for that.
+    pub gate: Option<&'a Gate>,
+    /// Its text, from the first annotation to the semicolon.
+    pub text: &'a str,
+}
+
 impl Bundle {
     /// Parses, validates and indexes `sources` against `vocabulary`. No policy at all is a bundle too: it denies
     /// everything.
@@ -135,6 +148,16 @@ impl Bundle {
     #[must_use]
     pub fn about(&self, id: &str) -> Option<&PolicyRef> {
         self.policies.iter().map(|policy| &policy.about).find(|about| about.id == id)
+    }
+
+    /// Every policy, for people.
+    pub fn texts(&self) -> impl Iterator<Item = PolicyText<'_>> {
+        self.policies.iter().map(|policy| PolicyText {
+            tier: policy.tier,
+            about: &policy.about,
+            gate: policy.gate.as_ref(),
+            text: &policy.text,
+        })
     }
 
     /// The schema in Cedar's own notation.

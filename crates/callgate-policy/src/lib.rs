@@ -19,7 +19,7 @@ mod schema;
 mod scope;
 mod source;
 
-pub use bundle::{Bundle, MAX_POLICIES, MAX_UNSCOPED_PERMITS};
+pub use bundle::{Bundle, MAX_POLICIES, MAX_UNSCOPED_PERMITS, PolicyText};
 pub use caller::PreparedCaller;
 pub use check::{MAX_POLICY_BYTES, MAX_POLICY_NESTING, MAX_POLICY_STEPS};
 pub use decide::{Question, decide};

@@ -136,6 +136,25 @@ async fn filters_find_what_they_name(store: &dyn EvidenceStore) {
         let found: Vec<u64> = found.iter().map(|row| row.sequence).collect();
         assert_eq!(found, expected, "{filter:?}");
     }
+    // The intent was after a second, the refusal after three.
+    let tallied = [
+        (all(), 1_000, vec![(1_000, "allow", 1), (3_000, "deny", 1)]),
+        (all(), 2_000, vec![(0, "allow", 1), (2_000, "deny", 1)]),
+        (all(), 10_000, vec![(0, "allow", 1), (0, "deny", 1)]),
+        (Filter { not_server: text("github"), ..all() }, 10_000, vec![(0, "allow", 1)]),
+        (
+            Filter { since: Some(Timestamp::from_unix_ms(2_000)), limit: Some(0), ..all() },
+            1_000,
+            vec![(3_000, "deny", 1)],
+        ),
+        (Filter { agent: text("nobody"), ..all() }, 1_000, vec![]),
+    ];
+    for (filter, every_ms, expected) in tallied {
+        let found = store.tally(&filter, every_ms).await.unwrap();
+        let found: Vec<_> =
+            found.iter().map(|one| (one.at.unix_ms(), one.verdict.as_str(), one.count)).collect();
+        assert_eq!(found, expected, "{filter:?}");
+    }
     let kinds: Vec<String> =
         store.show(first).await.unwrap().into_iter().map(|row| row.kind).collect();
     assert_eq!(kinds, ["intent", "outcome"]);

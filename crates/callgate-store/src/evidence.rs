@@ -44,6 +44,10 @@ pub trait EvidenceStore: Debug + Send + Sync {
     /// The rows that match `filter`, newest first.
     fn list<'a>(&'a self, filter: &'a Filter) -> StoreFuture<'a, Vec<Row>>;
 
+    /// How many decisions match `filter`, whose limit does not matter, in each span of `every_ms` milliseconds, by verdict; nothing
+    /// of a span without any.
+    fn tally<'a>(&'a self, filter: &'a Filter, every_ms: i64) -> StoreFuture<'a, Vec<Tally>>;
+
     /// Everything about one call, oldest first.
     fn show(&self, call: Id) -> StoreFuture<'_, Vec<Row>>;
 
@@ -52,6 +56,17 @@ pub trait EvidenceStore: Debug + Send + Sync {
 
     /// Every writer, in the order they began.
     fn writers(&self) -> StoreFuture<'_, Vec<Id>>;
+}
+
+/// How many decisions of one verdict there were in a span of time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tally {
+    /// When the span begins: a multiple of its length.
+    pub at: Timestamp,
+    /// The verdict.
+    pub verdict: String,
+    /// How many.
+    pub count: u64,
 }
 
 /// What a record does to the authority that is in force, by being stored.

@@ -25,7 +25,7 @@ use sqlx::{ConnectOptions as _, Row as _};
 use thiserror::Error;
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::evidence::{EvidenceStore, Filter, LIST_MAX, Row, StoreError, StoreFuture};
+use crate::evidence::{EvidenceStore, Filter, LIST_MAX, Row, StoreError, StoreFuture, Tally};
 use writers::Writers;
 
 /// The evidence in one SQLite file.
@@ -166,6 +166,21 @@ impl SqliteStore {
     }
 }
 
+/// What a filter means; [`rows::matching`] binds it. The next place is `?14`.
+macro_rules! matching {
+    () => {
+        "WHERE (?1 IS NULL OR kind = ?1) \
+         AND (?2 IS NULL OR verdict = ?2) AND (?3 IS NULL OR outcome = ?3) \
+         AND (?4 IS NULL OR server = ?4) AND (?5 IS NULL OR tool = ?5) \
+         AND (?6 IS NULL OR operation = ?6) AND (?7 IS NULL OR accountable = ?7) \
+         AND (?8 IS NULL OR agent = ?8) AND (?9 IS NULL OR call = ?9) \
+         AND (?10 IS NULL OR at_ms >= ?10) \
+         AND (NOT ?11 OR verdict IS NOT NULL) \
+         AND (?12 IS NULL OR id > (SELECT MAX(id) FROM evidence) - ?12) \
+         AND (?13 IS NULL OR server IS NOT ?13)"
+    };
+}
+
 impl EvidenceStore for SqliteStore {
     fn append<'a>(&'a self, rows: &'a [Row]) -> StoreFuture<'a, ()> {
         Box::pin(async {
@@ -226,34 +241,28 @@ impl EvidenceStore for SqliteStore {
 
     fn list<'a>(&'a self, filter: &'a Filter) -> StoreFuture<'a, Vec<Row>> {
         Box::pin(async move {
-            let found = sqlx::query(
-                "SELECT * FROM evidence WHERE (?1 IS NULL OR kind = ?1) \
-                 AND (?2 IS NULL OR verdict = ?2) AND (?3 IS NULL OR outcome = ?3) \
-                 AND (?4 IS NULL OR server = ?4) AND (?5 IS NULL OR tool = ?5) \
-                 AND (?6 IS NULL OR operation = ?6) AND (?7 IS NULL OR accountable = ?7) \
-                 AND (?8 IS NULL OR agent = ?8) AND (?9 IS NULL OR call = ?9) \
-                 AND (?10 IS NULL OR at_ms >= ?10) \
-                 AND (?13 IS NULL OR id > (SELECT MAX(id) FROM evidence) - ?13) \
-                 AND (?14 IS NULL OR server IS NOT ?14) \
-                 AND (NOT ?11 OR verdict IS NOT NULL) ORDER BY id DESC LIMIT ?12",
-            )
-            .bind(filter.kind.as_deref())
-            .bind(filter.verdict.as_deref())
-            .bind(filter.outcome.as_deref())
-            .bind(filter.server.as_deref())
-            .bind(filter.tool.as_deref())
-            .bind(filter.operation.as_deref())
-            .bind(filter.accountable.as_deref())
-            .bind(filter.agent.as_deref())
-            .bind(filter.call.map(|call| call.to_string()))
-            .bind(filter.since.map(|since| since.unix_ms()))
-            .bind(filter.decided)
-            .bind(filter.limit.unwrap_or(LIST_MAX).min(LIST_MAX))
-            .bind(filter.among)
-            .bind(filter.not_server.as_deref())
-            .fetch_all(self.reading().await.settled().await)
-            .await?;
+            let query =
+                concat!("SELECT * FROM evidence ", matching!(), " ORDER BY id DESC LIMIT ?14");
+            let found = rows::matching(sqlx::query(query), filter)
+                .bind(filter.limit.unwrap_or(LIST_MAX).min(LIST_MAX))
+                .fetch_all(self.reading().await.settled().await)
+                .await?;
             found.iter().map(rows::read).collect()
+        })
+    }
+
+    fn tally<'a>(&'a self, filter: &'a Filter, every_ms: i64) -> StoreFuture<'a, Vec<Tally>> {
+        Box::pin(async move {
+            let query = concat!(
+                "SELECT at_ms / ?14 * ?14 AS span, verdict, COUNT(*) AS count FROM evidence ",
+                matching!(),
+                " AND verdict IS NOT NULL GROUP BY span, verdict ORDER BY span, verdict"
+            );
+            let found = rows::matching(sqlx::query(query), filter)
+                .bind(every_ms.max(1))
+                .fetch_all(self.reading().await.settled().await)
+                .await?;
+            found.iter().map(rows::tally).collect()
         })
     }
 

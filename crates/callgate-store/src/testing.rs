@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use callgate_model::ambient::Id;
 use callgate_model::digest::Digest;
 
-use crate::evidence::{EvidenceStore, Filter, Row, StoreError, StoreFuture};
+use crate::evidence::{EvidenceStore, Filter, Row, StoreError, StoreFuture, Tally};
 
 /// How an append fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +107,10 @@ impl EvidenceStore for FaultyStore {
 
     fn list<'a>(&'a self, filter: &'a Filter) -> StoreFuture<'a, Vec<Row>> {
         self.inner.list(filter)
+    }
+
+    fn tally<'a>(&'a self, filter: &'a Filter, every_ms: i64) -> StoreFuture<'a, Vec<Tally>> {
+        self.inner.tally(filter, every_ms)
     }
 
     fn show(&self, call: Id) -> StoreFuture<'_, Vec<Row>> {

@@ -2,11 +2,19 @@
 //! nothing from elsewhere. Who comes is identified at every request, by the session that they signed in to or the token they signed
 //! in with; and every page is decided by policy as the API is.
 
+mod callers;
 mod calls;
+mod chart;
 mod cookie;
+mod diff;
+mod known;
+mod live;
 mod page;
+mod policy;
+mod reach;
 mod session;
 mod sign_in;
+mod tools;
 
 use std::sync::Arc;
 
@@ -20,15 +28,20 @@ use callgate_gateway::pipeline::{Ballot, ErrandError};
 use callgate_model::ambient::{Ambient, Id};
 use callgate_model::json::Object;
 use callgate_model::products::gateway::Errand;
+use callgate_store::StoreError;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 
 use crate::config::Roles;
 use crate::habits::Habits;
 use crate::http::Front;
+use crate::premises::Premises;
 use crate::print::approval as told;
 use cookie::Cookie;
+use known::Kept;
+use live::Live;
 use page::{ApprovalPage, Inbox, Message, Shown};
 use session::{Session, Sessions, Unknown};
 
@@ -47,6 +60,9 @@ const LATELY_MAX: usize = 20;
 /// Nothing but our own style and forms; nobody frames a page.
 const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+/// The same for a page that is kept fresh by our own script.
+const LIVE_POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
 /// What the pages need.
 #[derive(Clone)]
 pub(crate) struct Console {
@@ -55,6 +71,11 @@ pub(crate) struct Console {
     ambient: Arc<dyn Ambient>,
     /// The address under which browsers come, without a path.
     origin: Arc<str>,
+    premises: Premises,
+    kept: Kept,
+    /// Held by whoever reckons what callers may do.
+    reckoning: Arc<Semaphore>,
+    live: Arc<Live>,
 }
 
 /// A person who has signed in.
@@ -65,10 +86,24 @@ struct Visitor {
 
 impl Console {
     /// Browsers come to `origin`.
-    pub(crate) fn new(front: Front, ambient: Arc<dyn Ambient>, roles: Roles, origin: &str) -> Self {
+    pub(crate) fn new(
+        front: Front,
+        ambient: Arc<dyn Ambient>,
+        (roles, origin): (Roles, &str),
+        premises: Premises,
+    ) -> Self {
         let (gateway, is_secure) = (Arc::clone(&front.gateway), origin.starts_with("https:"));
         let sessions = Sessions::new(gateway, Arc::clone(&ambient), roles, is_secure);
-        Self { front, sessions, ambient, origin: origin.into() }
+        Self {
+            front,
+            sessions,
+            ambient,
+            origin: origin.into(),
+            premises,
+            kept: Kept::default(),
+            reckoning: Arc::new(Semaphore::new(1)),
+            live: Live::new(),
+        }
     }
 
     pub(crate) fn routes(self) -> Router {
@@ -83,6 +118,15 @@ impl Console {
             .route("/approvals/{id}", get(approval).post(decide))
             .route("/calls", get(calls::list))
             .route("/calls/{id}", get(calls::show))
+            .route("/callers", get(callers::list))
+            .route("/callers/caller", get(callers::show))
+            .route("/callers/revoke", get(callers::ask).post(callers::revoke))
+            .route("/live", get(live::listen))
+            .route("/live.js", get(live::script))
+            .route("/policy", get(policy::show))
+            .route("/reach", get(reach::show))
+            .route("/tools", get(tools::list))
+            .route("/tools/tool", get(tools::show).post(tools::decide))
             .with_state(self)
     }
 
@@ -201,6 +245,7 @@ async fn inbox(State(console): State<Console>, request: Request) -> Result<Respo
     let (head, visitor) = console.open(request).await?;
     let note = (head.uri.query() == Some("done")).then_some("It is recorded what you said.");
     let gateway = &console.front.gateway;
+    let seen = live::mark(gateway).await.map(|mark| mark.to_string()).unwrap_or_default();
     let work = async {
         let store = gateway.authority().ok_or(ErrandError::Unavailable)?;
         store.approvals(None).await.map_err(|error| {
@@ -222,9 +267,12 @@ async fn inbox(State(console): State<Console>, request: Request) -> Result<Respo
         waiting: shown(open).collect(),
         ended: shown(ended).take(LATELY_MAX).collect(),
         figures: if habits.said == 0 { Vec::new() } else { told::habits(&habits) },
+        chart: page::times(&habits),
+        now: told::moment(now),
+        seen,
         suggestions: habits.suggestions().iter().map(|text| crate::print::safe(text)).collect(),
     };
-    Ok(page(StatusCode::OK, &inbox))
+    Ok(live_page(&inbox))
 }
 
 async fn approval(
@@ -285,7 +333,15 @@ async fn style() -> Response {
 fn is_ours(path: &str) -> bool {
     let is_id = |id: &str| id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
     let of = |folder: &str| path.strip_prefix(folder).is_some_and(is_id);
-    [CONSOLE, "/console/calls"].contains(&path)
+    [
+        CONSOLE,
+        "/console/callers",
+        "/console/calls",
+        "/console/policy",
+        "/console/reach",
+        "/console/tools",
+    ]
+    .contains(&path)
         || of("/console/approvals/")
         || of("/console/calls/")
 }
@@ -294,6 +350,27 @@ impl Visitor {
     fn who(&self) -> String {
         crate::print::safe(&self.caller.caller.summary())
     }
+}
+
+/// What a page is asked to show, if that can be told.
+fn query<T: for<'de> Deserialize<'de>>(head: &Parts) -> Option<T> {
+    serde_urlencoded::from_str(head.uri.query().unwrap_or_default()).ok()
+}
+
+/// In an address.
+fn encoded(text: &str) -> String {
+    let query = serde_urlencoded::to_string([("", text)]).unwrap_or_default();
+    query.trim_start_matches('=').to_owned()
+}
+
+fn not_understood() -> Response {
+    message(StatusCode::BAD_REQUEST, "Not understood", "There is no such filter.")
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what an error is mapped with")]
+fn unreadable(error: StoreError) -> ErrandError {
+    tracing::error!(%error, "the store cannot be read");
+    ErrandError::Unavailable
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what an error is mapped with")]
@@ -342,6 +419,14 @@ fn page(status: StatusCode, page: &impl Template) -> Response {
             )
         }
     }
+}
+
+/// A page that is kept fresh.
+fn live_page(page_of: &impl Template) -> Response {
+    let mut response = page(StatusCode::OK, page_of);
+    let policy = HeaderValue::from_static(LIVE_POLICY);
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    response
 }
 
 fn see_other(place: &str, cookie: Option<HeaderValue>) -> Response {

@@ -7,6 +7,8 @@ use callgate_model::approval::{ApprovalState, Standing};
 
 /// Who decides within so long of being asked has hardly read it.
 const QUICK_MS: u64 = 3_000;
+/// Times to decide, in seconds.
+pub(crate) const TIMES_S: [u64; 6] = [3, 60, 300, 900, 3_600, 14_400];
 /// What was decided fewer times says nothing about a gate.
 const ENOUGH: usize = 20;
 
@@ -23,6 +25,8 @@ pub(crate) struct Habits {
     pub(crate) median_ms: Option<u64>,
     /// Approvals about which nobody decided in time.
     pub(crate) expired: usize,
+    /// The votes by how long they took: each time in [`TIMES_S`], those for it and those against it; then those that took longer.
+    pub(crate) times: Vec<Said>,
     /// Each gate, by its policy.
     pub(crate) gates: BTreeMap<String, Said>,
 }
@@ -35,6 +39,11 @@ pub(crate) struct Said {
 }
 
 impl Said {
+    fn count(&mut self, approves: bool) {
+        self.approved += usize::from(approves);
+        self.denied += usize::from(!approves);
+    }
+
     /// Whether nobody ever says no, so that asking protects from nothing.
     pub(crate) const fn is_always_approved(self) -> bool {
         self.denied == 0 && self.approved >= ENOUGH
@@ -43,7 +52,8 @@ impl Said {
 
 impl Habits {
     pub(crate) fn of(all: &[ApprovalState], now: Timestamp) -> Self {
-        let mut habits = Self::default();
+        let none = vec![Said::default(); TIMES_S.len() + 1];
+        let mut habits = Self { times: none, ..Self::default() };
         let mut took: Vec<u64> = Vec::new();
         for state in all {
             habits.expired += usize::from(state.standing(now) == Standing::Expired);
@@ -53,10 +63,12 @@ impl Habits {
                 habits.said += 1;
                 habits.approved += usize::from(vote.approves);
                 habits.quick += usize::from(ms < QUICK_MS);
+                let time = TIMES_S.iter().position(|most| ms < most * 1_000);
+                if let Some(said) = habits.times.get_mut(time.unwrap_or(TIMES_S.len())) {
+                    said.count(vote.approves);
+                }
                 for gate in &vote.gates {
-                    let said = habits.gates.entry(gate.clone()).or_default();
-                    said.approved += usize::from(vote.approves);
-                    said.denied += usize::from(!vote.approves);
+                    habits.gates.entry(gate.clone()).or_default().count(vote.approves);
                 }
             }
         }
@@ -128,6 +140,8 @@ mod tests {
         assert_eq!((habits.said, habits.approved, habits.quick, habits.expired), (4, 3, 2, 1));
         assert_eq!(habits.median_ms, Some(2_999));
         assert_eq!(habits.gates["deletes"], Said { approved: 3, denied: 1 });
+        let times: Vec<_> = habits.times.iter().map(|said| (said.approved, said.denied)).collect();
+        assert_eq!(times, [(2, 0), (1, 0), (0, 1), (0, 0), (0, 0), (0, 0), (0, 0)]);
         assert!(habits.suggestions().is_empty());
         assert_eq!((percent(2, 3), percent(0, 0)), (67, 0));
     }
@@ -141,6 +155,6 @@ mod tests {
         assert_eq!(said(&always).len(), 1);
         assert!(said(&always[1..]).is_empty(), "too few to tell");
         assert!(said(&[&always[..], &[(false, 10_000)]].concat()).is_empty());
-        assert_eq!(Habits::of(&[], now), Habits::default());
+        assert_eq!(Habits::of(&[], now).said, 0);
     }
 }

@@ -36,7 +36,7 @@ use crate::ambient::Machine;
 use crate::api::{self, Api};
 use crate::config::Roles;
 use crate::console::{CONSOLE, Console};
-use crate::desk::Desk;
+use crate::premises::Premises;
 
 /// A comment that keeps an idle event stream alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -76,7 +76,7 @@ pub(crate) struct ListenLimits {
 pub(crate) async fn serve(
     listener: TcpListener,
     gateway: Arc<Gateway>,
-    desk: Desk,
+    premises: Premises,
     limits: ListenLimits,
     stop: impl Future<Output = ()>,
 ) {
@@ -87,8 +87,10 @@ pub(crate) async fn serve(
         request_time_max: limits.request_time_max,
         proxies: limits.proxies.into(),
     };
-    let console = Console::new(front.clone(), Arc::new(Machine), limits.roles, &limits.origin);
-    let api = Api { front: front.clone(), desk: Arc::new(desk), ambient: Arc::new(Machine) };
+    let desk = Arc::clone(&premises.desk);
+    let entry = (limits.roles, &*limits.origin);
+    let console = Console::new(front.clone(), Arc::new(Machine), entry, premises);
+    let api = Api { front: front.clone(), desk, ambient: Arc::new(Machine) };
     let router = Router::new()
         .route(&format!("{WELL_KNOWN}{API}"), get(metadata_of_api))
         .route("/mcp", any(roof))
@@ -239,7 +241,8 @@ pub(crate) fn respond(reply: Reply) -> Response {
     response
 }
 
-fn events(
+/// Messages as a stream of events, which is kept alive.
+pub(crate) fn events(
     messages: tokio::sync::mpsc::Receiver<Bytes>,
 ) -> impl futures_util::Stream<Item = Result<Bytes, Infallible>> {
     stream::unfold(messages, async |mut messages| {

@@ -5,6 +5,7 @@
 mod ambient;
 mod api;
 mod assemble;
+mod cases;
 mod cli;
 mod commands;
 mod config;
@@ -14,6 +15,7 @@ mod habits;
 mod http;
 mod notify;
 mod pipe;
+mod premises;
 mod print;
 mod privilege;
 mod reload;

@@ -3,6 +3,7 @@
 pub(crate) mod approval;
 pub(crate) mod call;
 pub(crate) mod shape;
+pub(crate) mod tool;
 
 use std::io::{self, Write};
 
@@ -28,6 +29,11 @@ pub(crate) fn safe(text: &str) -> String {
     text.chars()
         .flat_map(|c| if is_plain(c) { vec![c] } else { c.escape_default().collect() })
         .collect()
+}
+
+/// The same of a text in which lines are lines.
+pub(crate) fn safe_lines(text: &str) -> String {
+    text.split('\n').map(safe).collect::<Vec<_>>().join("\n")
 }
 
 fn is_plain(c: char) -> bool {

@@ -2,6 +2,8 @@
 //! says it used, and how it could have less.
 
 mod finding;
+mod gather;
+mod matrix;
 mod narrow;
 mod reach;
 mod usage;
@@ -9,21 +11,25 @@ mod usage;
 use std::collections::{BTreeMap, BTreeSet};
 
 use callgate_model::ambient::Timestamp;
-use callgate_model::authority::{Revocation, SubjectKind, UpstreamSecret};
+use callgate_model::authority::{Revocation, Subject, SubjectKind, UpstreamSecret};
+use callgate_model::caller::Caller;
+use callgate_model::digest::Digest;
 use callgate_model::json::{Json, Object};
 use callgate_store::{GrantState, TokenState};
 
 pub(crate) use finding::Finding;
+pub(crate) use gather::{Configured, Span};
+pub(crate) use matrix::Cell;
 pub(crate) use reach::{Asking, Reach};
 pub(crate) use usage::{Usage, Used};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// What a report is made of.
-pub(crate) struct Known<'a> {
+pub(crate) struct Known {
     pub(crate) now: Timestamp,
     pub(crate) days: u32,
-    pub(crate) asking: Asking<'a>,
+    pub(crate) asking: Asking,
     pub(crate) usage: Usage,
     pub(crate) tokens: Vec<TokenState>,
     pub(crate) grants: Vec<GrantState>,
@@ -35,10 +41,22 @@ pub(crate) struct Known<'a> {
     pub(crate) files: Vec<(String, Option<Timestamp>)>,
 }
 
+/// A kind of what has authority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Agent,
+    Client,
+    Grant,
+    Human,
+    ServiceAccount,
+    Token,
+    Workflow,
+}
+
 /// One thing that has authority.
 #[derive(Debug)]
 pub(crate) struct Holding {
-    /// `token`, `grant`, `agent` or `client`.
+    /// The name of a [`Kind`].
     pub(crate) kind: &'static str,
     pub(crate) id: String,
     pub(crate) name: String,
@@ -59,7 +77,7 @@ pub(crate) struct Report {
     pub(crate) findings: Vec<Finding>,
 }
 
-impl Known<'_> {
+impl Known {
     pub(crate) fn report(&self) -> Report {
         let mut holdings: Vec<Holding> = self.tokens.iter().map(|one| self.token(one)).collect();
         holdings.extend(self.grants.iter().map(|one| self.grant(one)));
@@ -71,10 +89,73 @@ impl Known<'_> {
         Report { holdings, findings: self.of_secrets() }
     }
 
+    /// All of a kind: the id of each, and its name.
+    pub(crate) fn names(&self, kind: Kind) -> Vec<(String, String)> {
+        let tokens =
+            || self.tokens.iter().map(|one| (one.token.id.to_string(), one.token.name.clone()));
+        let grants =
+            || self.grants.iter().map(|one| (one.grant.id.to_string(), one.grant.reason.clone()));
+        match kind {
+            Kind::Token => tokens().collect(),
+            Kind::Grant => grants().collect(),
+            Kind::Agent | Kind::Client | Kind::Human | Kind::ServiceAccount | Kind::Workflow => {
+                let used = self.usage.of(kind).into_iter().flatten();
+                used.map(|(name, _)| (name.clone(), name.clone())).collect()
+            }
+        }
+    }
+
+    /// Every chain that came or may come, by a key that is the same every time.
+    pub(crate) fn chains(&self) -> Vec<(String, Caller)> {
+        let key = |chain: &Caller| {
+            let agent = chain.agent.as_ref().and_then(|agent| agent.class.clone());
+            let client = chain.client.name.as_str();
+            let all = Object::default()
+                .with("kind", chain.accountable.kind.as_str())
+                .with("summary", chain.summary())
+                .with("class", agent)
+                .with("client", client);
+            Digest::of_object(&all).to_string().chars().take(16).collect::<String>()
+        };
+        let mut chains: Vec<_> =
+            self.usage.chains().map(|chain| (key(chain), chain.clone())).collect();
+        chains.sort_by_key(|(_, chain)| chain.summary());
+        chains
+    }
+
+    /// Whether somebody of `chain` is let in no more, whatever credential they come with.
+    pub(crate) fn is_revoked(&self, chain: &Caller) -> bool {
+        let all = Subject::all_of(chain);
+        let ends = |one: &Revocation| one.issued_before.is_none() && all.contains(&one.subject);
+        self.revocations.iter().any(ends)
+    }
+
+    /// The one of that id.
+    pub(crate) fn holding(&self, kind: Kind, id: &str) -> Option<Holding> {
+        match kind {
+            Kind::Token => self
+                .tokens
+                .iter()
+                .find(|one| one.token.id.to_string() == id)
+                .map(|one| self.token(one)),
+            Kind::Grant => self
+                .grants
+                .iter()
+                .find(|one| one.grant.id.to_string() == id)
+                .map(|one| self.grant(one)),
+            Kind::Agent | Kind::Client => {
+                Some(self.actor(kind.as_str(), id, self.usage.of(kind)?.get(id)?))
+            }
+            Kind::Human | Kind::ServiceAccount | Kind::Workflow => {
+                Some(self.party(kind.as_str(), id, self.usage.of(kind)?.get(id)?))
+            }
+        }
+    }
+
     fn token(&self, state: &TokenState) -> Holding {
         let token = &state.token;
         let usage = self.usage.credentials.get(&token.id.to_string()).cloned().unwrap_or_default();
-        let reach = self.asking.reach(&[token.caller()], &token.scope.servers);
+        let reach = self.asking.reach(&[token.caller()], &token.scope.servers, self.now);
         let used = state.used.max(usage.last);
         let mut findings = Vec::new();
         let is_owner = |one: &Revocation| {
@@ -141,15 +222,22 @@ impl Known<'_> {
     }
 
     fn actor(&self, kind: &'static str, name: &str, used: &Used) -> Holding {
-        let reach = self.asking.reach(&used.chains(), &BTreeSet::new());
-        let mut findings = Vec::new();
+        let mut party = self.party(kind, name, used);
         let is_of_token = self.tokens.iter().any(|state| state.token.agent == name);
         if !self.registered.contains(name) && !is_of_token {
             let text = "nobody registered it: it is in no `agents` of an issuer, and has no token";
-            findings.push(Finding::new("NHI3", text));
+            party.findings.insert(0, Finding::new("NHI3", text));
         }
-        let is_wide = reach.exceeds(used);
-        if is_wide {
+        let is_wide = party.reach.exceeds(used);
+        party.narrowing = (kind == "agent" && is_wide).then(|| narrow::agent(name, used)).flatten();
+        party
+    }
+
+    /// Whoever or whatever is a link of chains.
+    fn party(&self, kind: &'static str, name: &str, used: &Used) -> Holding {
+        let reach = self.asking.reach(&used.chains(), &BTreeSet::new(), self.now);
+        let mut findings = Vec::new();
+        if reach.exceeds(used) {
             findings.push(Finding::new("NHI5", "it may do more than it did"));
         }
         Holding {
@@ -163,7 +251,7 @@ impl Known<'_> {
             reach,
             usage: used.clone(),
             findings,
-            narrowing: (kind == "agent" && is_wide).then(|| narrow::agent(name, used)).flatten(),
+            narrowing: None,
         }
     }
 
@@ -188,6 +276,46 @@ impl Known<'_> {
     }
 }
 
+impl Kind {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Human,
+        Self::ServiceAccount,
+        Self::Agent,
+        Self::Client,
+        Self::Token,
+        Self::Grant,
+        Self::Workflow,
+    ];
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Client => "client",
+            Self::Grant => "grant",
+            Self::Human => "human",
+            Self::ServiceAccount => "service_account",
+            Self::Token => "token",
+            Self::Workflow => "workflow",
+        }
+    }
+
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// As something that can be let in no more; a token or a grant is taken back instead.
+    pub(crate) const fn subject(self) -> Option<SubjectKind> {
+        match self {
+            Self::Agent => Some(SubjectKind::Agent),
+            Self::Client => Some(SubjectKind::Client),
+            Self::Human => Some(SubjectKind::Human),
+            Self::ServiceAccount => Some(SubjectKind::ServiceAccount),
+            Self::Workflow => Some(SubjectKind::Workflow),
+            Self::Grant | Self::Token => None,
+        }
+    }
+}
+
 impl Holding {
     pub(crate) fn to_json(&self) -> Object {
         let at = |at: Option<Timestamp>| at.map(|at| at.to_string());
@@ -206,20 +334,54 @@ impl Holding {
             .with("narrowing", self.narrowing.clone())
     }
 
-    /// Operations and places, each with whether it may and how often it did.
+    /// Operations and places, each with whether it may (`yes`, `approval` with one only) and how often it did.
     pub(crate) fn rows(&self) -> Vec<[String; 4]> {
-        let mut rows: BTreeMap<(String, String), (bool, u64)> = BTreeMap::new();
+        let mut rows: BTreeMap<(String, String), (&'static str, u64)> = BTreeMap::new();
         for (place, operations) in &self.reach.places {
+            let gated = self.reach.gated.get(place);
             for operation in operations {
-                rows.entry((operation.clone(), place.clone())).or_default().0 = true;
+                let is_gated = gated.is_some_and(|gated| gated.contains(operation));
+                let may = if is_gated { "approval" } else { "yes" };
+                rows.entry((operation.clone(), place.clone())).or_default().0 = may;
             }
         }
         for ((operation, place), count) in &self.usage.calls {
             rows.entry((operation.clone(), place.clone())).or_default().1 += count;
         }
-        let row = |((operation, place), (may, did)): ((String, String), (bool, u64))| {
-            [operation, place, if may { "yes" } else { "" }.to_owned(), did.to_string()]
+        let row = |((operation, place), (may, did)): ((String, String), (&str, u64))| {
+            [operation, place, may.to_owned(), did.to_string()]
         };
         rows.into_iter().map(row).collect()
+    }
+}
+
+/// People of these names, whom no policy permits anything.
+#[cfg(test)]
+pub(crate) fn sample(people: impl Iterator<Item = String>) -> Known {
+    use std::sync::Arc;
+
+    use callgate_gateway::identity::ChainSpec;
+    use callgate_model::vocabulary::Vocabulary;
+
+    let vocabulary = Vocabulary::default();
+    let bundle = callgate_policy::Bundle::load(&vocabulary, &[]).unwrap();
+    let mut usage = Usage::default();
+    for name in people {
+        let client = "x".to_owned();
+        let chain = ChainSpec { human: Some(name), client, ..ChainSpec::default() };
+        usage.know(&chain.to_caller(Digest::default()).unwrap());
+    }
+    let rules = (Arc::new(bundle), Arc::new(vocabulary));
+    Known {
+        now: Timestamp::from_unix_ms(1_795_600_000_000),
+        days: 30,
+        asking: Asking::new(rules, BTreeSet::new(), BTreeSet::new()),
+        usage,
+        tokens: Vec::new(),
+        grants: Vec::new(),
+        revocations: Vec::new(),
+        secrets: Vec::new(),
+        registered: BTreeSet::new(),
+        files: Vec::new(),
     }
 }

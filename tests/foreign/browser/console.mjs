@@ -212,6 +212,69 @@ const does = {
     for (const record of await page.locator('summary').all()) await record.click();
     return { list, ...(await told(page, 200)) };
   },
+  // Fills fields and clicks, and what is there then.
+  async press({ person, fill, set, button }) {
+    const { page } = await of(person);
+    // As if the page had been another one.
+    for (const [name, text] of Object.entries(set ?? {})) {
+      await page.locator(`main input[name=${name}]`).first().evaluate((one, value) => { one.value = value; }, text);
+    }
+    for (const [name, text] of Object.entries(fill ?? {})) {
+      const field = page.locator(`main #${name}`);
+      const isChoice = await field.evaluate((one) => one.tagName === 'SELECT');
+      await (isChoice ? field.selectOption(text) : field.fill(text));
+    }
+    const [response] = await Promise.all([
+      page.waitForNavigation(),
+      page.locator('main').getByRole('button', { name: button, exact: true }).click(),
+    ]);
+    return told(page, response.status());
+  },
+  // Follows a link of that name.
+  async follow({ person, link }) {
+    const { page } = await of(person);
+    const [response] = await Promise.all([page.waitForNavigation(), page.locator('main a').filter({ hasText: link }).first().click()]);
+    return told(page, response.status());
+  },
+  // In a browser with scripts, beside the one without: the page stays open, and nothing is loaded but by itself.
+  async keep({ person, path }) {
+    const { context } = await of(person);
+    const other = await browser.newContext({ baseURL: address, storageState: await context.storageState() });
+    const page = await other.newPage();
+    const wrong = [];
+    page.on('console', (message) => message.type() === 'error' && wrong.push(message.text()));
+    page.on('pageerror', (error) => wrong.push(String(error)));
+    await page.goto(path);
+    await page.getByText('Live.', { exact: true }).waitFor();
+    (await of(person)).kept = { page, wrong, loads: 0 };
+    page.on('load', () => { people.get(person).kept.loads += 1; });
+    return told(page, 200);
+  },
+  // Waits until the page that was kept says this.
+  async hears({ person, part }) {
+    const { kept } = await of(person);
+    await kept.page.locator('#live').getByText(part).first().waitFor();
+    return { ...(await told(kept.page, 200)), loads: kept.loads, wrong: kept.wrong };
+  },
+  // Listens so many times at once: what is answered to each.
+  async listen({ person, page, count }) {
+    const { context } = await of(person);
+    const cookie = (await context.cookies()).map((one) => `${one.name}=${one.value}`).join('; ');
+    const all = [];
+    for (let n = 0; n < count; n += 1) {
+      all.push(await fetch(`${address}/console/live?page=${page}`, { headers: { cookie }, redirect: 'manual' }));
+    }
+    (await of(person)).streams = all;
+    return { statuses: all.map((one) => one.status) };
+  },
+  // Everything that the first stream says until its end.
+  async heard({ person }) {
+    const { streams } = await of(person);
+    const [first, ...others] = streams;
+    await Promise.all(others.map((one) => one.body.cancel()));
+    const text = await Promise.race([first.text(), new Promise((done) => setTimeout(() => done('no end'), 20_000))]);
+    return { text };
+  },
   async forged({ person, path, form, headers }) {
     const { context } = await of(person);
     const response = await context.request.fetch(path, { method: form ? 'POST' : 'GET', form, headers: headers ?? {}, maxRedirects: 0 });

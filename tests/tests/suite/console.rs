@@ -120,6 +120,7 @@ async fn people_decide_in_a_browser() {
         assert!(says(shown, part), "{part}: {shown}");
     }
     assert!(approved["url"] == "/console" && says(approved, "It is recorded"), "{approved}");
+    assert!(says(approved, "How long it took to decide: 1 approved, 0 denied"), "{approved}");
     assert_eq!(inbox_after["found"], json!([]), "with the figures of what was decided");
     assert!(says(after, "approved by carol") && says(after, "nobody calls it"), "{after}");
     assert_eq!(deleted(&sim), 0, "nothing is made by approving it");
@@ -245,10 +246,94 @@ async fn people_look_up_calls() {
     ] {
         assert!(says(waits, part), "{part}: {waits}");
     }
+    let counted = "Decisions in the last day: 0 allowed, 1 waited for an approval, 0 denied";
+    assert!(waits["list"].as_str().unwrap().contains(counted), "{waits}");
     assert!(!waits["list"].as_str().unwrap().contains("getJiraIssue"), "{waits}");
     assert!(says(hostile, "<script>alert(1)</script>\\u{202e}"), "{hostile}");
     assert_eq!((&one["found"], &check["found"]), (&json!([]), &json!([])), "axe, and the width");
     assert!(says(nobody, "No calls match"), "{nobody}");
     assert_eq!((&unknown["status"], &missing["status"]), (&json!(400), &json!(404)));
     assert!(refused["status"] == 403 && says(refused, "Not allowed"), "{refused}");
+}
+
+/// With scripts a page is kept fresh, and loaded by nobody; without, it says of what moment it is.
+#[tokio::test]
+async fn a_page_is_kept_fresh_while_it_is_open() {
+    let (_sim, gateway) = world("").await;
+    let told = browse(
+        &gateway,
+        json!([
+            { "do": "sign_in", "person": "carol", "token": CAROL },
+            { "do": "keep", "person": "carol", "path": "/console/calls" },
+            { "do": "call", "token": ALICE, "tool": "deleteJiraIssue", "arguments": read("ENG-45") },
+            { "do": "hears", "person": "carol", "part": "deleteJiraIssue" },
+            { "do": "call", "token": ALICE, "tool": "getJiraIssue", "arguments": read("ENG-42") },
+            { "do": "hears", "person": "carol", "part": "succeeded" },
+            { "do": "keep", "person": "carol", "path": "/console" },
+            { "do": "call", "token": ALICE, "tool": "deleteJiraIssue", "arguments": read("ENG-42") },
+            { "do": "hears", "person": "carol", "part": "ENG-42" },
+            { "do": "open", "person": "carol", "path": "/console" },
+        ]),
+    )
+    .await;
+    assert!(says(&told[1], "No calls match") && says(&told[1], "As of 2"), "{}", told[1]);
+    assert!(says(&told[3], "1 waited for an approval"), "the chart, too: {}", told[3]);
+    for at in [3, 5, 8] {
+        assert_eq!(
+            (&told[at]["loads"], &told[at]["wrong"]),
+            (&json!(0), &json!([])),
+            "{}",
+            told[at]
+        );
+    }
+    assert!(says(&told[9], "As of 2") && !says(&told[9], "Live."), "without a script: {}", told[9]);
+}
+
+/// S01, I13: a stream is of a session and ends with it, says nothing but that something changed, and there are only so many.
+#[tokio::test]
+async fn i13_streams_are_few_and_end_with_their_session() {
+    let (_sim, gateway) = world("").await;
+    let told = browse(
+        &gateway,
+        json!([
+            { "do": "sign_in", "person": "bob", "token": BOB },
+            { "do": "listen", "person": "bob", "page": "calls", "count": 1 },
+            { "do": "listen", "person": "nobody", "page": "calls", "count": 1 },
+            { "do": "sign_in", "person": "carol", "token": CAROL },
+            { "do": "listen", "person": "carol", "page": "nothing", "count": 1 },
+            { "do": "listen", "person": "carol", "page": "calls", "count": 7 },
+            { "do": "call", "token": ALICE, "tool": "getJiraIssue", "arguments": read("ENG-42") },
+            { "do": "wait", "milliseconds": 2_000 },
+            { "do": "sign_out", "person": "carol" },
+            { "do": "heard", "person": "carol" },
+        ]),
+    )
+    .await;
+    assert_eq!((&told[1]["statuses"], &told[2]["statuses"]), (&json!([403]), &json!([303])));
+    assert_eq!(told[4]["statuses"], json!([400]));
+    assert_eq!(told[5]["statuses"], json!([200, 200, 200, 200, 200, 200, 503]));
+    let heard = told[9]["text"].as_str().unwrap();
+    let lines: Vec<&str> = heard.lines().filter(|line| !line.is_empty()).collect();
+    assert!(!lines.is_empty() && lines.iter().all(|line| *line == "data: changed"), "{heard}");
+}
+
+/// What is asked of the gateway itself is recorded, but is no news: else a page that is loaded would have itself loaded again.
+#[tokio::test]
+async fn who_looks_wakes_nobody() {
+    let (_sim, gateway) = world("").await;
+    let look = json!({ "do": "open", "person": "carol", "path": "/console/calls" });
+    let wait = json!({ "do": "wait", "milliseconds": 4_000 });
+    let told = browse(
+        &gateway,
+        json!([
+            { "do": "sign_in", "person": "carol", "token": CAROL },
+            { "do": "listen", "person": "carol", "page": "calls", "count": 1 },
+            wait, look, look, wait,
+            { "do": "sign_out", "person": "carol" },
+            { "do": "heard", "person": "carol" },
+        ]),
+    )
+    .await;
+    let heard = told[7]["text"].as_str().unwrap();
+    assert_eq!(heard.matches("data: changed").count(), 1, "at first, it has seen nothing: {heard}");
 }

@@ -35,6 +35,8 @@ mod notify;
 #[cfg(test)]
 mod offers;
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod personal;
 #[cfg(test)]
 mod pipes;

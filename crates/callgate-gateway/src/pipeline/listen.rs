@@ -66,6 +66,11 @@ impl Gateway {
         self.holds.close();
     }
 
+    /// Ready when the streams of all who listen are to end.
+    pub async fn listening_ended(&self) {
+        self.listeners.ended().await;
+    }
+
     /// How many streams are open for those who listen.
     #[must_use]
     pub fn streams_open(&self) -> usize {

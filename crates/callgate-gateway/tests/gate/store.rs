@@ -13,7 +13,8 @@ use callgate_model::json::Json;
 use callgate_sim::Running;
 use callgate_store::{
     AuthorityStore, ChannelState, EvidenceStore, Filter, GrantState, NoticeStore, Row,
-    SessionState, SessionStore, Settled, SqliteStore, StoreError, StoreFuture, Taken, TokenState,
+    SessionState, SessionStore, Settled, SqliteStore, StoreError, StoreFuture, Taken, Tally,
+    TokenState,
 };
 
 use crate::support::json;
@@ -76,6 +77,10 @@ impl EvidenceStore for Watched {
 
     fn list<'a>(&'a self, filter: &'a Filter) -> StoreFuture<'a, Vec<Row>> {
         self.inner.list(filter)
+    }
+
+    fn tally<'a>(&'a self, filter: &'a Filter, every_ms: i64) -> StoreFuture<'a, Vec<Tally>> {
+        self.inner.tally(filter, every_ms)
     }
 
     fn show(&self, call: Id) -> StoreFuture<'_, Vec<Row>> {

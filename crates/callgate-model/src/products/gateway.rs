@@ -37,6 +37,10 @@ pub enum Errand {
     GrantList,
     /// Take a grant back.
     GrantRevoke,
+    /// See the policies in force.
+    PolicyShow,
+    /// See who may do what, and what they did.
+    PrivilegeShow,
     /// Let somebody in no more.
     RevocationCreate,
     /// Let somebody in again.
@@ -51,13 +55,21 @@ pub enum Errand {
     TokenRevoke,
     /// Make a token in place of another.
     TokenRotate,
+    /// List the tools of servers.
+    ToolList,
+    /// Approve a tool as its server defines it now.
+    ToolPin,
+    /// See how a tool is defined, and what has changed.
+    ToolShow,
+    /// Approve a tool no more.
+    ToolUnpin,
     /// Start a workflow.
     WorkflowStart,
 }
 
 impl Errand {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 24] = [
         Self::ApprovalDecide,
         Self::ApprovalList,
         Self::ApprovalShow,
@@ -68,6 +80,8 @@ impl Errand {
         Self::GrantCreate,
         Self::GrantList,
         Self::GrantRevoke,
+        Self::PolicyShow,
+        Self::PrivilegeShow,
         Self::RevocationCreate,
         Self::RevocationLift,
         Self::RevocationList,
@@ -75,6 +89,10 @@ impl Errand {
         Self::TokenList,
         Self::TokenRevoke,
         Self::TokenRotate,
+        Self::ToolList,
+        Self::ToolPin,
+        Self::ToolShow,
+        Self::ToolUnpin,
         Self::WorkflowStart,
     ];
 
@@ -105,6 +123,10 @@ impl Errand {
             Self::GrantCreate => ("callgate.grant.create", "Give a grant", Risk::Critical),
             Self::GrantList => ("callgate.grant.list", "List grants", Risk::Low),
             Self::GrantRevoke => ("callgate.grant.revoke", "Take a grant back", Risk::Medium),
+            Self::PolicyShow => ("callgate.policy.show", "See the policies in force", Risk::Low),
+            Self::PrivilegeShow => {
+                ("callgate.privilege.show", "See who may do what, and what they did", Risk::Medium)
+            }
             Self::RevocationCreate => {
                 ("callgate.revocation.create", "Let somebody in no more", Risk::High)
             }
@@ -118,6 +140,14 @@ impl Errand {
             Self::TokenRotate => {
                 ("callgate.token.rotate", "Make a token in place of another", Risk::High)
             }
+            Self::ToolList => ("callgate.tool.list", "List the tools of servers", Risk::Low),
+            Self::ToolPin => {
+                ("callgate.tool.pin", "Approve a tool as its server defines it", Risk::Critical)
+            }
+            Self::ToolShow => {
+                ("callgate.tool.show", "See how a tool is defined, and what changed", Risk::Low)
+            }
+            Self::ToolUnpin => ("callgate.tool.unpin", "Approve a tool no more", Risk::Medium),
             Self::WorkflowStart => ("callgate.workflow.start", "Start a workflow", Risk::Low),
         }
     }

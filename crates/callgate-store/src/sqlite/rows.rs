@@ -9,7 +9,7 @@ use sqlx::Row as _;
 use sqlx::query::Query;
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqliteRow};
 
-use crate::evidence::{Row, StoreError};
+use crate::evidence::{Filter, Row, StoreError, Tally};
 
 /// The statements that insert 64, 32, … 1 rows: any number of rows takes few of them, and seven stay prepared.
 static INSERTS: LazyLock<Vec<(usize, Arc<str>)>> = LazyLock::new(|| {
@@ -88,6 +88,37 @@ pub(super) fn read(row: &SqliteRow) -> Result<Row, StoreError> {
         agent: row.try_get("agent")?,
         text: row.try_get("text")?,
         applies: Vec::new(),
+    })
+}
+
+/// Binds what `filter` names, in the order of the statement that it is for.
+pub(super) fn matching<'q>(
+    query: Query<'q, Sqlite, SqliteArguments>,
+    filter: &'q Filter,
+) -> Query<'q, Sqlite, SqliteArguments> {
+    query
+        .bind(filter.kind.as_deref())
+        .bind(filter.verdict.as_deref())
+        .bind(filter.outcome.as_deref())
+        .bind(filter.server.as_deref())
+        .bind(filter.tool.as_deref())
+        .bind(filter.operation.as_deref())
+        .bind(filter.accountable.as_deref())
+        .bind(filter.agent.as_deref())
+        .bind(filter.call.map(|call| call.to_string()))
+        .bind(filter.since.map(|since| since.unix_ms()))
+        .bind(filter.decided)
+        .bind(filter.among)
+        .bind(filter.not_server.as_deref())
+}
+
+/// How many decisions of a verdict there were in a span.
+pub(super) fn tally(row: &SqliteRow) -> Result<Tally, StoreError> {
+    let count: i64 = row.try_get("count")?;
+    Ok(Tally {
+        at: Timestamp::from_unix_ms(row.try_get("span")?),
+        verdict: row.try_get("verdict")?,
+        count: u64::try_from(count).unwrap_or_default(),
     })
 }
 

@@ -1,22 +1,20 @@
 //! `callgate policy`: decision cases, and the schema.
 
-use std::path::PathBuf;
-
-use callgate_gateway::rehearse::{CaseFile, run_case};
 use callgate_model::ambient::Ambient;
 use callgate_model::json::Object;
 
 use crate::ambient::Machine;
-use crate::assemble::{self, Parts, files_in};
+use crate::assemble::{self, Parts};
+use crate::cases;
 use crate::cli::{Failure, PolicyTest, WithConfig};
-use crate::config::{Problem, Problems};
+use crate::config::Problems;
 use crate::print;
 
 pub(crate) fn test(options: &PolicyTest) -> Result<(), Failure> {
     let config = options.config.load()?;
     let parts = assemble::parts(&config)?;
     let files = if options.files.is_empty() {
-        files_in(&config.policies.join("cases"), "toml")
+        cases::files(&config.policies)
     } else {
         options.files.clone()
     };
@@ -24,18 +22,11 @@ pub(crate) fn test(options: &PolicyTest) -> Result<(), Failure> {
         let folder = config.policies.join("cases");
         return Err(Failure::Other(format!("there are no case files in `{}`", folder.display())));
     }
-    let (mut passed, mut failed) = (0_usize, 0_usize);
-    for file in files {
-        let cases = read_cases(&file)?;
-        for case in &cases.cases {
-            let result = run_case(&parts.catalogs, &parts.bundle, &cases, case, Machine.now());
-            match &result {
-                Ok(()) => passed += 1,
-                Err(_) => failed += 1,
-            }
-            report(options.json, &file, &case.name, &result);
-        }
-    }
+    let ran = cases::run(&files, &parts.catalogs, &parts.bundle, Machine.now());
+    let ran = ran.map_err(|problem| Failure::Config(Problems::one(problem)))?;
+    ran.iter().for_each(|case| report(options.json, &case.file, &case.name, &case.result));
+    let passed = ran.iter().filter(|case| case.result.is_ok()).count();
+    let failed = ran.len() - passed;
     if !options.json {
         print::line(&format!("{passed} passed, {failed} failed"));
     }
@@ -60,18 +51,6 @@ fn report(json: bool, file: &std::path::Path, name: &str, result: &Result<(), St
             print::line(&format!("FAIL  {name} ({})\n      {difference}", file.display()))
         }
     }
-}
-
-fn read_cases(file: &PathBuf) -> Result<CaseFile, Failure> {
-    let problem = |text: String| {
-        Failure::Config(Problems::one(Problem {
-            place: file.display().to_string(),
-            text,
-            hint: None,
-        }))
-    };
-    let text = std::fs::read_to_string(file).map_err(|error| problem(error.to_string()))?;
-    toml::from_str(&text).map_err(|error| problem(error.to_string()))
 }
 
 pub(crate) fn schema(options: &WithConfig) -> Result<(), Failure> {

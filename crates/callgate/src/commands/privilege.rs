@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use callgate_model::ambient::{Ambient as _, Timestamp};
-use callgate_model::caller::Caller;
 use callgate_model::json::{Json, Object};
-use callgate_model::target::Resource;
-use callgate_store::{AuthorityStore as _, EvidenceStore as _, SqliteStore};
+use callgate_store::SqliteStore;
 
 use super::office::unread;
 use crate::ambient::Machine;
@@ -16,10 +15,8 @@ use crate::cli::Failure;
 use crate::cli::authority::PrivilegeReport;
 use crate::config::Config;
 use crate::print;
-use crate::privilege::{Asking, Finding, Holding, Known, Report, Usage};
+use crate::privilege::{Configured, Finding, Holding, Known, Report, Span};
 
-/// Records that are read in one go.
-const PAGE: u32 = 1_000;
 /// Places of one holding that are printed.
 const SHOWN: usize = 6;
 
@@ -28,29 +25,10 @@ pub(crate) async fn report(options: PrivilegeReport) -> Result<(), Failure> {
     let Parts { bundle, vocabulary, .. } = assemble::parts(&config)?;
     let store =
         SqliteStore::open_read_only(&config.store).await.map_err(|error| error.to_string())?;
-    let now = Machine.now();
-    let since = now.unix_ms().saturating_sub(i64::from(options.days) * 86_400_000);
-    let usage = usage(&store, &config, Timestamp::from_unix_ms(since)).await?;
-    let mut places: BTreeSet<Resource> = bundle.places().collect();
-    places.extend(usage.places());
-    let asking = Asking {
-        bundle: &bundle,
-        vocabulary: &vocabulary,
-        servers: config.servers.keys().cloned().collect(),
-        places,
-    };
-    let known = Known {
-        now,
-        days: options.days,
-        asking,
-        usage,
-        tokens: store.tokens(Some(now)).await.map_err(unread)?,
-        grants: store.grants(Some(now)).await.map_err(unread)?,
-        revocations: store.revocations().await.map_err(unread)?,
-        secrets: store.secrets().await.map_err(unread)?,
-        registered: registered(&config),
-        files: files(&config),
-    };
+    let span = Span { now: Machine.now(), days: options.days, records_max: None, places_max: None };
+    let rules = (Arc::new(bundle), Arc::new(vocabulary));
+    let known = Known::gather((&store, &store), &Configured::of(&config), rules, span).await;
+    let known = Known { files: files(&config), ..known.map_err(unread)? };
     let report = known.report();
     if options.csv {
         csv(&report);
@@ -60,41 +38,6 @@ pub(crate) async fn report(options: PrivilegeReport) -> Result<(), Failure> {
         text(&report);
     }
     Ok(())
-}
-
-/// What the evidence says since then. Every writer's chain is read from its beginning.
-async fn usage(store: &SqliteStore, config: &Config, since: Timestamp) -> Result<Usage, Failure> {
-    let mut usage = Usage::default();
-    config.tokens.values().for_each(|caller| usage.know(caller));
-    for writer in store.writers().await.map_err(unread)? {
-        let mut from = 0;
-        loop {
-            let texts = store.chain(writer, from, PAGE).await.map_err(unread)?;
-            texts.iter().for_each(|text| usage.note(text, since));
-            let read = u64::try_from(texts.len()).unwrap_or(u64::MAX);
-            from += read;
-            if read < u64::from(PAGE) {
-                break;
-            }
-        }
-    }
-    Ok(usage)
-}
-
-/// Agents and clients that an operator has named.
-fn registered(config: &Config) -> BTreeSet<String> {
-    let of_token = |caller: &Caller| {
-        let agent = caller.agent.as_ref().map(|agent| agent.identity.to_string());
-        [agent, Some(caller.client.name.clone())].into_iter().flatten()
-    };
-    let mut names: BTreeSet<String> = config.tokens.values().flat_map(of_token).collect();
-    for issuer in &config.issuers {
-        for (id, agent) in issuer.agents() {
-            names.insert(format!("{}/{id}", issuer.name()));
-            names.extend(agent.name.clone());
-        }
-    }
-    names
 }
 
 /// The files of secrets that the configuration names.
@@ -167,9 +110,13 @@ fn block(one: &Holding) {
     if !times.is_empty() {
         safe(format!("  times   {}", times.join(", ")));
     }
+    let gated = match one.reach.gated() {
+        0 => String::new(),
+        gated => format!(", {gated} of them with an approval only"),
+    };
     let unused = one.reach.unused(&one.usage);
     safe(format!(
-        "  may     {} operations at {} places; {unused} of them unused",
+        "  may     {} operations at {} places{gated}; {unused} of them unused",
         one.reach.count(),
         one.reach.places()
     ));

@@ -11,6 +11,8 @@ use crate::cli::{Failure, WithConfig};
 use crate::config::{Config, LogConfig};
 use crate::desk::Desk;
 use crate::http::ListenLimits;
+use crate::premises::Premises;
+use crate::privilege::Configured;
 use crate::{assemble, http, notify, reload};
 
 pub(crate) async fn run(options: WithConfig) -> Result<(), Failure> {
@@ -43,14 +45,21 @@ pub(crate) async fn serve(
     warn_of_danger(&config);
     let channels = Arc::clone(&config.channels);
     notify::reach(&channels, &parts.bundle).await?;
+    let configured = Arc::new(Configured::of(&config));
     let desk = Desk::new(&config, &vocabulary, Arc::new(Machine));
     let gateway = assemble::gateway(config, parts, Arc::new(Machine), address.port()).await?;
     tracing::info!(%address, bundle = %gateway.bundle().digest(), "serving");
     let names = channels.keys().cloned().collect();
-    let following = reload::follow(&gateway, policies, vocabulary, names);
+    let (following, loaded) = reload::follow(&gateway, policies, vocabulary.clone(), names);
     let telling = notify::start(&gateway, channels, Arc::new(Machine));
+    let premises = Premises {
+        desk: Arc::new(desk),
+        configured,
+        vocabulary: Arc::new(vocabulary),
+        policies: loaded,
+    };
     started(address);
-    http::serve(listener, Arc::clone(&gateway), desk, limits, stop).await;
+    http::serve(listener, Arc::clone(&gateway), premises, limits, stop).await;
     drop((following, telling));
     gateway.close().await;
     tracing::info!("stopped");

@@ -1,8 +1,6 @@
 //! `callgate tools`: what servers offer, what that means, and what was approved of it. The servers themselves are asked, with
 //! what the gateway asks them with.
 
-mod look;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,7 +11,6 @@ use callgate_gateway::tools::{Tool, ToolSet};
 use callgate_mcp::tool::ToolDefinition;
 use callgate_model::ambient::Ambient as _;
 use callgate_model::authority::{Change, ToolOf, ToolPin};
-use callgate_model::json::{Json, JsonLimits, read};
 use callgate_store::AuthorityStore as _;
 
 use super::office::{Office, unread};
@@ -22,6 +19,7 @@ use crate::assemble;
 use crate::cli::tools::{Classify, List, OneTool, Pin, Tools, Unpin};
 use crate::cli::{Failure, WithConfig};
 use crate::print;
+use crate::print::tool::{self as look, as_approved};
 
 pub(crate) async fn run(command: Tools) -> Result<(), Failure> {
     match command {
@@ -125,9 +123,11 @@ async fn show(options: OneTool) -> Result<(), Failure> {
         if options.json {
             print::json(&look::tool(server, tool, standing));
         } else {
-            look::whole(server, tool, standing, pin)
-                .iter()
-                .for_each(|line| print::line(&print::safe(line)));
+            print::line(&print::safe(&format!("{} {}", server.name, tool.definition.name)));
+            let mut facts = look::facts(server, tool, standing, pin);
+            facts.push(("server says", look::description(&tool.definition).to_owned()));
+            let fact = |(name, text)| print::line(&print::safe(&format!("  {name:<14} {text}")));
+            facts.into_iter().for_each(fact);
         }
     } else if let Some(one) =
         set.unclassified.iter().find(|one| one.definition.name == options.tool)
@@ -157,7 +157,7 @@ async fn diff(options: List) -> Result<(), Failure> {
                 continue;
             };
             changed += 1;
-            let found = difference(&definition(pin), &tool.definition.definition);
+            let found = difference(&as_approved(pin), &tool.definition.definition);
             if options.json {
                 print::json(&look::changed(server, tool, pin, &found));
             } else {
@@ -201,12 +201,7 @@ async fn classify(options: Classify) -> Result<(), Failure> {
     if wanted.is_empty() {
         print::note("the catalog knows every tool");
     } else {
-        let name = server.catalog.catalog_name();
-        print::line(&format!(
-            "# Proposals, made from names, hints and arguments. They are often wrong: read what each tool does, and correct them.\n\
-             # This file does not load before every `targets` says where they are (docs/catalogs.md).\n\
-             format = 1\nname = \"{name}-more\"\nversion = \"1\"\nextends = \"{name}\"\n"
-        ));
+        print::line(&look::above_proposals(server));
     }
     wanted.iter().for_each(|tool| print::line(&as_catalog(tool, &propose(tool))));
     shelf.close().await;
@@ -241,7 +236,7 @@ async fn pin(options: Pin) -> Result<(), Failure> {
         }
         print::line(&print::safe(&look::line(server, tool, standing)));
         if let Some(before) = before {
-            let found = difference(&definition(before), &tool.definition.definition);
+            let found = difference(&as_approved(before), &tool.definition.definition);
             found.iter().for_each(|one| print::line(&format!("    {}", print::safe(one))));
         }
         let pin = tool.pin(&server.name, before.map(|pin| pin.digest), now);
@@ -261,11 +256,6 @@ async fn unpin(options: Unpin) -> Result<(), Failure> {
     office.change_all(changes.collect()).await?;
     print::note("not approved any more");
     Ok(())
-}
-
-fn definition(pin: &ToolPin) -> Json {
-    let limits = JsonLimits { bytes_max: 16 << 20, nodes_max: 1 << 20, ..JsonLimits::default() };
-    read(pin.definition.as_bytes(), &limits).unwrap_or(Json::Null)
 }
 
 fn no_such_tool(server: &Server, tool: &str) -> Failure {

@@ -55,7 +55,7 @@ pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
     };
     tracing::info!(server = options.server, caller = options.caller, "serving standard input");
     let names = channels.keys().cloned().collect();
-    let following = reload::follow(&gateway, policies, vocabulary, names);
+    let (following, _loaded) = reload::follow(&gateway, policies, vocabulary, names);
     let telling = notify::start(&gateway, channels, Arc::new(Machine));
     let ends = (tokio::io::stdin(), tokio::io::stdout());
     let take = |line, out: &mpsc::Sender<Bytes>| match line {

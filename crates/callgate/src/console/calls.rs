@@ -4,15 +4,17 @@ use askama::Template;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use callgate_gateway::pipeline::ErrandError;
-use callgate_model::ambient::Id;
+use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::json::{Json, Object};
 use callgate_model::products::gateway::{Errand, NAME};
 use callgate_model::reason::Reason;
-use callgate_store::{Filter, Row, StoreError};
+use callgate_store::{Filter, Row, Tally};
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::{Console, message, page, refused};
+use super::chart::{Chart, Series};
+use super::live::mark;
+use super::{Console, live_page, not_understood, page, query, refused, unreadable};
 use crate::print::approval::moment;
 use crate::print::call::{CallTold, newest, outline, parse};
 use crate::print::safe;
@@ -21,6 +23,17 @@ use crate::print::safe;
 const CALLS_MAX: u32 = 50;
 /// Among so many of the newest records: what is older is told by `callgate evidence list`.
 const AMONG: u32 = 100_000;
+
+/// Over which times decisions are counted: the name in the address and for people, and how many spans of so many minutes.
+const OVER: &[(&str, &str, i64, i64)] = &[
+    ("", "the last day", 24, 60),
+    ("hour", "the last hour", 30, 2),
+    ("week", "the last week", 28, 360),
+];
+
+/// Verdicts, as a chart has them.
+const VERDICTS: &[Series] =
+    &[("allow", "allowed"), ("approval_required", "waited for an approval"), ("deny", "denied")];
 
 /// What is looked for. Empty text looks for everything.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -31,6 +44,8 @@ pub(super) struct Wanted {
     tool: String,
     operation: String,
     decision: String,
+    /// Over which time they are counted.
+    over: String,
     /// `on`, if also what was asked of the gateway itself.
     gateway: String,
 }
@@ -42,6 +57,12 @@ struct Calls<'a> {
     csrf: &'a str,
     wanted: &'a Wanted,
     calls: Vec<Line>,
+    overs: Vec<(&'static str, &'static str)>,
+    /// Decisions over time, if there were any.
+    chart: Option<Chart>,
+    /// When the page was made, and of what.
+    now: String,
+    seen: String,
 }
 
 #[derive(Template)]
@@ -112,6 +133,7 @@ impl Wanted {
             ("tool", &self.tool),
             ("operation", &self.operation),
             ("decision", &self.decision),
+            ("over", &self.over),
             ("gateway", &self.gateway),
         ];
         let said = texts.into_iter().filter(|(_, text)| !text.is_empty());
@@ -124,21 +146,48 @@ pub(super) async fn list(
     request: Request,
 ) -> Result<Response, Response> {
     let (head, visitor) = console.open(request).await?;
-    let wanted: Wanted = serde_urlencoded::from_str(head.uri.query().unwrap_or_default()).map_err(
-        |_unreadable| {
-            message(StatusCode::BAD_REQUEST, "Not understood", "There is no such filter.")
-        },
-    )?;
+    let wanted: Wanted = query(&head).ok_or_else(not_understood)?;
     let gateway = &console.front.gateway;
+    let over = OVER.iter().find(|(name, ..)| *name == wanted.over).ok_or_else(not_understood)?;
+    let now = console.ambient.now();
+    let seen = mark(gateway).await.map(|mark| mark.to_string()).unwrap_or_default();
     let work = async {
         let store = gateway.recorded().ok_or(ErrandError::Unavailable)?;
-        newest(&*store, wanted.filter(), CALLS_MAX).await.map_err(unavailable)
+        let calls = newest(&*store, wanted.filter(), CALLS_MAX).await.map_err(unreadable)?;
+        let (_, _, spans, minutes) = *over;
+        let every_ms = minutes * 60_000;
+        // The last span is the one that is not over yet.
+        let first = (now.unix_ms() / every_ms - (spans - 1)) * every_ms;
+        let filter = Filter { since: Some(Timestamp::from_unix_ms(first)), ..wanted.filter() };
+        let tallies = store.tally(&filter, every_ms).await.map_err(unreadable)?;
+        Ok((calls, chart(&tallies, over, first)))
     };
     let found = gateway.run_errand(&visitor.caller, Errand::CallList, None, wanted.asked(), work);
-    let calls = found.await.map_err(refused)?;
+    let (calls, chart) = found.await.map_err(refused)?;
     let calls = calls.into_iter().map(|(row, outcome)| Line::of(&row, outcome)).collect();
     let (who, csrf) = (visitor.who(), visitor.session.csrf());
-    Ok(page(StatusCode::OK, &Calls { who: &who, csrf, wanted: &wanted, calls }))
+    let overs = OVER.iter().map(|(name, told, ..)| (*name, *told)).collect();
+    let now = moment(now);
+    let page_of = Calls { who: &who, csrf, wanted: &wanted, calls, overs, chart, now, seen };
+    Ok(live_page(&page_of))
+}
+
+/// The decisions of each span, beginning with the one at `first`.
+fn chart(
+    tallies: &[Tally],
+    (_, told, spans, minutes): &(&str, &str, i64, i64),
+    first: i64,
+) -> Option<Chart> {
+    let bar = |span: i64| {
+        let at = Timestamp::from_unix_ms(first + span * minutes * 60_000);
+        let of = |verdict: &str| {
+            let found = tallies.iter().find(|one| one.at == at && one.verdict == verdict);
+            found.map_or(0, |one| one.count)
+        };
+        let name: String = moment(at).chars().take(16).collect();
+        (name, VERDICTS.iter().map(|(verdict, _)| of(verdict)).collect())
+    };
+    Chart::of(&format!("Decisions in {told}"), VERDICTS, (0..*spans).map(bar).collect())
 }
 
 pub(super) async fn show(
@@ -151,7 +200,7 @@ pub(super) async fn show(
     let gateway = &console.front.gateway;
     let work = async {
         let store = gateway.recorded().ok_or(ErrandError::Unavailable)?;
-        let rows = store.show(id).await.map_err(unavailable)?;
+        let rows = store.show(id).await.map_err(unreadable)?;
         let decided = rows.first().cloned().ok_or(ErrandError::Gone)?;
         Ok((decided, rows))
     };
@@ -209,10 +258,4 @@ fn record(row: &Row) -> Record {
     let lines = outline(parse(row).get("event").unwrap_or(&Json::Null), 0);
     let text = lines.iter().map(|line| safe(line)).collect::<Vec<_>>().join("\n");
     Record { at: moment(row.at), kind: row.kind.clone(), text }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is what an error is mapped with")]
-fn unavailable(error: StoreError) -> ErrandError {
-    tracing::error!(%error, "the evidence cannot be read");
-    ErrandError::Unavailable
 }

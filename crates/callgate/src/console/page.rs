@@ -5,8 +5,10 @@ use callgate_model::ambient::Timestamp;
 use callgate_model::approval::{Approval, ApprovalState};
 use callgate_model::json::{Json, JsonLimits, read};
 
+use super::chart::{Chart, Series};
+use crate::habits::{Habits, TIMES_S};
 use crate::print::approval as told;
-use crate::print::safe;
+use crate::print::{safe, safe_lines};
 
 #[derive(Template)]
 #[template(path = "console/inbox.html")]
@@ -19,6 +21,11 @@ pub(super) struct Inbox<'a> {
     /// How people decide: what is counted, and how much.
     pub(super) figures: Vec<(&'static str, String)>,
     pub(super) suggestions: Vec<String>,
+    /// How long it took to decide, if anybody did.
+    pub(super) chart: Option<Chart>,
+    /// When the page was made, and of what.
+    pub(super) now: String,
+    pub(super) seen: String,
 }
 
 #[derive(Template)]
@@ -35,6 +42,17 @@ pub(super) struct ApprovalPage<'a> {
 pub(super) struct Message<'a> {
     pub(super) title: &'a str,
     pub(super) text: &'a str,
+}
+
+/// How long people took to decide.
+pub(super) fn times(habits: &Habits) -> Option<Chart> {
+    const SAID: &[Series] = &[("allow", "approved"), ("deny", "denied")];
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let names = TIMES_S.iter().map(|most| format!("within {}", told::duration(*most)));
+    let names = names.chain(["later".to_owned()]);
+    let bars = names.zip(&habits.times);
+    let bars = bars.map(|(name, said)| (name, vec![count(said.approved), count(said.denied)]));
+    Chart::of("How long it took to decide", SAID, bars.collect())
 }
 
 /// An approval in words.
@@ -125,8 +143,8 @@ fn arguments(approval: &Approval) -> Vec<Argument> {
     let one = |path: String, value: &Json| {
         let text = value.as_str().map_or_else(|| value.to_text(), str::to_owned);
         let is_foreign = !text.is_ascii();
-        let now = now(&path).map(|now| lines(now));
-        Argument { name: safe(&path), value: lines(&text), now, is_foreign }
+        let now = now(&path).map(|now| safe_lines(now));
+        Argument { name: safe(&path), value: safe_lines(&text), now, is_foreign }
     };
     let mut shown = Vec::new();
     for (name, value) in arguments.iter() {
@@ -143,11 +161,6 @@ fn arguments(approval: &Approval) -> Vec<Argument> {
         }
     }
     shown
-}
-
-/// Lines are lines; whatever else cannot be seen is an escape.
-fn lines(text: &str) -> String {
-    text.split('\n').map(safe).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ use callgate_model::digest::Digest;
 use callgate_model::json::{Json, JsonLimits, Object, read};
 use callgate_model::target::Resource;
 
+use super::Kind;
+
 /// Different operations and places of one of them, and different chains; more are not told apart.
 const PAIRS_MAX: usize = 2_000;
 const CHAINS_MAX: usize = 50;
@@ -26,6 +28,9 @@ pub(crate) struct Usage {
     pub(super) grants: BTreeMap<String, Used>,
     pub(super) agents: BTreeMap<String, Used>,
     pub(super) clients: BTreeMap<String, Used>,
+    humans: BTreeMap<String, Used>,
+    service_accounts: BTreeMap<String, Used>,
+    workflows: BTreeMap<String, Used>,
     /// People who came with something else than a token of the gateway's own.
     pub(super) people: BTreeSet<String>,
 }
@@ -68,6 +73,11 @@ impl Usage {
             self.agents.note(agent.identity.to_string(), &call);
         }
         self.clients.note(caller.client.name.clone(), &call);
+        self.accounts(&caller).note(caller.accountable.identity.to_string(), &call);
+        let run = event.get("caller").and_then(|caller| caller.get("workflow"));
+        if let Some(run) = run.and_then(|run| field(run, "run")) {
+            self.workflows.note(run, &call);
+        }
         if caller.accountable.kind == AccountableKind::Human
             && !is_own
             && self.people.len() < NAMES_MAX
@@ -87,8 +97,40 @@ impl Usage {
         if caller.accountable.kind == AccountableKind::Human {
             self.people.insert(caller.accountable.identity.to_string());
         }
+        self.expect(caller);
+    }
+
+    /// A chain that may come.
+    pub(super) fn expect(&mut self, caller: &Caller) {
         if let Some(agent) = &caller.agent {
             self.agents.entry(agent.identity.to_string()).or_default().chain(caller);
+        }
+        let name = caller.accountable.identity.to_string();
+        self.accounts(caller).entry(name).or_default().chain(caller);
+    }
+
+    /// Every chain.
+    pub(super) fn chains(&self) -> impl Iterator<Item = &Caller> {
+        let accounts = self.humans.values().chain(self.service_accounts.values());
+        accounts.flat_map(|used| used.chains.values())
+    }
+
+    /// Those of a kind that are links of chains.
+    pub(super) const fn of(&self, kind: Kind) -> Option<&BTreeMap<String, Used>> {
+        match kind {
+            Kind::Agent => Some(&self.agents),
+            Kind::Client => Some(&self.clients),
+            Kind::Human => Some(&self.humans),
+            Kind::ServiceAccount => Some(&self.service_accounts),
+            Kind::Workflow => Some(&self.workflows),
+            Kind::Grant | Kind::Token => None,
+        }
+    }
+
+    const fn accounts(&mut self, caller: &Caller) -> &mut BTreeMap<String, Used> {
+        match caller.accountable.kind {
+            AccountableKind::Human => &mut self.humans,
+            AccountableKind::ServiceAccount => &mut self.service_accounts,
         }
     }
 }

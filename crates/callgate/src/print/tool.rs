@@ -1,14 +1,16 @@
-//! How tools are shown.
+//! Tools in words: the same on the command line and in the console. Texts are as servers wrote them: whoever shows them makes
+//! them safe.
 
 use callgate_gateway::pin::{ApprovedBy, Standing};
 use callgate_gateway::server::Server;
 use callgate_gateway::tools::{Tool, ToolSet, Unclassified};
+use callgate_mcp::tool::ToolDefinition;
 use callgate_model::authority::ToolPin;
-use callgate_model::json::{Json, Object};
+use callgate_model::json::{Json, JsonLimits, Object, read};
 use callgate_model::vocabulary::{Effect, Risk};
 
 /// What comes before the tools of `server`.
-pub(super) fn heading(server: &Server, set: &ToolSet) -> Vec<String> {
+pub(crate) fn heading(server: &Server, set: &ToolSet) -> Vec<String> {
     let catalog = &server.catalog;
     let by = match server.tools_approved_by() {
         ApprovedBy::Operator => "an operator approves each tool",
@@ -21,7 +23,7 @@ pub(super) fn heading(server: &Server, set: &ToolSet) -> Vec<String> {
 }
 
 /// A tool on one line.
-pub(super) fn line(server: &Server, tool: &Tool, standing: Standing) -> String {
+pub(crate) fn line(server: &Server, tool: &Tool, standing: Standing) -> String {
     let name = &tool.definition.name;
     let standing = shown_standing(server, standing);
     if let Some(effects) = server.catalog.dispatches(name) {
@@ -40,32 +42,33 @@ pub(super) fn line(server: &Server, tool: &Tool, standing: Standing) -> String {
     )
 }
 
-pub(super) fn unclassified_line(one: &Unclassified) -> String {
+pub(crate) fn unclassified_line(one: &Unclassified) -> String {
     let why = one.why.as_deref().unwrap_or("no catalog knows it: refused");
     format!("  {:<12} {:<40} {why}", "unclassified", one.definition.name)
 }
 
-pub(super) fn refused_line((name, why): &(String, String)) -> String {
+pub(crate) fn refused_line((name, why): &(String, String)) -> String {
     format!("  {:<12} {name:<40} {why}", "refused")
 }
 
-fn shown_standing(server: &Server, standing: Standing) -> &'static str {
+/// How it stands, in a word.
+pub(crate) fn shown_standing(server: &Server, standing: Standing) -> &'static str {
     match server.tools_approved_by() {
         ApprovedBy::Nobody => "trusted",
         ApprovedBy::Operator | ApprovedBy::FirstUse => standing.as_str(),
     }
 }
 
-/// Everything about one tool.
-pub(super) fn whole(
+/// Everything about one tool but its definition: the name of each fact, if it is another one than before, and the fact.
+pub(crate) fn facts(
     server: &Server,
     tool: &Tool,
     standing: Standing,
     pin: Option<&ToolPin>,
-) -> Vec<String> {
+) -> Vec<(&'static str, String)> {
     let (definition, catalog) = (&tool.definition, &server.catalog);
-    let mut lines = vec![format!("{} {}", server.name, definition.name)];
-    let mut say = |name: &str, text: String| lines.push(format!("  {name:<14} {text}"));
+    let mut facts = Vec::new();
+    let mut say = |name: &'static str, text: String| facts.push((name, text));
     let when = pin.map_or(String::new(), |pin| format!(", since {}", pin.at));
     say("standing", format!("{}{when}", shown_standing(server, standing)));
     say("digest", definition.digest.to_string());
@@ -95,9 +98,28 @@ pub(super) fn whole(
     for (name, hint) in hints(tool) {
         say("server's hint", format!("{name}: {hint} (not trusted; it can only raise the risk)"));
     }
-    let description = definition.definition.get("description").and_then(Json::as_str);
-    say("server says", description.unwrap_or("nothing").to_owned());
-    lines
+    facts
+}
+
+/// What the server says that a tool does.
+pub(crate) fn description(definition: &ToolDefinition) -> &str {
+    definition.definition.get("description").and_then(Json::as_str).unwrap_or("nothing")
+}
+
+/// The definition that was approved.
+pub(crate) fn as_approved(pin: &ToolPin) -> Json {
+    let limits = JsonLimits { bytes_max: 16 << 20, nodes_max: 1 << 20, ..JsonLimits::default() };
+    read(pin.definition.as_bytes(), &limits).unwrap_or(Json::Null)
+}
+
+/// What comes before proposals for tools of `server`, so that all of it is a catalog.
+pub(crate) fn above_proposals(server: &Server) -> String {
+    let name = server.catalog.catalog_name();
+    format!(
+        "# Proposals, made from names, hints and arguments. They are often wrong: read what each tool does, and correct them.\n\
+         # This file does not load before every `targets` says where they are (docs/catalogs.md).\n\
+         format = 1\nname = \"{name}-more\"\nversion = \"1\"\nextends = \"{name}\"\n"
+    )
 }
 
 /// The risk, and whether it is as high because of what the server hints.
@@ -121,7 +143,7 @@ fn hints(tool: &Tool) -> Vec<(&'static str, bool)> {
 }
 
 /// A tool as JSON.
-pub(super) fn tool(server: &Server, tool: &Tool, standing: Standing) -> Json {
+pub(crate) fn tool(server: &Server, tool: &Tool, standing: Standing) -> Json {
     let rule = server.catalog.rule(&tool.definition.name);
     let operations = tool.operations.iter().map(|(operation, risk)| {
         Json::from(
@@ -144,7 +166,7 @@ pub(super) fn tool(server: &Server, tool: &Tool, standing: Standing) -> Json {
         .into()
 }
 
-pub(super) fn unclassified(server: &Server, one: &Unclassified) -> Json {
+pub(crate) fn unclassified(server: &Server, one: &Unclassified) -> Json {
     named(server, &one.definition.name)
         .with("standing", "unclassified")
         .with("digest", one.definition.digest.to_string())
@@ -152,11 +174,11 @@ pub(super) fn unclassified(server: &Server, one: &Unclassified) -> Json {
         .into()
 }
 
-pub(super) fn refused(server: &Server, (name, why): &(String, String)) -> Json {
+pub(crate) fn refused(server: &Server, (name, why): &(String, String)) -> Json {
     named(server, name).with("standing", "refused").with("why", why.as_str()).into()
 }
 
-pub(super) fn changed(server: &Server, tool: &Tool, pin: &ToolPin, found: &[String]) -> Json {
+pub(crate) fn changed(server: &Server, tool: &Tool, pin: &ToolPin, found: &[String]) -> Json {
     named(server, &tool.definition.name)
         .with("approved", pin.at.to_string())
         .with("approved_digest", pin.digest.to_string())
