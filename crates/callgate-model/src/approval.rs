@@ -99,8 +99,13 @@ impl Offer {
             uses: all.iter().map(|most| most.uses).min()?,
             within_s: all.iter().map(|most| most.within_s).min()?,
         };
+        // What is in nothing but the whole site or organization is a container itself: a project, a space.
         let container = |target: &Target| match target {
-            Target::Located(located) => located.containers.first().cloned(),
+            Target::Located(located) => match located.containers.as_slice() {
+                [] => None,
+                [_whole] => Some(located.resource.clone()),
+                [inner, ..] => Some(inner.clone()),
+            },
             Target::Unresolved(_) => None,
         };
         let within = targets.iter().map(container).collect::<Option<BTreeSet<_>>>()?;

@@ -84,7 +84,7 @@ impl Gateway {
             grant: None,
             lifted: &[],
         };
-        let decision = decide(&bundle, &question);
+        let decision = unobliged(decide(&bundle, &question));
         let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         let record = self.errand_record(caller, &named, decision, micros);
         if !record.decision.is_allow() {
@@ -155,4 +155,13 @@ fn name_errand(errand: Errand, about: Option<&str>, asked: Object) -> NamedCall 
         fields: std::collections::BTreeMap::new(),
     };
     NamedCall::plain(call, vec![account(about)])
+}
+
+/// Nothing that a permit may oblige to can be done here, so one that does lets nothing through (I5).
+fn unobliged(decision: Decision) -> Decision {
+    if decision.obliges.is_none() {
+        return decision;
+    }
+    let denied = Decision::deny(Reason::PolicyError, decision.bundle);
+    Decision { policies: decision.policies, ..denied }
 }

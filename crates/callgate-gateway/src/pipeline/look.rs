@@ -10,6 +10,7 @@ use callgate_model::approval::Look;
 use callgate_model::digest::Digest;
 use callgate_model::json::{Json, Object};
 use callgate_model::target::{Located, Resource, Target};
+use callgate_model::vocabulary::Effect;
 use tokio::time::timeout;
 
 use super::resolve::Inquiry;
@@ -33,8 +34,11 @@ impl Gateway {
         named: &NamedCall,
         (bundle, call): (Digest, Id),
     ) -> Vec<Look> {
-        let Ok(set) = request.server.tools(Some(&named.call.tool)).await else { return Vec::new() };
         let effect = named.call.operation.effect;
+        if effect == Effect::Read {
+            return Vec::new();
+        }
+        let Ok(set) = request.server.tools(Some(&named.call.tool)).await else { return Vec::new() };
         let mut inquiry = Inquiry::new(self, request, &set, effect, (bundle, call));
         let mut looks = Vec::new();
         let all = async {

@@ -15,7 +15,7 @@ use callgate_model::authority::{Change, Use};
 use callgate_model::call::Method;
 use callgate_model::decision::Decision;
 use callgate_model::evidence::Outcome;
-use callgate_model::json::{Json, Object, read_relayed};
+use callgate_model::json::{Json, JsonLimits, Object, read, read_relayed};
 use callgate_model::reason::Reason;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -174,7 +174,7 @@ impl Gateway {
                 answer::failed(request.era, id, None, &call, Outcome::Indeterminate, what)
             }
         };
-        if let Some(ended) = ended(&answer, &self.settings.json) {
+        if let Some(ended) = ended(&answer) {
             going.end(ended, answer.len());
         }
     }
@@ -183,7 +183,7 @@ impl Gateway {
     async fn make_approved(self: &Arc<Self>, request: Request, state: &ApprovalState) -> Bytes {
         let approval = &state.approval;
         let limits = &self.settings.json;
-        let arguments = callgate_model::json::read(approval.arguments.as_bytes(), limits).ok();
+        let arguments = read(approval.arguments.as_bytes(), limits).ok();
         let Some(Json::Object(arguments)) = arguments else {
             return self.refuse_task_of(&request, state, Reason::ApprovalSpent);
         };
@@ -236,8 +236,11 @@ fn task(id: &str, state: &ApprovalState, status: &str, says: &str) -> Object {
 }
 
 /// How the task of a call ended that was answered so. `None` if that is no answer.
-fn ended(answer: &[u8], limits: &callgate_model::json::JsonLimits) -> Option<Object> {
-    let answer = read_relayed(answer, limits).ok()?;
+fn ended(answer: &[u8]) -> Option<Object> {
+    // It was made here, of what was within the limits of its server.
+    let (bytes_max, nodes_max) = (answer.len(), answer.len());
+    let limits = JsonLimits { bytes_max, nodes_max, ..JsonLimits::default() };
+    let answer = read_relayed(answer, &limits).ok()?;
     if let Some(Json::Object(result)) = answer.get("result") {
         let mut result = result.clone();
         result.remove("resultType");

@@ -1,6 +1,8 @@
 //! What an allowance obliges to: what of an answer is shown, and that whoever calls says why.
 
-use callgate_model::json::Json;
+use callgate_gateway::pipeline::ErrandError;
+use callgate_model::json::{Json, Object};
+use callgate_model::products::gateway::{Errand, NAME};
 use callgate_policy::Tier;
 
 use crate::approvals::{RULES, WAITS};
@@ -128,4 +130,28 @@ async fn the_reason_is_listed_where_somebody_could_want_to_know_it() {
     let world = world(&[]).await;
     let ask = Ask::call("alice-release", "editJiraIssue", &with_why(&edit("ENG-42", "x"), "why"));
     assert_eq!(world.ask(&ask).await.brief(), "ok", "it can always be said");
+}
+
+/// The gateway's own operations have no answers to redact and no argument for a reason.
+#[tokio::test]
+async fn i5_a_permit_that_obliges_lets_nobody_do_what_cannot_meet_it() {
+    let looks: Rule = (
+        Tier::Permit,
+        "leads-look",
+        r#"@redact("arguments") permit(principal in Group::"leads", action == Action::"callgate.approval.list", resource);"#,
+    );
+    let world = world(&[looks]).await;
+    let lead = world.gateway.holder("carol-lead", NAME).await.unwrap();
+    let run = async |errand| {
+        let work = async { Ok(()) };
+        let told = world.gateway.run_errand(&lead, errand, None, Object::default(), work).await;
+        told.map_err(|error| match error {
+            ErrandError::Refused(decision) => decision.codes().collect::<Vec<_>>().join("+"),
+            other @ (ErrandError::Wrong(_) | ErrandError::Gone | ErrandError::Unavailable) => {
+                other.to_string()
+            }
+        })
+    };
+    assert_eq!(run(Errand::ApprovalList).await, Err("policy_error".to_owned()));
+    assert_eq!(run(Errand::ApprovalShow).await, Ok(()), "another permit obliges to nothing");
 }

@@ -224,6 +224,15 @@ impl AuthorityStore for InForce {
     }
 }
 
+/// The decisions of a record, without those about what the gateway itself reads.
+pub(crate) fn decided(rows: &[Row]) -> impl Iterator<Item = &Row> {
+    let is_own =
+        |row: &&Row| event(row).get("resolves").is_some_and(|call| call.as_str().is_some());
+    rows.iter()
+        .filter(|row| row.kind == "intent" || row.kind == "refusal")
+        .filter(move |row| !is_own(row))
+}
+
 /// The reasons of a decision in a row.
 pub(crate) fn reasons(row: &Row) -> Vec<String> {
     let decision = event(row).get("decision").cloned().unwrap_or(Json::Null);

@@ -222,3 +222,29 @@ fn the_person_of_the_call_and_who_answers_for_the_token_are_its_people() {
     assert_eq!(Asker::of(&service, Some("bob".into())).people, ["bob"]);
     assert_eq!(Asker::of(&service, None).people, Vec::<String>::new());
 }
+
+#[test]
+fn what_may_be_granted_beside_a_call_stays_in_its_container() {
+    let site = Resource::new("Atlassian::Site", "acme");
+    let project = Resource::new("Jira::Project", "acme/ENG");
+    let issue = Resource::new("Jira::Issue", "acme/ENG-42");
+    let located = |thing: &Resource, containers: &[&Resource]| {
+        Target::located(thing.clone(), containers.iter().map(|one| (*one).clone()).collect())
+    };
+    let with = |uses, within_s| Gate { grants: Some(Allotment { uses, within_s }), ..gate("g", 1) };
+    let of_issue = located(&issue, &[&project, &site]);
+    let of_project = located(&project, &[&site]);
+    let within = |gates: &[Gate], targets: &[Target]| Some(Offer::of(gates, targets)?.within);
+    let gates = [with(10, 600), with(3, 7_200)];
+    for target in [&of_issue, &of_project] {
+        assert_eq!(within(&gates, std::slice::from_ref(target)), Some([project.clone()].into()));
+    }
+    let offer = Offer::of(&gates, std::slice::from_ref(&of_issue)).unwrap();
+    assert_eq!((offer.most.uses, offer.most.within_s), (3, 600), "the least of each");
+    // Not for the whole site, nor for what is not known, nor past a gate that offers nothing.
+    let unknown = Target::unresolved("Jira::Issue", "acme", crate::target::Obstacle::OpaqueId, "1");
+    for targets in [vec![located(&site, &[])], vec![of_issue.clone(), unknown]] {
+        assert_eq!(within(&gates, &targets), None);
+    }
+    assert_eq!(within(&[with(10, 600), gate("h", 1)], &[of_issue]), None);
+}
