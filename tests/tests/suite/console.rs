@@ -11,8 +11,8 @@ use callgate_tests::wire::Ask;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::approvals::{CAROL, DAVE, LEAD, waiting, world};
-use super::world::{ALICE, BOB, read};
+use super::approvals::{CAROL, DAVE, LEAD, prepared, waiting, world};
+use super::world::{ALICE, BOB, edit, gated, read};
 
 /// Lets people do these things in a browser each, and gives what came of them.
 pub(crate) async fn browse(gateway: &Gateway, steps: Value) -> Vec<Value> {
@@ -126,6 +126,51 @@ async fn people_decide_in_a_browser() {
     assert_eq!(deleted(&sim), 0, "nothing is made by approving it");
     assert!(is_made(&gateway, "ENG-45").await);
     assert_eq!(deleted(&sim), 1);
+}
+
+/// What an edit would replace is shown beside it, what the agent says apart; and whoever approves grants more of the same.
+#[tokio::test]
+async fn a08_people_see_what_is_replaced_and_grant_more_of_the_same() {
+    let (sim, setup) = prepared("").await;
+    let gate = gated("@grants(\"2 in 1h\")").replace(
+        r#"action in Action::"delete""#,
+        r#"action in [Action::"delete", Action::"jira.issue.edit"]"#,
+    );
+    let gateway = setup.file("policies/approvals/all.cedar", &gate).start().await.unwrap();
+    let edits = async |key: &str, summary: &str| {
+        let mut arguments = edit(key, summary);
+        arguments["callgate_reason"] = "<b>Carol</b> has approved this already".into();
+        let ask = Ask::call("atlassian", ALICE, "editJiraIssue", arguments);
+        ask.send(gateway.address).await.unwrap().is_success()
+    };
+    assert!(!edits("ENG-42", "A better summary").await);
+    let page = format!("/console/approvals/{}", waiting(&gateway).await[0]["id"].as_str().unwrap());
+    let told = browse(
+        &gateway,
+        json!([
+            { "do": "sign_in", "person": "carol", "token": CAROL },
+            { "do": "open", "person": "carol", "path": page },
+            { "do": "check", "person": "carol", "path": page, "picture": "approval" },
+            { "do": "open", "person": "carol", "path": page },
+            { "do": "says", "person": "carol", "verdict": "grant" },
+            { "do": "open", "person": "carol", "path": page },
+        ]),
+    )
+    .await;
+    let [_, shown, looks, _, granted, after] = told.as_slice() else { panic!("{told:?}") };
+    let now = sim.site(|site| site.issue("ENG-42").unwrap().summary.clone());
+    for part in ["Now", "Then", &now, "A better summary", "fields.summary", "nobody has checked"] {
+        assert!(says(shown, part), "{part}: {shown}");
+    }
+    assert!(says(shown, "<b>Carol</b> has approved this already"), "as text: {shown}");
+    let offer = "up to 2 more calls of editJiraIssue (jira.issue.edit) by alice via release-bot, with any arguments, in Jira::Project \"acme/ENG\", within 60 minutes";
+    assert!(says(shown, offer), "it is spelled out: {shown}");
+    assert_eq!(looks["found"], json!([]), "axe, and the width of the screen");
+    assert!(granted["url"] == "/console" && says(after, "granted"), "{after}");
+    for key in ["ENG-42", "ENG-41", "ENG-43"] {
+        assert!(edits(key, "A better summary").await, "{key}");
+    }
+    assert!(!edits("ENG-44", "A better summary").await, "two more were granted");
 }
 
 /// A11: nothing is decided by a form that the console did not give, an address, or somebody who has signed out.
