@@ -53,6 +53,12 @@ pub fn arguments(arguments: &Object) -> Json {
     object(arguments, 0)
 }
 
+/// The recordable form of one text, which is short.
+#[must_use]
+pub fn text(text: &str) -> String {
+    if holds_secret(text) { REDACTED.to_owned() } else { text.to_owned() }
+}
+
 fn object(object: &Object, depth: usize) -> Json {
     let mut kept = Object::default();
     for (name, member) in object.iter().take(MEMBERS_MAX) {
@@ -126,6 +132,12 @@ mod tests {
             arguments(parsed.as_object().unwrap()).to_text(),
             r#"{"password":"[redacted]","api-key":"[redacted]","nested":{"Client_Secret":"[redacted]"},"note":"[redacted]","header":"[redacted]","nextPageToken":"p","list":["[redacted]"],"key":"ENG-42"}"#
         );
+    }
+
+    #[test]
+    fn i7_a_text_with_a_secret_is_none() {
+        assert_eq!(text("the token is ATATT3xFfGF0aaaaaaaaaaaa"), REDACTED);
+        assert_eq!(text("ENG-42 says so"), "ENG-42 says so");
     }
 
     #[test]

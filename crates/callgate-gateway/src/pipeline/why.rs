@@ -2,6 +2,7 @@
 //! on what it says; but a permit may oblige whoever calls to say something, and people who approve see it apart.
 
 use callgate_model::json::{Json, Object};
+use callgate_model::redact;
 use callgate_model::vocabulary::Effect;
 use callgate_policy::Bundle;
 
@@ -20,7 +21,7 @@ pub(super) fn take_why(arguments: &mut Object) -> Result<Option<String>, String>
     match arguments.remove(WHY) {
         None | Some(Json::Null) => Ok(None),
         Some(Json::String(why)) if why.chars().count() <= WHY_CHARS_MAX => {
-            Ok(Some(why.trim().to_owned()).filter(|why| !why.is_empty()))
+            Ok(Some(redact::text(why.trim())).filter(|why| !why.is_empty()))
         }
         Some(_) => Err(format!("`{WHY}` must be a text of at most {WHY_CHARS_MAX} characters")),
     }

@@ -7,6 +7,7 @@ use callgate_policy::Tier;
 
 use crate::approvals::{RULES, WAITS};
 use crate::client::{Ask, Said, delete, edit, issue};
+use crate::store::event;
 use crate::support::{POLICIES, Rule, Setup, World};
 
 /// Beside the permits that are there.
@@ -52,7 +53,7 @@ async fn what_a_permit_redacts_no_client_sees() {
     // Whose permits do not oblige sees it all.
     assert!(world.call("bob", "getJiraIssue", &issue("ENG-42")).await.text().len() > text.len());
     let rows = world.record().await;
-    let decision = crate::store::event(rows.iter().find(|row| row.kind == "intent").unwrap());
+    let decision = event(rows.iter().find(|row| row.kind == "intent").unwrap());
     let obliged = decision.get("decision").unwrap().get("obligations").unwrap().get("redact");
     assert_eq!(obliged.unwrap().to_text(), r#"["description","summary"]"#);
 }
@@ -83,8 +84,11 @@ async fn who_has_to_say_why_is_told_so_and_no_server_hears_it() {
     let requests = world.sim.ledger().requests();
     assert!(requests.iter().all(|request| !request.body.contains("callgate_reason")));
     assert!(requests.iter().all(|request| !request.body.contains("ENG-42 says so")));
+    let secret = with_why(&arguments, "with ATATT3xFfGF0aaaaaaaaaaaa");
+    assert_eq!(world.call("alice", "editJiraIssue", &secret).await.brief(), "ok");
     let rows = world.record().await;
-    let intent = crate::store::event(rows.iter().find(|row| row.kind == "intent").unwrap());
+    assert!(rows.iter().all(|row| !event(row).to_text().contains("ATATT")), "I7: {rows:?}");
+    let intent = event(rows.iter().find(|row| row.kind == "intent").unwrap());
     assert_eq!(intent.get("why"), Some(&"ENG-42 says so".into()));
     assert!(!intent.get("arguments").unwrap().to_text().contains("callgate_reason"));
 }
