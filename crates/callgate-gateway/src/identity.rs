@@ -298,6 +298,13 @@ impl Identities {
         registry.admits(caller)
     }
 
+    /// Whether a caller who was let in a while ago would still be: a request may wait, and nothing is made of it for somebody
+    /// who was revoked meanwhile, or whose credential has ended (I8).
+    pub async fn still_admits(&self, caller: &Identified, now: Timestamp) -> bool {
+        let has_ended = caller.expires.is_some_and(|expires| expires <= now);
+        !has_ended && self.admits(&caller.caller, now).await.is_ok()
+    }
+
     /// Tokens of the issuers of these names are kept while they are good: they are exchanged for others.
     #[must_use]
     pub fn keeping_tokens_of(mut self, issuers: BTreeSet<String>) -> Self {

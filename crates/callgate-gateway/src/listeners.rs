@@ -67,6 +67,12 @@ impl Listeners {
         self.ending.send_replace(true);
     }
 
+    /// Whether all streams are to end.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        *self.ending.borrow()
+    }
+
     /// Ready when all streams are to end.
     pub async fn ended(&self) {
         // It cannot fail: the sender is ours.

@@ -86,8 +86,8 @@ pub use reply::{Reply, ReplyBody};
 pub use vote::{Ballot, SamePerson};
 use why::take_why;
 
-/// Requests that are held for an approval at one time; more are answered at once.
-const HOLDS_MAX: usize = 200;
+/// Requests that are held for an approval at one time, in all and of one caller; more are answered at once.
+const HOLDS: StreamLimits = StreamLimits { per_caller_max: 20, streams_max: 200 };
 
 /// What a gateway is told once.
 #[derive(Debug)]
@@ -137,7 +137,7 @@ pub struct Gateway {
     pub(crate) ambient: Arc<dyn Ambient>,
     pub(crate) metrics: Metrics,
     pub(crate) in_flight: Arc<Semaphore>,
-    pub(crate) holds: Semaphore,
+    pub(crate) holds: Arc<Listeners>,
 }
 
 /// Why a request that was read and identified goes no further.
@@ -181,7 +181,7 @@ impl Gateway {
         let keys = keys.unwrap_or_else(|| Arc::new(Keyring::of_process(&*ambient)));
         let metrics = Metrics::new(servers.iter().map(|server| server.name.to_string()));
         Self {
-            holds: Semaphore::new(HOLDS_MAX),
+            holds: Arc::new(Listeners::new(HOLDS)),
             in_flight: Arc::new(Semaphore::new(settings.calls_in_flight_max)),
             listeners: Arc::new(Listeners::new(settings.streams)),
             settings,
@@ -423,6 +423,7 @@ impl Gateway {
     /// their lists are others now.
     pub fn activate(&self, bundle: Bundle) {
         self.bundle.store(Arc::new(bundle));
+        self.tasks.made.forget_ended();
         self.servers.values().for_each(|server| server.changes.look());
     }
 

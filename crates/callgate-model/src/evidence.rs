@@ -48,6 +48,25 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Each of them.
+    pub const ALL: [Self; 9] = [
+        Self::Cancelled,
+        Self::Indeterminate,
+        Self::InputRequired,
+        Self::InProgress,
+        Self::NotDispatched,
+        Self::Succeeded,
+        Self::TimedOut,
+        Self::ToolError,
+        Self::UpstreamError,
+    ];
+
+    /// The one of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == name)
+    }
+
     /// Its name in records.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -53,6 +53,8 @@ pub(crate) struct Request {
     pub(crate) capabilities: Object,
     /// Whether a client that goes away before the answer has cancelled the request.
     pub(crate) cancels_by_leaving: bool,
+    /// Whether it may be held for somebody to approve it.
+    pub(crate) can_be_held: bool,
     /// By which it is cancelled by name, if that began before it was decided.
     pub(crate) registered: Option<Registered>,
     /// What the client calls the task that it asks about.
@@ -109,6 +111,7 @@ impl Request {
             capabilities: Object::default(),
             cancels_by_leaving: true,
             registered: None,
+            can_be_held: true,
             task: None,
             entrance: Entrance::Server,
             interests: None,
@@ -297,6 +300,7 @@ impl Gateway {
             progress_token: inbound.progress_token,
             progressed: None,
             registered: None,
+            can_be_held: true,
             log_level: inbound.log_level,
             trace: inbound.trace,
             capabilities: inbound.capabilities,

@@ -7,6 +7,7 @@ use callgate_model::approval::{
     About, Approval, ApprovalState, Asker, COOLS_DOWN_S, Ended, Offer, Standing, binding,
 };
 use callgate_model::authority::{Change, Grant, Subject, SubjectKind, Use};
+use callgate_model::call::Method;
 use callgate_model::decision::{Decision, Gate, Verdict};
 use callgate_model::digest::Digest;
 use callgate_model::evidence::Decided;
@@ -43,7 +44,8 @@ impl Gateway {
                 return;
             }
         };
-        let is_decided = known.as_ref().is_some_and(|state| self.is_decided(state));
+        let after = record.under.after;
+        let is_decided = known.as_ref().is_some_and(|state| self.is_decided(state, after));
         if !is_decided && self.pass_by_grant(request, call, bundle, &asker, record).await {
             return;
         }
@@ -67,10 +69,12 @@ impl Gateway {
         }
     }
 
-    /// Whether somebody has said what becomes of this very call, which counts more than what was granted for others like it.
-    fn is_decided(&self, state: &ApprovalState) -> bool {
+    /// Whether somebody has said what becomes of this very call, which counts more than what was granted for others like it;
+    /// a later round goes on with what the round before took.
+    fn is_decided(&self, state: &ApprovalState, after: Option<Id>) -> bool {
         match state.standing(self.ambient.now()) {
             Standing::Approved { .. } => true,
+            Standing::Ended(Ended::Spent { call }) if after == Some(call) => true,
             Standing::Ended(Ended::Denied) => state.ended.is_some_and(|(_, at)| self.cools(at)),
             Standing::Ended(Ended::Spent { .. } | Ended::Withdrawn)
             | Standing::Waiting
@@ -146,8 +150,8 @@ impl Gateway {
     ) -> bool {
         let now = self.ambient.now();
         let (id, standing) = (state.approval.id, state.standing(now));
-        let is_as_it_was = state.approval.bundle == bundle.digest() && self.voters_stand(state);
-        if standing.is_open() && !is_as_it_was {
+        let still_counts = self.still_counts(state, bundle);
+        if standing.is_open() && !still_counts {
             let reason =
                 "the policies are others now, or who approved it is let in no more".to_owned();
             let change = Change::ApprovalWithdrawn { id, reason };
@@ -163,7 +167,7 @@ impl Gateway {
             }
             Standing::Approved { .. } => self.pass(request, call, bundle, state, record),
             // A round after the one that took it.
-            Standing::Ended(Ended::Spent { call: by }) if after == Some(by) && is_as_it_was => {
+            Standing::Ended(Ended::Spent { call: by }) if after == Some(by) && still_counts => {
                 self.pass(request, call, bundle, state, record)
             }
             Standing::Ended(Ended::Denied) => {
@@ -207,14 +211,19 @@ impl Gateway {
         bundle: &Bundle,
         record: &mut Decided,
     ) {
-        let known = registry.store().approval_for(bound).await.ok().flatten();
-        let waiting = known.filter(|state| state.standing(self.ambient.now()).is_open());
-        match waiting {
-            Some(state) => {
+        let now = self.ambient.now();
+        let refused = match registry.store().approval_for(bound).await {
+            Ok(Some(state)) if state.standing(now).is_open() => {
                 record.under.approval = Some(Use { id: state.approval.id, spends: false });
+                return;
             }
-            None => record.decision = Decision::deny(Reason::ApprovalsTooMany, bundle.digest()),
-        }
+            Ok(_) => Reason::ApprovalsTooMany,
+            Err(error) => {
+                tracing::error!(%error, "approvals cannot be looked up");
+                Reason::EvidenceUnavailable
+            }
+        };
+        record.decision = Decision::deny(refused, bundle.digest());
     }
 
     fn request_for(
@@ -253,7 +262,7 @@ impl Gateway {
             let state = store.approval(approval).await.ok().flatten()?;
             let standing = state.standing(self.ambient.now());
             let left = until.saturating_duration_since(Instant::now());
-            if standing != Standing::Waiting || left.is_zero() || self.holds.is_closed() {
+            if standing != Standing::Waiting || left.is_zero() || self.holds.is_ending() {
                 return Some(standing);
             }
             sleep(LOOK_EVERY.min(left)).await;
@@ -271,10 +280,10 @@ impl Gateway {
         self.settings.approval_pages.as_ref().map(|pages| format!("{pages}{approval}"))
     }
 
-    /// Whether everybody who approved is still let in.
-    fn voters_stand(&self, state: &ApprovalState) -> bool {
+    /// Whether the policies are those that it was asked for by, and everybody who approved it is still let in.
+    fn still_counts(&self, state: &ApprovalState, bundle: &Bundle) -> bool {
         let approvers = state.votes.iter().filter(|vote| vote.approves).map(|vote| &vote.by);
-        self.are_let_in(approvers)
+        state.approval.bundle == bundle.digest() && self.are_let_in(approvers)
     }
 
     fn are_let_in<'p>(&self, mut people: impl Iterator<Item = &'p String>) -> bool {
@@ -282,13 +291,21 @@ impl Gateway {
         !people.any(|who| registry.is_revoked(&Subject::new(SubjectKind::Human, who), None))
     }
 
-    /// The policies whose gates a call has passed, so that what goes on with it passes them as well.
-    pub(super) async fn lifted_by(&self, used: Option<Use>) -> Vec<String> {
+    /// The policies whose gates a call has passed, so that what goes on with it passes them as well: under the policies that it
+    /// was approved by, for as long as whoever approved it is let in (I8). To ask what came of it lets nothing through.
+    pub(super) async fn lifted_by(
+        &self,
+        used: Option<Use>,
+        (bundle, method): (&Bundle, Method),
+    ) -> Vec<String> {
         let (Some(used), Some(registry)) = (used, self.identities.registry()) else {
             return Vec::new();
         };
         match registry.store().approval(used.id).await {
-            Ok(Some(state)) if matches!(state.ended, Some((Ended::Spent { .. }, _))) => {
+            Ok(Some(state))
+                if matches!(state.ended, Some((Ended::Spent { .. }, _)))
+                    && (method == Method::TasksGet || self.still_counts(&state, bundle)) =>
+            {
                 passed(&state)
             }
             Ok(_) => Vec::new(),

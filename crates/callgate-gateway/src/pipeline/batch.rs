@@ -74,10 +74,11 @@ impl Gateway {
         Message::read_batch(body, &self.settings.json, MESSAGES_MAX)
     }
 
-    /// A batch has one answer, so nothing is streamed; and no session begins in it.
+    /// A batch has one answer, so nothing is streamed, and none of it waits for anybody; and no session begins in it.
     async fn one_of_batch(self: &Arc<Self>, mut request: Request) -> Reply {
         (request.progress_token, request.log_level) = (None, None);
         request.capabilities = Object::default();
+        request.can_be_held = false;
         if request.method == "initialize" {
             return self.refuse_params(&request, "`initialize` is sent alone".to_owned());
         }

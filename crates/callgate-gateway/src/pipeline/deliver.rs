@@ -17,7 +17,7 @@ use callgate_mcp::http::StatusCode;
 use callgate_mcp::message::{InputRequired, Round, ToolsCallParams};
 use callgate_mcp::reply;
 use callgate_model::ambient::Id;
-use callgate_model::approval::Standing;
+use callgate_model::approval::{Ended, Standing};
 use callgate_model::decision::Decision;
 use callgate_model::evidence::Decided;
 use callgate_model::json::{Json, Object};
@@ -84,10 +84,10 @@ struct Hold {
 
 /// How the wait of a held request ended.
 enum Waits {
-    /// Approved, denied, withdrawn or used: the call is decided again.
-    Over,
-    /// Nobody decided in time.
-    Expired,
+    /// Somebody has approved or denied it: the call is decided again.
+    Decided,
+    /// It has ended in another way. Nobody is asked again for a client that has not called again.
+    Ended(Reason),
     /// It goes on.
     Still,
     /// Its client does not want to wait.
@@ -110,6 +110,9 @@ impl Gateway {
         let Settings { hold, page_hold, .. } = self.settings;
         let has_pages = self.settings.approval_pages.is_some();
         let can_show = has_pages && shows_pages(&request.capabilities);
+        if !request.can_be_held {
+            return Telling::Refusal;
+        }
         if !request.is_modern() {
             let shows_page = can_show && request.session.is_some();
             let how_long = if shows_page { hold.max(page_hold * LEGACY_HOLDS) } else { hold };
@@ -186,14 +189,17 @@ impl Gateway {
         answer_with(said, last, &id).await
     }
 
-    /// The answer to a request that was held. `None` if its client gave the call up meanwhile: then it is not made, in any era.
+    /// The answer to a request that was held. `None` if its client gave the call up meanwhile: while it waits, in any era by
+    /// going away; later as ever.
     async fn held(
         self: &Arc<Self>,
         mut waiting: Waiting,
         hold: Hold,
         say: &mpsc::Sender<Bytes>,
     ) -> Option<Reply> {
-        let Ok(_slot) = self.holds.try_acquire() else { return Some(waiting.refused) };
+        let Some(_place) = self.holds.enter(waiting.request.caller.key) else {
+            return Some(waiting.refused);
+        };
         let registered = waiting.request.registered.take();
         let waits = tokio::select! {
             waits = self.wait(&mut waiting, hold, say) => waits,
@@ -203,12 +209,26 @@ impl Gateway {
         Some(match (waits, hold.then) {
             (Waits::Still, Some(waited)) => self.send_back(waiting, None, waited),
             (Waits::Still, None) | (Waits::Declined, _) => waiting.refused,
-            (Waits::Expired, _) => self.refuse_expired(&waiting),
-            (Waits::Over, _) => match Box::pin(self.attempt(self.again(waiting), None)).await {
-                Ok(reply) => reply,
-                Err(waiting) => waiting.refused,
-            },
+            (Waits::Ended(reason), _) => self.refuse_ended(&waiting, reason),
+            (Waits::Decided, _) => return self.after_hold(waiting, say).await,
         })
+    }
+
+    /// Makes a call that was held, or refuses it, as if it had come now. `None` if its client leaves, and has cancelled by that.
+    async fn after_hold(
+        self: &Arc<Self>,
+        waiting: Waiting,
+        say: &mpsc::Sender<Bytes>,
+    ) -> Option<Reply> {
+        if !self.identities.still_admits(&waiting.request.caller, self.ambient.now()).await {
+            return Some(self.refuse_ended(&waiting, Reason::Unauthenticated));
+        }
+        let cancels_by_leaving = waiting.request.cancels_by_leaving;
+        let made = Box::pin(self.attempt(self.again(waiting), None));
+        tokio::select! {
+            made = made => Some(made.unwrap_or_else(|waiting| waiting.refused)),
+            () = say.closed(), if cancels_by_leaving => None,
+        }
     }
 
     /// Waits for somebody to decide, and tells the client meanwhile that it does.
@@ -241,9 +261,9 @@ impl Gateway {
             }
         };
         match standing {
-            Some(Standing::Waiting) | None => Waits::Still,
-            Some(Standing::Expired) => Waits::Expired,
-            Some(Standing::Approved { .. } | Standing::Unused | Standing::Ended(_)) => Waits::Over,
+            Some(Standing::Approved { .. } | Standing::Ended(Ended::Denied)) => Waits::Decided,
+            Some(standing) => ended(standing).map_or(Waits::Still, Waits::Ended),
+            None => Waits::Still,
         }
     }
 
@@ -265,12 +285,13 @@ impl Gateway {
         Attempt { request, params, round: (round, opened), bundle, record }
     }
 
-    fn refuse_expired(&self, waiting: &Waiting) -> Reply {
+    /// Refuses a call that was held.
+    fn refuse_ended(&self, waiting: &Waiting, reason: Reason) -> Reply {
         let (request, before) = (&waiting.request, &waiting.record);
         let record = Decided {
             call: self.ambient.id(),
             continues: before.continues.or(Some(before.call)),
-            decision: Decision::deny(Reason::ApprovalExpired, before.decision.bundle),
+            decision: Decision::deny(reason, before.decision.bundle),
             ..before.clone()
         };
         self.refuse(request, record, None, false)
@@ -280,6 +301,17 @@ impl Gateway {
 impl Telling {
     fn held(hold: Hold) -> Self {
         if hold.how_long.is_zero() { Self::Refusal } else { Self::Hold(hold) }
+    }
+}
+
+/// Why a call cannot be made any more that waited for an approval which is this now. `None` if it still waits, or may be made.
+pub(super) const fn ended(standing: Standing) -> Option<Reason> {
+    match standing {
+        Standing::Waiting | Standing::Approved { .. } => None,
+        Standing::Expired | Standing::Unused => Some(Reason::ApprovalExpired),
+        Standing::Ended(Ended::Denied) => Some(Reason::ApprovalDenied),
+        Standing::Ended(Ended::Withdrawn) => Some(Reason::ApprovalWithdrawn),
+        Standing::Ended(Ended::Spent { .. }) => Some(Reason::ApprovalSpent),
     }
 }
 

@@ -79,12 +79,12 @@ impl Gateway {
         used: Under,
         record: &mut Decided,
     ) {
-        if self.identities.admits(&request.caller.caller, self.ambient.now()).await.is_err() {
+        if !self.identities.still_admits(&request.caller, self.ambient.now()).await {
             record.decision = Decision::deny(Reason::Unauthenticated, bundle.digest());
             return;
         }
         let grant = self.standing(used.grant).await;
-        let mut lifted = self.lifted_by(used.approval).await;
+        let mut lifted = self.lifted_by(used.approval, (bundle, named.call.method)).await;
         let given = grant.as_ref().filter(|grant| grant.lifts.is_some());
         if let Some((grant, registry)) = given.zip(self.identities.registry()) {
             let caller = &request.caller.caller;

@@ -63,7 +63,7 @@ impl Gateway {
     /// Ends the streams of all who listen, in good order, and answers what is held. No other is opened.
     pub fn end_listening(&self) {
         self.listeners.end();
-        self.holds.close();
+        self.holds.end();
     }
 
     /// Ready when the streams of all who listen are to end.

@@ -208,6 +208,7 @@ impl Gateway {
             progress_token: inbound.progress_token,
             progressed: None,
             registered: None,
+            can_be_held: true,
             log_level: match inbound.era {
                 Era::Modern => inbound.log_level,
                 Era::Legacy(_) => log_level,

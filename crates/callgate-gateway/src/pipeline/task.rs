@@ -34,8 +34,8 @@ impl Gateway {
         if !extension::is_declared(&request.capabilities, extension::TASKS) {
             return self.refuse_undeclared(&request);
         }
-        if let Some(approval) = self.waiting_task(&mut request, &id) {
-            return self.of_waiting(request, method, (id, approval)).await;
+        if let Some(of) = self.waiting_task(&mut request, &id) {
+            return self.of_waiting(request, method, of).await;
         }
         let found = self.tasks.find(&id, request.caller.key, self.ambient.now());
         let found = found.filter(|task| {
@@ -87,7 +87,7 @@ impl Gateway {
     }
 
     /// Refuses and records a request about a task that is not the caller's, or of another server, or was forgotten.
-    fn refuse_task(&self, request: &Request) -> Reply {
+    pub(super) fn refuse_task(&self, request: &Request) -> Reply {
         let reason = Reason::TaskUnknown;
         let (status, code) = (StatusCode::OK, code::INVALID_PARAMS);
         let refused = Refused { status, code, message: reason.message().to_owned(), data: None };

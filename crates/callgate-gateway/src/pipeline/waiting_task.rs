@@ -10,19 +10,20 @@ use callgate_mcp::http::StatusCode;
 use callgate_mcp::message::ToolsCallParams;
 use callgate_mcp::reply;
 use callgate_model::ambient::Id;
-use callgate_model::approval::{ApprovalState, Ended, Standing};
+use callgate_model::approval::{ApprovalState, Asker, Ended, Standing};
 use callgate_model::authority::{Change, Use};
 use callgate_model::call::Method;
 use callgate_model::decision::Decision;
 use callgate_model::evidence::Outcome;
 use callgate_model::json::{Json, JsonLimits, Object, read, read_relayed};
 use callgate_model::reason::Reason;
+use callgate_store::{EvidenceError, Filter, StoreError};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::admit::Entrance;
 use super::batch::whole;
-use super::deliver::Waiting;
+use super::deliver::{Waiting, ended};
 use super::{Attempt, Gateway, Reply, Request};
 use crate::answer;
 use crate::tasks::made::{Going, Told};
@@ -34,32 +35,42 @@ const ASK_EVERY_MS: i64 = 2_000;
 /// How long a client that asks is held while the call is made: most are made within this.
 const MADE_WITHIN: Duration = Duration::from_secs(10);
 
+/// A task that is nothing but an approval.
+pub(super) struct TaskOfApproval {
+    /// What the client calls it.
+    id: String,
+    approval: Id,
+    /// The call that was refused for it.
+    first: Id,
+}
+
 impl Gateway {
     /// Answers a call that waits with a task.
     pub(super) async fn as_task(&self, waiting: Waiting) -> Reply {
-        let Waiting { request, approval, refused, .. } = waiting;
-        let (inside, bound) = (format!("{approval} {}", request.server.name), request.caller.key);
-        let random = self.ambient.random();
-        let id = self.keys.seal(PURPOSE, bound.to_string().as_bytes(), inside.as_bytes(), random);
-        let state = match self.authority() {
-            Some(store) => store.approval(approval).await.ok().flatten(),
-            None => None,
-        };
+        let Waiting { request, approval, record, refused, .. } = waiting;
+        let first = record.continues.unwrap_or(record.call);
+        let inside = format!("{approval} {first} {}", request.server.name);
+        let (bound, random) = (request.caller.key.to_string(), self.ambient.random());
+        let id = self.keys.seal(PURPOSE, bound.as_bytes(), inside.as_bytes(), random);
+        let state = self.approval_of(approval).await.ok().flatten();
         let (Some(id), Some(state)) = (id, state) else { return refused };
         let task = waits(&id, &state).with("resultType", "task");
         Reply::json(StatusCode::OK, reply::result(&request.id, task))
     }
 
-    /// The approval that the task `id` is, if it is one of this caller at the server that they come to; which is then asked.
-    pub(super) fn waiting_task(&self, request: &mut Request, id: &str) -> Option<Id> {
+    /// What the task `id` is of, if it is one of this caller at the server that they come to; which is then asked.
+    pub(super) fn waiting_task(&self, request: &mut Request, id: &str) -> Option<TaskOfApproval> {
         let bound = request.caller.key.to_string();
         let inside = self.keys.open(PURPOSE, bound.as_bytes(), id)?;
-        let (approval, server) = std::str::from_utf8(&inside).ok()?.split_once(' ')?;
+        let mut inside = std::str::from_utf8(&inside).ok()?.splitn(3, ' ');
+        let (approval, first) = (Id::parse(inside.next()?)?, Id::parse(inside.next()?)?);
+        let server = inside.next()?;
         if request.entrance == Entrance::Roof {
             request.server = Arc::clone(self.servers.get(server)?);
             request.entrance = Entrance::UnderRoof;
         }
-        Id::parse(approval).filter(|_| &*request.server.name == server)
+        let is_here = &*request.server.name == server;
+        is_here.then(|| TaskOfApproval { id: id.to_owned(), approval, first })
     }
 
     /// Answers what a client asks of such a task.
@@ -67,36 +78,53 @@ impl Gateway {
         self: &Arc<Self>,
         request: Request,
         method: Method,
-        (id, approval): (String, Id),
+        of: TaskOfApproval,
     ) -> Reply {
         let (era, answered) = (request.era, request.id.clone());
-        let task = if method == Method::TasksGet {
-            self.look_at(request, id, approval).await
-        } else {
-            // To `tasks/update` there is nothing to say: nothing was asked.
-            if method == Method::TasksCancel {
-                self.give_up(&request, &id, approval).await;
+        let caller = &request.caller.caller;
+        let owner = self.identities.registry().and_then(|registry| registry.owner(caller));
+        let task = match self.approval_of(of.approval).await {
+            // One of another run of the same agent is another's.
+            Ok(Some(state)) if state.approval.asker.is_same_chain(&Asker::of(caller, owner)) => {
+                if method == Method::TasksGet {
+                    Some(self.look_at(request, state, of).await)
+                } else if method == Method::TasksCancel {
+                    self.give_up(&request, of.approval).await
+                } else {
+                    // To `tasks/update` there is nothing to say: nothing was asked.
+                    Some(Object::default())
+                }
             }
-            Some(Object::default())
+            Ok(_) => return self.refuse_task(&request),
+            Err(_) => None,
         };
         match task {
             Some(task) => Reply::json(StatusCode::OK, answer::finish(era, &answered, task)),
             None => {
-                let text = "approvals cannot be looked up: ask again later";
+                let text = "the store fails: ask again later";
                 let code = callgate_mcp::code::INTERNAL_ERROR;
                 Reply::json(StatusCode::OK, reply::error(Some(&answered), code, text, None))
             }
         }
     }
 
-    /// Takes back what waits; what was begun goes on.
-    async fn give_up(&self, request: &Request, id: &str, approval: Id) {
-        let Ok(going) = self.tasks.made.begin(id) else { return };
+    /// Takes back what waits; what was begun goes on. `None` if it cannot be taken back now.
+    async fn give_up(&self, request: &Request, approval: Id) -> Option<Object> {
+        let taken = Object::default();
+        let Ok(going) = self.tasks.made.begin(approval) else { return Some(taken) };
         let reason = "its client gave it up".to_owned();
         let change = Change::ApprovalWithdrawn { id: approval, reason };
         match self.administer(request.caller.caller.summary(), change).await {
-            Ok(()) => going.end(Object::default().with("status", "cancelled"), 0),
-            Err(error) => tracing::debug!(%approval, %error, "an approval is not taken back"),
+            Ok(()) => {
+                going.end(Object::default().with("status", "cancelled"), 0);
+                Some(taken)
+            }
+            // It has ended already.
+            Err(EvidenceError::Refused) => Some(taken),
+            Err(error) => {
+                tracing::error!(%approval, %error, "an approval cannot be taken back");
+                None
+            }
         }
     }
 
@@ -104,91 +132,95 @@ impl Gateway {
     async fn look_at(
         self: &Arc<Self>,
         request: Request,
-        id: String,
-        approval: Id,
-    ) -> Option<Object> {
-        if let Some(told) = self.tasks.made.find(&id) {
-            return self.told(&id, approval, told).await;
-        }
-        let state = self.approval_of(approval).await?;
-        let is_as_it_was = state.approval.bundle == self.bundle.load().digest();
-        if state.standing(self.ambient.now()) == Standing::Waiting && is_as_it_was {
-            return Some(waits(&id, &state));
-        }
-        let told = match self.tasks.made.begin(&id) {
-            Ok(going) => {
-                let told = going.told();
-                // A task of its own: a client that leaves has not given up its task.
-                tokio::spawn(Arc::clone(self).go_on(request, state, going));
-                told
+        state: ApprovalState,
+        of: TaskOfApproval,
+    ) -> Object {
+        let told = match self.tasks.made.find(of.approval) {
+            Some(told) => told,
+            None => {
+                let still_counts = state.approval.bundle == self.bundle.load().digest();
+                if state.standing(self.ambient.now()) == Standing::Waiting && still_counts {
+                    return waits(&of.id, &state);
+                }
+                match self.tasks.made.begin(of.approval) {
+                    Ok(going) => {
+                        let told = going.told();
+                        // A task of its own: a client that leaves has not given up its task.
+                        let going_on =
+                            Arc::clone(self).go_on(request, state.clone(), (of.first, going));
+                        tokio::spawn(going_on);
+                        told
+                    }
+                    Err(told) => told,
+                }
             }
-            Err(told) => told,
         };
-        self.told(&id, approval, told).await
+        how_far(&of.id, &state, told).await
     }
 
-    async fn approval_of(&self, approval: Id) -> Option<ApprovalState> {
-        self.authority()?.approval(approval).await.ok().flatten()
-    }
-
-    async fn told(
-        &self,
-        id: &str,
-        approval: Id,
-        mut told: watch::Receiver<Told>,
-    ) -> Option<Object> {
-        let state = self.approval_of(approval).await?;
-        let ended = timeout(MADE_WITHIN, told.wait_for(Option::is_some)).await;
-        let ended = ended.ok().and_then(|ended| ended.ok()?.clone());
-        let Some(ended) = ended else {
-            return Some(task(id, &state, "working", "The call is on its way."));
-        };
-        let mut task = task(id, &state, "completed", "");
-        ended.iter().for_each(|(name, value)| task.set(name, value.clone()));
-        Some(task)
+    async fn approval_of(&self, approval: Id) -> Result<Option<ApprovalState>, StoreError> {
+        let Some(store) = self.authority() else { return Ok(None) };
+        store.approval(approval).await.inspect_err(|error| {
+            tracing::error!(%error, "an approval cannot be looked up");
+        })
     }
 
     /// Makes the call whose approval was decided, if it is one that can still be made; and tells what came of it.
-    async fn go_on(self: Arc<Self>, mut request: Request, state: ApprovalState, going: Going) {
+    async fn go_on(
+        self: Arc<Self>,
+        mut request: Request,
+        state: ApprovalState,
+        (first, going): (Id, Going),
+    ) {
         "tools/call".clone_into(&mut request.method);
         request.why.clone_from(&state.approval.about.why);
         // Nobody is there who could be asked, and it is a task already.
         (request.capabilities, request.cancels_by_leaving) = (Object::default(), false);
-        let answer = match state.standing(self.ambient.now()) {
-            Standing::Waiting | Standing::Approved { .. } => {
-                self.make_approved(request, &state).await
-            }
-            Standing::Expired | Standing::Unused => {
-                self.refuse_task_of(&request, &state, Reason::ApprovalExpired)
-            }
-            Standing::Ended(Ended::Denied) => {
-                self.refuse_task_of(&request, &state, Reason::ApprovalDenied)
-            }
-            Standing::Ended(Ended::Withdrawn) => {
-                self.refuse_task_of(&request, &state, Reason::ApprovalWithdrawn)
-            }
-            // By repeating it, or before a restart.
-            Standing::Ended(Ended::Spent { call }) => {
-                let (id, call) = (&request.id, call.to_string());
-                let what = "it was made before, and its result is not kept any more";
-                answer::failed(request.era, id, None, &call, Outcome::Indeterminate, what)
-            }
+        let standing = state.standing(self.ambient.now());
+        let answer = match (standing, ended(standing)) {
+            // By repeating it, or before a restart or a change of policies.
+            (Standing::Ended(Ended::Spent { call }), _) => self.made_before(&request, call).await,
+            (_, Some(reason)) => self.refuse_task_of(&request, &state, first, reason),
+            (_, None) => self.make_approved(request, &state, first).await,
         };
-        if let Some(ended) = ended(&answer) {
-            going.end(ended, answer.len());
+        going.end(told(&answer), answer.len());
+    }
+
+    /// What is told of a call that was made, and whose result is not kept.
+    async fn made_before(&self, request: &Request, call: Id) -> Bytes {
+        let kind = Some("outcome".to_owned());
+        let filter = Filter { kind, call: Some(call), limit: Some(1), ..Filter::default() };
+        let rows = match self.recorded() {
+            Some(recorded) => recorded.list(&filter).await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let outcome = rows.first().and_then(|row| Outcome::parse(row.outcome.as_deref()?));
+        let (id, call) = (&request.id, call.to_string());
+        let why = "it is not kept any more";
+        let outcome = outcome.unwrap_or(Outcome::Indeterminate);
+        if matches!(outcome, Outcome::Succeeded | Outcome::ToolError) {
+            answer::withheld(request.era, id, None, &call, outcome, why)
+        } else {
+            answer::failed(request.era, id, None, &call, outcome, "it was begun before")
         }
     }
 
     /// The answer to the call, as if it had been repeated.
-    async fn make_approved(self: &Arc<Self>, request: Request, state: &ApprovalState) -> Bytes {
+    async fn make_approved(
+        self: &Arc<Self>,
+        request: Request,
+        state: &ApprovalState,
+        first: Id,
+    ) -> Bytes {
         let approval = &state.approval;
         let limits = &self.settings.json;
         let arguments = read(approval.arguments.as_bytes(), limits).ok();
         let Some(Json::Object(arguments)) = arguments else {
-            return self.refuse_task_of(&request, state, Reason::ApprovalSpent);
+            return self.refuse_task_of(&request, state, first, Reason::ApprovalSpent);
         };
         let (name, bundle) = (approval.about.tool.clone(), self.bundle.load_full());
-        let record = self.begin_record(&request, &name, &arguments, bundle.digest());
+        let mut record = self.begin_record(&request, &name, &arguments, bundle.digest());
+        record.continues = Some(first);
         let (meta, round) = (Object::default(), Default::default());
         let params = ToolsCallParams { name, arguments, meta, round: Default::default() };
         let attempt = Attempt { request, params, round, bundle, record };
@@ -200,9 +232,16 @@ impl Gateway {
         whole(reply).await.unwrap_or_default()
     }
 
-    fn refuse_task_of(&self, request: &Request, state: &ApprovalState, reason: Reason) -> Bytes {
+    fn refuse_task_of(
+        &self,
+        request: &Request,
+        state: &ApprovalState,
+        first: Id,
+        reason: Reason,
+    ) -> Bytes {
         let bundle = self.bundle.load().digest();
         let mut record = self.blank_record(request, &state.approval.about.tool, bundle);
+        record.continues = Some(first);
         record.decision = Decision::deny(reason, bundle);
         record.under.approval = Some(Use { id: state.approval.id, spends: false });
         self.refusal(request, record, None, false)
@@ -235,17 +274,40 @@ fn task(id: &str, state: &ApprovalState, status: &str, says: &str) -> Object {
     task
 }
 
-/// How the task of a call ended that was answered so. `None` if that is no answer.
-fn ended(answer: &[u8]) -> Option<Object> {
+/// How far a task is that goes on, or has ended.
+async fn how_far(id: &str, state: &ApprovalState, mut told: watch::Receiver<Told>) -> Object {
+    let ended = timeout(MADE_WITHIN, told.wait_for(Option::is_some)).await;
+    let Some(ended) = ended.ok().and_then(|ended| ended.ok()?.clone()) else {
+        return task(id, state, "working", "The call is on its way.");
+    };
+    let mut task = task(id, state, "completed", "");
+    ended.iter().for_each(|(name, value)| task.set(name, value.clone()));
+    task
+}
+
+/// What is told of a task whose call was answered so.
+fn told(answer: &[u8]) -> Object {
     // It was made here, of what was within the limits of its server.
-    let (bytes_max, nodes_max) = (answer.len(), answer.len());
-    let limits = JsonLimits { bytes_max, nodes_max, ..JsonLimits::default() };
-    let answer = read_relayed(answer, &limits).ok()?;
-    if let Some(Json::Object(result)) = answer.get("result") {
-        let mut result = result.clone();
-        result.remove("resultType");
-        return Some(Object::default().with("result", result));
+    let most = answer.len();
+    let limits = JsonLimits {
+        bytes_max: most,
+        nodes_max: most,
+        string_bytes_max: most,
+        ..JsonLimits::default()
+    };
+    let failed = |error: Json| Object::default().with("status", "failed").with("error", error);
+    let answer = read_relayed(answer, &limits).ok();
+    let member = |name| answer.as_ref().and_then(|answer| answer.get(name)).cloned();
+    match (member("result"), member("error")) {
+        (Some(Json::Object(mut result)), _) => {
+            result.remove("resultType");
+            Object::default().with("result", result)
+        }
+        (_, Some(error)) => failed(error),
+        (_, None) => {
+            let message = "the call was made, and its answer cannot be told; see the evidence";
+            let error = Object::default().with("code", callgate_mcp::code::INTERNAL_ERROR);
+            failed(error.with("message", message).into())
+        }
     }
-    let error = answer.get("error")?.clone();
-    Some(Object::default().with("status", "failed").with("error", error))
 }
