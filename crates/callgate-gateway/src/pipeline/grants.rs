@@ -83,7 +83,7 @@ impl Gateway {
             record.decision = Decision::deny(Reason::Unauthenticated, bundle.digest());
             return;
         }
-        let grant = self.standing(used.grant).await;
+        let grant = self.standing_grant(used.grant).await;
         let mut lifted = self.lifted_by(used.approval, (bundle, named.call.method)).await;
         let given = grant.as_ref().filter(|grant| grant.lifts.is_some());
         if let Some((grant, registry)) = given.zip(self.identities.registry()) {
@@ -102,7 +102,7 @@ impl Gateway {
         };
     }
 
-    async fn standing(&self, used: Option<Use>) -> Option<Grant> {
+    pub(super) async fn standing_grant(&self, used: Option<Use>) -> Option<Grant> {
         let registry = self.identities.registry()?;
         let found = registry.standing_grant(used?.id, self.ambient.now()).await;
         found.unwrap_or_else(|error| {

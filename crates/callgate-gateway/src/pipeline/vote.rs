@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::approval::{Approval, ApprovalState, Standing, Vote};
-use callgate_model::authority::{Change, Grant};
+use callgate_model::authority::{Change, Grant, Use};
 use callgate_model::caller::{AccountableKind, Caller};
 use callgate_model::decision::Gate;
 use callgate_model::digest::Digest;
 use callgate_model::json::Object;
 use callgate_model::products::gateway::Errand;
+use callgate_store::EvidenceError;
 
 use super::{ErrandError, Gateway};
 use crate::identity::Identified;
@@ -101,13 +102,26 @@ impl Gateway {
                 Vote { approval: id, by: by.clone(), approves, gates, grants, reason, seen, at };
             self.administer(by.clone(), Change::ApprovalVoted { vote: Box::new(vote) }).await?;
             let state = self.approval(id).await?;
-            // Should this fail, the one call is approved all the same.
-            if let Some(grant) = Grant::beside(&state, self.ambient.id(), self.ambient.now()) {
-                self.administer(by, Change::GrantIssued { grant: Box::new(grant) }).await?;
+            if let Some(grant) = Grant::beside(&state, self.ambient.now()) {
+                self.issue_beside(by, grant).await?;
             }
             Ok(state)
         };
         self.run_errand(voter, Errand::ApprovalDecide, about.as_deref(), asked, work).await
+    }
+
+    /// Issues what was granted beside an approval, once: the last two to approve it may come at the same time. Should this fail,
+    /// the one call is approved all the same.
+    async fn issue_beside(&self, by: String, grant: Grant) -> Result<(), ErrandError> {
+        let used = Some(Use { id: grant.id, spends: false });
+        match self.administer(by, Change::GrantIssued { grant: Box::new(grant) }).await {
+            Err(EvidenceError::Refused) if self.standing_grant(used).await.is_some() => Ok(()),
+            Err(EvidenceError::Refused) => {
+                let text = "this call is approved, and no others: too many grants of the same place are in force";
+                Err(ErrandError::Wrong(text.to_owned()))
+            }
+            done => Ok(done?),
+        }
     }
 
     /// Takes an approval back that was not used yet.

@@ -4,7 +4,7 @@
 use callgate_gateway::pipeline::Ballot;
 use callgate_model::ambient::{Ambient as _, Id};
 use callgate_model::approval::{Ended, Standing};
-use callgate_model::authority::{Change, SubjectKind};
+use callgate_model::authority::{Change, Grant, SubjectKind};
 use callgate_policy::Tier;
 use callgate_store::AuthorityStore as _;
 
@@ -18,6 +18,11 @@ const GRANTS: Rule = (
     Tier::Approval,
     "deletes",
     r#"@grants("2 in 2h") forbid(principal, action in Action::"delete", resource);"#,
+);
+const TWO_GRANT: Rule = (
+    Tier::Approval,
+    "deletes",
+    r#"@quorum("2") @grants("2 in 2h") forbid(principal, action in Action::"delete", resource);"#,
 );
 const STRICT: Rule = (
     Tier::Approval,
@@ -91,6 +96,43 @@ async fn i2_what_is_granted_with_an_approval_lets_so_many_like_it_through_and_no
         })
         .collect();
     assert_eq!(under, [(true, false), (false, true), (false, true)]);
+}
+
+#[tokio::test]
+async fn i2_what_several_grant_is_granted_once_whoever_comes_last() {
+    let world = world(TWO_GRANT).await;
+    assert_eq!(world.deletes("alice-release", "ENG-42").await, WAITS);
+    let approval = world.waiting().await.approval;
+    let ballot = || Ballot { approves: true, grants: true, reason: None, shown: approval.shown() };
+    world.ballots("carol-lead", approval.id, ballot()).await.unwrap();
+    // What another replica has issued, to which the same two have said so.
+    let mut state = world.approval(approval.id).await;
+    let mut other = state.votes[0].clone();
+    other.by = "dave".to_owned();
+    state.votes.push(other);
+    let grant = Grant::beside(&state, world.clock.now()).unwrap();
+    state.ended = Some((Ended::Withdrawn, world.clock.now()));
+    assert!(Grant::beside(&state, world.clock.now()).is_none(), "it was taken back");
+    let issued = Change::GrantIssued { grant: Box::new(grant) };
+    world.gateway.administer("dave".to_owned(), issued).await.unwrap();
+    world.ballots("dave-lead", approval.id, ballot()).await.unwrap();
+    assert_eq!(world.deletes("alice-release", "ENG-42").await, "ok");
+    assert_eq!(world.deletes("alice-release", "ENG-43").await, "ok");
+    assert_eq!(world.deletes("alice-release", "ENG-44").await, "ok");
+    assert_eq!(world.deletes("alice-release", "ENG-45").await, WAITS, "two were granted, once");
+
+    // Two that come at once.
+    let approval = world.waiting().await.approval;
+    let says = async |who: &str| {
+        let shown = approval.shown();
+        let ballot = Ballot { approves: true, grants: true, reason: None, shown };
+        world.ballots(who, approval.id, ballot).await
+    };
+    let (one, other) = tokio::join!(says("carol-lead"), says("dave-lead"));
+    assert!(one.is_ok() && other.is_ok(), "{one:?} {other:?}");
+    let grants = world.store.inner.grants(Some(world.clock.now())).await.unwrap();
+    let ids: Vec<Id> = grants.iter().map(|grant| grant.grant.id).collect();
+    assert_eq!(ids, [approval.id], "the other one is used up");
 }
 
 #[tokio::test]

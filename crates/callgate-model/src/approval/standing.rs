@@ -79,11 +79,12 @@ impl ApprovalState {
             && self.approval.gates.iter().all(enough)
     }
 
-    /// What those who approved it grant beside the one call: all of them have to.
+    /// What those who approved it grant beside the one call: all of them have to, and it was not taken back.
     #[must_use]
     pub fn granted(&self) -> Option<&Offer> {
         let all = self.votes.iter().filter(|vote| vote.approves).all(|vote| vote.grants);
-        self.approval.offer.as_ref().filter(|_| all && self.is_approved())
+        let stands = !matches!(self.ended, Some((Ended::Denied | Ended::Withdrawn, _)));
+        self.approval.offer.as_ref().filter(|_| all && stands && self.is_approved())
     }
 
     /// How many people have said so about `gate`. One person counts once.

@@ -170,16 +170,16 @@ impl Holder {
 }
 
 impl Grant {
-    /// What those who approved a call grant beside it. `None` if they do not.
+    /// What those who approved a call grant beside it, once: it has the id of the approval. `None` if they do not.
     #[must_use]
-    pub fn beside(state: &ApprovalState, id: Id, now: Timestamp) -> Option<Self> {
+    pub fn beside(state: &ApprovalState, now: Timestamp) -> Option<Self> {
         let (approval, offer) = (&state.approval, state.granted()?);
         let (about, asker) = (&approval.about, &approval.asker);
         let votes = state.votes.iter().filter(|vote| vote.approves);
         let approvers: Vec<String> = votes.map(|vote| vote.by.clone()).collect();
         let accountable = |is_it: bool| is_it.then(|| asker.accountable.clone());
         Some(Self {
-            id,
+            id: approval.id,
             holder: Holder {
                 human: accountable(asker.is_human),
                 service_account: accountable(!asker.is_human),
