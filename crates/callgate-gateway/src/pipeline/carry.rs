@@ -214,7 +214,7 @@ impl Gateway {
             return Some(Made::Last((StatusCode::OK, answer)));
         }
         match answered {
-            Ok(Answer::InputRequired(required)) if running.can_be_asked => {
+            Ok(Answer::InputRequired(required)) if running.may_be_asked() => {
                 Some(Made::Required(required))
             }
             answered => Some(Made::Last(self.answer_of(running, answered, outcome))),
@@ -255,7 +255,7 @@ impl Gateway {
         evidence: &mut OpenEvidence,
         say: &mpsc::Sender<Bytes>,
     ) -> Option<Result<Answer, CallError>> {
-        let party = running.can_be_asked.then(|| Arc::new(running.party()));
+        let party = running.may_be_asked().then(|| Arc::new(running.party()));
         let redacts = !running.decided.decision.obligations().redact.is_empty();
         let on_told = |told| {
             let message = match told {
@@ -368,6 +368,11 @@ impl Running {
             done = work => Some(done),
             () = self.cancelled(say) => None,
         }
+    }
+
+    /// Whether its client may be asked. What is redacted could be in a question.
+    fn may_be_asked(&self) -> bool {
+        self.can_be_asked && self.decided.decision.obligations().redact.is_empty()
     }
 
     /// Ready when the client cancels the call.

@@ -32,6 +32,7 @@ mod people;
 mod pins;
 mod queries;
 mod questions;
+mod redaction;
 mod resolving;
 mod roof;
 mod rounds;

@@ -29,6 +29,8 @@ const MAY_BE_ASKED: &[Rule] = &[(
 enum By {
     /// In its answer, as in the modern era.
     Answer,
+    /// The same, and again whenever it is answered.
+    Endless,
     /// By a request on the stream of the call, as in the legacy era.
     Request,
 }
@@ -72,7 +74,7 @@ async fn asking(State(seen): State<Seen>, body: Bytes) -> Response {
     const DONE: &str = r#"{"content":[{"type":"text","text":"done"}],"resultType":"complete"}"#;
     match (method(&message), seen.by) {
         ("", _) => answer(202, ""),
-        ("server/discover", By::Answer) => {
+        ("server/discover", By::Answer | By::Endless) => {
             answer(200, &result(r#"{"supportedVersions":["2026-07-28"],"resultType":"complete"}"#))
         }
         ("server/discover", By::Request) => answer(400, "{}"),
@@ -91,7 +93,7 @@ async fn asking(State(seen): State<Seen>, body: Bytes) -> Response {
         (_, By::Answer) if message.get("params").unwrap().get("requestState").is_some() => {
             answer(200, &result(DONE))
         }
-        (_, By::Answer) => {
+        (_, By::Answer | By::Endless) => {
             let asked = seen
                 .methods
                 .iter()
@@ -237,7 +239,7 @@ async fn i6_a_question_reaches_who_made_the_call_and_nobody_else_answers_it() {
         );
         let seen = &asking.seen;
         let given = match by {
-            By::Answer => {
+            By::Answer | By::Endless => {
                 let again = &seen.calls()[1];
                 assert_eq!(again.get("requestState"), Some(&"mine".into()));
                 let responses = again.get("inputResponses").unwrap();
@@ -247,7 +249,7 @@ async fn i6_a_question_reaches_who_made_the_call_and_nobody_else_answers_it() {
         };
         assert_eq!(given.to_text(), r#"{"action":"accept","content":{}}"#);
         let expected: &[_] = match by {
-            By::Answer => &[
+            By::Answer | By::Endless => &[
                 ("tools/call", None, "input_required"),
                 ("elicitation/create", Some(0), "succeeded"),
                 ("tools/call", Some(0), "succeeded"),
@@ -284,6 +286,33 @@ async fn i5_what_policy_does_not_let_a_server_ask_is_not_asked() {
     let said = asking.world.ask(&ask.in_session(&asking.session)).await;
     assert_eq!(said.brief(), "ok", "{said:?}");
     assert_eq!(said.messages.len(), 1, "nothing was asked");
+}
+
+/// What is redacted could be in what it asks.
+#[tokio::test]
+async fn i5_a_server_whose_answers_are_redacted_asks_nothing() {
+    const REDACTS: &[Rule] = &[(
+        Tier::Permit,
+        "redacts",
+        r#"@redact("email") permit(principal == User::"alice", action == Action::"jira.issue.edit", resource);"#,
+    )];
+    let redacting = || load(&catalogs(&[]), &[POLICIES, MAY_BE_ASKED, REDACTS].concat());
+    let asking = Asking::start(By::Answer, &["elicitation/create"]).await;
+    asking.world.gateway.activate(redacting());
+    let ask = Ask::call("alice", "editJiraIssue", &edit("ENG-42", "x")).at("asking");
+    let said = asking.world.ask(&ask.in_session(&asking.session)).await;
+    assert!(said.messages.len() == 1 && !said.text().contains("Who?"), "{said:?}");
+
+    // Not any more, once policy has it so.
+    let asking = Asking::start(By::Endless, &["elicitation/create"]).await;
+    let mut events = asking.edit().await;
+    let question = next(&mut events).await;
+    assert_eq!(method(&question), "elicitation/create");
+    asking.world.gateway.activate(redacting());
+    asking.respond("alice", &asking.session, question.get("id").unwrap(), ACCEPT).await;
+    let last = next(&mut events).await;
+    assert!(last.get("result").is_some() && !last.to_text().contains("Who?"), "{last:?}");
+    assert_eq!(asking.seen.calls().len(), 2);
 }
 
 #[tokio::test]

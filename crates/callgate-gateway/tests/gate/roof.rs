@@ -19,7 +19,7 @@ async fn world(reveal: bool) -> World {
     .await
 }
 
-async fn under_the_roof(world: &World, ask: &Ask) -> Said {
+pub(crate) async fn under_the_roof(world: &World, ask: &Ask) -> Said {
     Said::of(world.gateway.handle_roof(&ask.head(), ask.body()).await).await
 }
 

@@ -24,7 +24,7 @@ const MAY_BE_ASKED: Rule = (
 );
 
 /// What the server saw.
-type Seen = Arc<Mutex<Vec<(String, Json)>>>;
+pub(crate) type Seen = Arc<Mutex<Vec<(String, Json)>>>;
 
 /// Makes a task of every call; it asks once, and then is done.
 async fn slow(
@@ -62,17 +62,21 @@ async fn slow(
 }
 
 async fn world() -> (World, Seen) {
+    world_of(&[POLICIES, &[MAY_BE_ASKED]].concat()).await
+}
+
+pub(crate) async fn world_of(policies: &[Rule]) -> (World, Seen) {
     let seen = Seen::default();
     let router = Router::new().route("/mcp", post(slow)).with_state(Arc::clone(&seen));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await });
-    let policies = [POLICIES, &[MAY_BE_ASKED]].concat();
+    let policies = policies.to_vec();
     let servers = vec![("slow", "atlassian-rovo", Some(url))];
     (World::start(Setup { policies, servers, ..Setup::default() }).await, seen)
 }
 
-fn call(token: &str) -> Ask {
+pub(crate) fn call(token: &str) -> Ask {
     Ask::call(token, "editJiraIssue", &edit("ENG-42", "x")).at("slow").declaring(TASKS)
 }
 
