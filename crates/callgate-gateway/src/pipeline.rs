@@ -437,8 +437,8 @@ impl Gateway {
     #[must_use]
     pub fn metrics(&self) -> String {
         let in_flight = self.settings.calls_in_flight_max - self.in_flight.available_permits();
-        let streams = self.listeners.count();
-        self.metrics.render(self.evidence.is_healthy(), in_flight, streams)
+        let waiting = (self.listeners.count(), self.holds.count());
+        self.metrics.render(self.evidence.is_healthy(), in_flight, waiting)
     }
 }
 

@@ -27,6 +27,7 @@ pub struct Metrics {
     upstream: Histogram,
     in_flight: Gauge,
     streams: Gauge,
+    held: Gauge,
     evidence_healthy: Gauge<u64, AtomicU64>,
 }
 
@@ -69,6 +70,7 @@ impl Metrics {
             upstream: Histogram::new(exponential_buckets(0.001, 2.0, 17)),
             in_flight: Gauge::default(),
             streams: Gauge::default(),
+            held: Gauge::default(),
             evidence_healthy: Gauge::default(),
             registry: Registry::default(),
         };
@@ -97,6 +99,11 @@ impl Metrics {
             "streams_open",
             "Open streams of those who listen for changes",
             metrics.streams.clone(),
+        );
+        registry.register(
+            "requests_held",
+            "Requests that wait for somebody to approve their call",
+            metrics.held.clone(),
         );
         registry.register(
             "evidence_healthy",
@@ -171,10 +178,16 @@ impl Metrics {
 
     /// The metrics in the text form of `OpenMetrics`.
     #[must_use]
-    pub fn render(&self, evidence_healthy: bool, in_flight: usize, streams: usize) -> String {
+    pub fn render(
+        &self,
+        evidence_healthy: bool,
+        in_flight: usize,
+        (streams, held): (usize, usize),
+    ) -> String {
         let gauge = |count| i64::try_from(count).unwrap_or(i64::MAX);
         self.in_flight.set(gauge(in_flight));
         self.streams.set(gauge(streams));
+        self.held.set(gauge(held));
         self.evidence_healthy.set(u64::from(evidence_healthy));
         let mut text = String::new();
         match encode(&mut text, &self.registry) {

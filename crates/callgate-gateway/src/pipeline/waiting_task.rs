@@ -311,3 +311,24 @@ fn told(answer: &[u8]) -> Object {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Larger than what a server's limits let a string of a request be.
+    #[test]
+    fn an_answer_of_any_size_is_told_and_what_cannot_be_is_said_to_have_failed() {
+        let content = Object::default().with("content", "x".repeat(2 << 20));
+        let answer =
+            Object::default().with("result", content.clone().with("resultType", "complete"));
+        assert_eq!(told(answer.to_text().as_bytes()).get("result"), Some(&content.into()));
+        for none in ["", "{}", "[", r#"{"result":7}"#] {
+            let told = told(none.as_bytes());
+            assert_eq!(told.get("status"), Some(&"failed".into()), "{none}");
+            assert!(told.get("error").is_some(), "{none}");
+        }
+        let error = Object::default().with("error", Object::default().with("code", -32_603));
+        assert_eq!(told(error.to_text().as_bytes()).get("error"), error.get("error"));
+    }
+}

@@ -18,7 +18,7 @@ use crate::client::{Ask, Said, delete, edit};
 use crate::rounds;
 use crate::support::{POLICIES, Rule, Setup, World, catalogs, json, load};
 
-const PAGES: &str = r#"{"elicitation":{"form":{},"url":{}}}"#;
+pub(crate) const PAGES: &str = r#"{"elicitation":{"form":{},"url":{}}}"#;
 const TASKS: &str =
     r#"{"elicitation":{"url":{}},"extensions":{"io.modelcontextprotocol/tasks":{}}}"#;
 const HOLD: Duration = Duration::from_millis(200);
@@ -29,21 +29,21 @@ async fn world(hold: Duration) -> World {
 }
 
 /// Deletes `key`; `more` are further parameters.
-fn deletes(who: &str, key: &str, more: &str) -> Ask {
+pub(crate) fn deletes(who: &str, key: &str, more: &str) -> Ask {
     let arguments = delete(key);
     let params = format!(r#"{{"name":"executeDestructive","arguments":{arguments}{more}}}"#);
     Ask::new(who, "tools/call", &params)
 }
 
-fn returns(state: &str, more: &str) -> String {
+pub(crate) fn returns(state: &str, more: &str) -> String {
     format!(r#","requestState":"{state}"{more}"#)
 }
 
-fn result(said: &Said) -> Object {
+pub(crate) fn result(said: &Said) -> Object {
     said.answer().get("result").and_then(Json::as_object).cloned().unwrap_or_default()
 }
 
-fn text(said: &Said, member: &str) -> String {
+pub(crate) fn text(said: &Said, member: &str) -> String {
     let result = result(said);
     result.get(member).and_then(Json::as_str).unwrap_or_else(|| panic!("{said:?}")).to_owned()
 }
@@ -54,12 +54,12 @@ fn sent_back(said: &Said) -> (String, bool) {
 }
 
 impl World {
-    fn deletions(&self) -> usize {
+    pub(crate) fn deletions(&self) -> usize {
         self.sim.ledger().count("deleteJiraIssue")
     }
 
     /// A lead decides about the one call that waits, once there is one.
-    async fn decides(&self, approves: bool) {
+    pub(crate) async fn decides(&self, approves: bool) {
         let waiting = loop {
             if let [one] = self.open_approvals().await.as_slice() {
                 break one.approval.id;
@@ -317,20 +317,20 @@ async fn message(events: &mut mpsc::Receiver<Bytes>) -> Json {
     json(std::str::from_utf8(&event.expect("soon").expect("a message")).unwrap())
 }
 
-fn about(who: &str, method: &str, task: &str) -> Ask {
+pub(crate) fn about(who: &str, method: &str, task: &str) -> Ask {
     let more = if method == "tasks/update" { r#","inputResponses":{}"# } else { "" };
     Ask::new(who, method, &format!(r#"{{"taskId":"{task}"{more}}}"#)).declaring(TASKS)
 }
 
 /// The result of a task that has ended, as if it had been the answer.
-fn inner(said: &Said) -> Said {
+pub(crate) fn inner(said: &Said) -> Said {
     let result = result(said).get("result").cloned().unwrap_or_else(|| panic!("{said:?}"));
     let text = Object::default().with("result", result).to_text();
     Said { status: said.status, headers: http::HeaderMap::new(), messages: vec![text] }
 }
 
 impl World {
-    async fn waiting_soon(&self, count: usize) {
+    pub(crate) async fn waiting_soon(&self, count: usize) {
         for _ in 0..500 {
             if self.open_approvals().await.len() == count {
                 return;
@@ -340,14 +340,14 @@ impl World {
         panic!("{count} do not wait");
     }
 
-    async fn task_for(&self, key: &str) -> String {
+    pub(crate) async fn task_for(&self, key: &str) -> String {
         let created = self.ask(&deletes("alice-release", key, "").declaring(TASKS)).await;
         assert_eq!(text(&created, "resultType"), "task");
         assert_eq!(text(&created, "status"), "working");
         text(&created, "taskId")
     }
 
-    async fn got(&self, task: &str) -> Said {
+    pub(crate) async fn got(&self, task: &str) -> Said {
         self.ask(&about("alice-release", "tasks/get", task)).await
     }
 }

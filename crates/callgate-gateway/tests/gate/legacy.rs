@@ -8,7 +8,12 @@ use crate::store::{decided, reasons};
 use crate::support::{Setup, World, json};
 
 /// Sends `body` with the headers of a client that has none of its version, and these.
-async fn post(world: &World, token: &str, headers: &[(&'static str, &str)], body: &str) -> Said {
+pub(crate) async fn post(
+    world: &World,
+    token: &str,
+    headers: &[(&'static str, &str)],
+    body: &str,
+) -> Said {
     // In a session, so that no header of the modern era is put there.
     let mut head = Ask::new(token, "tools/list", "{}").in_session("none").head();
     head.headers.remove("mcp-session-id");
@@ -18,7 +23,7 @@ async fn post(world: &World, token: &str, headers: &[(&'static str, &str)], body
     Said::of(world.gateway.handle(&head, "atlassian", Bytes::from(body.to_owned())).await).await
 }
 
-fn call(id: u32, tool: &str, arguments: &str) -> String {
+pub(crate) fn call(id: u32, tool: &str, arguments: &str) -> String {
     format!(
         r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{tool}","arguments":{arguments}}}}}"#
     )

@@ -17,6 +17,7 @@ mod deny;
 mod effects;
 mod every_tool;
 mod granted;
+mod held;
 mod legacy;
 mod listen;
 mod listing;
