@@ -7,6 +7,7 @@ use callgate_model::decision::Decision;
 use callgate_model::digest::Digest;
 use callgate_model::evidence::{Chain, Event, verify_chain};
 use callgate_model::reason::Reason;
+use callgate_model::target::{Located, Resource, Target};
 
 use crate::testing::{Ticking, intent, outcome};
 use crate::{Durability, EvidenceLimits, EvidenceLog, EvidenceStore, Filter, Row};
@@ -17,6 +18,7 @@ pub(crate) async fn conforms(open: impl AsyncFn() -> Arc<dyn EvidenceStore>) {
     rows_come_back_as_they_were(&*open().await).await;
     an_append_is_all_or_nothing(&*open().await).await;
     filters_find_what_they_name(&*open().await).await;
+    decisions_are_counted_by_span(&*open().await).await;
     writers_and_orphans_are_told(&*open().await).await;
     i11_concurrent_records_make_one_chain(open().await).await;
 }
@@ -87,7 +89,8 @@ async fn an_append_is_all_or_nothing(store: &dyn EvidenceStore) {
     assert_eq!(store.list(&Filter::default()).await.unwrap().len(), 100);
 }
 
-async fn filters_find_what_they_name(store: &dyn EvidenceStore) {
+/// The first is a call of alice's, with its outcome; the last a refusal of what nobody knows.
+async fn an_intent_and_a_refusal(store: &dyn EvidenceStore) -> Id {
     let ambient = Ticking::new(1);
     let (first, second) = (ambient.id(), ambient.id());
     let mut refusal = intent(second, "Alice", "Release-Bot");
@@ -95,13 +98,24 @@ async fn filters_find_what_they_name(store: &dyn EvidenceStore) {
     refusal.tool = "delete_repo".to_owned();
     refusal.understood = None;
     refusal.decision = Decision::deny(Reason::ToolUnknown, Digest::default());
-    let events = [
-        Event::Decided(Arc::new(intent(first, "alice", "release-bot"))),
-        outcome(first),
-        Event::Decided(Arc::new(refusal)),
-    ];
+    let mut allowed = intent(first, "alice", "release-bot");
+    if let Some(understood) = &mut allowed.understood {
+        understood.targets = vec![Target::Located(Located {
+            resource: Resource::new("Jira::Issue", "acme/ENG-42"),
+            containers: vec![
+                Resource::new("Jira::Project", "acme/ENG"),
+                Resource::new("Jira::Site", "acme"),
+            ],
+        })];
+    }
+    let events =
+        [Event::Decided(Arc::new(allowed)), outcome(first), Event::Decided(Arc::new(refusal))];
     store.append(&rows(&mut Chain::new(ambient.id()), &events)).await.unwrap();
+    first
+}
 
+async fn filters_find_what_they_name(store: &dyn EvidenceStore) {
+    let first = an_intent_and_a_refusal(store).await;
     let all = Filter::default;
     let text = |text: &str| Some(text.to_owned());
     let cases = [
@@ -126,6 +140,18 @@ async fn filters_find_what_they_name(store: &dyn EvidenceStore) {
         (Filter { accountable: text("alice"), ..all() }, vec![0]),
         (Filter { accountable: text("Alice"), ..all() }, vec![2]),
         (Filter { agent: text("Release-Bot"), ..all() }, vec![2]),
+        (Filter { client: text("ide"), ..all() }, vec![2, 0]),
+        (Filter { client: text("Ide"), ..all() }, vec![]),
+        (Filter { reason: text("tool_unknown"), ..all() }, vec![2]),
+        (Filter { reason: text("permitted"), ..all() }, vec![0]),
+        (Filter { reason: text("tool"), ..all() }, vec![]),
+        (Filter { target: text("acme/ENG-42"), ..all() }, vec![0]),
+        (Filter { target: text("acme/ENG"), ..all() }, vec![0]),
+        (Filter { target: text("Jira::Project::acme/ENG"), ..all() }, vec![0]),
+        (Filter { target: text("acme"), ..all() }, vec![0]),
+        (Filter { target: text("Jira::Issue"), ..all() }, vec![]),
+        (Filter { target: text("ENG-42"), ..all() }, vec![]),
+        (Filter { target: text("%"), ..all() }, vec![]),
         (Filter { call: Some(first), ..all() }, vec![1, 0]),
         (Filter { since: Some(Timestamp::from_unix_ms(2_000)), ..all() }, vec![2, 1]),
         (Filter { since: Some(Timestamp::from_unix_ms(3_001)), ..all() }, vec![]),
@@ -136,6 +162,15 @@ async fn filters_find_what_they_name(store: &dyn EvidenceStore) {
         let found: Vec<u64> = found.iter().map(|row| row.sequence).collect();
         assert_eq!(found, expected, "{filter:?}");
     }
+    let kinds: Vec<String> =
+        store.show(first).await.unwrap().into_iter().map(|row| row.kind).collect();
+    assert_eq!(kinds, ["intent", "outcome"]);
+}
+
+async fn decisions_are_counted_by_span(store: &dyn EvidenceStore) {
+    an_intent_and_a_refusal(store).await;
+    let all = Filter::default;
+    let text = |text: &str| Some(text.to_owned());
     // The intent was after a second, the refusal after three.
     let tallied = [
         (all(), 1_000, vec![(1_000, "allow", 1), (3_000, "deny", 1)]),
@@ -155,9 +190,6 @@ async fn filters_find_what_they_name(store: &dyn EvidenceStore) {
             found.iter().map(|one| (one.at.unix_ms(), one.verdict.as_str(), one.count)).collect();
         assert_eq!(found, expected, "{filter:?}");
     }
-    let kinds: Vec<String> =
-        store.show(first).await.unwrap().into_iter().map(|row| row.kind).collect();
-    assert_eq!(kinds, ["intent", "outcome"]);
 }
 
 async fn writers_and_orphans_are_told(store: &dyn EvidenceStore) {

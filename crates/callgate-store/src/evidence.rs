@@ -202,6 +202,13 @@ pub struct Filter {
     pub accountable: Option<String>,
     /// Only this agent.
     pub agent: Option<String>,
+    /// Only calls through this client.
+    pub client: Option<String>,
+    /// Only decisions with this reason code.
+    pub reason: Option<String>,
+    /// Only calls on this target, or in this container: its id (`acme/ENG-42`), or a container's with its kind
+    /// (`Jira::Project::acme/ENG`).
+    pub target: Option<String>,
     /// Only this call.
     pub call: Option<Id>,
     /// Only what happened at this moment or later.

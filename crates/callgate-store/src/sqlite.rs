@@ -166,7 +166,7 @@ impl SqliteStore {
     }
 }
 
-/// What a filter means; [`rows::matching`] binds it. The next place is `?14`.
+/// What a filter means; [`rows::matching`] binds it. What is only in the text is looked for last. The next place is `?17`.
 macro_rules! matching {
     () => {
         "WHERE (?1 IS NULL OR kind = ?1) \
@@ -177,7 +177,14 @@ macro_rules! matching {
          AND (?10 IS NULL OR at_ms >= ?10) \
          AND (NOT ?11 OR verdict IS NOT NULL) \
          AND (?12 IS NULL OR id > (SELECT MAX(id) FROM evidence) - ?12) \
-         AND (?13 IS NULL OR server IS NOT ?13)"
+         AND (?13 IS NULL OR server IS NOT ?13) \
+         AND (?14 IS NULL OR text ->> '$.event.caller.client.name' = ?14) \
+         AND (?15 IS NULL OR EXISTS ( \
+             SELECT 1 FROM json_each(text, '$.event.decision.reasons') WHERE value = ?15)) \
+         AND (?16 IS NULL OR EXISTS ( \
+             SELECT 1 FROM json_tree(text, '$.event.understood.targets') \
+             WHERE (key = 'id' OR path LIKE '%.in') \
+             AND (atom = ?16 OR substr(atom, -length(?16) - 2) = '::' || ?16)))"
     };
 }
 
@@ -242,7 +249,7 @@ impl EvidenceStore for SqliteStore {
     fn list<'a>(&'a self, filter: &'a Filter) -> StoreFuture<'a, Vec<Row>> {
         Box::pin(async move {
             let query =
-                concat!("SELECT * FROM evidence ", matching!(), " ORDER BY id DESC LIMIT ?14");
+                concat!("SELECT * FROM evidence ", matching!(), " ORDER BY id DESC LIMIT ?17");
             let found = rows::matching(sqlx::query(query), filter)
                 .bind(filter.limit.unwrap_or(LIST_MAX).min(LIST_MAX))
                 .fetch_all(self.reading().await.settled().await)
@@ -254,7 +261,7 @@ impl EvidenceStore for SqliteStore {
     fn tally<'a>(&'a self, filter: &'a Filter, every_ms: i64) -> StoreFuture<'a, Vec<Tally>> {
         Box::pin(async move {
             let query = concat!(
-                "SELECT at_ms / ?14 * ?14 AS span, verdict, COUNT(*) AS count FROM evidence ",
+                "SELECT at_ms / ?17 * ?17 AS span, verdict, COUNT(*) AS count FROM evidence ",
                 matching!(),
                 " AND verdict IS NOT NULL GROUP BY span, verdict ORDER BY span, verdict"
             );

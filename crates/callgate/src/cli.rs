@@ -241,8 +241,17 @@ pub(crate) struct EvidenceList {
     /// Only calls by this agent.
     #[arg(long)]
     pub(crate) agent: Option<String>,
+    /// Only calls through this client.
+    #[arg(long)]
+    pub(crate) client: Option<String>,
+    /// Only decisions with this reason code.
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Only calls on this target, or in this container: `acme/ENG-42`, `acme/ENG`.
+    #[arg(long)]
+    pub(crate) target: Option<String>,
     /// In place of calls, what was given and taken back: tokens, grants, revocations, secrets.
-    #[arg(long, conflicts_with_all = ["decision", "tool", "human", "agent"])]
+    #[arg(long, conflicts_with_all = ["decision", "tool", "human", "agent", "client", "reason", "target"])]
     pub(crate) changes: bool,
     /// Print JSON, one record a line.
     #[arg(long)]

@@ -110,6 +110,9 @@ pub(super) fn matching<'q>(
         .bind(filter.decided)
         .bind(filter.among)
         .bind(filter.not_server.as_deref())
+        .bind(filter.client.as_deref())
+        .bind(filter.reason.as_deref())
+        .bind(filter.target.as_deref())
 }
 
 /// How many decisions of a verdict there were in a span.

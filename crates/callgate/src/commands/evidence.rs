@@ -22,6 +22,9 @@ pub(crate) async fn list(options: EvidenceList) -> Result<(), Failure> {
         tool: options.tool,
         accountable: options.human,
         agent: options.agent,
+        client: options.client,
+        reason: options.reason,
+        target: options.target,
         ..Filter::default()
     };
     let lines = newest(&store, filter, options.limit).await.map_err(unreadable)?;

@@ -41,9 +41,12 @@ const VERDICTS: &[Series] =
 pub(super) struct Wanted {
     human: String,
     agent: String,
+    client: String,
     tool: String,
     operation: String,
+    target: String,
     decision: String,
+    reason: String,
     /// Over which time they are counted.
     over: String,
     /// `on`, if also what was asked of the gateway itself.
@@ -58,6 +61,8 @@ struct Calls<'a> {
     wanted: &'a Wanted,
     calls: Vec<Line>,
     overs: Vec<(&'static str, &'static str)>,
+    /// Every reason code.
+    reasons: Vec<&'static str>,
     /// Decisions over time, if there were any.
     chart: Option<Chart>,
     /// When the page was made, and of what.
@@ -116,9 +121,13 @@ impl Wanted {
         Filter {
             accountable: said(&self.human),
             agent: said(&self.agent),
+            client: said(&self.client),
             tool: said(&self.tool),
             operation: said(&self.operation),
+            // With its kind, as it is shown.
+            target: said(self.target.trim().split_once(' ').map_or(&self.target, |(_, id)| id)),
             verdict: said(&self.decision),
+            reason: said(&self.reason),
             not_server: self.gateway.is_empty().then(|| NAME.to_owned()),
             among: Some(AMONG),
             ..Filter::default()
@@ -130,9 +139,12 @@ impl Wanted {
         let texts = [
             ("human", &self.human),
             ("agent", &self.agent),
+            ("client", &self.client),
             ("tool", &self.tool),
             ("operation", &self.operation),
+            ("target", &self.target),
             ("decision", &self.decision),
+            ("reason", &self.reason),
             ("over", &self.over),
             ("gateway", &self.gateway),
         ];
@@ -168,7 +180,9 @@ pub(super) async fn list(
     let (who, csrf) = (visitor.who(), visitor.session.csrf());
     let overs = OVER.iter().map(|(name, told, ..)| (*name, *told)).collect();
     let now = moment(now);
-    let page_of = Calls { who: &who, csrf, wanted: &wanted, calls, overs, chart, now, seen };
+    let reasons = Reason::ALL.iter().map(|reason| reason.code()).collect();
+    let page_of =
+        Calls { who: &who, csrf, wanted: &wanted, calls, overs, reasons, chart, now, seen };
     Ok(live_page(&page_of))
 }
 
