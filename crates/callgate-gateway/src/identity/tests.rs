@@ -58,9 +58,11 @@ async fn i5_a_credential_that_has_ended_is_none() {
     let identities = Identities::new(vec![caller]);
     let mut headers = HeaderMap::new();
     headers.insert("authorization", "Bearer right".parse().unwrap());
+    let at = Timestamp::from_unix_ms;
+    let early = identities.identify(&headers, at(0), &Visit::default()).await.unwrap();
     for (ms, accepted) in [(999, true), (1000, false), (1001, false)] {
-        let found =
-            identities.identify(&headers, Timestamp::from_unix_ms(ms), &Visit::default()).await;
+        let found = identities.identify(&headers, at(ms), &Visit::default()).await;
         assert_eq!(found.is_ok(), accepted, "{ms}");
+        assert_eq!(identities.still_admits(&early, at(ms)).await, accepted, "{ms}, who waited");
     }
 }
