@@ -13,6 +13,7 @@ mod page;
 mod policy;
 mod reach;
 mod session;
+mod sessions;
 mod sign_in;
 mod tools;
 
@@ -121,10 +122,12 @@ impl Console {
             .route("/callers", get(callers::list))
             .route("/callers/caller", get(callers::show))
             .route("/callers/revoke", get(callers::ask).post(callers::revoke))
+            .route("/callers/revocations", get(callers::revocations).post(callers::lift))
             .route("/live", get(live::listen))
             .route("/live.js", get(live::script))
             .route("/policy", get(policy::show))
             .route("/reach", get(reach::show))
+            .route("/sessions", get(sessions::list).post(sessions::end))
             .route("/tools", get(tools::list))
             .route("/tools/tool", get(tools::show).post(tools::decide))
             .with_state(self)
@@ -339,6 +342,7 @@ fn is_ours(path: &str) -> bool {
         "/console/calls",
         "/console/policy",
         "/console/reach",
+        "/console/sessions",
         "/console/tools",
     ]
     .contains(&path)
