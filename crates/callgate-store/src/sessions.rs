@@ -31,6 +31,9 @@ pub trait SessionStore: Debug + Send + Sync {
     /// The session of a browser, by the digest of what it has. It may have ended by itself.
     fn session(&self, digest: Digest) -> StoreFuture<'_, Option<SessionState>>;
 
+    /// The sessions that are good at `now`, the last used first, without what is sealed in them.
+    fn sessions(&self, now: Timestamp) -> StoreFuture<'_, Vec<SessionState>>;
+
     /// Writes down that there was a request of a session.
     fn seen(&self, id: Id, at: Timestamp) -> StoreFuture<'_, ()>;
 

@@ -10,7 +10,7 @@ use callgate_model::evidence::Event;
 use crate::testing::{Fault, FaultyStore, Ticking};
 use crate::{
     Durability, EvidenceError, EvidenceLimits, EvidenceLog, EvidenceStore as _, Filter, LINKS_MAX,
-    SESSIONS_OF_ONE_MAX, SessionStore as _, SqliteStore,
+    SESSIONS_OF_ONE_MAX, SessionState, SessionStore as _, SqliteStore,
 };
 
 /// A store and a log that writes to it.
@@ -88,6 +88,10 @@ async fn a_session_is_there_until_it_is_ended_and_its_secrets_are_in_no_record()
     let twice = world.sign_in(&session).await;
     assert!(matches!(twice, Err(EvidenceError::Refused)), "one browser, one session");
 
+    let listed = world.store.sessions(world.ambient.now()).await.unwrap();
+    let without = ConsoleSession { sealed: None, ..session.clone() };
+    assert_eq!(listed, [SessionState { session: without, seen: session.begun }]);
+
     let later = session.begun.after_ms(60_000);
     world.store.seen(session.id, later).await.unwrap();
     world.store.seen(session.id, Timestamp::default()).await.unwrap();
@@ -131,9 +135,14 @@ async fn what_has_ended_by_itself_is_forgotten() {
     let mut idle = world.session("corp/carol", "idle");
     let long_ago = idle.begun.unix_ms() - i64::try_from(ConsoleSession::IDLE_MS).unwrap();
     idle.begun = Timestamp::from_unix_ms(long_ago);
-    for session in [&ended, &idle, &world.session("corp/dave", "good")] {
+    let good = world.session("corp/dave", "good");
+    for session in [&ended, &idle, &good] {
         world.sign_in(session).await.unwrap();
     }
+    let listed = world.store.sessions(world.ambient.now()).await.unwrap();
+    assert_eq!(listed.iter().map(|state| state.session.id).collect::<Vec<_>>(), [good.id]);
+    let much_later = good.begun.after_ms(ConsoleSession::IDLE_MS);
+    assert_eq!(world.store.sessions(much_later).await.unwrap(), []);
     world.sign_in(&world.session("corp/erin", "new")).await.unwrap();
     for (secret, is) in [("ended", false), ("idle", false), ("good", true), ("new", true)] {
         assert_eq!(world.is_in(secret).await, is, "{secret}");

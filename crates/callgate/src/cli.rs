@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use callgate_store::LIST_MAX;
 use clap::{Args, Parser, Subcommand};
 
+use crate::cli::authority::{ById, InForce};
 use crate::commands;
 use crate::config::{Config, FIRST, Problems};
 use crate::print;
@@ -175,6 +176,17 @@ pub(crate) struct CallerShow {
 enum Console {
     /// Print a link that signs somebody in to the console, once, within ten minutes.
     Link(ConsoleLink),
+    /// Who is signed in.
+    #[command(subcommand)]
+    Sessions(Sessions),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Sessions {
+    /// List who is signed in: by which way, since when, in which roles, and when they were last seen.
+    List(InForce),
+    /// Sign somebody out where they have this session.
+    End(ById),
 }
 
 /// Options of `console link`.
@@ -325,6 +337,9 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Token(command) => block_on(commands::token::run(command)),
         Command::Approvals(command) => block_on(commands::approvals::run(command)),
         Command::Console(Console::Link(options)) => block_on(commands::console::link(options)),
+        Command::Console(Console::Sessions(command)) => {
+            block_on(commands::console::sessions(command))
+        }
         Command::Grant(command) => block_on(commands::grant::run(command)),
         Command::Secret(command) => block_on(commands::secret::run(command)),
         Command::Privilege(authority::Privilege::Report(options)) => {

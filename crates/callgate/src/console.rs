@@ -13,6 +13,7 @@ mod page;
 mod policy;
 mod reach;
 mod session;
+mod sessions;
 mod sign_in;
 mod tools;
 
@@ -126,6 +127,7 @@ impl Console {
             .route("/policy", get(policy::show))
             .route("/reach", get(reach::show))
             .route("/tools", get(tools::list))
+            .route("/sessions", get(sessions::list).post(sessions::end))
             .route("/tools/tool", get(tools::show).post(tools::decide))
             .with_state(self)
     }
@@ -340,6 +342,7 @@ fn is_ours(path: &str) -> bool {
         "/console/policy",
         "/console/reach",
         "/console/tools",
+        "/console/sessions",
     ]
     .contains(&path)
         || of("/console/approvals/")

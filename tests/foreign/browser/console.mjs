@@ -226,7 +226,7 @@ const does = {
     }
     const [response] = await Promise.all([
       page.waitForNavigation(),
-      page.locator('main').getByRole('button', { name: button, exact: true }).click(),
+      page.locator('main').getByRole('button', { name: button, exact: true }).first().click(),
     ]);
     return told(page, response.status());
   },

@@ -45,6 +45,8 @@ mod rmcp;
 #[cfg(test)]
 mod servers;
 #[cfg(test)]
+mod sessions;
+#[cfg(test)]
 mod sign_in;
 #[cfg(test)]
 mod stdio;

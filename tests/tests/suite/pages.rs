@@ -3,14 +3,14 @@
 
 use std::path::Path;
 
-use callgate_tests::gateway::{Chain, Folder, Gateway, callgate, digest};
+use callgate_tests::gateway::{Chain, Folder, Gateway, Setup, callgate, digest};
 use callgate_tests::wire::Ask;
 use serde_json::{Value, json};
 
 use super::console::{browse, says};
 use super::world::{ALICE, BOB, setup};
 
-const OPERATOR: &str = "token-of-olga";
+pub(crate) const OPERATOR: &str = "token-of-olga";
 const SELLER: &str = "token-of-sam";
 const SELLER_CHAIN: Chain = Chain { human: "sam", group: "sales", agent: "shop-bot" };
 
@@ -78,6 +78,11 @@ fn tools(sells: &str) -> String {
 
 /// A shop behind the gate, not started yet.
 fn shop() -> Folder {
+    prepared().write().unwrap()
+}
+
+/// The same, to be added to.
+pub(crate) fn prepared() -> Setup {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/servers/shop.mjs");
     let operator = format!(
         "[[danger_static_tokens]]\nname = \"olga\"\nsha256 = \"{}\"\nhuman = \"olga\"\ngroups = [\"operators\"]\n",
@@ -93,8 +98,6 @@ fn shop() -> Folder {
         .file("policies/guardrails/all.cedar", "")
         .file("policies/approvals/all.cedar", GATE)
         .file("policies/permits/all.cedar", PERMITS)
-        .write()
-        .unwrap()
 }
 
 async fn look(gateway: &Gateway, tool: &str) -> String {

@@ -115,6 +115,10 @@ impl SessionStore for InForce {
         self.inner.session(digest)
     }
 
+    fn sessions(&self, now: Timestamp) -> StoreFuture<'_, Vec<SessionState>> {
+        self.inner.sessions(now)
+    }
+
     fn seen(&self, id: Id, at: Timestamp) -> StoreFuture<'_, ()> {
         self.inner.seen(id, at)
     }

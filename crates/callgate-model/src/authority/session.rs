@@ -23,6 +23,18 @@ pub enum Way {
     Token,
 }
 
+impl Way {
+    /// In words, behind a name.
+    #[must_use]
+    pub const fn told(self) -> &'static str {
+        match self {
+            Self::Issuer => "at the identity provider",
+            Self::Link => "by a link",
+            Self::Token => "with a token",
+        }
+    }
+}
+
 /// A session of the console as it is kept: nothing of what the browser has but its digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

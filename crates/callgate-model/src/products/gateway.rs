@@ -47,6 +47,10 @@ pub enum Errand {
     RevocationLift,
     /// List who is let in no more.
     RevocationList,
+    /// Sign somebody out of the console.
+    SessionEnd,
+    /// List who is signed in to the console.
+    SessionList,
     /// Make a token.
     TokenCreate,
     /// List tokens.
@@ -69,7 +73,7 @@ pub enum Errand {
 
 impl Errand {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::ApprovalDecide,
         Self::ApprovalList,
         Self::ApprovalShow,
@@ -85,6 +89,8 @@ impl Errand {
         Self::RevocationCreate,
         Self::RevocationLift,
         Self::RevocationList,
+        Self::SessionEnd,
+        Self::SessionList,
         Self::TokenCreate,
         Self::TokenList,
         Self::TokenRevoke,
@@ -134,6 +140,12 @@ impl Errand {
                 ("callgate.revocation.lift", "Let somebody in again", Risk::Critical)
             }
             Self::RevocationList => ("callgate.revocation.list", "List revocations", Risk::Low),
+            Self::SessionEnd => {
+                ("callgate.session.end", "Sign somebody out of the console", Risk::Medium)
+            }
+            Self::SessionList => {
+                ("callgate.session.list", "List who is signed in to the console", Risk::Low)
+            }
             Self::TokenCreate => ("callgate.token.create", "Make a token", Risk::Critical),
             Self::TokenList => ("callgate.token.list", "List tokens", Risk::Low),
             Self::TokenRevoke => ("callgate.token.revoke", "Take a token back", Risk::Medium),

@@ -4,7 +4,7 @@ use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::authority::{ConsoleSession, SignInLink, to_text};
 use callgate_model::digest::Digest;
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteConnection;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::SqliteStore;
 use super::authority::{Applied, text};
@@ -27,10 +27,9 @@ pub(super) async fn begin(
         }
     }
     // What has ended makes room; so does what the same person has forgotten elsewhere.
-    let idle = at.unix_ms().saturating_sub_unsigned(ConsoleSession::IDLE_MS);
     sqlx::query("DELETE FROM sessions WHERE ends_ms <= ? OR seen_ms <= ?")
         .bind(at.unix_ms())
-        .bind(idle)
+        .bind(idle_since(at))
         .execute(&mut *connection)
         .await?;
     sqlx::query(
@@ -54,6 +53,11 @@ pub(super) async fn begin(
         .bind(to_text(session))
         .bind(SESSIONS_MAX);
     Ok(query.execute(connection).await?.rows_affected() == 1)
+}
+
+/// Who was last seen then is there no more at `now`.
+fn idle_since(now: Timestamp) -> i64 {
+    now.unix_ms().saturating_sub_unsigned(ConsoleSession::IDLE_MS)
 }
 
 /// Ends a session. `false`: it has ended.
@@ -95,6 +99,23 @@ impl SessionStore for SqliteStore {
             let session = ConsoleSession { sealed: row.try_get("sealed")?, ..text(&row)? };
             let seen = Timestamp::from_unix_ms(row.try_get("seen_ms")?);
             Ok(Some(SessionState { session, seen }))
+        })
+    }
+
+    fn sessions(&self, now: Timestamp) -> StoreFuture<'_, Vec<SessionState>> {
+        Box::pin(async move {
+            let select = "SELECT text, seen_ms FROM sessions WHERE ends_ms > ? AND seen_ms > ? \
+                          ORDER BY seen_ms DESC, id DESC";
+            let found = sqlx::query(select)
+                .bind(now.unix_ms())
+                .bind(idle_since(now))
+                .fetch_all(self.reading().await.settled().await)
+                .await?;
+            let state = |row| {
+                let seen = Timestamp::from_unix_ms(SqliteRow::try_get(row, "seen_ms")?);
+                Ok(SessionState { session: text(row)?, seen })
+            };
+            found.iter().map(state).collect()
         })
     }
 

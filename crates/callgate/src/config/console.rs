@@ -41,6 +41,9 @@ struct Person {
     roles: BTreeSet<Role>,
 }
 
+/// What stands before the names of roles where policies name them as groups.
+const ROLES: &str = "callgate/";
+
 /// Who is what in the console.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Roles {
@@ -65,7 +68,7 @@ impl Role {
             Self::PolicyAdmin => "policy_admin",
             Self::Viewer => "viewer",
         };
-        format!("callgate/{name}")
+        format!("{ROLES}{name}")
     }
 }
 
@@ -92,6 +95,12 @@ impl Roles {
             Way::Token => {}
         }
         groups
+    }
+
+    /// What whoever has this session is in the console now. A token says itself what its holder may do.
+    pub(crate) fn roles_of(&self, session: &ConsoleSession) -> Vec<String> {
+        let groups = self.groups_of(session);
+        groups.iter().filter_map(|group| group.strip_prefix(ROLES)).map(str::to_owned).collect()
     }
 
     /// Whether a link can be for somebody of that name.
@@ -303,6 +312,8 @@ roles = ["approver"]
         );
         let both = of(Way::Issuer, "corp/carol", &["corp/heads", "corp/staff"]);
         assert_eq!(both[2..], ["callgate/approver", "callgate/viewer"]);
+        let held = session(Way::Issuer, "corp/carol", &["corp/heads", "corp/staff"]);
+        assert_eq!(roles.roles_of(&held), ["approver", "viewer"]);
         assert_eq!(of(Way::Link, "local/carol", &[]), ["leads", "callgate/approver"]);
         // Nobody is somebody by their name, or by a group of another issuer; nor is whoever was taken out.
         for (way, who, groups) in [

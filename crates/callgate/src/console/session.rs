@@ -138,6 +138,11 @@ impl Sessions {
         session.kept.caller(self.roles.groups_of(&session.kept))
     }
 
+    /// Who is what.
+    pub(super) fn roles(&self) -> &Roles {
+        &self.roles
+    }
+
     /// Ends a session, and gives the cookie that says so.
     pub(super) async fn end(&self, session: &Session) -> Option<HeaderValue> {
         let kept = &session.kept;
@@ -161,6 +166,11 @@ impl Sessions {
 impl Session {
     pub(super) fn token(&self) -> Option<&str> {
         self.token.as_ref().map(ExposeSecret::expose_secret)
+    }
+
+    /// Whether it is the one of that id.
+    pub(super) fn is(&self, id: Id) -> bool {
+        self.kept.id == id
     }
 
     /// What every form of this session carries.

@@ -4,7 +4,7 @@ use callgate_model::ambient::Timestamp;
 use callgate_model::approval::{ApprovalState, Ended};
 use callgate_model::authority::{ApiToken, Revocation, to_text};
 use callgate_model::json::{Json, JsonLimits, Object, read};
-use callgate_store::{ChannelState, GrantState, TokenState};
+use callgate_store::{ChannelState, GrantState, SessionState, TokenState};
 
 use crate::habits::Habits;
 
@@ -71,6 +71,16 @@ pub(crate) fn channel(state: &ChannelState, kind: Option<&str>) -> Object {
 /// A revocation.
 pub(crate) fn revocation(revocation: &Revocation) -> Object {
     object(&to_text(revocation))
+}
+
+/// Who is signed in, and what they are there.
+pub(crate) fn session(state: &SessionState, roles: &[String]) -> Object {
+    let mut object = object(&to_text(&state.session))
+        .with("seen", state.seen.to_string())
+        .with("roles", roles.to_vec());
+    // What the browser has is nobody's business.
+    object.remove("digest");
+    object
 }
 
 fn text(at: Option<Timestamp>) -> Option<String> {
