@@ -122,12 +122,13 @@ impl Console {
             .route("/callers", get(callers::list))
             .route("/callers/caller", get(callers::show))
             .route("/callers/revoke", get(callers::ask).post(callers::revoke))
+            .route("/callers/revocations", get(callers::revocations).post(callers::lift))
             .route("/live", get(live::listen))
             .route("/live.js", get(live::script))
             .route("/policy", get(policy::show))
             .route("/reach", get(reach::show))
-            .route("/tools", get(tools::list))
             .route("/sessions", get(sessions::list).post(sessions::end))
+            .route("/tools", get(tools::list))
             .route("/tools/tool", get(tools::show).post(tools::decide))
             .with_state(self)
     }
@@ -341,8 +342,8 @@ fn is_ours(path: &str) -> bool {
         "/console/calls",
         "/console/policy",
         "/console/reach",
-        "/console/tools",
         "/console/sessions",
+        "/console/tools",
     ]
     .contains(&path)
         || of("/console/approvals/")

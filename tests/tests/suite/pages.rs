@@ -379,14 +379,42 @@ async fn an_operator_sees_who_has_more_than_they_use_and_ends_it() {
         Ask::call("shop", token, "look", json!({ "shelf": "window", "thing": "lamp" }))
     };
     assert_eq!(ask(SELLER).send(gateway.address).await.unwrap().status, 401);
-    let lifted = gateway.cli(&["revocation", "list", "--json"]).await.unwrap().json().unwrap();
-    gateway.cli(&["revocation", "lift", lifted[0]["id"].as_str().unwrap()]).await.unwrap();
+    let_in_again(&gateway, agent).await;
     assert_eq!(look(&gateway, "look").await, "done");
     assert_eq!(
         ask(&token).send(gateway.address).await.unwrap().status,
         401,
         "the token is gone for good"
     );
+}
+
+/// The agent, by whoever may, on its page.
+async fn let_in_again(gateway: &Gateway, agent: &str) {
+    let revoked = gateway.cli(&["revocation", "list", "--json"]).await.unwrap().json().unwrap();
+    let form = json!({ "csrf": "", "id": revoked[0]["id"] });
+    let told = browse(
+        gateway,
+        json!([
+            { "do": "sign_in", "person": "olga", "token": OPERATOR },
+            { "do": "forged", "person": "olga", "path": "/console/callers/revocations", "form": form },
+            { "do": "open", "person": "olga", "path": "/console/callers/revocations?name=SHOP" },
+            { "do": "check", "person": "olga", "picture": "revocations" },
+            { "do": "check", "person": "olga", "path": format!("/console/callers/caller?{agent}"), "picture": "revoked" },
+            { "do": "press", "person": "olga", "set": { "id": "x" }, "button": "Let in again: shop-bot" },
+            { "do": "open", "person": "olga", "path": format!("/console/callers/caller?{agent}") },
+            { "do": "press", "person": "olga", "button": "Let in again: shop-bot" },
+            { "do": "sign_in", "person": "bob", "token": BOB },
+            { "do": "open", "person": "bob", "path": "/console/callers/revocations" },
+        ]),
+    )
+    .await;
+    let statuses = [1, 5, 9].map(|at: usize| told[at]["status"].as_u64().unwrap());
+    assert_eq!(statuses, [403, 404, 403]);
+    assert!(says(&told[2], "shop-bot") && says(&told[2], "it was stolen"), "{}", told[2]);
+    for at in [3, 4] {
+        assert_eq!(told[at]["found"], json!([]), "axe, and the width of the screen");
+    }
+    assert!(says(&told[7], "It is recorded") && says(&told[7], "Nobody is revoked"), "{}", told[7]);
 }
 
 #[tokio::test]

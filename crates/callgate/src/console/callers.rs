@@ -1,17 +1,20 @@
 //! The pages about callers: people, service accounts, agents, clients, tokens, grants and runs; what each of them may do, what it did,
 //! and how it could have less. Whoever may ends what somebody has.
 
+mod lift;
 mod revoke;
 
 use askama::Template;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use callgate_gateway::pipeline::ErrandError;
+use callgate_model::authority::Revocation;
 use callgate_model::json::Object;
 use callgate_model::products::gateway::Errand;
 use http::StatusCode;
 use serde::Deserialize;
 
+pub(super) use lift::{lift, list as revocations};
 pub(super) use revoke::{ask, revoke};
 
 use super::known::{DAYS, PLACES_MAX, RECORDS_MAX};
@@ -19,6 +22,7 @@ use super::{Console, not_understood, page, query, refused};
 use crate::print::approval::moment;
 use crate::print::{safe, safe_lines};
 use crate::privilege::{Holding, Kind, Known};
+use lift::Lifted;
 
 /// Callers on one page.
 const CALLERS_MAX: usize = 20;
@@ -68,7 +72,7 @@ struct CallerPage<'a> {
     kind: &'a str,
     one: Told,
     span: String,
-    revocation: Option<String>,
+    revocations: Vec<Lifted>,
     pairs: Vec<[String; 4]>,
     more: usize,
     narrowing: Option<String>,
@@ -123,7 +127,7 @@ pub(super) async fn list(
         note: wanted.done.as_ref().map(|_| "It is recorded, and holds from the next call on."),
         wanted: &wanted,
         encoded: super::encoded(&wanted.name),
-        kinds: Kind::ALL.map(|kind| (kind, plural(kind))).to_vec(),
+        kinds: tabs(),
         kind,
         span: span(),
     };
@@ -142,13 +146,14 @@ pub(super) async fn show(
         let found = console.reckon(move |known| {
             let holding = known.holding(kind, &id)?;
             let one = Told::of(known, &holding);
-            Some((one, holding, revocation_of(known, kind, &id)))
+            let revocations = revocations_of(known, kind, &id).map(Lifted::of).collect();
+            Some((one, holding, revocations))
         });
         found.await?.ok_or(ErrandError::Gone)
     };
     let errand = Errand::PrivilegeShow;
     let found = console.front.gateway.run_errand(&visitor.caller, errand, None, asked, work);
-    let (one, holding, revocation) = found.await.map_err(refused)?;
+    let (one, holding, revocations): (_, _, Vec<Lifted>) = found.await.map_err(refused)?;
     let mut pairs = holding.rows();
     // What was done comes first, then what was not.
     pairs.sort_by_key(|[.., did]| std::cmp::Reverse(did.parse::<u64>().unwrap_or_default()));
@@ -159,7 +164,7 @@ pub(super) async fn show(
         csrf: visitor.session.csrf(),
         kind: singular(kind),
         span: span(),
-        revocation,
+        revocations,
         pairs: pairs.into_iter().map(|pair| pair.map(|text| safe(&text))).collect(),
         more,
         narrowing: holding.narrowing.as_deref().map(safe_lines),
@@ -213,26 +218,26 @@ impl Told {
             share: crate::habits::percent(may - unused.min(may), may),
             did: one.usage.count(),
             findings: one.findings.iter().map(|one| (one.code, safe(&one.text))).collect(),
-            is_revoked: kind.is_some_and(|kind| revocation_of(known, kind, &one.id).is_some()),
+            is_revoked: kind
+                .is_some_and(|kind| revocations_of(known, kind, &one.id).next().is_some()),
         }
     }
 }
 
-/// Why it is let in no more, if it is not.
-fn revocation_of(known: &Known, kind: Kind, id: &str) -> Option<String> {
-    let kind = kind.subject()?;
-    let mut all = known.revocations.iter();
-    let found = all.find(|one| one.subject.kind == kind && one.subject.name == id)?;
-    let which = match found.issued_before {
-        Some(before) => format!(" with credentials made before {}", moment(before)),
-        None => String::new(),
-    };
-    Some(safe(&format!(
-        "Let in no more{which}, since {}: {} (revocation {})",
-        moment(found.at),
-        found.reason,
-        found.id
-    )))
+/// By which it is let in no more.
+fn revocations_of<'k>(
+    known: &'k Known,
+    kind: Kind,
+    id: &'k str,
+) -> impl Iterator<Item = &'k Revocation> {
+    let is_it =
+        move |one: &&Revocation| Some(one.subject.kind) == kind.subject() && one.subject.name == id;
+    known.revocations.iter().filter(is_it)
+}
+
+/// The kinds, as the page lists them.
+fn tabs() -> Vec<(Kind, &'static str)> {
+    Kind::ALL.map(|kind| (kind, plural(kind))).to_vec()
 }
 
 fn place(page: &str, kind: Kind, id: &str) -> String {

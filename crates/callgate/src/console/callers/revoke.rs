@@ -208,7 +208,10 @@ fn ends(known: &Known, kind: Kind, id: &str) -> Vec<String> {
         ends.push(format!("In the last {} days it made {did} calls{last}.", known.days));
     }
     if kind.subject().is_some() {
-        ends.push("It holds until it is lifted: callgate revocation lift.".to_owned());
+        ends.push(
+            "It holds until somebody lets them in again, here or by callgate revocation lift."
+                .to_owned(),
+        );
     }
     ends.iter().map(|text| safe(text)).collect()
 }
