@@ -118,7 +118,7 @@ mod tests {
 
     fn obliges(redact: &[&str], most: Option<u64>) -> Obligations {
         let redact = redact.iter().map(|name| (*name).to_owned()).collect();
-        Obligations { redact, result_bytes_max: most, needs_reason: false }
+        Obligations { redact, result_bytes_max: most, ..Obligations::default() }
     }
 
     fn told(obligations: &Obligations, result: &str) -> Result<String, &'static str> {

@@ -112,8 +112,8 @@ pub struct Settings {
     pub hold: Duration,
     /// How long a client that shows the page of the approval is held, each time it comes back.
     pub page_hold: Duration,
-    /// Where the pages about approvals are: an address to which their ids are added.
-    pub approval_pages: Option<String>,
+    /// Where the console is, if there is one.
+    pub console: Option<String>,
     /// By which channels people are told of approvals.
     pub channels: Vec<ChannelRule>,
     /// By whom servers know that calls went through the gate.
@@ -398,6 +398,7 @@ impl Gateway {
             under: Under::default(),
             decision: Decision::deny(Reason::RequestMalformed, bundle),
             decided_in_us: 0,
+            notices: Vec::new(),
             trace: trace_id(&request.trace),
         }
     }

@@ -14,6 +14,7 @@ pub use fields::FIELDS;
 pub use write::{CallerRecord, target_to_json};
 
 use crate::ambient::{Id, Timestamp};
+use crate::approval::Notice;
 use crate::authority::{Administered, Under};
 use crate::decision::{Decision, Verdict};
 use crate::digest::Digest;
@@ -137,6 +138,8 @@ pub struct Decided {
     pub decision: Decision,
     /// How long it took to decide, in microseconds.
     pub decided_in_us: u64,
+    /// Who is told that it is let through, if some permit obliges to that.
+    pub notices: Vec<Notice>,
     /// The W3C trace id, if the client sent one.
     pub trace: Option<String>,
 }

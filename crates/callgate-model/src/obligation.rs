@@ -14,11 +14,17 @@ pub struct Obligations {
     pub result_bytes_max: Option<u64>,
     /// Whoever calls has to say why.
     pub needs_reason: bool,
+    /// People are told of the call by these channels.
+    pub notify: BTreeSet<String>,
 }
 
 /// None at all.
-pub static NONE: Obligations =
-    Obligations { redact: BTreeSet::new(), result_bytes_max: None, needs_reason: false };
+pub static NONE: Obligations = Obligations {
+    redact: BTreeSet::new(),
+    result_bytes_max: None,
+    needs_reason: false,
+    notify: BTreeSet::new(),
+};
 
 impl Obligations {
     /// Whether there are none.
@@ -39,17 +45,21 @@ impl Obligations {
         let smaller = self.result_bytes_max.into_iter().chain(others.result_bytes_max).min();
         self.result_bytes_max = smaller;
         self.needs_reason |= others.needs_reason;
+        self.notify.extend(others.notify.iter().cloned());
     }
 
     /// As they are recorded.
     #[must_use]
     pub fn to_json(&self) -> Object {
-        let redact: Vec<Json> = self.redact.iter().map(|name| name.as_str().into()).collect();
+        let names = |all: &BTreeSet<String>| {
+            all.iter().map(|name| name.as_str().into()).collect::<Vec<Json>>()
+        };
         let most = self.result_bytes_max.map(|most| i64::try_from(most).unwrap_or(i64::MAX >> 11));
         Object::default()
-            .with("redact", redact)
+            .with("redact", names(&self.redact))
             .with("result_bytes_max", most)
             .with("needs_reason", self.needs_reason)
+            .with("notify", names(&self.notify))
     }
 }
 
@@ -59,16 +69,17 @@ mod tests {
 
     #[test]
     fn i9_of_two_obligations_the_stricter_holds_in_any_order() {
-        let redact = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let a = Obligations {
-            redact: redact(&["email"]),
+            redact: set(&["email"]),
             result_bytes_max: Some(10),
             ..Obligations::default()
         };
         let b = Obligations {
-            redact: redact(&["phone"]),
+            redact: set(&["phone"]),
             result_bytes_max: Some(9),
             needs_reason: true,
+            notify: set(&["leads"]),
         };
         let sum = |first: &Obligations, second: &Obligations| {
             let mut sum = first.clone();
@@ -78,7 +89,7 @@ mod tests {
         assert_eq!(sum(&a, &b), sum(&b, &a));
         assert_eq!(
             sum(&a, &b).to_json().to_text(),
-            r#"{"redact":["email","phone"],"result_bytes_max":9,"needs_reason":true}"#
+            r#"{"redact":["email","phone"],"result_bytes_max":9,"needs_reason":true,"notify":["leads"]}"#
         );
         for one in [&a, &b] {
             assert_eq!(&sum(one, &Obligations::default()), one);

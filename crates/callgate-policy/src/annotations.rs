@@ -20,11 +20,12 @@ const GATES: [&str; 9] = [
     "grants",
     "notify",
 ];
-const OBLIGATIONS: [&str; 3] = ["needs_reason", "redact", "result_within"];
+const OBLIGATIONS: [&str; 4] = ["needs_reason", "notify", "redact", "result_within"];
 
 const MAX_ID_BYTES: usize = 128;
 const MAX_QUORUM: u32 = 10;
 const MAX_REDACTED: usize = 32;
+const MAX_NOTIFIED: usize = 8;
 const MAX_SECONDS: u64 = 7 * 24 * 3600;
 const DECIDE_WITHIN_S: u64 = 15 * 60;
 const USE_WITHIN_S: u64 = 5 * 60;
@@ -67,9 +68,24 @@ pub(crate) fn read(tier: Tier, policy: &cedar_policy::Policy) -> Result<Label, V
         );
     }
     let notify = notify.map(str::to_owned);
-    let obliges = obligations(policy, &mut note);
+    let mut obliges = obligations(policy, &mut note);
+    if tier == Tier::Permit {
+        obliges.notify = notified(policy, &mut note);
+    }
     let obliges = (!obliges.is_empty()).then(|| Box::new(obliges));
     if complaints.is_empty() { Ok(Label { about, gate, obliges, notify }) } else { Err(complaints) }
+}
+
+/// The channels by which people are told of what a permit lets through.
+fn notified(policy: &cedar_policy::Policy, note: &mut impl FnMut(Complaint)) -> BTreeSet<String> {
+    let Some(text) = policy.annotation("notify") else { return BTreeSet::new() };
+    let names: BTreeSet<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+    if names.len() > MAX_NOTIFIED || !names.iter().all(|name| is_id(name)) {
+        note(Complaint::new(format!("@notify cannot be `{}`", text.escape_debug())).hint(
+            "name sections [notify.NAME] of the configuration, at most 8: @notify(\"leads, audit\")",
+        ));
+    }
+    names
 }
 
 fn obligations(policy: &cedar_policy::Policy, note: &mut impl FnMut(Complaint)) -> Obligations {

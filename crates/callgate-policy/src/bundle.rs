@@ -144,6 +144,18 @@ impl Bundle {
         &self.channels
     }
 
+    /// Each channel that a policy names: of what a gate holds, or of what a permit lets through.
+    pub fn channels_named(&self) -> impl Iterator<Item = (Tier, &str, &str)> {
+        let of_gates = self.channels.iter();
+        let of_gates =
+            of_gates.map(|(id, channel)| (Tier::Approval, id.as_str(), channel.as_str()));
+        let of_permits = self.policies.iter().flat_map(|policy| {
+            let channels = policy.obliges.iter().flat_map(|obliges| &obliges.notify);
+            channels.map(|channel| (Tier::Permit, policy.about.id.as_str(), channel.as_str()))
+        });
+        of_gates.chain(of_permits)
+    }
+
     /// What the policy of that id says of itself.
     #[must_use]
     pub fn about(&self, id: &str) -> Option<&PolicyRef> {

@@ -7,6 +7,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use callgate_model::ambient::{Id, Timestamp};
+use callgate_model::approval::Notice;
 use callgate_model::authority::{Change, Use};
 use callgate_model::digest::Digest;
 use callgate_model::evidence::{Chain, Decided, Event};
@@ -82,6 +83,13 @@ pub enum Applies {
         call: Id,
         /// The call that took it before and that this one goes on with; nothing, if nobody has taken it.
         after: Option<Id>,
+    },
+    /// People are told of a call that is let through.
+    Tell {
+        /// The call.
+        call: Id,
+        /// What each channel is sent.
+        notices: Vec<Notice>,
     },
     /// Authority is given or taken back.
     Change(Arc<Change>),
@@ -175,7 +183,9 @@ impl Row {
             call: decided.call,
             after: decided.under.after,
         });
-        self.applies = grant.into_iter().chain(approval).collect();
+        let notices = Some(&decided.notices).filter(|all| decided.is_intent() && !all.is_empty());
+        let tell = notices.map(|all| Applies::Tell { call: decided.call, notices: all.clone() });
+        self.applies = grant.into_iter().chain(approval).chain(tell).collect();
     }
 }
 

@@ -17,7 +17,9 @@ pub mod testing;
 pub use authority::{AuthorityStore, GRANTS_TOGETHER_MAX, GrantState, THINGS_MAX, TokenState};
 pub use evidence::{Applies, EvidenceStore, Filter, LIST_MAX, Row, StoreError, StoreFuture, Tally};
 pub use log::{Counters, Durability, EvidenceError, EvidenceLimits, EvidenceLog, Recovery};
-pub use notices::{ChannelState, ERROR_BYTES_MAX, NoticeStore, Settled, Taken};
+pub use notices::{
+    ChannelState, ERROR_BYTES_MAX, NOTICES_WAITING_MAX, NoticeStore, Settled, Taken,
+};
 pub use sessions::{LINKS_MAX, SESSIONS_MAX, SESSIONS_OF_ONE_MAX, SessionState, SessionStore};
 pub use sqlite::{OpenError, SqliteStore};
 

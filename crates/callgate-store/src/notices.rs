@@ -1,6 +1,6 @@
 //! What a store has to know of notices: what people are to be told, and whether they were.
 //!
-//! A notice comes to be with the record of the approval that it is about, in its transaction: whatever crashes, nobody is forgotten. It
+//! A notice comes to be with the record of the approval or the call that it is about, in its transaction: whatever crashes, nobody is forgotten. It
 //! is sent by whoever takes it, and may be sent twice; its id tells.
 
 use std::fmt::Debug;
@@ -13,6 +13,9 @@ use crate::evidence::StoreFuture;
 /// The longest reason that is kept of an attempt that failed, in bytes.
 pub const ERROR_BYTES_MAX: usize = 500;
 
+/// The most notices that one channel is still to be sent. A call is let through that obliges to tell of it only while there is room.
+pub const NOTICES_WAITING_MAX: u32 = 1_000;
+
 /// A notice that somebody is to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
@@ -20,11 +23,11 @@ pub struct Taken {
     pub id: Id,
     /// The channel.
     pub channel: String,
-    /// What it is about.
-    pub approval: Id,
+    /// The approval that it is about, or the call.
+    pub about: Id,
     /// When it is told.
     pub occasion: Occasion,
-    /// Where one can decide, as whoever asked knew it.
+    /// Where one can decide or look, as whoever asked knew it.
     pub page: Option<String>,
     /// The attempt that this is; the first is 1.
     pub attempt: u32,
@@ -79,7 +82,7 @@ pub trait NoticeStore: Debug + Send + Sync {
     /// being sent.
     fn notices_waiting(&self, now: Timestamp) -> StoreFuture<'_, Vec<(String, u32, u32)>>;
 
-    /// Takes up to `limit` notices of `channel` that are to be sent at the first moment of `during`. Until the second, nobody else gets
+    /// Takes up to `limit` notices of `channel` that are to be sent at the first moment of `during`, those of approvals first. Until the second, nobody else gets
     /// them.
     fn take_notices<'a>(
         &'a self,

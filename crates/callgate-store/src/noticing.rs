@@ -5,12 +5,15 @@ use std::sync::Arc;
 use callgate_model::ambient::{Ambient as _, Id, Timestamp};
 use callgate_model::approval::{Notice, Occasion};
 use callgate_model::authority::{Change, Use};
+use callgate_model::decision::Decision;
+use callgate_model::digest::Digest;
 use callgate_model::evidence::Event;
+use callgate_model::reason::Reason;
 use tokio::task::JoinSet;
 
 use crate::approving::{NOW, World, approval, at};
 use crate::testing::intent;
-use crate::{ERROR_BYTES_MAX, NoticeStore as _, Settled, Taken};
+use crate::{ERROR_BYTES_MAX, NOTICES_WAITING_MAX, NoticeStore as _, Settled, Taken};
 
 /// How long a notice is somebody's who has taken it, in seconds.
 const TAKEN_S: u64 = 30;
@@ -67,7 +70,7 @@ async fn a_notice_is_taken_once_and_told_again_when_it_is_decided() {
     assert_eq!(world.waiting(NOW).await, [("ops".to_owned(), 1, 1)]);
     assert!(world.store.take_notices("other", (NOW, at(9)), 9).await.unwrap().is_empty());
     let taken = world.take_one(NOW).await;
-    assert_eq!((taken.approval, taken.occasion, taken.attempt), (id, Occasion::Requested, 1));
+    assert_eq!((taken.about, taken.occasion, taken.attempt), (id, Occasion::Requested, 1));
     assert_eq!(taken.page.as_deref(), Some("https://gate.example/x"));
     assert!(world.take(at(1), 10).await.is_empty(), "somebody has it");
     assert_eq!(world.waiting(at(1)).await, [("ops".to_owned(), 0, 1)], "it is on its way");
@@ -79,7 +82,7 @@ async fn a_notice_is_taken_once_and_told_again_when_it_is_decided() {
     assert!(world.take(at(41), 10).await.is_empty(), "another one has to approve it");
     assert!(world.vote(id, "carol", true, at(50)).await);
     let taken = world.take_one(at(50)).await;
-    assert_eq!((taken.approval, taken.occasion), (id, Occasion::Closed));
+    assert_eq!((taken.about, taken.occasion), (id, Occasion::Closed));
     world.settle(&taken, Settled::Needless, at(51)).await;
     assert!(world.take(at(2_000), 10).await.is_empty());
     assert_eq!(world.counted(at(2_000)).await, (1, 0, 0));
@@ -103,7 +106,7 @@ async fn whatever_ends_an_approval_is_told() {
         }
         assert!(world.take(at(is_told_at - 1), 10).await.is_empty(), "{what}");
         let told = world.take_one(at(is_told_at)).await;
-        assert_eq!((told.approval, told.occasion), (id, Occasion::Closed), "{what}");
+        assert_eq!((told.about, told.occasion), (id, Occasion::Closed), "{what}");
         world.settle(&told, Settled::Delivered, at(is_told_at)).await;
     }
     // What is told already is not told again when the call is made.
@@ -176,13 +179,64 @@ async fn nobody_is_told_of_what_is_not_asked() {
     let asked = Change::ApprovalRequested { approval: Box::new(again), notices };
     assert!(!world.change(asked, at(1)).await, "it is asked for already");
     let taken = world.take_one(at(1)).await;
-    assert_eq!(taken.approval, id);
+    assert_eq!(taken.about, id);
     let other = approval(world.ambient.id(), "other", "other", at(1));
     let (other_id, notices) = (other.id, notice(taken.id));
     let asked = Change::ApprovalRequested { approval: Box::new(other), notices };
     assert!(!world.change(asked, at(1)).await, "the id is taken");
     let found = crate::AuthorityStore::approval(&world.store, other_id).await.unwrap();
     assert!(found.is_none(), "all of it or nothing");
+}
+
+/// Of a call that is let through, people are told by what is in the transaction of its intent; if there is no room for that, there is
+/// no intent either.
+#[tokio::test]
+async fn i5_who_is_to_be_told_of_a_call_is_stored_with_it_or_the_call_is_not() {
+    let world = World::new().await;
+    let let_through = async |channels: &[&str]| {
+        let call = world.ambient.id();
+        let notice = |channel: &&str| Notice {
+            id: world.ambient.id(),
+            channel: (*channel).to_owned(),
+            occasion: Occasion::LetThrough,
+            page: None,
+        };
+        let mut decided = intent(call, "alice", "release-bot");
+        decided.notices = channels.iter().map(notice).collect();
+        (call, world.happens(Event::Decided(Arc::new(decided)), NOW).await)
+    };
+    let (call, is_stored) = let_through(&["ops", "audit"]).await;
+    assert!(is_stored);
+    let taken = world.take_one(NOW).await;
+    assert_eq!((taken.about, taken.occasion), (call, Occasion::LetThrough));
+    world.settle(&taken, Settled::Delivered, NOW).await;
+    for _ in 0..NOTICES_WAITING_MAX {
+        assert!(let_through(&["ops"]).await.1);
+    }
+    let (call, is_stored) = let_through(&["audit", "ops"]).await;
+    assert!(!is_stored, "I13: there is no room");
+    assert!(crate::EvidenceStore::show(&world.store, call).await.unwrap().is_empty());
+    let waiting = world.waiting(NOW).await;
+    assert_eq!(waiting[0], ("audit".to_owned(), 1, 1), "all of it or nothing");
+    // Whoever is asked does not wait for what is only told.
+    let id = world.ask_and_tell("delete", at(1)).await;
+    let first = world.take(at(1), 1).await.remove(0);
+    assert_eq!((first.about, first.occasion), (id, Occasion::Requested));
+    for taken in world.take(at(1), 10).await {
+        world.settle(&taken, Settled::Delivered, at(1)).await;
+    }
+    assert!(let_through(&["ops"]).await.1);
+    // Whoever is refused is told nobody of.
+    let mut refused = intent(world.ambient.id(), "alice", "release-bot");
+    refused.notices = vec![Notice {
+        id: world.ambient.id(),
+        channel: "refusals".to_owned(),
+        occasion: Occasion::LetThrough,
+        page: None,
+    }];
+    refused.decision = Decision::deny(Reason::ToolUnknown, Digest::default());
+    assert!(world.happens(Event::Decided(Arc::new(refused)), NOW).await);
+    assert!(world.waiting(NOW).await.iter().all(|(channel, ..)| channel != "refusals"));
 }
 
 /// Many senders, each notice to one of them.

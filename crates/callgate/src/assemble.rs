@@ -298,8 +298,7 @@ pub(crate) async fn gateway(
         hold: config.approvals.hold,
         page_hold: config.approvals.page_hold,
         channels: config.channels.values().map(|channel| channel.rule.clone()).collect(),
-        approval_pages: (port != 0)
-            .then(|| format!("{}{CONSOLE}/approvals/", origin(&config, port))),
+        console: (port != 0).then(|| format!("{}{CONSOLE}", origin(&config, port))),
     };
     let identities = identities(config.danger_anonymous.as_deref(), config.tokens);
     let identities = identities.with_issuers(config.issuers).with_registry(registry);

@@ -1,9 +1,10 @@
-//! Channels by which people are told that a call waits for them. They tell, and link to where one can decide; nobody decides in a channel.
+//! Channels by which people are told that a call waits for them, or was let through. They tell, and link to where one can decide; nobody decides in a channel.
 //!
-//! What is to be told is in the store, since the moment in which somebody is asked ([`callgate_store::NoticeStore`]). No call waits
+//! What is to be told is in the store, since the moment in which somebody is asked, or the call is let through ([`callgate_store::NoticeStore`]). No call waits
 //! for a channel, and no channel for another.
 
 pub(crate) mod mail;
+mod news;
 mod slack;
 mod teams;
 pub(crate) mod template;
@@ -19,7 +20,7 @@ use callgate_gateway::pipeline::ChannelRule;
 use callgate_mcp::document::Document;
 use callgate_mcp::http::header::CONTENT_TYPE;
 use callgate_mcp::http::{HeaderMap, HeaderValue};
-use callgate_policy::Bundle;
+use callgate_policy::{Bundle, Tier};
 use futures_util::future::join_all;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -28,8 +29,8 @@ pub(crate) use worker::start;
 
 use crate::config::{Problem, Problems};
 use mail::Mail;
+use news::News;
 use template::Template;
-use told::Told;
 use webhook::Webhook;
 
 /// The most channels.
@@ -83,14 +84,14 @@ impl Channel {
         }
     }
 
-    async fn send(&self, told: &Told) -> Result<(), String> {
-        let message = || self.template.message(told, self.arguments);
+    async fn send(&self, news: &News) -> Result<(), String> {
+        let message = || self.template.message(news, self.arguments);
         let sending = async {
             match &self.way {
-                Way::Webhook(webhook) => webhook.send(told, self.arguments).await,
+                Way::Webhook(webhook) => webhook.send(news, self.arguments).await,
                 Way::Slack(document) => post(document, &slack::payload(&message()?)).await,
                 Way::Teams(document) => post(document, &teams::payload(&message()?)).await,
-                Way::Mail(mail) => mail.send(told, &message()?).await,
+                Way::Mail(mail) => mail.send(news, &message()?).await,
             }
         };
         within(SEND_WITHIN, sending).await
@@ -127,7 +128,7 @@ async fn post(document: &Document, payload: &Value) -> Result<(), String> {
     document.send(headers, payload.to_string()).await.map_err(|error| error.to_string())
 }
 
-/// The bundle, if each channel that its gates name is one of these.
+/// The bundle, if each channel that its policies name is one of these.
 ///
 /// # Errors
 /// Each that is not.
@@ -135,9 +136,9 @@ pub(crate) fn with_known_channels(
     bundle: Bundle,
     known: &BTreeSet<String>,
 ) -> Result<Bundle, Problems> {
-    let unknown = bundle.channels().iter().filter(|(_, channel)| !known.contains(*channel));
-    let problem = |(gate, channel): (&String, &String)| Problem {
-        place: format!("approvals/: {gate}"),
+    let unknown = bundle.channels_named().filter(|(.., channel)| !known.contains(*channel));
+    let problem = |(tier, policy, channel): (Tier, &str, &str)| Problem {
+        place: format!("{}/: {policy}", tier.folder()),
         text: format!("no channel is called `{channel}`"),
         hint: Some(format!("configure [notify.{channel}], or take @notify(\"{channel}\") out")),
     };
@@ -145,10 +146,10 @@ pub(crate) fn with_known_channels(
     if problems.is_empty() { Ok(bundle) } else { Err(Problems(problems)) }
 }
 
-/// Tries to reach every channel. What only the configuration names may be down; what a gate counts on may not.
+/// Tries to reach every channel. What only the configuration names may be down; what a policy counts on may not.
 ///
 /// # Errors
-/// Each channel that a gate names and that cannot be reached.
+/// Each channel that a policy names and that cannot be reached.
 pub(crate) async fn reach(channels: &Channels, bundle: &Bundle) -> Result<(), Problems> {
     let tries = channels.iter().map(|(name, channel)| async move {
         if let Some(option) = channel.danger {
@@ -159,13 +160,12 @@ pub(crate) async fn reach(channels: &Channels, bundle: &Bundle) -> Result<(), Pr
     let mut problems = Vec::new();
     for (name, reached) in join_all(tries).await {
         let Err(why) = reached else { continue };
-        let gates: Vec<&str> = bundle
-            .channels()
-            .iter()
-            .filter(|(_, channel)| *channel == name)
-            .map(|(gate, _)| gate.as_str())
+        let policies: Vec<&str> = bundle
+            .channels_named()
+            .filter(|(.., channel)| channel == name)
+            .map(|(_, policy, _)| policy)
             .collect();
-        if gates.is_empty() {
+        if policies.is_empty() {
             tracing::warn!(
                 channel = name,
                 why,
@@ -175,7 +175,7 @@ pub(crate) async fn reach(channels: &Channels, bundle: &Bundle) -> Result<(), Pr
         }
         problems.push(Problem {
             place: format!("notify.{name}"),
-            text: format!("cannot be reached ({why}), and people are told by it of {}", gates.join(", ")),
+            text: format!("cannot be reached ({why}), and people are told by it of {}", policies.join(", ")),
             hint: Some(format!(
                 "see that it can be reached from here, or take @notify(\"{name}\") out of the policy"
             )),

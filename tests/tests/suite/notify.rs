@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use super::approvals::{CAROL, prepared, waiting};
-use super::world::{ALICE, read};
+use super::world::{ALICE, edit, read};
 
 const OLD: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const NEW: &str = "whsec_a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=";
@@ -266,6 +266,48 @@ async fn arguments_and_words_of_their_own_are_told_if_somebody_wants_them() {
     approve(&gateway).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(receiver.received("webhook").await.len(), 1, "of the end nobody is told");
+}
+
+const TELLS: &str = r#"
+@id("alice-edits") @reason("Her edits are looked at later") @owner("platform") @notify("hook, slack, mail")
+permit(principal == User::"alice", action == Action::"jira.issue.edit", resource);
+"#;
+
+/// Whomever a channel is for otherwise, it tells of what a permit obliges to; with a link to look at, and no arguments.
+#[tokio::test]
+async fn people_are_told_of_what_a_permit_lets_through() {
+    let receiver = Receiver::start().await;
+    let sections = receiver.every_channel("approvers = [\"team:others\"]\n");
+    let (_sim, setup) = prepared("").await;
+    let setup = receiver.files(setup).file("policies/permits/tells.cedar", TELLS);
+    let gateway = setup.section(&sections).start().await.unwrap();
+    for tool in ["getJiraIssue", "editJiraIssue"] {
+        let arguments = if tool == "editJiraIssue" { edit("ENG-42", "x") } else { read("ENG-42") };
+        let heard = Ask::call("atlassian", ALICE, tool, arguments).send(gateway.address).await;
+        assert!(heard.unwrap().is_success(), "{tool}");
+    }
+    let hook = receiver.has("webhook", 1).await.remove(0);
+    let (event, data) = (&hook["body"], &hook["body"]["data"]);
+    assert_eq!(event["type"], "dev.callgate.call.let_through");
+    assert_eq!((&event["subject"], &data["operation"]), (&data["call"], &"jira.issue.edit".into()));
+    assert_eq!(data["targets"], json!(["Jira::Issue acme/ENG-42"]));
+    let policies = data["policies"].as_array().unwrap();
+    assert!(policies.iter().any(|one| one["policy"] == "alice-edits"), "{data}");
+    let page =
+        format!("http://{}/console/calls/{}", gateway.address, data["call"].as_str().unwrap());
+    assert_eq!(data["page"], page);
+    let slack = receiver.has("slack", 1).await.remove(0);
+    assert_eq!(slack["body"]["blocks"][2]["text"]["text"], format!("<{page}|Look at it>"));
+    let mail = receiver.has("mail", 1).await.remove(0);
+    assert_eq!(mail["subject"], "Let through: jira.issue.edit, medium risk");
+    for told in [&hook, &slack, &mail] {
+        assert!(!told.to_string().contains("issueIdOrKey"), "nobody wants arguments: {told}");
+    }
+    assert!(receiver.received("teams").await.is_empty(), "it names no such channel");
+
+    // A channel that is not there keeps the policies from being in force.
+    gateway.put("policies/permits/tells.cedar", &TELLS.replace("mail", "post")).unwrap();
+    gateway.says("no channel is called `post`").await.unwrap();
 }
 
 /// Receivers that fail, hang, send elsewhere or are not there: each is its own trouble, and shows.

@@ -277,7 +277,7 @@ impl Gateway {
     /// The page about an approval.
     #[must_use]
     pub fn page_of(&self, approval: Id) -> Option<String> {
-        self.settings.approval_pages.as_ref().map(|pages| format!("{pages}{approval}"))
+        self.settings.console.as_ref().map(|console| format!("{console}/approvals/{approval}"))
     }
 
     /// Whether the policies are those that it was asked for by, and everybody who approved it is still let in.

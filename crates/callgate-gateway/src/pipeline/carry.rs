@@ -135,9 +135,10 @@ impl Gateway {
     pub(super) async fn open_call(
         &self,
         request: &Request,
-        record: Decided,
+        mut record: Decided,
         named: NamedCall,
     ) -> Result<(Arc<Decided>, Opening), Bytes> {
+        record.notices = self.notices_of_call(&record, named.call.method);
         let decided = Arc::new(record);
         match open(&self.evidence, Arc::clone(&decided), named.call).await {
             Ok(opened) => {
@@ -146,11 +147,14 @@ impl Gateway {
             }
             Err(error) => {
                 let reason = match error {
-                    OpenError::Evidence(EvidenceError::Refused) => decided.under.lost(),
+                    OpenError::Evidence(EvidenceError::Refused) if decided.under.spends() => {
+                        decided.under.lost()
+                    }
                     OpenError::Evidence(_) | OpenError::NotAllowed => Reason::EvidenceUnavailable,
                 };
                 let decision = Decision::deny(reason, decided.decision.bundle);
-                let record = Decided { decision, ..Arc::unwrap_or_clone(decided) };
+                let notices = Vec::new();
+                let record = Decided { decision, notices, ..Arc::unwrap_or_clone(decided) };
                 Err(self.refusal(request, record, None, false))
             }
         }

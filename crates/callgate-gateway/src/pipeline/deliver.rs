@@ -108,7 +108,7 @@ impl Gateway {
     fn telling(&self, waiting: &Waiting) -> Telling {
         let (request, opened) = (&waiting.request, &waiting.call.round.1);
         let Settings { hold, page_hold, .. } = self.settings;
-        let has_pages = self.settings.approval_pages.is_some();
+        let has_pages = self.settings.console.is_some();
         let can_show = has_pages && shows_pages(&request.capabilities);
         if !request.can_be_held {
             return Telling::Refusal;

@@ -135,6 +135,7 @@ impl Gateway {
             under: Under::default(),
             decision,
             decided_in_us,
+            notices: Vec::new(),
             trace: None,
         }
     }

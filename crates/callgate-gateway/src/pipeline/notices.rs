@@ -1,9 +1,12 @@
-//! Who is told that a call waits for somebody. They are told later, by whoever takes the notices out of the store: no call waits for that.
+//! Who is told that a call waits for somebody, or was let through. They are told later, by whoever takes the notices out of the store: no call waits for that.
 
 use std::collections::BTreeSet;
 
+use callgate_model::ambient::Id;
 use callgate_model::approval::{Approval, Notice, Occasion};
+use callgate_model::call::Method;
 use callgate_model::decision::Gate;
+use callgate_model::evidence::Decided;
 use callgate_policy::Bundle;
 
 use super::Gateway;
@@ -38,6 +41,8 @@ impl ChannelRule {
             Occasion::Requested => gates.any(|gate| self.tells_of(bundle, gate)),
             Occasion::Escalated => gates.any(later),
             Occasion::Closed => gates.any(|gate| self.tells_of(bundle, gate) || later(gate)),
+            // That is for permits to say.
+            Occasion::LetThrough => false,
         }
     }
 }
@@ -56,6 +61,36 @@ impl Gateway {
             told.map(notice).collect::<Vec<_>>()
         });
         notices.collect()
+    }
+
+    /// Who is told that a call is let through, as the permits oblige that let it: each round of it, since each is let through by
+    /// itself; not what is asked of a task later, which is there because the call was.
+    pub(super) fn notices_of_call(&self, record: &Decided, method: Method) -> Vec<Notice> {
+        match method {
+            Method::TasksCancel | Method::TasksGet | Method::TasksUpdate => return Vec::new(),
+            Method::Api
+            | Method::CompletionComplete
+            | Method::ElicitationCreate
+            | Method::PromptsGet
+            | Method::ResourcesRead
+            | Method::ResourcesSubscribe
+            | Method::RootsList
+            | Method::SamplingCreateMessage
+            | Method::ToolsCall => {}
+        }
+        let notice = |channel: &String| Notice {
+            id: self.ambient.id(),
+            channel: channel.clone(),
+            occasion: Occasion::LetThrough,
+            page: self.page_of_call(record.call),
+        };
+        record.decision.obligations().notify.iter().map(notice).collect()
+    }
+
+    /// Where people see what came of a call, if they can.
+    #[must_use]
+    pub fn page_of_call(&self, call: Id) -> Option<String> {
+        self.settings.console.as_ref().map(|console| format!("{console}/calls/{call}"))
     }
 
     /// Counts what became of an attempt to tell people by `channel`: `delivered`, `failed` or `given_up`.

@@ -87,6 +87,7 @@ impl Gateway {
             under: Under::default(),
             decision: Decision::deny(reason, self.bundle.load().digest()),
             decided_in_us: 0,
+            notices: Vec::new(),
             trace: None,
         });
         Box::new(Reply::json(refused.status, refusal_body(None, refused)))

@@ -148,7 +148,7 @@ impl Setup {
             hold: self.hold,
             page_hold: self.page_hold,
             channels: self.channels.clone(),
-            approval_pages: Some("https://gate.example/console/approvals/".to_owned()),
+            console: Some("https://gate.example/console".to_owned()),
         }
     }
 }

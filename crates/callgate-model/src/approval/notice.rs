@@ -1,4 +1,4 @@
-//! Notices: that people are told that a call waits for them, or waits no more.
+//! Notices: that people are told that a call waits for them, or waits no more, or was let through.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,9 +14,11 @@ pub enum Occasion {
     Escalated,
     /// Nobody needs to look any more: it was decided, withdrawn, or nobody decided in time.
     Closed,
+    /// A call was let through by a permit that obliges to tell of it.
+    LetThrough,
 }
 
-/// One message of one channel about one approval.
+/// One message of one channel about one approval, or one call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Notice {
@@ -26,14 +28,16 @@ pub struct Notice {
     pub channel: String,
     /// When it is told.
     pub occasion: Occasion,
-    /// Where one can decide, if whoever asks has such a page: another gateway may send it.
+    /// Where one can decide, or look, if whoever asks has such a page: another gateway may send it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page: Option<String>,
 }
 
 impl Occasion {
     /// Each of them.
-    pub const ALL: [Self; 3] = [Self::Requested, Self::Escalated, Self::Closed];
+    pub const ALL: [Self; 4] = [Self::Requested, Self::Escalated, Self::Closed, Self::LetThrough];
+    /// Those that are about an approval: of which of them a channel tells, it says itself.
+    pub const OF_APPROVALS: [Self; 3] = [Self::Requested, Self::Escalated, Self::Closed];
 
     /// Its name, for people and programs.
     #[must_use]
@@ -42,6 +46,7 @@ impl Occasion {
             Self::Requested => "requested",
             Self::Escalated => "escalated",
             Self::Closed => "closed",
+            Self::LetThrough => "let_through",
         }
     }
 
@@ -50,7 +55,7 @@ impl Occasion {
     pub const fn asks(self) -> bool {
         match self {
             Self::Requested | Self::Escalated => true,
-            Self::Closed => false,
+            Self::Closed | Self::LetThrough => false,
         }
     }
 

@@ -164,6 +164,11 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
         "An answer that is larger is not shown, in bytes.",
     ),
     ("event.decision.obligations.needs_reason", "boolean", "Whether whoever calls has to say why."),
+    (
+        "event.decision.obligations.notify[]",
+        "text",
+        "The channels by which people are told of the call.",
+    ),
     ("event.decision.bundle", "SHA-256", "The policy bundle."),
     (
         "event.approved_by.id",
@@ -225,15 +230,19 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     (
         "event.notices[].id",
         "UUID",
-        "change: by which whoever is told twice knows it: what a channel is sent of the approval, if there are channels.",
+        "change, intent: by which whoever is told twice knows it: what a channel is sent of the approval, or of the call that is let through.",
     ),
-    ("event.notices[].channel", "text", "change: the channel."),
+    ("event.notices[].channel", "text", "change, intent: the channel."),
     (
         "event.notices[].occasion",
         "text",
-        "change: `requested`, or `closed`: nobody needs to look any more.",
+        "change: `requested`, `escalated`, or `closed`: nobody needs to look any more; intent: `let_through`.",
     ),
-    ("event.notices[].page", "text", "change: where one can decide, if there is such a page."),
+    (
+        "event.notices[].page",
+        "text",
+        "change, intent: where one can decide, or look, if there is such a page.",
+    ),
     ("event.channel", "text", "change: the channel by which nobody could be told."),
     ("event.attempts", "integer", "change: how often that was tried."),
     ("event.shown", "digest", "change: what somebody was shown of an approval."),

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::approval::Occasion;
 use crate::authority::Use;
 use crate::caller::*;
 use crate::decision::{Allotment, Escalation, Gate, PolicyRef};
@@ -81,6 +82,7 @@ fn a_refusal_is_not_an_intent() {
         under: Under::default(),
         decision: Decision::deny(Reason::ToolUnknown, Digest::default()),
         decided_in_us: 1,
+        notices: Vec::new(),
         trace: None,
     };
     assert_eq!(Event::Decided(Arc::new(decided)).kind(), "refusal");
@@ -174,6 +176,7 @@ fn full_decided(call: Id) -> Decided {
                 redact: ["email".to_owned()].into(),
                 result_bytes_max: Some(64_000),
                 needs_reason: true,
+                notify: ["leads".to_owned()].into(),
             })),
             verdict: Verdict::ApprovalRequired(vec![gate]),
             reasons: vec![Reason::ApprovalRequired],
@@ -181,6 +184,12 @@ fn full_decided(call: Id) -> Decided {
             bundle: Digest::default(),
         },
         decided_in_us: 1,
+        notices: vec![Notice {
+            id: call,
+            channel: "leads".into(),
+            occasion: Occasion::LetThrough,
+            page: Some("https://gate.example/console/calls/x".into()),
+        }],
         trace: Some("0af7".into()),
     }
 }

@@ -56,7 +56,7 @@ impl Decided {
         let continues = self.continues.map(|call| call.to_string());
         let resolves = self.resolves.map(|call| call.to_string());
         let caller = self.caller.as_deref().map_or("null", |caller| &caller.canonical);
-        CanonicalObject::new(out)
+        let object = CanonicalObject::new(out)
             .optional("approved_by", self.under.approval, write_use)
             .json("arguments", &self.arguments)
             .optional_text("arguments_digest", digest.as_deref())
@@ -67,7 +67,12 @@ impl Decided {
             .integer("decided_in_us", self.decided_in_us)
             .json("decision", &self.decision.to_json().into())
             .optional("granted_by", self.under.grant, write_use)
-            .text("method", &self.method)
+            .text("method", &self.method);
+        let object = match self.notices.as_slice() {
+            [] => object,
+            _ => object.member("notices", |out| out.push_str(&to_text(&self.notices))),
+        };
+        object
             .optional_text("resolves", resolves.as_deref())
             .optional_text("responses_digest", responses.as_deref())
             .text("server", &self.server)

@@ -97,8 +97,8 @@ fn a_gate_may_name_the_channel_by_which_people_are_told() {
     assert_eq!(*bundle.channels(), BTreeMap::from(channels));
     assert_eq!(bundle.about("untold").unwrap().owner, "o");
     assert!(bundle.about("other").is_none());
-    let problem = problem(Permit, "@notify(\"leads\") permit(principal, action, resource);");
-    assert!(problem.contains("only policies in approvals/ have it"), "{problem}");
+    let problem = problem(Guardrail, "@notify(\"leads\") forbid(principal, action, resource);");
+    assert!(problem.contains("no annotation of guardrails/"), "{problem}");
 }
 
 #[test]

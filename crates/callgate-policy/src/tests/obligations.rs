@@ -26,21 +26,45 @@ fn obligations(rules: &[(crate::Tier, &str, &str)], operation: &str) -> String {
     decision.obligations().to_json().to_text()
 }
 
-const NONE: &str = r#"{"redact":[],"result_bytes_max":null,"needs_reason":false}"#;
+const NONE: &str = r#"{"redact":[],"result_bytes_max":null,"needs_reason":false,"notify":[]}"#;
 
 #[test]
 fn i9_every_permit_that_holds_obliges_and_none_is_loosened_by_another() {
     assert_eq!(obligations(&[ENG_ALL, BOTS], "jira.issue.read"), NONE);
-    let careful = r#"{"redact":["email","phone"],"result_bytes_max":64000,"needs_reason":false}"#;
+    let careful =
+        r#"{"redact":["email","phone"],"result_bytes_max":64000,"needs_reason":false,"notify":[]}"#;
     assert_eq!(obligations(&[ENG_ALL, CAREFUL, BOTS], "jira.issue.read"), careful);
     // Of both links.
-    let both = r#"{"redact":["email","phone"],"result_bytes_max":1000,"needs_reason":true}"#;
+    let both =
+        r#"{"redact":["email","phone"],"result_bytes_max":1000,"needs_reason":true,"notify":[]}"#;
     assert_eq!(obligations(&[ENG_ALL, CAREFUL, BOTS, SAYS_WHY], "jira.issue.read"), both);
     // They are known before anybody is asked; who is denied is obliged to nothing.
     let gated = &[ENG_ALL, CAREFUL, BOTS, SAYS_WHY, DELETE_GATE];
     assert_eq!(obligations(gated, "jira.issue.delete"), both);
     let never = (Guardrail, "never", "forbid(principal, action, resource);");
     assert_eq!(obligations(&[ENG_ALL, CAREFUL, BOTS, never], "jira.issue.read"), NONE);
+}
+
+#[test]
+fn i9_people_are_told_by_the_channels_of_every_permit_that_holds() {
+    let told = (
+        Permit,
+        "told",
+        r#"@notify("leads, audit") permit(principal in Group::"engineering", action, resource);"#,
+    );
+    let also = (
+        Permit,
+        "also",
+        r#"@notify("audit") permit(principal, action in Action::"write", resource);"#,
+    );
+    let rules = [ENG_ALL, told, also, BOTS];
+    assert!(obligations(&rules, "jira.issue.read").ends_with(r#""notify":["audit","leads"]}"#));
+    assert_eq!(obligations(&[ENG_ALL, also, BOTS], "jira.issue.read"), NONE);
+    let bundle = bundle(&rules);
+    let mut named: Vec<_> = bundle.channels_named().collect();
+    named.sort_unstable();
+    let expected = [("also", "audit"), ("told", "audit"), ("told", "leads")];
+    assert_eq!(named, expected.map(|(id, channel)| (Permit, id, channel)));
 }
 
 #[test]
@@ -58,6 +82,10 @@ fn i5_an_obligation_that_is_not_known_keeps_the_policies_from_loading() {
         (
             r#"@redact("a,,b")"#,
             r#"@redact cannot be `a,,b` (hint: names of members of the answer, at most 32: @redact("emailAddress, accountId"))"#,
+        ),
+        (
+            r#"@notify("leads,")"#,
+            r#"@notify cannot be `leads,` (hint: name sections [notify.NAME] of the configuration, at most 8: @notify("leads, audit"))"#,
         ),
         (
             r#"@result_within("all")"#,

@@ -27,6 +27,9 @@ pub(super) async fn apply(
         Applies::SpendApproval { approval, call, after } => {
             return approvals::spend(connection, *approval, (*call, *after), at).await;
         }
+        Applies::Tell { call, notices } => {
+            return notices::add_of_call(connection, *call, notices, at).await;
+        }
         Applies::Change(change) => change,
     };
     let done = match &**change {

@@ -8,7 +8,9 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use super::authority::Applied;
 use super::{SqliteStore, rows};
 use crate::evidence::{StoreError, StoreFuture};
-use crate::notices::{ChannelState, ERROR_BYTES_MAX, NoticeStore, Settled, Taken};
+use crate::notices::{
+    ChannelState, ERROR_BYTES_MAX, NOTICES_WAITING_MAX, NoticeStore, Settled, Taken,
+};
 
 /// Somebody is to be told: at once, and again when nobody can decide any more, or earlier: see [`close`].
 pub(super) async fn add(
@@ -19,25 +21,56 @@ pub(super) async fn add(
 ) -> Applied {
     for notice in notices {
         let due = match notice.occasion {
-            Occasion::Requested => at,
+            Occasion::Requested | Occasion::LetThrough => at,
             Occasion::Escalated => approval.escalates().unwrap_or(approval.decide_until),
             Occasion::Closed => approval.decide_until,
         };
-        let insert = sqlx::query(
-            "INSERT INTO notices (id, channel, approval, occasion, page, due_ms) VALUES (?, ?, ?, ?, ?, ?) \
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(notice.id.to_string())
-        .bind(notice.channel.clone())
-        .bind(approval.id.to_string())
-        .bind(notice.occasion.as_str())
-        .bind(notice.page.clone())
-        .bind(due.unix_ms());
-        if insert.execute(&mut *connection).await?.rows_affected() != 1 {
+        if !insert(connection, approval.id, notice, due).await? {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// Somebody is to be told of a call that is let through, at once. `false`: too many are to be told of others before.
+pub(super) async fn add_of_call(
+    connection: &mut SqliteConnection,
+    call: Id,
+    notices: &[Notice],
+    at: Timestamp,
+) -> Applied {
+    for notice in notices {
+        let waiting: u32 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM (SELECT 1 FROM notices WHERE channel = ? AND ended IS NULL LIMIT ?)",
+        )
+        .bind(notice.channel.clone())
+        .bind(NOTICES_WAITING_MAX)
+        .fetch_one(&mut *connection)
+        .await?;
+        if waiting >= NOTICES_WAITING_MAX || !insert(connection, call, notice, at).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+async fn insert(
+    connection: &mut SqliteConnection,
+    about: Id,
+    notice: &Notice,
+    due: Timestamp,
+) -> Applied {
+    let insert = sqlx::query(
+        "INSERT INTO notices (id, channel, about, occasion, page, due_ms) VALUES (?, ?, ?, ?, ?, ?) \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(notice.id.to_string())
+    .bind(notice.channel.clone())
+    .bind(about.to_string())
+    .bind(notice.occasion.as_str())
+    .bind(notice.page.clone())
+    .bind(due.unix_ms());
+    Ok(insert.execute(connection).await?.rows_affected() == 1)
 }
 
 /// It was decided, or need not be any more: those who are told of that are told now.
@@ -47,7 +80,7 @@ pub(super) async fn close(
     at: Timestamp,
 ) -> Result<(), StoreError> {
     let update = "UPDATE notices SET due_ms = MIN(due_ms, ?1) \
-                  WHERE approval = ?2 AND occasion = ?3 AND attempts = 0 AND ended IS NULL";
+                  WHERE about = ?2 AND occasion = ?3 AND attempts = 0 AND ended IS NULL";
     let query = sqlx::query(update)
         .bind(at.unix_ms())
         .bind(approval.to_string())
@@ -95,8 +128,8 @@ impl NoticeStore for SqliteStore {
             let taken = sqlx::query(
                 "UPDATE notices SET due_ms = ?3, attempts = attempts + 1 WHERE id IN ( \
                    SELECT id FROM notices WHERE channel = ?1 AND due_ms <= ?2 AND ended IS NULL \
-                   ORDER BY due_ms, id LIMIT ?4) \
-                 RETURNING id, channel, approval, occasion, page, attempts, error",
+                   ORDER BY occasion = 'let_through', due_ms, id LIMIT ?4) \
+                 RETURNING id, channel, about, occasion, page, attempts, error",
             )
             .bind(channel.to_owned())
             .bind(during.0.unix_ms())
@@ -163,7 +196,7 @@ fn read(row: &SqliteRow) -> Result<Taken, StoreError> {
     Ok(Taken {
         id: rows::id(row, "id")?,
         channel: row.try_get("channel")?,
-        approval: rows::id(row, "approval")?,
+        about: rows::id(row, "about")?,
         occasion: occasion.ok_or(StoreError::Malformed { column: "occasion" })?,
         page: row.try_get("page")?,
         attempt: row.try_get("attempts")?,

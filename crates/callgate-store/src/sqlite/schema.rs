@@ -141,6 +141,8 @@ const STEPS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX notices_open ON notices (channel, due_ms, attempts) WHERE ended IS NULL;
     CREATE INDEX notices_approval ON notices (approval);",
+    // An approval, or a call that was let through.
+    "ALTER TABLE notices RENAME COLUMN approval TO about;",
 ];
 
 /// Brings a database to the latest version.

@@ -111,6 +111,7 @@ pub fn intent(call: Id, human: &str, agent: &str) -> Decided {
             bundle: Digest::of(b"bundle"),
         },
         decided_in_us: 40,
+        notices: Vec::new(),
         trace: None,
     }
 }

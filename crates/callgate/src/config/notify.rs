@@ -124,8 +124,13 @@ impl Reader {
 
     fn channel_rule(&mut self, name: &str, place: &str, raw: &RawChannel) -> Option<ChannelRule> {
         let occasions: Option<BTreeSet<Occasion>> = match &raw.occasions {
-            None => Some(BTreeSet::from(Occasion::ALL)),
-            Some(names) => names.iter().map(|name| Occasion::parse(name)).collect(),
+            None => Some(BTreeSet::from(Occasion::OF_APPROVALS)),
+            Some(names) => {
+                let parse = |name: &String| {
+                    Occasion::parse(name).filter(|one| Occasion::OF_APPROVALS.contains(one))
+                };
+                names.iter().map(parse).collect()
+            }
         };
         let Some(occasions) = occasions.filter(|occasions| !occasions.is_empty()) else {
             let text = "can be `requested`, `closed` or both";

@@ -12,7 +12,8 @@ use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::SEND_WITHIN;
-use super::told::{Message, Told};
+use super::news::News;
+use super::told::Message;
 
 /// How mail gets to the relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,8 +76,8 @@ impl Mail {
         Ok(Self { from, to, relay: builder.build() })
     }
 
-    pub(super) async fn send(&self, told: &Told, message: &Message) -> Result<(), String> {
-        let mail = self.mail(told, message)?;
+    pub(super) async fn send(&self, news: &News, message: &Message) -> Result<(), String> {
+        let mail = self.mail(news, message)?;
         self.relay.send(mail).await.map(drop).map_err(|error| causes(&error))
     }
 
@@ -89,21 +90,22 @@ impl Mail {
         }
     }
 
-    fn mail(&self, told: &Told, message: &Message) -> Result<lettre::Message, String> {
-        let page = message.page.iter().map(|page| format!("\n\nLook at it and decide: {page}"));
+    fn mail(&self, news: &News, message: &Message) -> Result<lettre::Message, String> {
+        let link = message.link();
+        let page = message.page.iter().map(|page| format!("\n\n{link}: {page}"));
         let plain =
             format!("{}\n\n{}{}\n", message.title, message.text(), page.collect::<String>());
-        let Message { title, lines, page } = message;
-        let html = Html { title, lines, page: page.as_ref() };
+        let Message { title, lines, page, .. } = message;
+        let html = Html { title, lines, page: page.as_ref(), link };
         let html = html.render().map_err(|error| error.to_string())?;
-        let since = Duration::from_millis(u64::try_from(told.at.unix_ms()).unwrap_or(0));
+        let since = Duration::from_millis(u64::try_from(news.at().unix_ms()).unwrap_or(0));
         let to: Mailboxes = self.to.iter().cloned().collect();
         lettre::Message::builder()
             .from(self.from.clone())
             .mailbox(lettre::message::header::To::from(to))
             .subject(title.as_str())
             .date(UNIX_EPOCH + since)
-            .message_id(Some(format!("<{}@{}>", told.id, self.from.email.domain())))
+            .message_id(Some(format!("<{}@{}>", news.id(), self.from.email.domain())))
             .header(AutoSubmitted)
             .multipart(MultiPart::alternative_plain_html(plain, html))
             .map_err(|error| error.to_string())
@@ -116,6 +118,7 @@ struct Html<'a> {
     title: &'a str,
     lines: &'a [String],
     page: Option<&'a String>,
+    link: &'a str,
 }
 
 /// No program is to answer it (RFC 3834).

@@ -15,7 +15,7 @@ pub(super) fn payload(message: &Message) -> Value {
         blocks.push(json!({ "type": "section", "text": plain(&message.text()) }));
     }
     if let Some(page) = &message.page {
-        let link = format!("<{}|Look at it and decide>", escaped(page));
+        let link = format!("<{}|{}>", escaped(page), message.link());
         let text = json!({ "type": "mrkdwn", "text": link, "verbatim": true });
         blocks.push(json!({ "type": "section", "text": text }));
     }

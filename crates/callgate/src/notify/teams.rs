@@ -14,7 +14,8 @@ pub(super) fn payload(message: &Message) -> Value {
         json!({ "type": "TextRun", "text": message.title, "weight": "Bolder", "size": "Medium" });
     let mut body = vec![block(title)];
     body.extend(message.lines.iter().filter(|line| !line.is_empty()).map(|line| block(run(line))));
-    let open = |page: &String| json!({ "type": "Action.OpenUrl", "title": "Look at it and decide", "url": page });
+    let open =
+        |page: &String| json!({ "type": "Action.OpenUrl", "title": message.link(), "url": page });
     let card = json!({
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",

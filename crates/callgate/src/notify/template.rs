@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, Error, UndefinedBehavior};
 
-use super::told::{ARGUMENTS, Message, NAMES, PEOPLE, Told};
+use super::news::News;
+use super::told::{ARGUMENTS, Message, NAMES, PEOPLE};
 use crate::print::safe;
 
 /// Longest template, in bytes.
@@ -52,12 +53,13 @@ impl Template {
         Ok(Self { environment, has_text, has_subject })
     }
 
-    /// The message that it makes; the page is part of every message, whatever a template says.
+    /// The message that it makes of an approval, and the usual one of anything else; the page is part of every message, whatever a template says.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn message(&self, told: &Told, arguments: bool) -> Result<Message, String> {
-        let usual = told.message(arguments);
+    pub(super) fn message(&self, news: &News, arguments: bool) -> Result<Message, String> {
+        let usual = news.message(arguments);
+        let News::Approval(told) = news else { return Ok(usual) };
         let data = Value::from(Serde(told.data(arguments, &PEOPLE)));
         let render = |name: &str| {
             let template = self.environment.get_template(name);

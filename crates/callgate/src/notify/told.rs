@@ -22,7 +22,7 @@ const MESSAGE_CHARS_MAX: usize = 2_900;
 const TITLE_CHARS_MAX: usize = 140;
 
 /// What there is to be told, by name.
-pub(super) const NAMES: [&str; 24] = [
+pub(super) const NAMES: [&str; 25] = [
     "accountable",
     "agent",
     "approval",
@@ -34,6 +34,7 @@ pub(super) const NAMES: [&str; 24] = [
     "decide_until",
     "effect",
     "gates",
+    "granted",
     "occasion",
     "operation",
     "page",
@@ -68,6 +69,8 @@ pub(crate) struct Told {
 /// A message for people: plain text, a line each.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Message {
+    /// Whether somebody is to decide, or only to look.
+    pub(super) asks: bool,
     pub(super) title: String,
     pub(super) lines: Vec<String>,
     pub(super) page: Option<String>,
@@ -76,9 +79,9 @@ pub(super) struct Message {
 /// How texts are made fit for whoever reads them.
 pub(super) struct Reader {
     /// Those from elsewhere.
-    foreign: fn(&str) -> String,
+    pub(super) foreign: fn(&str) -> String,
     /// Those of the operator, or of a catalog.
-    own: fn(&str) -> String,
+    pub(super) own: fn(&str) -> String,
 }
 
 /// Programs get everything as it is.
@@ -149,6 +152,7 @@ impl Told {
             "reversibility": own(&about.reversibility),
             "targets": words::targets(&self.state).iter().map(|one| foreign(one)).collect::<Vec<_>>(),
             "gates": self.gates.iter().map(gate).collect::<Vec<_>>(),
+            "granted": self.granted().as_deref().map(foreign),
             "votes": votes.collect::<Vec<_>>(),
             "asked_at": approval.at,
             "decide_until": approval.decide_until,
@@ -183,6 +187,7 @@ impl Told {
         }
         say("clock", &words::clock(&self.state, self.at));
         words::votes(&self.state).iter().for_each(|vote| say("said", &inert(vote)));
+        self.granted().iter().for_each(|what| say("granted", &inert(what)));
         let named = about.arguments.as_object().filter(|_| arguments).into_iter().flatten();
         let named = named.map(|(name, value)| format!("{name} = {value}"));
         some(named.collect()).iter().for_each(|text| say("argument", &inert(text)));
@@ -192,10 +197,16 @@ impl Told {
         Message::new(&self.title(), lines, self.page.clone())
     }
 
+    /// What those who approved it let through beside it.
+    fn granted(&self) -> Option<String> {
+        self.state.granted().and_then(|_| words::offer(&self.state.approval))
+    }
+
     fn title(&self) -> String {
         let approval = &self.state.approval;
         let what = match (self.occasion, self.state.standing(self.at)) {
             (Occasion::Requested, _) => "Approval wanted",
+            (Occasion::LetThrough, _) => "Let through",
             (Occasion::Escalated, _) => "Approval still wanted",
             (Occasion::Closed, Standing::Waiting | Standing::Expired) => "Nobody decided",
             (Occasion::Closed, Standing::Ended(Ended::Denied)) => "Denied",
@@ -226,7 +237,12 @@ impl Message {
             room -= length;
             kept.push(line);
         }
-        Self { title, lines: kept, page }
+        Self { asks: true, title, lines: kept, page }
+    }
+
+    /// What the link says.
+    pub(super) const fn link(&self) -> &'static str {
+        if self.asks { "Look at it and decide" } else { "Look at it" }
     }
 
     pub(super) fn text(&self) -> String {
@@ -235,14 +251,14 @@ impl Message {
 }
 
 /// The first of them, and how many more there are.
-fn some(mut all: Vec<String>) -> Vec<String> {
+pub(super) fn some(mut all: Vec<String>) -> Vec<String> {
     let more = all.len().saturating_sub(SHOWN_MAX);
     all.truncate(SHOWN_MAX);
     all.extend((more > 0).then(|| format!("and {more} more")));
     all
 }
 
-fn read_by(foreign: fn(&str) -> String, value: &Value) -> Value {
+pub(super) fn read_by(foreign: fn(&str) -> String, value: &Value) -> Value {
     match value {
         Value::String(text) => foreign(text).into(),
         Value::Array(all) => all.iter().map(|one| read_by(foreign, one)).collect(),
@@ -254,7 +270,7 @@ fn read_by(foreign: fn(&str) -> String, value: &Value) -> Value {
 }
 
 /// Text of which no program makes a link: what is no address any more is no address of an attacker. Its brackets are for people.
-fn inert(text: &str) -> String {
+pub(super) fn inert(text: &str) -> String {
     let text: Vec<char> = safe(text).chars().collect();
     let mut inert = String::new();
     for (index, c) in text.iter().copied().enumerate().take(TEXT_CHARS_MAX) {

@@ -10,7 +10,8 @@ use callgate_model::ambient::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
-use super::told::{PROGRAMS, Told};
+use super::news::News;
+use super::told::PROGRAMS;
 
 /// How many secrets sign at one time: the one that is in use, and the one that takes its place.
 pub(crate) const SECRETS_MAX: usize = 2;
@@ -30,12 +31,12 @@ impl Webhook {
         Self { document, keys }
     }
 
-    pub(super) async fn send(&self, told: &Told, arguments: bool) -> Result<(), String> {
-        let mut body = event(told, arguments);
+    pub(super) async fn send(&self, news: &News, arguments: bool) -> Result<(), String> {
+        let mut body = event(news, arguments);
         if body.len() > BODY_BYTES_MAX {
-            body = event(told, false);
+            body = event(news, false);
         }
-        let headers = self.headers(&told.id.to_string(), told.at, &body);
+        let headers = self.headers(&news.id().to_string(), news.at(), &body);
         self.document.send(headers, body).await.map_err(|error| error.to_string())
     }
 
@@ -78,17 +79,17 @@ pub(crate) fn key(secret: &SecretString) -> Result<hmac::Key, String> {
     Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
 }
 
-fn event(told: &Told, arguments: bool) -> String {
-    let source = told.page.as_deref().and_then(|page| page.split_once("/console/"));
+fn event(news: &News, arguments: bool) -> String {
+    let source = news.page().and_then(|page| page.split_once("/console/"));
     json!({
         "specversion": "1.0",
-        "id": told.id,
+        "id": news.id(),
         "source": source.map_or("urn:callgate", |(gateway, _)| gateway),
-        "type": format!("dev.callgate.approval.{}", told.occasion.as_str()),
-        "subject": told.state.approval.id,
-        "time": told.at,
+        "type": news.event(),
+        "subject": news.subject(),
+        "time": news.at(),
         "datacontenttype": "application/json",
-        "data": told.data(arguments, &PROGRAMS),
+        "data": news.data(arguments, &PROGRAMS),
     })
     .to_string()
 }

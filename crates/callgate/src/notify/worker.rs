@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use callgate_gateway::pipeline::Gateway;
 use callgate_model::ambient::Ambient;
-use callgate_model::approval::Standing;
+use callgate_model::approval::Occasion;
 use callgate_model::authority::Change;
 use callgate_store::{AuthorityStore, EvidenceError, Settled, StoreError, Taken};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::news::{Called, News};
 use super::told::Told;
 use super::{Channels, SEND_WITHIN};
 
@@ -117,17 +118,17 @@ impl Teller {
     /// Sends one message, and writes down what became of it. If that cannot be written, it is sent again later.
     async fn tell(self: Arc<Self>, taken: Taken, _room: OwnedSemaphorePermit) {
         let Some(store) = self.gateway.authority() else { return };
-        let told = match store.approval(taken.approval).await {
-            Ok(Some(state)) => Told::new(&self.gateway, &taken, state, self.ambient.now()),
-            Ok(None) => return self.settle(store, &taken, Settled::Needless).await,
+        let news = match self.news(store, &taken).await {
+            Ok(news) => news,
             Err(error) => {
-                tracing::error!(%error, "an approval that people are to be told of cannot be read");
+                tracing::error!(%error, about = %taken.about, "what people are to be told of cannot be read");
                 return;
             }
         };
-        let waits = told.state.standing(told.at) == Standing::Waiting;
-        let (too_late, tried) = (!waits && taken.occasion.asks(), taken.attempt > 1);
-        match (too_late, tried) {
+        let Some(news) = news else {
+            return self.settle(store, &taken, Settled::Needless).await;
+        };
+        match (news.is_too_late(), taken.attempt > 1) {
             (true, false) => return self.settle(store, &taken, Settled::Needless).await,
             (true, true) => return self.give_up(&taken, "it ended before that").await,
             (false, _) if taken.attempt > ATTEMPTS_MAX => {
@@ -136,7 +137,7 @@ impl Teller {
             (false, _) => {}
         }
         let sent = match self.channels.get(&taken.channel) {
-            Some(channel) => channel.send(&told).await,
+            Some(channel) => channel.send(&news).await,
             None => Err("no channel of that name is configured any more".to_owned()),
         };
         match sent {
@@ -144,22 +145,47 @@ impl Teller {
                 self.gateway.noticed(&taken.channel, "delivered");
                 self.settle(store, &taken, Settled::Delivered).await;
             }
-            Err(error) => self.failed(store, &taken, &told, error).await,
+            Err(error) => self.failed(store, &taken, &news, error).await,
         }
     }
 
-    async fn failed(&self, store: &dyn AuthorityStore, taken: &Taken, told: &Told, error: String) {
+    /// What there is to tell; nothing, if what it is about is not there.
+    async fn news(
+        &self,
+        store: &dyn AuthorityStore,
+        taken: &Taken,
+    ) -> Result<Option<News>, StoreError> {
+        let now = self.ambient.now();
+        match taken.occasion {
+            Occasion::Requested | Occasion::Escalated | Occasion::Closed => {
+                let found = store.approval(taken.about).await?;
+                let told = |state| Box::new(Told::new(&self.gateway, taken, state, now));
+                Ok(found.map(|state| News::Approval(told(state))))
+            }
+            Occasion::LetThrough => {
+                let Some(evidence) = self.gateway.recorded() else { return Ok(None) };
+                let rows = evidence.show(taken.about).await?;
+                // Somebody else may have pages who let it through.
+                let page = self.gateway.page_of_call(taken.about).or_else(|| taken.page.clone());
+                let intent = rows.iter().find(|row| row.kind == "intent");
+                let called = |row| Box::new(Called::new(taken, row, page, now));
+                Ok(intent.map(|row| News::Call(called(row))))
+            }
+        }
+    }
+
+    async fn failed(&self, store: &dyn AuthorityStore, taken: &Taken, news: &News, error: String) {
         self.gateway.noticed(&taken.channel, "failed");
         let (channel, attempt) = (&taken.channel, taken.attempt);
-        tracing::warn!(channel, attempt, error, approval = %taken.approval, "people were not told");
+        tracing::warn!(channel, attempt, error, about = %taken.about, "people were not told");
         if attempt >= ATTEMPTS_MAX {
             return self.give_up(taken, &error).await;
         }
         let now = self.ambient.now();
         let mut again = now.after_ms(pause_ms(attempt, &self.ambient.random()));
-        if taken.occasion.asks() {
+        if let Some(until) = news.is_of_use_until() {
             // At its end it is no more of use, which is to be seen at once.
-            again = again.min(told.state.approval.decide_until);
+            again = again.min(until);
         }
         self.settle(store, taken, Settled::Failed { error, again }).await;
     }
@@ -177,8 +203,8 @@ impl Teller {
         match self.gateway.administer("callgate".to_owned(), change).await {
             Ok(()) => {
                 self.gateway.noticed(&taken.channel, "given_up");
-                let (channel, approval) = (&taken.channel, taken.approval);
-                tracing::error!(channel, %approval, reason, "people are not told: given up");
+                let (channel, about) = (&taken.channel, taken.about);
+                tracing::error!(channel, %about, reason, "people are not told: given up");
             }
             // Somebody else has.
             Err(EvidenceError::Refused) => {}

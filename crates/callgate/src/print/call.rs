@@ -4,6 +4,7 @@ use callgate_model::json::{Json, JsonLimits, read};
 use callgate_store::{EvidenceStore, Filter, Row, StoreError};
 
 /// What is told of a decided call. Its texts are as they were recorded: whoever shows them makes them safe.
+#[derive(Debug)]
 pub(crate) struct CallTold {
     pub(crate) verdict: String,
     pub(crate) server: String,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::notify::told::tests::told;
+use crate::notify::told::tests::news;
 
 fn mail() -> Mail {
     let relay = Relay {
@@ -15,7 +15,7 @@ fn mail() -> Mail {
 }
 
 fn formatted(message: &Message) -> String {
-    let mail = mail().mail(&told(|_| {}), message).unwrap();
+    let mail = mail().mail(&news(|_| {}), message).unwrap();
     String::from_utf8(mail.formatted()).unwrap()
 }
 

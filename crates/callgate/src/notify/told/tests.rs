@@ -1,7 +1,11 @@
-use callgate_model::approval::Vote;
+use std::collections::BTreeSet;
+
+use callgate_model::approval::{Offer, Vote};
+use callgate_model::decision::Allotment;
 use callgate_model::digest::Digest;
 
 use super::*;
+use crate::notify::news::News;
 use crate::notify::template::Template;
 
 const NOW: Timestamp = Timestamp::from_unix_ms(1_795_600_000_000);
@@ -39,6 +43,11 @@ pub(in crate::notify) fn told(change: impl FnOnce(&mut Told)) -> Told {
     };
     change(&mut told);
     told
+}
+
+/// The same, as channels get it.
+pub(in crate::notify) fn news(change: impl FnOnce(&mut Told)) -> News {
+    News::Approval(Box::new(told(change)))
 }
 
 #[test]
@@ -80,9 +89,8 @@ fn arguments_are_told_only_if_somebody_wants_them() {
     assert_eq!(told.data(true, &PROGRAMS)["arguments"]["issueIdOrKey"], "ENG-45");
 }
 
-#[test]
-fn how_it_ended_is_told() {
-    let vote = |approves| Vote {
+fn vote(approves: bool) -> Vote {
+    Vote {
         approval: Id::new(NOW, [1; 16]),
         by: "bob".to_owned(),
         approves,
@@ -91,7 +99,11 @@ fn how_it_ended_is_told() {
         reason: Some("not now".to_owned()),
         seen: Digest::default(),
         at: NOW,
-    };
+    }
+}
+
+#[test]
+fn how_it_ended_is_told() {
     let title = |change: &dyn Fn(&mut Told)| {
         let told = told(|told| {
             told.occasion = Occasion::Closed;
@@ -117,6 +129,24 @@ fn how_it_ended_is_told() {
         });
         assert_eq!(approved.0, "Approved");
     }
+}
+
+/// Not each call that it lets through is told, but what was granted, once.
+#[test]
+fn what_is_granted_beside_an_approval_is_told_with_its_end() {
+    let granted = |grants| {
+        let message = told(|told| {
+            told.occasion = Occasion::Closed;
+            let (most, within) = (Allotment { uses: 20, within_s: 14_400 }, BTreeSet::new());
+            told.state.approval.offer = Some(Offer { most, within });
+            told.state.approval.gates = vec![Gate { quorum: 1, ..told.gates[0].0.clone() }];
+            let gates = vec!["deletes".to_owned()];
+            told.state.votes.push(Vote { gates, grants, ..vote(true) });
+        });
+        message.message(false).text()
+    };
+    assert!(granted(true).contains("granted: up to 20 more calls of x"), "{}", granted(true));
+    assert!(!granted(false).contains("granted:"));
 }
 
 #[test]
@@ -148,7 +178,7 @@ fn a08_nothing_from_elsewhere_is_a_link_or_hidden() {
         Some("{{ targets[0] }}".to_owned()),
         true,
     );
-    let own = template.unwrap().message(&told, true).unwrap();
+    let own = template.unwrap().message(&News::Approval(Box::new(told)), true).unwrap();
     for text in [message.text(), own.text(), own.title] {
         assert!(!text.contains("evil.example") && text.contains("evil[.]example"), "{text}");
     }
@@ -189,7 +219,7 @@ fn every_name_of_a_template_is_there() {
 fn operators_say_it_in_their_own_words() {
     let template = |text: &str, arguments| Template::new(Some(text.to_owned()), None, arguments);
     let text = "{{ code }} {% if agent %}by {{ agent }}{% endif %}\n{% for gate in gates %}{{ gate.approvers }}: {{ gate.reason }}{% endfor %}";
-    let message = template(text, false).unwrap().message(&told(|_| {}), false).unwrap();
+    let message = template(text, false).unwrap().message(&news(|_| {}), false).unwrap();
     assert_eq!(
         message.lines,
         ["0000-0000 by release-bot", "team:leads: What is deleted is missed."]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::notify::told::tests::told;
+use crate::notify::told::tests::news;
 
 const OLD: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const NEW: &str = "whsec_a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=";
@@ -40,12 +40,12 @@ fn a_secret_is_whole_or_none() {
 
 #[test]
 fn an_event_says_where_it_is_from_and_what_it_is_of() {
-    let told = told(|_| {});
-    let event: serde_json::Value = serde_json::from_str(&event(&told, false)).unwrap();
+    let news = news(|_| {});
+    let event: serde_json::Value = serde_json::from_str(&event(&news, false)).unwrap();
     assert_eq!(event["specversion"], "1.0");
     assert_eq!(event["source"], "https://gate.example");
     assert_eq!(event["type"], "dev.callgate.approval.requested");
     assert_eq!(event["subject"], event["data"]["approval"]);
-    assert_eq!(event["id"], told.id.to_string());
+    assert_eq!(event["id"], news.id().to_string());
     assert_eq!(event["data"]["targets"][0], "Jira::Issue acme/ENG-45", "as it is");
 }

@@ -9,7 +9,6 @@ use super::*;
 use crate::assemble;
 use crate::config::Config;
 use crate::print::approval::sample;
-use callgate_model::approval::Occasion;
 
 const NOW: Timestamp = Timestamp::from_unix_ms(1_795_600_000_000);
 /// The sample can be decided for so long.
