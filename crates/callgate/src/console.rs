@@ -4,6 +4,7 @@
 
 mod callers;
 mod calls;
+mod channels;
 mod chart;
 mod cookie;
 mod diff;
@@ -123,6 +124,7 @@ impl Console {
             .route("/callers/caller", get(callers::show))
             .route("/callers/revoke", get(callers::ask).post(callers::revoke))
             .route("/callers/revocations", get(callers::revocations).post(callers::lift))
+            .route("/channels", get(channels::list).post(channels::act))
             .route("/live", get(live::listen))
             .route("/live.js", get(live::script))
             .route("/policy", get(policy::show))
@@ -340,6 +342,7 @@ fn is_ours(path: &str) -> bool {
         CONSOLE,
         "/console/callers",
         "/console/calls",
+        "/console/channels",
         "/console/policy",
         "/console/reach",
         "/console/sessions",

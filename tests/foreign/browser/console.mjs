@@ -187,7 +187,7 @@ const does = {
     // By keyboard alone: the first row of the inbox.
     const { page } = await of(person);
     await page.goto('/console');
-    for (let n = 0; n < 10; n += 1) {
+    for (let n = 0; n < 15; n += 1) {
       await page.keyboard.press('Tab');
       const row = await page.locator('.row').first().evaluate((one) => one === document.activeElement).catch(() => null);
       if (row) break;

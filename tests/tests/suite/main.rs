@@ -9,6 +9,8 @@ mod broker;
 #[cfg(test)]
 mod catalogs;
 #[cfg(test)]
+mod channels;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod clients;
