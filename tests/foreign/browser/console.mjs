@@ -250,6 +250,14 @@ const does = {
     page.on('load', () => { people.get(person).kept.loads += 1; });
     return told(page, 200);
   },
+  // Writes on the page that was kept, and reads what stands there.
+  async writes({ person, field, text }) {
+    await (await of(person)).kept.page.fill(`#${field}`, text);
+    return {};
+  },
+  async reads({ person, field }) {
+    return { text: await (await of(person)).kept.page.inputValue(`#${field}`) };
+  },
   // Waits until the page that was kept says this.
   async hears({ person, part }) {
     const { kept } = await of(person);

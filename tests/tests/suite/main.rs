@@ -29,6 +29,8 @@ mod evidence;
 #[cfg(test)]
 mod families;
 #[cfg(test)]
+mod fresh;
+#[cfg(test)]
 mod listen;
 #[cfg(test)]
 mod login;
