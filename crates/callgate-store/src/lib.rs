@@ -28,6 +28,8 @@ mod approving;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod logged;
+#[cfg(test)]
 mod noticing;
 #[cfg(test)]
 mod signing_in;
