@@ -18,7 +18,7 @@ pub use authority::{AuthorityStore, GRANTS_TOGETHER_MAX, GrantState, THINGS_MAX,
 pub use evidence::{Applies, EvidenceStore, Filter, LIST_MAX, Row, StoreError, StoreFuture, Tally};
 pub use log::{Counters, Durability, EvidenceError, EvidenceLimits, EvidenceLog, Recovery};
 pub use notices::{
-    ChannelState, ERROR_BYTES_MAX, NOTICES_WAITING_MAX, NoticeStore, Settled, Taken,
+    ChannelState, ERROR_BYTES_MAX, NOTICES_WAITING_MAX, NoticeStore, RETRIED_MAX, Settled, Taken,
 };
 pub use sessions::{LINKS_MAX, SESSIONS_MAX, SESSIONS_OF_ONE_MAX, SessionState, SessionStore};
 pub use sqlite::{OpenError, SqliteStore};
@@ -27,6 +27,8 @@ pub use sqlite::{OpenError, SqliteStore};
 mod approving;
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod logged;
 #[cfg(test)]
 mod noticing;
 #[cfg(test)]

@@ -16,6 +16,9 @@ pub const ERROR_BYTES_MAX: usize = 500;
 /// The most notices that one channel is still to be sent. A call is let through that obliges to tell of it only while there is room.
 pub const NOTICES_WAITING_MAX: u32 = 1_000;
 
+/// The most notices that are sent once more in one go: there is room for others beside them.
+pub const RETRIED_MAX: u32 = NOTICES_WAITING_MAX / 2;
+
 /// A notice that somebody is to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
@@ -82,7 +85,7 @@ pub trait NoticeStore: Debug + Send + Sync {
     /// being sent.
     fn notices_waiting(&self, now: Timestamp) -> StoreFuture<'_, Vec<(String, u32, u32)>>;
 
-    /// Takes up to `limit` notices of `channel` that are to be sent at the first moment of `during`. Until the second, nobody else gets
+    /// Takes up to `limit` notices of `channel` that are to be sent at the first moment of `during`, those of approvals first. Until the second, nobody else gets
     /// them.
     fn take_notices<'a>(
         &'a self,
@@ -98,6 +101,9 @@ pub trait NoticeStore: Debug + Send + Sync {
         settled: Settled,
         at: Timestamp,
     ) -> StoreFuture<'a, ()>;
+
+    /// Has what was given up of `channel` sent once more, from `at` on, the newest of it, [`RETRIED_MAX`] at most; how many that are.
+    fn retry_notices<'a>(&'a self, channel: &'a str, at: Timestamp) -> StoreFuture<'a, u64>;
 
     /// What became of all, by channel.
     fn channels(&self, now: Timestamp) -> StoreFuture<'_, Vec<ChannelState>>;

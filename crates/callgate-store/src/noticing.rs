@@ -166,6 +166,24 @@ async fn what_is_given_up_is_recorded_and_counted_once() {
     assert_eq!(all[0].failure, Some(("no answer".to_owned(), at(1))));
 }
 
+#[tokio::test]
+async fn what_was_given_up_is_sent_once_more_if_somebody_wants_it() {
+    let world = World::new().await;
+    world.ask_and_tell("delete", NOW).await;
+    let taken = world.take_one(NOW).await;
+    assert_eq!(world.store.retry_notices("ops", NOW).await.unwrap(), 0, "nothing was given up");
+    let (channel, reason) = ("ops".to_owned(), "no answer".to_owned());
+    let given_up = Change::NoticeGivenUp { id: taken.id, channel, attempts: 8, reason };
+    assert!(world.change(given_up, at(1)).await);
+    assert_eq!(world.store.retry_notices("others", at(2)).await.unwrap(), 0);
+    assert_eq!(world.store.retry_notices("ops", at(2)).await.unwrap(), 1);
+    assert_eq!(world.counted(at(2)).await, (0, 1, 0));
+    let again = world.take_one(at(2)).await;
+    assert_eq!((again.id, again.attempt), (taken.id, 1), "with all its attempts");
+    world.settle(&again, Settled::Delivered, at(3)).await;
+    assert_eq!(world.store.retry_notices("ops", at(4)).await.unwrap(), 0, "it is there");
+}
+
 /// An approval that is not asked for tells nobody, and none is asked for of which nobody could be told.
 #[tokio::test]
 async fn nobody_is_told_of_what_is_not_asked() {
@@ -218,8 +236,13 @@ async fn i5_who_is_to_be_told_of_a_call_is_stored_with_it_or_the_call_is_not() {
     assert!(crate::EvidenceStore::show(&world.store, call).await.unwrap().is_empty());
     let waiting = world.waiting(NOW).await;
     assert_eq!(waiting[0], ("audit".to_owned(), 1, 1), "all of it or nothing");
-    let taken = world.take(NOW, 1).await.remove(0);
-    world.settle(&taken, Settled::Delivered, NOW).await;
+    // Whoever is asked does not wait for what is only told.
+    let id = world.ask_and_tell("delete", at(1)).await;
+    let first = world.take(at(1), 1).await.remove(0);
+    assert_eq!((first.about, first.occasion), (id, Occasion::Requested));
+    for taken in world.take(at(1), 10).await {
+        world.settle(&taken, Settled::Delivered, at(1)).await;
+    }
     assert!(let_through(&["ops"]).await.1);
     // Whoever is refused is told nobody of.
     let mut refused = intent(world.ambient.id(), "alice", "release-bot");

@@ -3,43 +3,17 @@
 use std::sync::Arc;
 
 use callgate_model::ambient::{Ambient as _, Timestamp};
-use callgate_model::authority::{Administered, Change, ConsoleSession, SignInLink, Way};
+use callgate_model::authority::{Change, ConsoleSession, SignInLink, Way};
 use callgate_model::digest::Digest;
-use callgate_model::evidence::Event;
 
-use crate::testing::{Fault, FaultyStore, Ticking};
+use crate::logged::Logged;
+use crate::testing::Fault;
 use crate::{
-    Durability, EvidenceError, EvidenceLimits, EvidenceLog, EvidenceStore as _, Filter, LINKS_MAX,
-    SESSIONS_OF_ONE_MAX, SessionState, SessionStore as _, SqliteStore,
+    EvidenceError, EvidenceStore as _, Filter, LINKS_MAX, SESSIONS_OF_ONE_MAX, SessionState,
+    SessionStore as _,
 };
 
-/// A store and a log that writes to it.
-struct World {
-    store: Arc<SqliteStore>,
-    faulty: Arc<FaultyStore>,
-    ambient: Arc<Ticking>,
-    log: EvidenceLog,
-}
-
-impl World {
-    async fn new() -> Self {
-        let store = Arc::new(SqliteStore::open_in_memory().await.unwrap());
-        let faulty = Arc::new(FaultyStore::new(Arc::<SqliteStore>::clone(&store)));
-        let ambient = Arc::new(Ticking::new(1));
-        let opened = EvidenceLog::open(
-            Arc::<FaultyStore>::clone(&faulty),
-            Arc::<Ticking>::clone(&ambient),
-            EvidenceLimits::default(),
-        );
-        let (log, _) = opened.await.unwrap();
-        Self { store, faulty, ambient, log }
-    }
-
-    async fn change(&self, change: Change) -> Result<(), EvidenceError> {
-        let administered = Administered { by: "somebody".to_owned(), change };
-        self.log.record(Event::Administered(Arc::new(administered)), Durability::Durable).await
-    }
-
+impl Logged {
     fn session(&self, who: &str, secret: &str) -> ConsoleSession {
         let now = self.ambient.now();
         ConsoleSession {
@@ -80,7 +54,7 @@ impl World {
 
 #[tokio::test]
 async fn a_session_is_there_until_it_is_ended_and_its_secrets_are_in_no_record() {
-    let world = World::new().await;
+    let world = Logged::new().await;
     let session = world.session("corp/carol", "canary");
     world.sign_in(&session).await.unwrap();
     let found = world.store.session(session.digest).await.unwrap().unwrap();
@@ -109,7 +83,7 @@ async fn a_session_is_there_until_it_is_ended_and_its_secrets_are_in_no_record()
 
 #[tokio::test]
 async fn i13_one_person_has_so_many_sessions_and_the_one_that_is_not_used_makes_room() {
-    let world = World::new().await;
+    let world = Logged::new().await;
     let others = world.session("corp/dave", "dave");
     world.sign_in(&others).await.unwrap();
     let mut first = None;
@@ -129,7 +103,7 @@ async fn i13_one_person_has_so_many_sessions_and_the_one_that_is_not_used_makes_
 
 #[tokio::test]
 async fn what_has_ended_by_itself_is_forgotten() {
-    let world = World::new().await;
+    let world = Logged::new().await;
     let mut ended = world.session("corp/carol", "ended");
     ended.ends = ended.begun;
     let mut idle = world.session("corp/carol", "idle");
@@ -151,7 +125,7 @@ async fn what_has_ended_by_itself_is_forgotten() {
 
 #[tokio::test]
 async fn a11_a_link_signs_one_in_however_many_come_with_it() {
-    let world = Arc::new(World::new().await);
+    let world = Arc::new(Logged::new().await);
     let link = world.link("code", SignInLink::LASTS_MS).await;
     assert_eq!(world.store.sign_in_link(link.digest).await.unwrap(), Some(link.clone()));
     let tries: Vec<_> = (0..20)
@@ -185,7 +159,7 @@ async fn a11_a_link_signs_one_in_however_many_come_with_it() {
 #[tokio::test]
 async fn i2_a_link_is_used_once_whatever_the_store_says() {
     for fault in [Fault::Fail, Fault::FailAfterCommit] {
-        let world = World::new().await;
+        let world = Logged::new().await;
         let link = world.link("code", SignInLink::LASTS_MS).await;
         let come = async |secret: &str| {
             let session = Box::new(world.session("local/operator", secret));
@@ -201,7 +175,7 @@ async fn i2_a_link_is_used_once_whatever_the_store_says() {
 
 #[tokio::test]
 async fn i13_so_many_links_are_good_at_one_time() {
-    let world = World::new().await;
+    let world = Logged::new().await;
     world.link("ended", 0).await;
     for number in 0..LINKS_MAX {
         world.link(&number.to_string(), SignInLink::LASTS_MS).await;

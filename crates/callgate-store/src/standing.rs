@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use callgate_model::ambient::{Ambient as _, Id, Timestamp};
 use callgate_model::authority::{
-    Administered, ApiToken, Change, Grant, Holder, Revocation, Secret, SecretFor, Subject,
-    SubjectKind, ToolOf, ToolPin, UpstreamSecret, Use,
+    ApiToken, Change, Grant, Holder, Revocation, Secret, SecretFor, Subject, SubjectKind, ToolOf,
+    ToolPin, UpstreamSecret, Use,
 };
 use callgate_model::digest::Digest;
 use callgate_model::envelope::Portion;
@@ -14,44 +14,17 @@ use callgate_model::evidence::Event;
 use callgate_model::target::Resource;
 
 use crate::conformance::verified;
-use crate::testing::{Fault, FaultyStore, Ticking, intent};
+use crate::logged::Logged;
+use crate::testing::{Fault, intent};
 use crate::{
-    AuthorityStore, Durability, EvidenceError, EvidenceLimits, EvidenceLog, EvidenceStore, Filter,
-    GRANTS_TOGETHER_MAX, SqliteStore,
+    AuthorityStore, Durability, EvidenceError, EvidenceStore, Filter, GRANTS_TOGETHER_MAX,
 };
 
 const HOUR_MS: u64 = 3_600_000;
 
-/// A store and a log that writes to it.
-struct World {
-    store: Arc<SqliteStore>,
-    faulty: Arc<FaultyStore>,
-    ambient: Arc<Ticking>,
-    log: EvidenceLog,
-}
-
-impl World {
-    async fn new() -> Self {
-        let store = Arc::new(SqliteStore::open_in_memory().await.unwrap());
-        let faulty = Arc::new(FaultyStore::new(Arc::<SqliteStore>::clone(&store)));
-        let ambient = Arc::new(Ticking::new(1));
-        let (log, _) = EvidenceLog::open(
-            Arc::<FaultyStore>::clone(&faulty),
-            Arc::<Ticking>::clone(&ambient),
-            EvidenceLimits::default(),
-        )
-        .await
-        .unwrap();
-        Self { store, faulty, ambient, log }
-    }
-
+impl Logged {
     fn now(&self) -> Timestamp {
         self.ambient.now()
-    }
-
-    async fn change(&self, change: Change) -> Result<(), EvidenceError> {
-        let administered = Administered { by: "operator".to_owned(), change };
-        self.log.record(Event::Administered(Arc::new(administered)), Durability::Durable).await
     }
 
     async fn grant(&self, holder: &str, place: Option<&str>, uses: u32) -> Id {
@@ -121,7 +94,7 @@ impl World {
 
 #[tokio::test]
 async fn i2_fifty_callers_share_the_uses_of_a_grant_and_no_more() {
-    let world = Arc::new(World::new().await);
+    let world = Arc::new(Logged::new().await);
     let grant = world.grant("release-bot", Some("acme/ENG"), 10).await;
     let tries: Vec<_> = (0..50)
         .map(|_| {
@@ -155,7 +128,7 @@ async fn i2_fifty_callers_share_the_uses_of_a_grant_and_no_more() {
 #[tokio::test]
 async fn i2_a_use_is_spent_once_whatever_the_store_says() {
     for (fault, left) in [(Fault::Fail, 2), (Fault::FailAfterCommit, 1)] {
-        let world = World::new().await;
+        let world = Logged::new().await;
         let grant = world.grant("release-bot", None, 2).await;
         world.faulty.nth(1, fault);
         assert!(matches!(world.spend(grant).await, Err(EvidenceError::Store(_))), "{fault:?}");
@@ -169,7 +142,7 @@ async fn i2_a_use_is_spent_once_whatever_the_store_says() {
 
 #[tokio::test]
 async fn what_others_record_meanwhile_is_not_lost_with_a_refusal() {
-    let world = Arc::new(World::new().await);
+    let world = Arc::new(Logged::new().await);
     let grant = world.grant("release-bot", None, 1).await;
     let tasks: Vec<_> = (0..40)
         .map(|number| {
@@ -196,7 +169,7 @@ async fn what_others_record_meanwhile_is_not_lost_with_a_refusal() {
 
 #[tokio::test]
 async fn grants_are_found_by_holder_and_place_while_they_are_in_force() {
-    let world = World::new().await;
+    let world = Logged::new().await;
     let eng = world.grant("release-bot", Some("acme/ENG"), 1).await;
     let anywhere = world.grant("release-bot", None, 1).await;
     let ops = world.grant("release-bot", Some("acme/OPS"), 1).await;
@@ -231,7 +204,7 @@ async fn grants_are_found_by_holder_and_place_while_they_are_in_force() {
 
 #[tokio::test]
 async fn i13_grants_of_one_holder_for_one_place_have_a_bound() {
-    let world = World::new().await;
+    let world = Logged::new().await;
     for _ in 0..GRANTS_TOGETHER_MAX {
         world.grant("release-bot", Some("acme/ENG"), 1).await;
     }
@@ -244,7 +217,7 @@ async fn i13_grants_of_one_holder_for_one_place_have_a_bound() {
 
 #[tokio::test]
 async fn tokens_are_issued_rotated_once_and_revoked() {
-    let world = World::new().await;
+    let world = Logged::new().await;
     let before = world.store.version().await.unwrap();
     let token = world.token();
     world.change(Change::TokenIssued { token: Box::new(token.clone()) }).await.unwrap();
@@ -285,7 +258,7 @@ async fn tokens_are_issued_rotated_once_and_revoked() {
 
 #[tokio::test]
 async fn revocations_hold_until_they_are_lifted() {
-    let world = World::new().await;
+    let world = Logged::new().await;
     let revocation = Revocation {
         id: world.ambient.id(),
         subject: Subject::new(SubjectKind::Human, "corp/mallory"),
@@ -304,7 +277,7 @@ async fn revocations_hold_until_they_are_lifted() {
 
 #[tokio::test]
 async fn secrets_are_set_replaced_and_removed_and_are_in_no_record() {
-    let world = World::new().await;
+    let world = Logged::new().await;
     let secret = |server: &str, sealed: &str| UpstreamSecret {
         owner: SecretFor {
             server: server.to_owned(),
@@ -333,7 +306,7 @@ async fn secrets_are_set_replaced_and_removed_and_are_in_no_record() {
 
 #[tokio::test]
 async fn i5_an_approval_takes_the_place_of_what_it_says_and_of_nothing_else() {
-    let world = World::new().await;
+    let world = Logged::new().await;
     let pin = |tool: &str, definition: &str, replaces: Option<&str>| ToolPin {
         of: ToolOf { server: "jira".to_owned(), tool: tool.to_owned() },
         digest: Digest::of(definition.as_bytes()),

@@ -238,4 +238,4 @@ fn read(path: &Path) -> Result<String, Problems> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,6 +4,7 @@
 
 mod callers;
 mod calls;
+mod channels;
 mod chart;
 mod cookie;
 mod diff;
@@ -42,7 +43,7 @@ use crate::premises::Premises;
 use crate::print::approval as told;
 use cookie::Cookie;
 use known::Kept;
-use live::Live;
+use live::{Live, Source};
 use page::{ApprovalPage, Inbox, Message, Shown};
 use session::{Session, Sessions, Unknown};
 
@@ -123,6 +124,7 @@ impl Console {
             .route("/callers/caller", get(callers::show))
             .route("/callers/revoke", get(callers::ask).post(callers::revoke))
             .route("/callers/revocations", get(callers::revocations).post(callers::lift))
+            .route("/channels", get(channels::list).post(channels::act))
             .route("/live", get(live::listen))
             .route("/live.js", get(live::script))
             .route("/policy", get(policy::show))
@@ -248,7 +250,7 @@ async fn inbox(State(console): State<Console>, request: Request) -> Result<Respo
     let (head, visitor) = console.open(request).await?;
     let note = (head.uri.query() == Some("done")).then_some("It is recorded what you said.");
     let gateway = &console.front.gateway;
-    let seen = live::mark(gateway).await.map(|mark| mark.to_string()).unwrap_or_default();
+    let seen = live::seen(&console, Source::Calls).await;
     let work = async {
         let store = gateway.authority().ok_or(ErrandError::Unavailable)?;
         store.approvals(None).await.map_err(|error| {
@@ -275,7 +277,7 @@ async fn inbox(State(console): State<Console>, request: Request) -> Result<Respo
         seen,
         suggestions: habits.suggestions().iter().map(|text| crate::print::safe(text)).collect(),
     };
-    Ok(live_page(&inbox))
+    Ok(live_page(StatusCode::OK, &inbox))
 }
 
 async fn approval(
@@ -294,10 +296,12 @@ async fn show(
     (status, problem): (StatusCode, Option<String>),
 ) -> Result<Response, Response> {
     let id = Id::parse(id).ok_or_else(|| refused(ErrandError::Gone))?;
+    let seen = live::seen(console, Source::Approval(id)).await;
     let state = console.front.gateway.show_approval(&visitor.caller, id).await.map_err(refused)?;
-    let (who, csrf) = (visitor.who(), visitor.session.csrf());
-    let one = Shown::of(&state, console.ambient.now(), true);
-    Ok(page(status, &ApprovalPage { who: &who, csrf, problem, one }))
+    let (who, csrf, now) = (visitor.who(), visitor.session.csrf(), console.ambient.now());
+    let (one, now) = (Shown::of(&state, now, true), told::moment(now));
+    let page_of = ApprovalPage { who: &who, csrf, problem, one, now, seen };
+    Ok(live_page(status, &page_of))
 }
 
 async fn decide(
@@ -340,6 +344,7 @@ fn is_ours(path: &str) -> bool {
         CONSOLE,
         "/console/callers",
         "/console/calls",
+        "/console/channels",
         "/console/policy",
         "/console/reach",
         "/console/sessions",
@@ -426,8 +431,8 @@ fn page(status: StatusCode, page: &impl Template) -> Response {
 }
 
 /// A page that is kept fresh.
-fn live_page(page_of: &impl Template) -> Response {
-    let mut response = page(StatusCode::OK, page_of);
+fn live_page(status: StatusCode, page_of: &impl Template) -> Response {
+    let mut response = page(status, page_of);
     let policy = HeaderValue::from_static(LIVE_POLICY);
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     response

@@ -4,7 +4,7 @@
 //! for a channel, and no channel for another.
 
 pub(crate) mod mail;
-mod news;
+pub(crate) mod news;
 mod slack;
 mod teams;
 pub(crate) mod template;
@@ -84,7 +84,7 @@ impl Channel {
         }
     }
 
-    async fn send(&self, news: &News) -> Result<(), String> {
+    pub(crate) async fn send(&self, news: &News) -> Result<(), String> {
         let message = || self.template.message(news, self.arguments);
         let sending = async {
             match &self.way {

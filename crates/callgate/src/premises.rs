@@ -6,6 +6,7 @@ use callgate_model::vocabulary::Vocabulary;
 use tokio::sync::watch;
 
 use crate::desk::Desk;
+use crate::notify::Channels;
 use crate::privilege::Configured;
 use crate::reload::Loaded;
 
@@ -18,6 +19,8 @@ pub(crate) struct Premises {
     pub(crate) configured: Arc<Configured>,
     /// What policies can name.
     pub(crate) vocabulary: Arc<Vocabulary>,
+    /// By which people are told.
+    pub(crate) channels: Arc<Channels>,
     /// How the policies in force came to be.
     pub(crate) policies: watch::Receiver<Loaded>,
 }

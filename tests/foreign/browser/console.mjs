@@ -187,7 +187,7 @@ const does = {
     // By keyboard alone: the first row of the inbox.
     const { page } = await of(person);
     await page.goto('/console');
-    for (let n = 0; n < 10; n += 1) {
+    for (let n = 0; n < 15; n += 1) {
       await page.keyboard.press('Tab');
       const row = await page.locator('.row').first().evaluate((one) => one === document.activeElement).catch(() => null);
       if (row) break;
@@ -249,6 +249,14 @@ const does = {
     (await of(person)).kept = { page, wrong, loads: 0 };
     page.on('load', () => { people.get(person).kept.loads += 1; });
     return told(page, 200);
+  },
+  // Writes on the page that was kept, and reads what stands there.
+  async writes({ person, field, text }) {
+    await (await of(person)).kept.page.fill(`#${field}`, text);
+    return {};
+  },
+  async reads({ person, field }) {
+    return { text: await (await of(person)).kept.page.inputValue(`#${field}`) };
   },
   // Waits until the page that was kept says this.
   async hears({ person, part }) {

@@ -9,6 +9,8 @@ mod broker;
 #[cfg(test)]
 mod catalogs;
 #[cfg(test)]
+mod channels;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod clients;
@@ -26,6 +28,8 @@ mod direct;
 mod evidence;
 #[cfg(test)]
 mod families;
+#[cfg(test)]
+mod fresh;
 #[cfg(test)]
 mod listen;
 #[cfg(test)]

@@ -25,8 +25,8 @@ const ARRIVES_WITHIN: Duration = Duration::from_secs(40);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What receives. Dropping it ends it.
-struct Receiver {
-    web: SocketAddr,
+pub(crate) struct Receiver {
+    pub(crate) web: SocketAddr,
     plain: u64,
     guarded: u64,
     folder: TempDir,
@@ -34,7 +34,7 @@ struct Receiver {
 }
 
 impl Receiver {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let script = install::notify(&install::default_directory()).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let mut child = Command::new("node")
@@ -54,14 +54,14 @@ impl Receiver {
         Self { web, plain: port("plain"), guarded: port("guarded"), folder, _child: child }
     }
 
-    async fn received(&self, kind: &str) -> Vec<Value> {
+    pub(crate) async fn received(&self, kind: &str) -> Vec<Value> {
         let heard = get(self.web, "/received").await.unwrap();
         let all: Vec<Value> = serde_json::from_str(&heard.body).unwrap();
         all.into_iter().filter(|one| one["kind"] == kind).collect()
     }
 
     /// What it has of `kind` once that are so many.
-    async fn has(&self, kind: &str, count: usize) -> Vec<Value> {
+    pub(crate) async fn has(&self, kind: &str, count: usize) -> Vec<Value> {
         let deadline = Instant::now() + ARRIVES_WITHIN;
         loop {
             let all = self.received(kind).await;
@@ -75,7 +75,7 @@ impl Receiver {
     }
 
     /// A webhook at `path`, signed with the new secret and the old one.
-    fn hook(&self, name: &str, path: &str) -> String {
+    pub(crate) fn hook(&self, name: &str, path: &str) -> String {
         format!(
             "[notify.{name}]\nkind = \"webhook\"\nurl = \"http://{}/{path}\"\nsecrets = [{{ file = \"new.secret\" }}, {{ file = \"old.secret\" }}]\n",
             self.web
@@ -101,7 +101,7 @@ impl Receiver {
         )
     }
 
-    fn files(&self, setup: Setup) -> Setup {
+    pub(crate) fn files(&self, setup: Setup) -> Setup {
         let at = |path: &str| format!("http://{}/{path}\n", self.web);
         setup
             .file("new.secret", NEW)
@@ -119,12 +119,12 @@ impl Receiver {
 }
 
 /// Where nobody listens.
-fn nobody() -> String {
+pub(crate) fn nobody() -> String {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
 /// Alice's release bot wants to delete an issue; how long it took to be told that somebody has to look.
-async fn ask(gateway: &Gateway) -> Duration {
+pub(crate) async fn ask(gateway: &Gateway) -> Duration {
     let begun = Instant::now();
     let ask = Ask::call("atlassian", ALICE, "deleteJiraIssue", read("ENG-45"));
     let heard = ask.send(gateway.address).await.unwrap();
@@ -146,7 +146,11 @@ async fn channel(gateway: &Gateway, name: &str) -> Value {
 }
 
 /// The same, as soon as it is so.
-async fn channel_when(gateway: &Gateway, name: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn channel_when(
+    gateway: &Gateway,
+    name: &str,
+    is_so: impl Fn(&Value) -> bool,
+) -> Value {
     let deadline = Instant::now() + ARRIVES_WITHIN;
     loop {
         let found = channel(gateway, name).await;

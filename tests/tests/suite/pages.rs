@@ -25,25 +25,14 @@ version = "1"
 [target."Shop::Shelf"]
 [target."Shop::Thing"]
 in = "Shop::Shelf"
-[tool.look]
-title = "Look at a thing"
-effect = "read"
-risk = "low"
-reversibility = "reversible"
-targets = [{ kind = "Shop::Thing", at = ["/shelf", "/thing"] }]
-[tool.sell]
-title = "Sell a thing"
-effect = "write"
-risk = "high"
-reversibility = "irreversible"
-targets = [{ kind = "Shop::Thing", at = ["/shelf", "/thing"] }]
-[tool.burn]
-title = "Burn a thing"
-effect = "delete"
-risk = "critical"
-reversibility = "irreversible"
-targets = [{ kind = "Shop::Thing", at = ["/shelf", "/thing"] }]
 "#;
+
+/// What each tool is called, what it does, how bad a wrong call is, and whether that can be made good.
+const CLASSES: [[&str; 4]; 3] = [
+    ["look", "read", "low", "reversible"],
+    ["sell", "write", "high", "irreversible"],
+    ["burn", "delete", "critical", "irreversible"],
+];
 
 const PERMITS: &str = r#"
 @id("operators-administer") @reason("They run the gateway") @owner("platform")
@@ -58,6 +47,16 @@ const GATE: &str = r#"
 @id("sales-need-a-lead") @reason("What is sold is gone") @owner("sales") @approval("team:leads") @quorum("2") @decide_within("30m")
 forbid(principal, action == Action::"shop/sell", resource);
 "#;
+
+fn catalog() -> String {
+    let classes = CLASSES.map(|[name, effect, risk, reversibility]| {
+        format!(
+            "[tool.{name}]\ntitle = \"{name} a thing\"\neffect = \"{effect}\"\nrisk = \"{risk}\"\nreversibility = \"{reversibility}\"\n\
+             targets = [{{ kind = \"Shop::Thing\", at = [\"/shelf\", \"/thing\"] }}]\n"
+        )
+    });
+    format!("{CATALOG}{}", classes.concat())
+}
 
 fn tool(name: &str, says: &str) -> Value {
     let text = json!({ "type": "string" });
@@ -93,7 +92,7 @@ pub(crate) fn prepared() -> Setup {
     );
     let world = setup().token(SELLER, &SELLER_CHAIN).section(&operator).section(&server);
     world
-        .file("shop.toml", CATALOG)
+        .file("shop.toml", &catalog())
         .file("tools.json", &tools("Sells a thing."))
         .file("policies/guardrails/all.cedar", "")
         .file("policies/approvals/all.cedar", GATE)

@@ -151,6 +151,10 @@ impl NoticeStore for InForce {
         self.inner.settle_notice(taken, settled, at)
     }
 
+    fn retry_notices<'a>(&'a self, channel: &'a str, at: Timestamp) -> StoreFuture<'a, u64> {
+        self.inner.retry_notices(channel, at)
+    }
+
     fn channels(&self, now: Timestamp) -> StoreFuture<'_, Vec<ChannelState>> {
         self.inner.channels(now)
     }

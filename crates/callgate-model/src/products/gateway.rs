@@ -31,6 +31,12 @@ pub enum Errand {
     CallShow,
     /// Ask what chain a token makes.
     CallerShow,
+    /// See by which channels people are told, and how it goes with each.
+    ChannelList,
+    /// Tell people again by a channel what it was given up to tell them.
+    ChannelRetry,
+    /// Send a test message by a channel.
+    ChannelTest,
     /// Give a grant.
     GrantCreate,
     /// List grants.
@@ -73,7 +79,7 @@ pub enum Errand {
 
 impl Errand {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 29] = [
         Self::ApprovalDecide,
         Self::ApprovalList,
         Self::ApprovalShow,
@@ -81,6 +87,9 @@ impl Errand {
         Self::CallList,
         Self::CallShow,
         Self::CallerShow,
+        Self::ChannelList,
+        Self::ChannelRetry,
+        Self::ChannelTest,
         Self::GrantCreate,
         Self::GrantList,
         Self::GrantRevoke,
@@ -126,6 +135,13 @@ impl Errand {
             Self::CallerShow => {
                 ("callgate.caller.show", "See what chain a token makes", Risk::Medium)
             }
+            Self::ChannelList => {
+                ("callgate.channel.list", "See how it goes with notification channels", Risk::Low)
+            }
+            Self::ChannelRetry => {
+                ("callgate.channel.retry", "Send again what was given up", Risk::Medium)
+            }
+            Self::ChannelTest => ("callgate.channel.test", "Send a test message", Risk::Medium),
             Self::GrantCreate => ("callgate.grant.create", "Give a grant", Risk::Critical),
             Self::GrantList => ("callgate.grant.list", "List grants", Risk::Low),
             Self::GrantRevoke => ("callgate.grant.revoke", "Take a grant back", Risk::Medium),

@@ -9,7 +9,7 @@ use super::authority::Applied;
 use super::{SqliteStore, rows};
 use crate::evidence::{StoreError, StoreFuture};
 use crate::notices::{
-    ChannelState, ERROR_BYTES_MAX, NOTICES_WAITING_MAX, NoticeStore, Settled, Taken,
+    ChannelState, ERROR_BYTES_MAX, NOTICES_WAITING_MAX, NoticeStore, RETRIED_MAX, Settled, Taken,
 };
 
 /// Somebody is to be told: at once, and again when nobody can decide any more, or earlier: see [`close`].
@@ -128,7 +128,7 @@ impl NoticeStore for SqliteStore {
             let taken = sqlx::query(
                 "UPDATE notices SET due_ms = ?3, attempts = attempts + 1 WHERE id IN ( \
                    SELECT id FROM notices WHERE channel = ?1 AND due_ms <= ?2 AND ended IS NULL \
-                   ORDER BY due_ms, id LIMIT ?4) \
+                   ORDER BY occasion = 'let_through', due_ms, id LIMIT ?4) \
                  RETURNING id, channel, about, occasion, page, attempts, error",
             )
             .bind(channel.to_owned())
@@ -168,6 +168,21 @@ impl NoticeStore for SqliteStore {
             };
             query.execute(self.writing.lock().await.settled().await).await?;
             Ok(())
+        })
+    }
+
+    fn retry_notices<'a>(&'a self, channel: &'a str, at: Timestamp) -> StoreFuture<'a, u64> {
+        Box::pin(async move {
+            let update = sqlx::query(
+                "UPDATE notices SET ended = NULL, ended_ms = NULL, attempts = 0, due_ms = ?1 WHERE id IN ( \
+                   SELECT id FROM notices WHERE channel = ?2 AND ended = 'given_up' \
+                   ORDER BY ended_ms DESC, id DESC LIMIT ?3)",
+            )
+            .bind(at.unix_ms())
+            .bind(channel.to_owned())
+            .bind(RETRIED_MAX);
+            let done = update.execute(self.writing.lock().await.settled().await).await?;
+            Ok(done.rows_affected())
         })
     }
 

@@ -51,11 +51,12 @@ pub(crate) async fn serve(
     tracing::info!(%address, bundle = %gateway.bundle().digest(), "serving");
     let names = channels.keys().cloned().collect();
     let (following, loaded) = reload::follow(&gateway, policies, vocabulary.clone(), names);
-    let telling = notify::start(&gateway, channels, Arc::new(Machine));
+    let telling = notify::start(&gateway, Arc::clone(&channels), Arc::new(Machine));
     let premises = Premises {
         desk: Arc::new(desk),
         configured,
         vocabulary: Arc::new(vocabulary),
+        channels,
         policies: loaded,
     };
     started(address);

@@ -1,13 +1,23 @@
 use super::*;
 
-const GOOD: &str = r#"
+/// What every configuration has that is written for a test.
+macro_rules! premises {
+    () => {
+        r#"
 [listen]
 address = "127.0.0.1:0"
 [store]
 path = "x.db"
 [policies]
 folder = "policies"
-[servers.atlassian]
+"#
+    };
+}
+pub(crate) use premises;
+
+const GOOD: &str = concat!(
+    premises!(),
+    r#"[servers.atlassian]
 url = "http://127.0.0.1:1/mcp"
 catalog = "atlassian-rovo"
 default_site = "acme"
@@ -21,7 +31,8 @@ human = "alice"
 groups = ["engineering"]
 agent = "release-bot"
 class = "automation"
-"#;
+"#
+);
 
 fn problems(text: &str) -> Vec<String> {
     match Config::parse(text, Path::new("/etc/callgate/callgate.toml")) {

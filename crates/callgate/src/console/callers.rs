@@ -18,7 +18,8 @@ pub(super) use lift::{lift, list as revocations};
 pub(super) use revoke::{ask, revoke};
 
 use super::known::{DAYS, PLACES_MAX, RECORDS_MAX};
-use super::{Console, not_understood, page, query, refused};
+use super::live::{self, Source};
+use super::{Console, live_page, not_understood, query, refused};
 use crate::print::approval::moment;
 use crate::print::{safe, safe_lines};
 use crate::privilege::{Holding, Kind, Known};
@@ -62,6 +63,9 @@ struct Callers<'a> {
     kind: Kind,
     list: List,
     span: String,
+    /// When the page was made, and of what.
+    now: String,
+    seen: String,
 }
 
 #[derive(Template)]
@@ -78,6 +82,9 @@ struct CallerPage<'a> {
     narrowing: Option<String>,
     /// Where it can be ended.
     end: String,
+    /// When the page was made, and of what.
+    now: String,
+    seen: String,
 }
 
 /// A part of all callers of a kind.
@@ -116,6 +123,7 @@ pub(super) async fn list(
     let name = if wanted.kind.is_empty() { Kind::Human.as_str() } else { &wanted.kind };
     let kind = Kind::parse(name).ok_or_else(not_understood)?;
     let asked = Object::default().with("kind", kind.as_str()).with("name", wanted.name.as_str());
+    let seen = live::seen(&console, Source::Authority).await;
     let (part, number) = (wanted.name.trim().to_lowercase(), wanted.page);
     let work = console.reckon(move |known| List::of(known, kind, &part, number));
     let errand = Errand::PrivilegeShow;
@@ -130,8 +138,10 @@ pub(super) async fn list(
         kinds: tabs(),
         kind,
         span: span(),
+        now: moment(console.ambient.now()),
+        seen,
     };
-    Ok(page(StatusCode::OK, &page_of))
+    Ok(live_page(StatusCode::OK, &page_of))
 }
 
 pub(super) async fn show(
@@ -142,6 +152,7 @@ pub(super) async fn show(
     let which: Which = query(&head).ok_or_else(not_understood)?;
     let kind = which.kind().ok_or_else(not_understood)?;
     let (asked, id) = (which.asked(), which.id.clone());
+    let seen = live::seen(&console, Source::Authority).await;
     let work = async {
         let found = console.reckon(move |known| {
             let holding = known.holding(kind, &id)?;
@@ -170,8 +181,10 @@ pub(super) async fn show(
         narrowing: holding.narrowing.as_deref().map(safe_lines),
         end: place("revoke", kind, &which.id),
         one,
+        now: moment(console.ambient.now()),
+        seen,
     };
-    Ok(page(StatusCode::OK, &page_of))
+    Ok(live_page(StatusCode::OK, &page_of))
 }
 
 impl Which {

@@ -13,7 +13,7 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use super::chart::{Chart, Series};
-use super::live::mark;
+use super::live::{self, Source};
 use super::{Console, live_page, not_understood, page, query, refused, unreadable};
 use crate::print::approval::moment;
 use crate::print::call::{CallTold, newest, outline, parse};
@@ -162,7 +162,7 @@ pub(super) async fn list(
     let gateway = &console.front.gateway;
     let over = OVER.iter().find(|(name, ..)| *name == wanted.over).ok_or_else(not_understood)?;
     let now = console.ambient.now();
-    let seen = mark(gateway).await.map(|mark| mark.to_string()).unwrap_or_default();
+    let seen = live::seen(&console, Source::Calls).await;
     let work = async {
         let store = gateway.recorded().ok_or(ErrandError::Unavailable)?;
         let calls = newest(&*store, wanted.filter(), CALLS_MAX).await.map_err(unreadable)?;
@@ -183,7 +183,7 @@ pub(super) async fn list(
     let reasons = Reason::ALL.iter().map(|reason| reason.code()).collect();
     let page_of =
         Calls { who: &who, csrf, wanted: &wanted, calls, overs, reasons, chart, now, seen };
-    Ok(live_page(&page_of))
+    Ok(live_page(StatusCode::OK, &page_of))
 }
 
 /// The decisions of each span, beginning with the one at `first`.

@@ -11,15 +11,17 @@ use axum::response::Response;
 use bytes::Bytes;
 use callgate_gateway::listeners::{Listeners, Place, StreamLimits};
 use callgate_gateway::pipeline::Gateway;
+use callgate_model::ambient::Id;
 use callgate_model::digest::Digest;
 use callgate_model::json::Object;
 use callgate_model::products::gateway::{Errand, NAME};
 use callgate_store::Filter;
+use futures_util::future::join_all;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, interval, sleep, sleep_until};
+use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 
 use super::{Console, answer, message, not_understood, query, refused};
 use crate::http::events;
@@ -29,6 +31,8 @@ use crate::print::call::newest;
 const LIMITS: StreamLimits = StreamLimits { per_caller_max: 6, streams_max: 200 };
 /// How often it is looked whether anything has changed, while anybody listens.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often it is looked whether servers offer other tools.
+const TOOLS_EVERY: Duration = Duration::from_secs(5);
 /// The least time between two words of one stream.
 const QUIET: Duration = Duration::from_secs(3);
 /// How often it is looked whether who listens is still signed in and let in.
@@ -44,8 +48,29 @@ const CHANGED: &[u8] = b"changed";
 #[derive(Debug)]
 pub(super) struct Live {
     listeners: Arc<Listeners>,
+    authority: Arc<Watched>,
+    calls: Arc<Watched>,
+    tools: Arc<Watched>,
+}
+
+/// Something that is looked at for as long as anybody wants to hear of it.
+#[derive(Debug, Default)]
+struct Watched {
     beat: watch::Sender<Option<Digest>>,
     is_looking: AtomicBool,
+}
+
+/// What a page is made of.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Source {
+    /// What became of one approval.
+    Approval(Id),
+    /// What is in force.
+    Authority,
+    /// The calls, and what is in force.
+    Calls,
+    /// What servers offer, and what is in force.
+    Tools,
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,6 +78,9 @@ pub(super) struct Live {
 struct Wanted {
     /// The page that is to be fresh.
     page: Page,
+    /// Of what it is, if there is one for each.
+    #[serde(default)]
+    id: String,
     /// What it was made of.
     #[serde(default)]
     seen: String,
@@ -61,57 +89,142 @@ struct Wanted {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Page {
+    Approval,
     Approvals,
+    Callers,
     Calls,
+    Revocations,
+    Tools,
+}
+
+impl Page {
+    /// What whoever looks at it is permitted to do.
+    const fn errand(self) -> Errand {
+        match self {
+            Self::Approval => Errand::ApprovalShow,
+            Self::Approvals => Errand::ApprovalList,
+            Self::Callers => Errand::PrivilegeShow,
+            Self::Calls => Errand::CallList,
+            Self::Revocations => Errand::RevocationList,
+            Self::Tools => Errand::ToolList,
+        }
+    }
+
+    fn source(self, id: &str) -> Option<Source> {
+        match self {
+            Self::Approval => Id::parse(id).map(Source::Approval),
+            Self::Approvals | Self::Calls => Some(Source::Calls),
+            Self::Callers | Self::Revocations => Some(Source::Authority),
+            Self::Tools => Some(Source::Tools),
+        }
+    }
 }
 
 impl Live {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             listeners: Arc::new(Listeners::new(LIMITS)),
-            beat: watch::Sender::default(),
-            is_looking: AtomicBool::default(),
+            authority: Arc::default(),
+            calls: Arc::default(),
+            tools: Arc::default(),
         })
     }
 
-    /// Hears of changes. Somebody looks for them from now on.
-    fn listen(self: &Arc<Self>, gateway: &Arc<Gateway>) -> watch::Receiver<Option<Digest>> {
-        let heard = self.beat.subscribe();
-        if !self.is_looking.swap(true, Ordering::AcqRel) {
-            tokio::spawn(look(Arc::clone(self), Arc::clone(gateway)));
+    /// Hears of changes of `source`. Somebody looks for them from now on.
+    fn listen(&self, console: &Console, source: Source) -> watch::Receiver<Option<Digest>> {
+        let watched = match source {
+            // Who looks at one is alone, as a rule.
+            Source::Approval(_) => Arc::default(),
+            Source::Authority => Arc::clone(&self.authority),
+            Source::Calls => Arc::clone(&self.calls),
+            Source::Tools => Arc::clone(&self.tools),
+        };
+        let heard = watched.beat.subscribe();
+        if !watched.is_looking.swap(true, Ordering::AcqRel) {
+            tokio::spawn(look(watched, console.clone(), source));
         }
         heard
     }
 }
 
 /// Looks for changes while anybody listens.
-async fn look(live: Arc<Live>, gateway: Arc<Gateway>) {
+async fn look(watched: Arc<Watched>, console: Console, source: Source) {
     loop {
-        while live.beat.receiver_count() > 0 {
-            if let Some(mark) = mark(&gateway).await {
-                live.beat.send_if_modified(|seen| seen.replace(mark) != Some(mark));
+        while watched.beat.receiver_count() > 0 {
+            if let Some(mark) = mark(&console, source).await {
+                watched.beat.send_if_modified(|seen| seen.replace(mark) != Some(mark));
             }
-            sleep(LOOK_EVERY).await;
+            sleep(source.every()).await;
         }
-        live.is_looking.store(false, Ordering::Release);
+        watched.is_looking.store(false, Ordering::Release);
         // Somebody may have come just before it was said that nobody looks.
-        let is_wanted = live.beat.receiver_count() > 0;
-        if !is_wanted || live.is_looking.swap(true, Ordering::AcqRel) {
+        let is_wanted = watched.beat.receiver_count() > 0;
+        if !is_wanted || watched.is_looking.swap(true, Ordering::AcqRel) {
             return;
         }
     }
 }
 
-/// Another one whenever a call is decided or comes to its end, and when anything changes that is in force; what is asked of the gateway
-/// itself does not count, or who looks would always find something new.
-pub(super) async fn mark(gateway: &Gateway) -> Option<Digest> {
-    let version = gateway.authority()?.version().await.ok()?;
+impl Source {
+    /// How often it is looked at. Servers are asked, if what they told is not fresh any more.
+    const fn every(self) -> Duration {
+        match self {
+            Self::Approval(_) | Self::Authority | Self::Calls => LOOK_EVERY,
+            Self::Tools => TOOLS_EVERY,
+        }
+    }
+}
+
+/// What a page has to say that is made now, for the stream that keeps it fresh.
+pub(super) async fn seen(console: &Console, source: Source) -> String {
+    mark(console, source).await.map(|mark| mark.to_string()).unwrap_or_default()
+}
+
+/// Another one whenever the source is.
+async fn mark(console: &Console, source: Source) -> Option<Digest> {
+    let gateway = &console.front.gateway;
+    let store = gateway.authority()?;
+    let text = match source {
+        Source::Approval(id) => {
+            let state = store.approval(id).await.ok()??;
+            let standing = state.standing(console.ambient.now());
+            format!("{standing:?} {}", state.votes.len())
+        }
+        Source::Authority => store.version().await.ok()?.to_string(),
+        Source::Calls => {
+            let version = store.version().await.ok()?;
+            format!("{version} {}", newest_call(gateway).await?)
+        }
+        Source::Tools => {
+            let version = store.version().await.ok()?;
+            format!("{version} {}", offered(gateway).await)
+        }
+    };
+    Some(Digest::of(text.as_bytes()))
+}
+
+/// The call that was decided last or has come to its end; what is asked of the gateway itself does not count, or who looks would always find
+/// something new.
+async fn newest_call(gateway: &Gateway) -> Option<String> {
     let store = gateway.recorded()?;
     let filter =
         Filter { not_server: Some(NAME.to_owned()), among: Some(AMONG), ..Filter::default() };
     let newest = newest(&*store, filter, 1).await.ok()?;
     let call = newest.first().map(|(row, outcome)| format!("{} {outcome:?}", row.hash));
-    Some(Digest::of(format!("{version} {}", call.unwrap_or_default()).as_bytes()))
+    Some(call.unwrap_or_default())
+}
+
+/// The tools of all servers, as far as these tell them in time.
+async fn offered(gateway: &Gateway) -> String {
+    let all = gateway.servers().map(|server| async move {
+        let told = timeout(LOOK_EVERY, server.tools(None)).await;
+        let Ok(Ok(set)) = told else { return format!("{} silent", server.name) };
+        let known = set.tools.iter().map(|tool| &tool.definition);
+        let unknown = set.unclassified.iter().map(|tool| &tool.definition);
+        let digests = known.chain(unknown).map(|definition| definition.digest.to_string());
+        format!("{} {}", server.name, digests.collect::<Vec<_>>().join(" "))
+    });
+    join_all(all).await.join("\n")
 }
 
 /// The stream of a page. Whoever may see that may hear that it is another one.
@@ -121,13 +234,13 @@ pub(super) async fn listen(
 ) -> Result<Response, Response> {
     let (head, visitor) = console.open(request).await?;
     let wanted: Wanted = query(&head).ok_or_else(not_understood)?;
-    let errand = match wanted.page {
-        Page::Approvals => Errand::ApprovalList,
-        Page::Calls => Errand::CallList,
-    };
+    let source = wanted.page.source(&wanted.id).ok_or_else(not_understood)?;
     let gateway = &console.front.gateway;
+    let about = whose(gateway, source).await;
     let (asked, work) = (Object::default().with("live", true), async { Ok(()) });
-    gateway.run_errand(&visitor.caller, errand, None, asked, work).await.map_err(refused)?;
+    let errand = wanted.page.errand();
+    let permitted = gateway.run_errand(&visitor.caller, errand, about.as_deref(), asked, work);
+    permitted.await.map_err(refused)?;
     // Every session has another one.
     let session = Digest::of(visitor.session.csrf().as_bytes());
     let Some(place) = console.live.listeners.enter(session) else {
@@ -135,13 +248,24 @@ pub(super) async fn listen(
         return Err(message(StatusCode::SERVICE_UNAVAILABLE, "No room", text));
     };
     let (events_in, events_out) = mpsc::channel(1);
-    let heard = console.live.listen(gateway);
+    let heard = console.live.listen(&console, source);
     let seen = wanted.seen.parse().ok();
     tokio::spawn(tell(console, head, heard, seen, (events_in, place)));
     let mut response = answer(StatusCode::OK, "text/event-stream", String::new());
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     *response.body_mut() = Body::from_stream(events(events_out));
     Ok(response)
+}
+
+/// On whose account it is, as for the page itself.
+async fn whose(gateway: &Gateway, source: Source) -> Option<String> {
+    match source {
+        Source::Approval(id) => {
+            let state = gateway.authority()?.approval(id).await.ok()??;
+            Some(state.approval.asker.accountable)
+        }
+        Source::Authority | Source::Calls | Source::Tools => None,
+    }
 }
 
 /// Tells of changes until whoever listens goes, is let in no more, or has listened for long enough.

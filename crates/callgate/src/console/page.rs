@@ -35,6 +35,9 @@ pub(super) struct ApprovalPage<'a> {
     pub(super) csrf: &'a str,
     pub(super) problem: Option<String>,
     pub(super) one: Shown,
+    /// When the page was made, and of what.
+    pub(super) now: String,
+    pub(super) seen: String,
 }
 
 #[derive(Template)]
@@ -180,7 +183,11 @@ mod tests {
         let one = Shown::of(&state, at, true);
         let body = one.arguments.iter().find(|argument| argument.name == "body").unwrap();
         assert!(body.is_foreign, "a Cyrillic a");
-        let html = ApprovalPage { who: "carol", csrf: "x", problem: None, one }.render().unwrap();
+        let html = {
+            let (now, seen) = (String::new(), String::new());
+            ApprovalPage { who: "carol", csrf: "x", problem: None, one, now, seen }.render()
+        }
+        .unwrap();
         for hidden in ["<h1>Approved", "<script>", "<b>x", "\u{202e}", "\u{1b}"] {
             assert!(!html.contains(hidden), "{hidden}: {html}");
         }

@@ -25,7 +25,9 @@ use tokio::time::timeout;
 
 pub(super) use one::{decide, show};
 
-use super::{Console, not_understood, page, query, refused, unreadable};
+use super::live::{self, Source};
+use super::{Console, live_page, not_understood, query, refused, unreadable};
+use crate::print::approval::moment;
 use crate::print::safe;
 use crate::print::tool::{heading, shown_standing};
 
@@ -56,6 +58,9 @@ struct Tools<'a> {
     effects: Vec<&'static str>,
     risks: Vec<&'static str>,
     servers: Vec<Section>,
+    /// When the page was made, and of what.
+    now: String,
+    seen: String,
 }
 
 /// One server.
@@ -107,17 +112,19 @@ pub(super) async fn list(
     let wanted: Wanted = query(&head).ok_or_else(not_understood)?;
     let gateway = &console.front.gateway;
     let work = async {
+        let seen = live::seen(&console, Source::Tools).await;
         let is_wanted = |server: &&Arc<Server>| {
             wanted.server.is_empty() || *server.name == *wanted.server.as_str()
         };
         let asked = gateway.servers().filter(is_wanted).map(|server| async move {
             Ok((server, tools_of(server).await, pins(gateway, &server.name).await?))
         });
-        join_all(asked).await.into_iter().collect::<Result<Vec<_>, ErrandError>>()
+        let told = join_all(asked).await.into_iter().collect::<Result<Vec<_>, ErrandError>>();
+        Ok((seen, told?))
     };
     let asked = Object::default().with("server", wanted.server.as_str());
     let found = gateway.run_errand(&visitor.caller, Errand::ToolList, None, asked, work);
-    let servers = found.await.map_err(refused)?;
+    let (seen, servers) = found.await.map_err(refused)?;
     let servers = servers.iter().map(|(server, set, pins)| section(server, set, pins, &wanted));
     let page_of = Tools {
         who: &visitor.who(),
@@ -127,8 +134,10 @@ pub(super) async fn list(
         risks: Risk::ALL.iter().map(|risk| risk.as_str()).collect(),
         servers: servers.collect(),
         wanted: &wanted,
+        now: moment(console.ambient.now()),
+        seen,
     };
-    Ok(page(StatusCode::OK, &page_of))
+    Ok(live_page(StatusCode::OK, &page_of))
 }
 
 /// What `server` has, or why that is not known.

@@ -1,4 +1,4 @@
-//! What a channel tells: how it is with an approval, or that a call was let through.
+//! What a channel tells: how it is with an approval, that a call was let through, or that it works.
 
 use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::approval::Standing;
@@ -18,6 +18,20 @@ pub(crate) enum News {
     Approval(Box<Told>),
     /// Of a call that a permit let through.
     Call(Box<Called>),
+    /// Of nothing: whether it gets there.
+    Trial(Trial),
+}
+
+/// A message of somebody who wants to know whether the channel works.
+#[derive(Debug)]
+pub(crate) struct Trial {
+    pub(crate) id: Id,
+    pub(crate) at: Timestamp,
+    pub(crate) channel: String,
+    /// Who wants to know.
+    pub(crate) by: String,
+    /// Where one sees how it goes with the channels.
+    pub(crate) page: String,
 }
 
 /// A call that was let through, as its record says.
@@ -43,6 +57,7 @@ impl News {
         match self {
             Self::Approval(told) => told.id,
             Self::Call(called) => called.id,
+            Self::Trial(trial) => trial.id,
         }
     }
 
@@ -51,6 +66,7 @@ impl News {
         match self {
             Self::Approval(told) => told.at,
             Self::Call(called) => called.at,
+            Self::Trial(trial) => trial.at,
         }
     }
 
@@ -60,7 +76,7 @@ impl News {
             Self::Approval(told) => {
                 told.occasion.asks() && told.state.standing(told.at) != Standing::Waiting
             }
-            Self::Call(_) => false,
+            Self::Call(_) | Self::Trial(_) => false,
         }
     }
 
@@ -70,7 +86,7 @@ impl News {
             Self::Approval(told) => {
                 told.occasion.asks().then_some(told.state.approval.decide_until)
             }
-            Self::Call(_) => None,
+            Self::Call(_) | Self::Trial(_) => None,
         }
     }
 
@@ -78,6 +94,7 @@ impl News {
         match self {
             Self::Approval(told) => told.page.as_deref(),
             Self::Call(called) => called.page.as_deref(),
+            Self::Trial(trial) => Some(&trial.page),
         }
     }
 
@@ -86,6 +103,7 @@ impl News {
         match self {
             Self::Approval(told) => format!("dev.callgate.approval.{}", told.occasion.as_str()),
             Self::Call(_) => "dev.callgate.call.let_through".to_owned(),
+            Self::Trial(_) => "dev.callgate.test".to_owned(),
         }
     }
 
@@ -94,6 +112,7 @@ impl News {
         match self {
             Self::Approval(told) => told.state.approval.id,
             Self::Call(called) => called.call,
+            Self::Trial(trial) => trial.id,
         }
     }
 
@@ -102,6 +121,7 @@ impl News {
         match self {
             Self::Approval(told) => told.data(arguments, reader),
             Self::Call(called) => called.data(arguments, reader),
+            Self::Trial(trial) => trial.data(reader),
         }
     }
 
@@ -110,6 +130,7 @@ impl News {
         match self {
             Self::Approval(told) => told.message(arguments),
             Self::Call(called) => called.message(arguments),
+            Self::Trial(trial) => trial.message(),
         }
     }
 }
@@ -181,6 +202,26 @@ impl Called {
         }
         let title = format!("Let through: {}, {} risk", told.operation, told.risk);
         Message { asks: false, ..Message::new(&title, lines, self.page.clone()) }
+    }
+}
+
+impl Trial {
+    fn data(&self, Reader { foreign, own }: &Reader) -> Value {
+        json!({
+            "channel": own(&self.channel),
+            "occasion": "test",
+            "page": self.page,
+            "asked_by": foreign(&self.by),
+        })
+    }
+
+    fn message(&self) -> Message {
+        let lines = vec![
+            format!("asked by: {}", inert(&self.by)),
+            "Nothing waits. Somebody wants to know whether this gets here.".to_owned(),
+        ];
+        let title = format!("Test of the channel {}", self.channel);
+        Message { asks: false, ..Message::new(&title, lines, Some(self.page.clone())) }
     }
 }
 

@@ -18,6 +18,13 @@
   const isIdle = () => Date.now() - acted > IDLE_MS;
   const say = (text) => { if (state.textContent !== text) state.textContent = text; };
 
+  // What somebody fills in stays as it is until nobody needs it any more.
+  function settle(page) {
+    const form = document.getElementById('live-form');
+    const fresh = page.getElementById('live-form');
+    if (form && !(fresh && fresh.querySelector('form'))) form.replaceChildren(...(fresh?.childNodes ?? []));
+  }
+
   async function load() {
     if (loading) return;
     loading = true;
@@ -33,6 +40,7 @@
       part.dataset.seen = fresh.dataset.seen;
       part.replaceChildren(...fresh.childNodes);
       part.querySelectorAll('details').forEach((one, at) => { one.open = opened[at] ?? false; });
+      settle(page);
       if (focused) [...part.querySelectorAll('a')].find((one) => one.getAttribute('href') === focused)?.focus();
     } catch {
       say('Not live: the gateway does not answer.');
@@ -43,7 +51,7 @@
 
   function listen() {
     if (isIdle()) { say('Not live: nobody was here for a while.'); source = null; return; }
-    const query = new URLSearchParams({ page: part.dataset.page, seen: part.dataset.seen });
+    const query = new URLSearchParams({ page: part.dataset.page, id: part.dataset.id ?? '', seen: part.dataset.seen });
     source = new EventSource(`/console/live?${query}`);
     source.onopen = () => say('Live.');
     source.onmessage = () => (isIdle() ? stop() : load());

@@ -1,20 +1,17 @@
 use std::path::Path;
 
 use crate::config::Config;
+use crate::config::tests::premises;
 use crate::notify::Channels;
 
-const HEAD: &str = r#"
-[listen]
-address = "127.0.0.1:0"
-[store]
-path = "x.db"
-[policies]
-folder = "policies"
-[servers.atlassian]
+const HEAD: &str = concat!(
+    premises!(),
+    r#"[servers.atlassian]
 url = "http://127.0.0.1:1/mcp"
 catalog = "atlassian-rovo"
 [tokens]
-"#;
+"#
+);
 
 const WEBHOOK: &str = r#"
 [notify.hook]

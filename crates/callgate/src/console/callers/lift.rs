@@ -11,7 +11,10 @@ use callgate_model::products::gateway::Errand;
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::super::{Console, Guarded, not_understood, page, query, refused, see_other, unreadable};
+use super::super::live::{self, Source};
+use super::super::{
+    Console, Guarded, live_page, not_understood, query, refused, see_other, unreadable,
+};
 use super::tabs;
 use crate::print::approval::moment;
 use crate::print::safe;
@@ -53,6 +56,9 @@ struct Revocations<'a> {
     name: &'a str,
     all: Vec<Lifted>,
     more: usize,
+    /// When the page was made, and of what.
+    now: String,
+    seen: String,
 }
 
 /// A revocation in words, and by which id it is lifted.
@@ -70,6 +76,7 @@ pub(in crate::console) async fn list(
     let (head, visitor) = console.open(request).await?;
     let wanted: Wanted = query(&head).ok_or_else(not_understood)?;
     let gateway = &console.front.gateway;
+    let seen = live::seen(&console, Source::Authority).await;
     let work = async {
         let store = gateway.authority().ok_or(ErrandError::Unavailable)?;
         store.revocations().await.map_err(unreadable)
@@ -87,8 +94,10 @@ pub(in crate::console) async fn list(
         name: &wanted.name,
         more: found.len().saturating_sub(REVOCATIONS_MAX),
         all: found.iter().take(REVOCATIONS_MAX).map(Lifted::of).collect(),
+        now: moment(console.ambient.now()),
+        seen,
     };
-    Ok(page(StatusCode::OK, &page_of))
+    Ok(live_page(StatusCode::OK, &page_of))
 }
 
 pub(in crate::console) async fn lift(

@@ -79,6 +79,18 @@ fn its_arguments_are_told_only_if_somebody_wants_them() {
     assert_eq!(news.event(), "dev.callgate.call.let_through");
 }
 
+#[test]
+fn a_test_says_that_it_is_one() {
+    let page = "https://gate.example/console/channels".to_owned();
+    let (channel, by) = ("leads".to_owned(), "www.evil.example".to_owned());
+    let trial = News::Trial(Trial { id: Id::new(NOW, [3; 16]), at: NOW, channel, by, page });
+    let message = trial.message(true);
+    assert_eq!(message.title, "Test of the channel leads");
+    assert_eq!(message.lines[0], "asked by: www[.]evil[.]example");
+    assert_eq!((trial.event().as_str(), trial.is_too_late()), ("dev.callgate.test", false));
+    assert_eq!(trial.data(true, &PROGRAMS)["asked_by"], "www.evil.example");
+}
+
 /// A template is for approvals: what it names is not there.
 #[test]
 fn a_template_leaves_it_as_it_is() {

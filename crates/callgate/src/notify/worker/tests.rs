@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::assemble;
 use crate::config::Config;
+use crate::config::tests::premises;
 use crate::print::approval::sample;
 
 const NOW: Timestamp = Timestamp::from_unix_ms(1_795_600_000_000);
@@ -17,21 +18,17 @@ const DECIDED_WITHIN_MS: u64 = 900_000;
 /// The page of whoever asked.
 const ELSEWHERE: &str = "https://gate.example/console/approvals/x";
 
-const CONFIG: &str = r#"
-[listen]
-address = "127.0.0.1:0"
-[store]
-path = "x.db"
-[policies]
-folder = "policies"
-[servers.memory]
+const CONFIG: &str = concat!(
+    premises!(),
+    r#"[servers.memory]
 url = "http://127.0.0.1:1/mcp"
 catalog = "memory"
 [tokens]
 [notify.down]
 kind = "slack"
 url = { file = "down.url" }
-"#;
+"#
+);
 
 /// A clock that goes when it is told to.
 #[derive(Default)]
