@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::ambient::{Id, Timestamp};
+use crate::authority::Proof;
 use crate::call::ToolCall;
 use crate::caller::{AccountableKind, Caller};
 use crate::decision::{Allotment, Gate};
@@ -185,6 +186,9 @@ pub struct Vote {
     pub reason: Option<String>,
     /// The digest of what they were shown.
     pub seen: Digest,
+    /// By which passkey they have proved that it is them, if a gate wants that.
+    #[serde(default)]
+    pub proof: Option<Proof>,
     /// When.
     pub at: Timestamp,
 }

@@ -3,6 +3,7 @@
 //! Each comes to be, and ends, by a [`Change`] in the evidence and in no other way: what is in force is what the record says.
 
 mod grant;
+mod passkey;
 mod pin;
 mod revocation;
 mod secret;
@@ -13,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use grant::{Grant, Holder, Lifts, Under, Use};
+pub use passkey::{Passkey, Proof};
 pub use pin::{ToolOf, ToolPin};
 pub use revocation::{Revocation, Subject, SubjectKind};
 pub use secret::{SecretFor, UpstreamSecret};
@@ -141,6 +143,20 @@ pub enum Change {
         /// Which.
         id: Id,
     },
+    /// Somebody has another passkey.
+    PasskeyAdded {
+        /// It.
+        passkey: Box<Passkey>,
+        /// By one that they had before, if they had any.
+        proof: Option<Proof>,
+    },
+    /// A passkey proves nothing any more.
+    PasskeyRemoved {
+        /// Which.
+        id: String,
+        /// Whose it was.
+        who: String,
+    },
 }
 
 /// A change, and who made it.
@@ -161,6 +177,7 @@ impl Kept for ApiToken {}
 impl Kept for Approval {}
 impl Kept for ConsoleSession {}
 impl Kept for Grant {}
+impl Kept for Passkey {}
 impl Kept for Revocation {}
 impl Kept for SignInLink {}
 impl Kept for ToolPin {}

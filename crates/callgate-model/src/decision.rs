@@ -53,6 +53,9 @@ pub struct Gate {
     /// What whoever approves may grant beside the one call.
     #[serde(default)]
     pub grants: Option<Allotment>,
+    /// Whether whoever approves has to prove by a passkey that they are there.
+    #[serde(default)]
+    pub step_up: bool,
 }
 
 const fn one() -> u32 {
@@ -87,6 +90,9 @@ impl Gate {
     #[must_use]
     pub fn told(&self) -> String {
         let mut told = format!("{} by {} of {}", self.policy, self.quorum, self.approvers);
+        if self.step_up {
+            told.push_str(", with a passkey");
+        }
         if self.denials > 1 {
             told.push_str(&format!(", denied by {}", self.denials));
         }
@@ -215,6 +221,7 @@ impl Gate {
             .with("quorum", i64::from(self.quorum))
             .with("decide_within_s", seconds(self.decide_within_s))
             .with("use_within_s", seconds(self.use_within_s))
+            .with("step_up", self.step_up)
             .with("denials", i64::from(self.denials))
             .with("escalation", escalation)
             .with("grants", grants)

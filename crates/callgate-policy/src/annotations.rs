@@ -9,7 +9,7 @@ use callgate_model::obligation::Obligations;
 use crate::source::{Complaint, Tier};
 
 const EVERYWHERE: [&str; 3] = ["id", "reason", "owner"];
-const GATES: [&str; 9] = [
+const GATES: [&str; 10] = [
     "approval",
     "quorum",
     "decide_within",
@@ -19,6 +19,7 @@ const GATES: [&str; 9] = [
     "escalates_after",
     "grants",
     "notify",
+    "step_up",
 ];
 const OBLIGATIONS: [&str; 4] = ["needs_reason", "notify", "redact", "result_within"];
 
@@ -159,6 +160,9 @@ fn gate(policy: &cedar_policy::Policy, id: &str, note: &mut impl FnMut(Complaint
         denials,
         escalation: escalation(policy, decide_within_s, note),
         grants: optional(policy, "grants", None, note, |text| Some(Some(allotment(text)?))),
+        step_up: optional(policy, "step_up", false, note, |text| {
+            (text == "passkey").then_some(true)
+        }),
     }
 }
 
@@ -225,6 +229,7 @@ fn optional<T>(
     parse(text).unwrap_or_else(|| {
         let hint = match key {
             "quorum" | "denials" => format!("a whole number from 1 to 10: @{key}(\"2\")"),
+            "step_up" => "the one way to do it: @step_up(\"passkey\")".to_owned(),
             "grants" => {
                 "so many calls, at most 1000, in at most 8h: @grants(\"10 in 2h\")".to_owned()
             }

@@ -156,6 +156,12 @@ impl Bundle {
         of_gates.chain(of_permits)
     }
 
+    /// The gates that want a passkey of whoever approves, by their policies.
+    pub fn steps_up(&self) -> impl Iterator<Item = &str> {
+        let gates = self.policies.iter().filter_map(|policy| policy.gate.as_ref());
+        gates.filter(|gate| gate.step_up).map(|gate| gate.policy.as_str())
+    }
+
     /// What the policy of that id says of itself.
     #[must_use]
     pub fn about(&self, id: &str) -> Option<&PolicyRef> {

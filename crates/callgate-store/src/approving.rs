@@ -77,6 +77,7 @@ impl World {
             grants: false,
             reason: None,
             seen,
+            proof: None,
             at,
         };
         self.change(Change::ApprovalVoted { vote: Box::new(vote) }, at).await
@@ -112,6 +113,7 @@ pub(crate) fn approval(id: Id, who: &str, what: &str, at: Timestamp) -> Approval
         denials: 1,
         escalation: None,
         grants: None,
+        step_up: false,
     };
     let text = || "x".to_owned();
     Approval {

@@ -4,7 +4,7 @@
 
 use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::approval::ApprovalState;
-use callgate_model::authority::{ApiToken, Grant, Revocation, ToolPin, UpstreamSecret};
+use callgate_model::authority::{ApiToken, Grant, Passkey, Revocation, ToolPin, UpstreamSecret};
 use callgate_model::digest::Digest;
 
 use crate::evidence::StoreFuture;
@@ -38,6 +38,15 @@ pub struct GrantState {
     pub left: u32,
     /// When it was taken back.
     pub revoked: Option<Timestamp>,
+}
+
+/// A passkey, and when it was used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PasskeyState {
+    /// It, with how often it says it was used.
+    pub passkey: Passkey,
+    /// When it was last used.
+    pub used: Option<Timestamp>,
 }
 
 /// What is in force.
@@ -87,6 +96,9 @@ pub trait AuthorityStore: NoticeStore + SessionStore {
 
     /// Approvals, newest first, [`THINGS_MAX`] at most; with `now`, only those that can be decided or used.
     fn approvals(&self, now: Option<Timestamp>) -> StoreFuture<'_, Vec<ApprovalState>>;
+
+    /// The passkeys of `who`, or of everybody, the oldest first; [`THINGS_MAX`] at most.
+    fn passkeys<'a>(&'a self, who: Option<&'a str>) -> StoreFuture<'a, Vec<PasskeyState>>;
 
     /// Writes down when tokens were last used.
     fn used<'a>(&'a self, uses: &'a [(Id, Timestamp)]) -> StoreFuture<'a, ()>;

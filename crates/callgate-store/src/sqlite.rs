@@ -6,6 +6,7 @@
 mod approvals;
 mod authority;
 mod notices;
+mod passkeys;
 mod rows;
 mod schema;
 mod sessions;

@@ -21,7 +21,7 @@ use callgate_store::{EvidenceLimits, EvidenceLog, SqliteStore};
 use crate::config::{At, CatalogFiles, Config, Places, Problem, Problems};
 use crate::console::CONSOLE;
 use crate::desk::known_actions;
-use crate::notify;
+use crate::means::Means;
 
 /// Everything that is checked before anything is opened.
 pub(crate) struct Parts {
@@ -60,8 +60,7 @@ pub(crate) fn parts(config: &Config) -> Result<Parts, Problems> {
     let vocabulary = loaded.vocabulary().clone();
     config.issuers.iter().for_each(|issuer| unknown_names(issuer, &vocabulary, &mut problems));
     let loaded = load_bundle(&config.policies, &vocabulary);
-    let channels = config.channels.keys().cloned().collect();
-    match loaded.and_then(|bundle| notify::with_known_channels(bundle, &channels)) {
+    match loaded.and_then(|bundle| Means::of(config).suffice(bundle)) {
         Ok(bundle) if problems.is_empty() => Ok(Parts { catalogs, vocabulary, bundle }),
         Ok(_) => Err(Problems(problems)),
         Err(found) => {

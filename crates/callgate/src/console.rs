@@ -2,6 +2,7 @@
 //! nothing from elsewhere. Who comes is identified at every request, by the session that they signed in to or the token they signed
 //! in with; and every page is decided by policy as the API is.
 
+mod approval;
 mod callers;
 mod calls;
 mod channels;
@@ -11,6 +12,7 @@ mod diff;
 mod known;
 mod live;
 mod page;
+mod passkeys;
 mod policy;
 mod reach;
 mod session;
@@ -22,12 +24,12 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use callgate_gateway::identity::Identified;
-use callgate_gateway::pipeline::{Ballot, ErrandError};
-use callgate_model::ambient::{Ambient, Id};
+use callgate_gateway::pipeline::ErrandError;
+use callgate_model::ambient::Ambient;
 use callgate_model::json::Object;
 use callgate_model::products::gateway::Errand;
 use callgate_store::StoreError;
@@ -36,6 +38,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
+use crate::ceremony::Ceremonies;
 use crate::config::Roles;
 use crate::habits::Habits;
 use crate::http::Front;
@@ -44,7 +47,7 @@ use crate::print::approval as told;
 use cookie::Cookie;
 use known::Kept;
 use live::{Live, Source};
-use page::{ApprovalPage, Inbox, Message, Shown};
+use page::{Inbox, Message, Shown};
 use session::{Session, Sessions, Unknown};
 
 /// Where the console is.
@@ -78,6 +81,8 @@ pub(crate) struct Console {
     /// Held by whoever reckons what callers may do.
     reckoning: Arc<Semaphore>,
     live: Arc<Live>,
+    /// With passkeys, if browsers come under a name.
+    ceremonies: Option<Arc<Ceremonies>>,
 }
 
 /// A person who has signed in.
@@ -105,6 +110,7 @@ impl Console {
             kept: Kept::default(),
             reckoning: Arc::new(Semaphore::new(1)),
             live: Live::new(),
+            ceremonies: Ceremonies::at(origin).map(Arc::new),
         }
     }
 
@@ -117,7 +123,8 @@ impl Console {
             .route("/sign-in/callback", get(sign_in::arrive))
             .route("/sign-in/link", get(sign_in::show_link).post(sign_in::by_link))
             .route("/sign-out", post(sign_in::sign_out))
-            .route("/approvals/{id}", get(approval).post(decide))
+            .route("/approvals/{id}", get(approval::show).post(approval::decide))
+            .route("/approvals/{id}/proof", post(passkeys::prove))
             .route("/calls", get(calls::list))
             .route("/calls/{id}", get(calls::show))
             .route("/callers", get(callers::list))
@@ -127,6 +134,10 @@ impl Console {
             .route("/channels", get(channels::list).post(channels::act))
             .route("/live", get(live::listen))
             .route("/live.js", get(live::script))
+            .route("/passkey.js", get(passkeys::script))
+            .route("/passkeys", get(passkeys::list).post(passkeys::add))
+            .route("/passkeys/begin", post(passkeys::begin))
+            .route("/passkeys/remove", post(passkeys::remove))
             .route("/policy", get(policy::show))
             .route("/reach", get(reach::show))
             .route("/sessions", get(sessions::list).post(sessions::end))
@@ -222,30 +233,6 @@ trait Guarded {
     fn csrf(&self) -> &str;
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DecideForm {
-    csrf: String,
-    shown: String,
-    reason: String,
-    verdict: Verdict,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Verdict {
-    Approve,
-    Deny,
-    /// Approves it, and grants what is offered beside it.
-    Grant,
-}
-
-impl Guarded for DecideForm {
-    fn csrf(&self) -> &str {
-        &self.csrf
-    }
-}
-
 async fn inbox(State(console): State<Console>, request: Request) -> Result<Response, Response> {
     let (head, visitor) = console.open(request).await?;
     let note = (head.uri.query() == Some("done")).then_some("It is recorded what you said.");
@@ -278,57 +265,6 @@ async fn inbox(State(console): State<Console>, request: Request) -> Result<Respo
         suggestions: habits.suggestions().iter().map(|text| crate::print::safe(text)).collect(),
     };
     Ok(live_page(StatusCode::OK, &inbox))
-}
-
-async fn approval(
-    State(console): State<Console>,
-    Path(id): Path<String>,
-    request: Request,
-) -> Result<Response, Response> {
-    let (_, visitor) = console.open(request).await?;
-    show(&console, &visitor, &id, (StatusCode::OK, None)).await
-}
-
-async fn show(
-    console: &Console,
-    visitor: &Visitor,
-    id: &str,
-    (status, problem): (StatusCode, Option<String>),
-) -> Result<Response, Response> {
-    let id = Id::parse(id).ok_or_else(|| refused(ErrandError::Gone))?;
-    let seen = live::seen(console, Source::Approval(id)).await;
-    let state = console.front.gateway.show_approval(&visitor.caller, id).await.map_err(refused)?;
-    let (who, csrf, now) = (visitor.who(), visitor.session.csrf(), console.ambient.now());
-    let (one, now) = (Shown::of(&state, now, true), told::moment(now));
-    let page_of = ApprovalPage { who: &who, csrf, problem, one, now, seen };
-    Ok(live_page(status, &page_of))
-}
-
-async fn decide(
-    State(console): State<Console>,
-    Path(id): Path<String>,
-    request: Request,
-) -> Result<Response, Response> {
-    let (visitor, form) = console.form::<DecideForm>(request).await?;
-    let parsed = Id::parse(&id).ok_or_else(|| refused(ErrandError::Gone))?;
-    let ballot = Ballot {
-        approves: !matches!(form.verdict, Verdict::Deny),
-        grants: matches!(form.verdict, Verdict::Grant),
-        reason: Some(form.reason.trim().to_owned()).filter(|reason| !reason.is_empty()),
-        shown: form.shown.parse().unwrap_or_default(),
-    };
-    match console.front.gateway.vote(&visitor.caller, parsed, ballot).await {
-        Ok(_) => Ok(see_other(&format!("{CONSOLE}?done"), None)),
-        Err(ErrandError::Wrong(why)) => {
-            let problem = (StatusCode::CONFLICT, Some(why));
-            show(&console, &visitor, &id, problem).await
-        }
-        Err(ErrandError::Gone) => {
-            let why = "It was decided, or has ended, meanwhile. Nothing was done.".to_owned();
-            show(&console, &visitor, &id, (StatusCode::CONFLICT, Some(why))).await
-        }
-        Err(error @ (ErrandError::Refused(_) | ErrandError::Unavailable)) => Err(refused(error)),
-    }
 }
 
 async fn style() -> Response {

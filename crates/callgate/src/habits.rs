@@ -117,6 +117,7 @@ mod tests {
                 gates: vec![gate.to_owned()],
                 reason: None,
                 seen: approval.binding,
+                proof: None,
                 at: AT.after_ms(*ms),
             }],
             approval: approval.clone(),

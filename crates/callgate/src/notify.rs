@@ -12,7 +12,7 @@ mod told;
 pub(crate) mod webhook;
 mod worker;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use callgate_gateway::pipeline::ChannelRule;
 use callgate_mcp::document::Document;
 use callgate_mcp::http::header::CONTENT_TYPE;
 use callgate_mcp::http::{HeaderMap, HeaderValue};
-use callgate_policy::{Bundle, Tier};
+use callgate_policy::Bundle;
 use futures_util::future::join_all;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -126,24 +126,6 @@ async fn post(document: &Document, payload: &Value) -> Result<(), String> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
     document.send(headers, payload.to_string()).await.map_err(|error| error.to_string())
-}
-
-/// The bundle, if each channel that its policies name is one of these.
-///
-/// # Errors
-/// Each that is not.
-pub(crate) fn with_known_channels(
-    bundle: Bundle,
-    known: &BTreeSet<String>,
-) -> Result<Bundle, Problems> {
-    let unknown = bundle.channels_named().filter(|(.., channel)| !known.contains(*channel));
-    let problem = |(tier, policy, channel): (Tier, &str, &str)| Problem {
-        place: format!("{}/: {policy}", tier.folder()),
-        text: format!("no channel is called `{channel}`"),
-        hint: Some(format!("configure [notify.{channel}], or take @notify(\"{channel}\") out")),
-    };
-    let problems: Vec<Problem> = unknown.map(problem).collect();
-    if problems.is_empty() { Ok(bundle) } else { Err(Problems(problems)) }
 }
 
 /// Tries to reach every channel. What only the configuration names may be down; what a policy counts on may not.

@@ -5,7 +5,6 @@
 //!
 //! Files are looked at by name, size and time of change rather than watched: that also sees a replaced symbolic link.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -22,7 +21,7 @@ use tokio::task::JoinHandle;
 use crate::ambient::Machine;
 use crate::assemble::{files_in, load_bundle};
 use crate::cases::{self, Ran};
-use crate::notify::with_known_channels;
+use crate::means::Means;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -46,19 +45,19 @@ pub(crate) struct Loaded {
     pub(crate) cases: Result<Vec<Ran>, String>,
 }
 
-/// Follows the policies of `folder`, which may name these channels, and the authority in the store.
+/// Follows the policies of `folder`, which may count on these means, and the authority in the store.
 pub(crate) fn follow(
     gateway: &Arc<Gateway>,
     folder: PathBuf,
     vocabulary: Vocabulary,
-    channels: BTreeSet<String>,
+    means: Means,
 ) -> (Following, watch::Receiver<Loaded>) {
     let (of_policies, of_authority) = (Arc::clone(gateway), Arc::clone(gateway));
     let none = Loaded { since: Machine.now(), problems: Vec::new(), cases: Ok(Vec::new()) };
     let (told, loaded) = watch::channel(none);
     // Loading policies takes a processor's time: a task of its own keeps the other one prompt.
     let following = Following([
-        tokio::spawn(follow_policies(of_policies, folder, (vocabulary, channels), told)),
+        tokio::spawn(follow_policies(of_policies, folder, (vocabulary, means), told)),
         tokio::spawn(async move { of_authority.follow_authority().await }),
     ]);
     (following, loaded)
@@ -68,7 +67,7 @@ pub(crate) fn follow(
 async fn follow_policies(
     gateway: Arc<Gateway>,
     folder: PathBuf,
-    (vocabulary, channels): (Vocabulary, BTreeSet<String>),
+    (vocabulary, means): (Vocabulary, Means),
     told: watch::Sender<Loaded>,
 ) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else {
@@ -89,7 +88,7 @@ async fn follow_policies(
         }
         seen = now;
         let loaded = load_bundle(&folder, &vocabulary);
-        match loaded.and_then(|bundle| with_known_channels(bundle, &channels)) {
+        match loaded.and_then(|bundle| means.suffice(bundle)) {
             Ok(bundle) => {
                 tracing::info!(bundle = %bundle.digest(), policies = bundle.len(), "policies activated");
                 let is_other = bundle.digest() != gateway.bundle().digest();

@@ -258,6 +258,30 @@ const does = {
   async reads({ person, field }) {
     return { text: await (await of(person)).kept.page.inputValue(`#${field}`) };
   },
+  // In a browser with scripts and an authenticator, beside the one without: goes there, fills, clicks and touches it.
+  async touch({ person, path, fill, button, verified, picture }) {
+    const kept = await of(person);
+    if (!kept.able) {
+      const other = await browser.newContext({ baseURL: address, storageState: await kept.context.storageState() });
+      const page = await other.newPage();
+      const session = await other.newCDPSession(page);
+      await session.send('WebAuthn.enable');
+      const options = { protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, automaticPresenceSimulation: true };
+      const { authenticatorId } = await session.send('WebAuthn.addVirtualAuthenticator', { options });
+      const wrong = [];
+      page.on('pageerror', (error) => wrong.push(String(error)));
+      kept.able = { page, session, authenticatorId, wrong };
+    }
+    const { page, session, authenticatorId, wrong } = kept.able;
+    await session.send('WebAuthn.setUserVerified', { authenticatorId, isUserVerified: verified ?? true });
+    await page.goto(path);
+    for (const [name, text] of Object.entries(fill ?? {})) await page.locator(`main #${name}`).fill(text);
+    if (picture) await page.screenshot({ path: `${pictures}/${picture}.png`, fullPage: true });
+    const clicked = page.locator('main').getByRole('button', { name: button, exact: true }).first();
+    await Promise.all([Promise.race([page.waitForNavigation(), page.locator('main .problem').waitFor()]), clicked.click()]);
+    await page.waitForLoadState();
+    return { ...(await told(page, 200)), wrong };
+  },
   // Waits until the page that was kept says this.
   async hears({ person, part }) {
     const { kept } = await of(person);

@@ -122,6 +122,17 @@ impl Setup {
         self
     }
 
+    /// It is at a port of its own, and browsers come to it by a name.
+    ///
+    /// # Errors
+    /// If there is no free port.
+    pub fn named(mut self) -> io::Result<Self> {
+        let port = free_port()?;
+        let listen = format!("127.0.0.1:{port}\"\npublic_url = \"http://localhost:{port}\"");
+        self.config = self.config.replacen("127.0.0.1:0\"", &listen, 1);
+        Ok(self)
+    }
+
     /// Clients know it by the address `url`.
     #[must_use]
     pub fn known_as(mut self, url: &str) -> Self {

@@ -41,6 +41,8 @@ mod offers;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
+mod passkeys;
+#[cfg(test)]
 mod personal;
 #[cfg(test)]
 mod pipes;

@@ -12,6 +12,7 @@ use callgate_store::EvidenceError;
 
 use super::Gateway;
 use crate::identity::{Answer, Arrival, Departure, Identified, LoginError, Unacceptable};
+use crate::sealing::Keyring;
 
 impl Gateway {
     /// Whether a request comes to an address of the gateway's, and from no page of somebody else's.
@@ -58,6 +59,12 @@ impl Gateway {
         answer: Answer,
     ) -> Result<Arrival, LoginError> {
         self.identities.arrive(&self.keys, redirect, kept, answer, self.ambient.now()).await
+    }
+
+    /// The keys by which the gateway seals what it gives away to be brought back.
+    #[must_use]
+    pub fn keys(&self) -> &Keyring {
+        &self.keys
     }
 
     /// Begins a session, which uses up the link that somebody came by.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::approval::{Approval, ApprovalState, Standing, Vote};
-use callgate_model::authority::{Change, Grant, Use};
+use callgate_model::authority::{Change, Grant, Proof, Use};
 use callgate_model::caller::{AccountableKind, Caller};
 use callgate_model::decision::Gate;
 use callgate_model::digest::Digest;
@@ -30,6 +30,8 @@ pub struct Ballot {
     pub reason: Option<String>,
     /// The digest of what they were shown.
     pub shown: Digest,
+    /// By which passkey they have proved that it is them who approve this. Whoever says so has checked it.
+    pub proof: Option<Proof>,
 }
 
 /// The longest reason, in characters.
@@ -90,6 +92,10 @@ impl Gateway {
                 let text = "it is not what you were shown: look at it again";
                 return Err(ErrandError::Wrong(text.to_owned()));
             }
+            if ballot.approves && ballot.proof.is_none() && wants_passkey(approval, &gates) {
+                let text = "whoever approves this proves by a passkey that it is them: do it on its page in the console";
+                return Err(ErrandError::Wrong(text.to_owned()));
+            }
             if ballot.grants && (approval.offer.is_none() || !ballot.approves) {
                 let text = "nothing but the one call can be approved here";
                 return Err(ErrandError::Wrong(text.to_owned()));
@@ -97,9 +103,18 @@ impl Gateway {
             let by = voter.caller.accountable.identity.to_string();
             let reason = ballot.reason.map(|text| text.chars().take(REASON_CHARS_MAX).collect());
             let (approves, seen, at) = (ballot.approves, ballot.shown, self.ambient.now());
-            let grants = ballot.grants;
-            let vote =
-                Vote { approval: id, by: by.clone(), approves, gates, grants, reason, seen, at };
+            let Ballot { grants, proof, .. } = ballot;
+            let vote = Vote {
+                approval: id,
+                by: by.clone(),
+                approves,
+                gates,
+                grants,
+                reason,
+                seen,
+                proof,
+                at,
+            };
             self.administer(by.clone(), Change::ApprovalVoted { vote: Box::new(vote) }).await?;
             let state = self.approval(id).await?;
             if let Some(grant) = Grant::beside(&state, self.ambient.now()) {
@@ -159,6 +174,11 @@ impl Gateway {
 /// On whose account it is decided. Who may do nothing here learns nothing of what there is.
 fn asker(found: &Result<ApprovalState, ErrandError>) -> Option<String> {
     found.as_ref().ok().map(|state| state.approval.asker.accountable.clone())
+}
+
+/// Whether one of the gates of these policies wants a passkey.
+fn wants_passkey(approval: &Approval, gates: &[String]) -> bool {
+    approval.gates.iter().any(|gate| gate.step_up && gates.contains(&gate.policy))
 }
 
 /// The gates about which `voter` may decide, by their policies.

@@ -63,7 +63,13 @@ impl World {
         self.ballots(
             who,
             id,
-            Ballot { approves, grants: false, reason: Some("as agreed".to_owned()), shown },
+            Ballot {
+                approves,
+                grants: false,
+                reason: Some("as agreed".to_owned()),
+                shown,
+                proof: None,
+            },
         )
         .await
     }

@@ -59,7 +59,13 @@ impl World {
     async fn grants(&self, key: &str) -> Id {
         assert_eq!(self.deletes("alice-release", key).await, WAITS);
         let approval = self.waiting().await.approval;
-        let ballot = Ballot { approves: true, grants: true, reason: None, shown: approval.shown() };
+        let ballot = Ballot {
+            approves: true,
+            grants: true,
+            reason: None,
+            shown: approval.shown(),
+            proof: None,
+        };
         self.ballots("carol-lead", approval.id, ballot).await.unwrap();
         approval.id
     }
@@ -103,7 +109,13 @@ async fn i2_what_several_grant_is_granted_once_whoever_comes_last() {
     let world = world(TWO_GRANT).await;
     assert_eq!(world.deletes("alice-release", "ENG-42").await, WAITS);
     let approval = world.waiting().await.approval;
-    let ballot = || Ballot { approves: true, grants: true, reason: None, shown: approval.shown() };
+    let ballot = || Ballot {
+        approves: true,
+        grants: true,
+        reason: None,
+        shown: approval.shown(),
+        proof: None,
+    };
     world.ballots("carol-lead", approval.id, ballot()).await.unwrap();
     // What another replica has issued, to which the same two have said so.
     let mut state = world.approval(approval.id).await;
@@ -125,7 +137,7 @@ async fn i2_what_several_grant_is_granted_once_whoever_comes_last() {
     let approval = world.waiting().await.approval;
     let says = async |who: &str| {
         let shown = approval.shown();
-        let ballot = Ballot { approves: true, grants: true, reason: None, shown };
+        let ballot = Ballot { approves: true, grants: true, reason: None, shown, proof: None };
         world.ballots(who, approval.id, ballot).await
     };
     let (one, other) = tokio::join!(says("carol-lead"), says("dave-lead"));
@@ -167,7 +179,8 @@ async fn nothing_is_granted_that_no_gate_offers_and_a_denial_counts_more() {
     let world = world(STRICT).await;
     assert_eq!(world.deletes("alice-release", "ENG-42").await, WAITS);
     let approval = world.waiting().await.approval;
-    let ballot = Ballot { approves: true, grants: true, reason: None, shown: approval.shown() };
+    let ballot =
+        Ballot { approves: true, grants: true, reason: None, shown: approval.shown(), proof: None };
     let told = world.ballots("carol-lead", approval.id, ballot).await.unwrap_err();
     assert_eq!(told, "nothing but the one call can be approved here");
 

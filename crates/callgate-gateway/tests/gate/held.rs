@@ -176,7 +176,13 @@ async fn i8_a_later_round_passes_no_gate_by_an_approval_that_counts_no_more() {
         };
         assert_eq!(ask("").await.brief(), WAITS);
         let approval = world.waiting().await.approval;
-        let ballot = Ballot { approves: true, grants: true, reason: None, shown: approval.shown() };
+        let ballot = Ballot {
+            approves: true,
+            grants: true,
+            reason: None,
+            shown: approval.shown(),
+            proof: None,
+        };
         world.ballots("carol-lead", approval.id, ballot).await.unwrap();
         let asks = ask("").await;
         assert_eq!(text(&asks, "resultType"), "input_required");

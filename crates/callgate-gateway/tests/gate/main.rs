@@ -41,6 +41,7 @@ mod scopes;
 mod sent;
 mod signed;
 mod sites;
+mod step_up;
 mod store;
 mod subscribe;
 mod support;

@@ -12,8 +12,8 @@ use callgate_model::digest::Digest;
 use callgate_model::json::Json;
 use callgate_sim::Running;
 use callgate_store::{
-    AuthorityStore, ChannelState, EvidenceStore, Filter, GrantState, NoticeStore, Row,
-    SessionState, SessionStore, Settled, SqliteStore, StoreError, StoreFuture, Taken, Tally,
+    AuthorityStore, ChannelState, EvidenceStore, Filter, GrantState, NoticeStore, PasskeyState,
+    Row, SessionState, SessionStore, Settled, SqliteStore, StoreError, StoreFuture, Taken, Tally,
     TokenState,
 };
 
@@ -202,6 +202,10 @@ impl AuthorityStore for InForce {
 
     fn secrets(&self) -> StoreFuture<'_, Vec<UpstreamSecret>> {
         self.inner.secrets()
+    }
+
+    fn passkeys<'a>(&'a self, who: Option<&'a str>) -> StoreFuture<'a, Vec<PasskeyState>> {
+        self.inner.passkeys(who)
     }
 
     fn pins(&self) -> StoreFuture<'_, Vec<ToolPin>> {

@@ -79,6 +79,7 @@ fn gate(policy: &str, quorum: u32) -> Gate {
         denials: 1,
         escalation: None,
         grants: None,
+        step_up: false,
     }
 }
 
@@ -110,6 +111,7 @@ fn vote(by: &str, approves: bool, gates: &[&str]) -> Vote {
         gates,
         reason: None,
         seen: Digest::default(),
+        proof: None,
         at: NOW,
     }
 }

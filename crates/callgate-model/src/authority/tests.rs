@@ -98,6 +98,7 @@ fn approval() -> Approval {
         denials: 2,
         escalation: Some(Escalation { approvers: "team:managers".into(), after_s: 300 }),
         grants: Some(Allotment { uses: 10, within_s: 7_200 }),
+        step_up: true,
     };
     Approval {
         id: id(4),
@@ -149,7 +150,24 @@ fn vote() -> Vote {
         gates: vec!["delete-needs-lead".into()],
         reason: Some("as agreed".into()),
         seen: Digest::default(),
+        proof: Some(proof()),
         at: NOW,
+    }
+}
+
+fn proof() -> Proof {
+    Proof { passkey: "AAAA".into(), counter: 7 }
+}
+
+fn passkey() -> Passkey {
+    Passkey {
+        id: "AAAA".into(),
+        who: "corp/bob".into(),
+        name: "the blue one".into(),
+        added: NOW,
+        key_digest: Digest::default(),
+        key: String::new(),
+        counter: 0,
     }
 }
 
@@ -180,7 +198,7 @@ fn session() -> ConsoleSession {
     }
 }
 
-pub(crate) fn examples() -> [Change; 19] {
+pub(crate) fn examples() -> [Change; 21] {
     let revocation = Box::new(Revocation {
         id: id(3),
         subject: Subject::new(SubjectKind::Human, "corp/mallory"),
@@ -218,6 +236,8 @@ pub(crate) fn examples() -> [Change; 19] {
         Change::SignInLinkMade { link: Box::new(link()) },
         Change::SignedIn { session: Box::new(session()), link: Some(id(5)) },
         Change::SignedOut { id: id(6) },
+        Change::PasskeyAdded { passkey: Box::new(passkey()), proof: Some(proof()) },
+        Change::PasskeyRemoved { id: "AAAA".into(), who: "corp/bob".into() },
         Change::NoticeGivenUp {
             id: id(5),
             channel: "ops".into(),

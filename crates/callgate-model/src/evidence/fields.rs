@@ -154,6 +154,11 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     ),
     ("event.decision.gates[].grants.within_s", "integer?", "For how long, in seconds."),
     (
+        "event.decision.gates[].step_up",
+        "boolean",
+        "Whether whoever approves has to prove by a passkey that they are there.",
+    ),
+    (
         "event.decision.obligations.redact[]",
         "text",
         "Members of this name are not shown in the answer. Only of permits that oblige to something.",
@@ -193,12 +198,12 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     (
         "event.change",
         "text",
-        "change: `token_issued`, `token_rotated`, `token_revoked`, `grant_issued`, `grant_revoked`, `revoked`, `revocation_lifted`, `secret_set`, `secret_removed`, `tool_pinned`, `tool_unpinned`, `approval_requested`, `approval_viewed`, `approval_voted`, `approval_withdrawn`, `sign_in_link_made`, `signed_in`, `signed_out` or `notice_given_up`.",
+        "change: `token_issued`, `token_rotated`, `token_revoked`, `grant_issued`, `grant_revoked`, `revoked`, `revocation_lifted`, `secret_set`, `secret_removed`, `tool_pinned`, `tool_unpinned`, `approval_requested`, `approval_viewed`, `approval_voted`, `approval_withdrawn`, `sign_in_link_made`, `signed_in`, `signed_out`, `passkey_added`, `passkey_removed` or `notice_given_up`.",
     ),
     (
         "event.id",
-        "UUID",
-        "change: the token, grant, revocation or session that ends; the approval that is seen or withdrawn; the notice that is given up.",
+        "text",
+        "change: the UUID of the token, grant, revocation or session that ends; the id of the passkey that is removed; the approval that is seen or withdrawn; the notice that is given up.",
     ),
     ("event.token", "object", "change: the token that is made, without its secret."),
     ("event.old_ends", "time", "change: when the token ends that is replaced."),
@@ -225,7 +230,7 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     (
         "event.vote",
         "object",
-        "change: what somebody says to an approval, for which gates, why, and the digest of what they were shown.",
+        "change: what somebody says to an approval, for which gates, why, the digest of what they were shown, and the passkey by which they proved that it is them.",
     ),
     (
         "event.notices[].id",
@@ -257,4 +262,16 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
         "any",
         "change: the link that is made, for whom, without what is in it; of a session that begins, the id of the link that it used up, or `null`.",
     ),
+    (
+        "event.passkey",
+        "object",
+        "change: the passkey that is added: its id, whose it is, what they call it, and the digest of what its proofs are checked by.",
+    ),
+    (
+        "event.proof.passkey",
+        "text?",
+        "change: of a passkey that is added: by which other one whose it is has proved that it is them, if they had any.",
+    ),
+    ("event.proof.counter", "integer?", "change: how often that one says that it was used."),
+    ("event.who", "text", "change: whose the passkey was that is removed."),
 ];

@@ -134,6 +134,7 @@ fn full_decided(call: Id) -> Decided {
         denials: 1,
         escalation: Some(Escalation { approvers: "team:m".into(), after_s: 300 }),
         grants: Some(Allotment { uses: 10, within_s: 7_200 }),
+        step_up: true,
     };
     let project = Resource::new("Jira::Project", "acme/ENG");
     let unresolved = Unresolved {

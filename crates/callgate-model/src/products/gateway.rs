@@ -43,6 +43,10 @@ pub enum Errand {
     GrantList,
     /// Take a grant back.
     GrantRevoke,
+    /// List passkeys of others.
+    PasskeyList,
+    /// Take a passkey from somebody else.
+    PasskeyRemove,
     /// See the policies in force.
     PolicyShow,
     /// See who may do what, and what they did.
@@ -79,7 +83,7 @@ pub enum Errand {
 
 impl Errand {
     /// All of them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::ApprovalDecide,
         Self::ApprovalList,
         Self::ApprovalShow,
@@ -93,6 +97,8 @@ impl Errand {
         Self::GrantCreate,
         Self::GrantList,
         Self::GrantRevoke,
+        Self::PasskeyList,
+        Self::PasskeyRemove,
         Self::PolicyShow,
         Self::PrivilegeShow,
         Self::RevocationCreate,
@@ -145,6 +151,10 @@ impl Errand {
             Self::GrantCreate => ("callgate.grant.create", "Give a grant", Risk::Critical),
             Self::GrantList => ("callgate.grant.list", "List grants", Risk::Low),
             Self::GrantRevoke => ("callgate.grant.revoke", "Take a grant back", Risk::Medium),
+            Self::PasskeyList => ("callgate.passkey.list", "List passkeys", Risk::Low),
+            Self::PasskeyRemove => {
+                ("callgate.passkey.remove", "Take a passkey from somebody", Risk::High)
+            }
             Self::PolicyShow => ("callgate.policy.show", "See the policies in force", Risk::Low),
             Self::PrivilegeShow => {
                 ("callgate.privilege.show", "See who may do what, and what they did", Risk::Medium)

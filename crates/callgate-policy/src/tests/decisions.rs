@@ -77,6 +77,7 @@ fn a_gate_says_who_may_open_it_and_for_how_long() {
         denials: 1,
         escalation: None,
         grants: None,
+        step_up: false,
     };
     assert_eq!(decision.verdict, Verdict::ApprovalRequired(vec![gate]));
     assert_eq!(decision.bundle, rules.digest());

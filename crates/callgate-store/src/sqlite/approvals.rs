@@ -11,7 +11,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::authority::Applied;
-use super::{notices, rows};
+use super::{notices, passkeys, rows};
 use crate::authority::THINGS_MAX;
 use crate::evidence::StoreError;
 
@@ -148,6 +148,11 @@ pub(super) async fn request(
 pub(super) async fn vote(connection: &mut SqliteConnection, vote: &Vote, at: Timestamp) -> Applied {
     let Some(mut state) = one(connection, vote.approval).await? else { return Ok(false) };
     if state.standing(at) != Standing::Waiting {
+        return Ok(false);
+    }
+    if let Some(proof) = &vote.proof
+        && !passkeys::prove(connection, (&vote.by, proof), at).await?
+    {
         return Ok(false);
     }
     let insert = sqlx::query(

@@ -3,15 +3,18 @@
 use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::approval::ApprovalState;
 use callgate_model::authority::{
-    ApiToken, Change, Grant, Kept, Revocation, ToolPin, UpstreamSecret, from_text, to_text,
+    ApiToken, Change, Grant, Kept, Revocation, SecretFor, ToolOf, ToolPin, UpstreamSecret,
+    from_text, to_text,
 };
 use callgate_model::digest::Digest;
 use callgate_model::json::Json;
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::{SqliteStore, approvals, notices, sessions};
-use crate::authority::{AuthorityStore, GRANTS_TOGETHER_MAX, GrantState, THINGS_MAX, TokenState};
+use super::{SqliteStore, approvals, notices, passkeys, sessions};
+use crate::authority::{
+    AuthorityStore, GRANTS_TOGETHER_MAX, GrantState, PasskeyState, THINGS_MAX, TokenState,
+};
 use crate::evidence::{Applies, StoreError, StoreFuture};
 
 pub(super) type Applied = Result<bool, StoreError>;
@@ -46,21 +49,13 @@ pub(super) async fn apply(
             let update = "UPDATE grants SET revoked_ms = ? WHERE id = ? AND revoked_ms IS NULL";
             Ok(end(connection, update, *id, at).await? && forget_places(connection, *id).await?)
         }
-        Change::Revoked { revocation } => {
-            let insert = "INSERT INTO revocations (id, text) VALUES (?, ?) ON CONFLICT DO NOTHING";
-            let text = to_text(&**revocation);
-            let query = sqlx::query(insert).bind(revocation.id.to_string()).bind(text);
-            Ok(query.execute(&mut *connection).await?.rows_affected() == 1)
-        }
+        Change::Revoked { revocation } => revoke(connection, revocation).await,
         Change::RevocationLifted { id } => {
             let update = "UPDATE revocations SET lifted_ms = ? WHERE id = ? AND lifted_ms IS NULL";
             end(connection, update, *id, at).await
         }
         Change::SecretSet { secret } => set_secret(connection, secret).await,
-        Change::SecretRemoved { owner } => {
-            let query = sqlx::query("DELETE FROM secrets WHERE binding = ?").bind(owner.binding());
-            Ok(query.execute(&mut *connection).await?.rows_affected() == 1)
-        }
+        Change::SecretRemoved { owner } => remove_secret(connection, owner).await,
         // Approvals are looked for when a call needs one: nothing of them is kept elsewhere.
         Change::ApprovalRequested { approval, notices } => {
             let is_asked = approvals::request(connection, approval, at).await?;
@@ -77,15 +72,16 @@ pub(super) async fn apply(
             return sessions::begin(connection, session, *link, at).await;
         }
         Change::SignedOut { id } => return sessions::end(connection, *id).await,
+        // Nor are passkeys.
+        Change::PasskeyAdded { passkey, proof } => {
+            return passkeys::add(connection, (passkey, proof.as_ref()), at).await;
+        }
+        Change::PasskeyRemoved { id, who } => return passkeys::remove(connection, id, who).await,
         Change::NoticeGivenUp { id, reason, .. } => {
             return notices::give_up(connection, *id, reason, at).await;
         }
         Change::ToolPinned { pin } => pin_tool(connection, pin).await,
-        Change::ToolUnpinned { of } => {
-            let query = sqlx::query("DELETE FROM pins WHERE server = ? AND tool = ?");
-            let query = query.bind(of.server.clone()).bind(of.tool.clone());
-            Ok(query.execute(&mut *connection).await?.rows_affected() == 1)
-        }
+        Change::ToolUnpinned { of } => unpin_tool(connection, of).await,
     }?;
     if done {
         let count = "UPDATE authority SET version = version + 1";
@@ -101,6 +97,23 @@ async fn set_secret(connection: &mut SqliteConnection, secret: &UpstreamSecret) 
         .bind(secret.owner.binding())
         .bind(secret.sealed.clone())
         .bind(to_text(secret));
+    Ok(query.execute(connection).await?.rows_affected() == 1)
+}
+
+async fn remove_secret(connection: &mut SqliteConnection, owner: &SecretFor) -> Applied {
+    let query = sqlx::query("DELETE FROM secrets WHERE binding = ?").bind(owner.binding());
+    Ok(query.execute(connection).await?.rows_affected() == 1)
+}
+
+async fn revoke(connection: &mut SqliteConnection, revocation: &Revocation) -> Applied {
+    let insert = "INSERT INTO revocations (id, text) VALUES (?, ?) ON CONFLICT DO NOTHING";
+    let query = sqlx::query(insert).bind(revocation.id.to_string()).bind(to_text(revocation));
+    Ok(query.execute(connection).await?.rows_affected() == 1)
+}
+
+async fn unpin_tool(connection: &mut SqliteConnection, of: &ToolOf) -> Applied {
+    let query = sqlx::query("DELETE FROM pins WHERE server = ? AND tool = ?");
+    let query = query.bind(of.server.clone()).bind(of.tool.clone());
     Ok(query.execute(connection).await?.rows_affected() == 1)
 }
 
@@ -332,6 +345,10 @@ impl AuthorityStore for SqliteStore {
             };
             found.iter().map(read).collect()
         })
+    }
+
+    fn passkeys<'a>(&'a self, who: Option<&'a str>) -> StoreFuture<'a, Vec<PasskeyState>> {
+        Box::pin(async move { passkeys::list(self.reading().await.settled().await, who).await })
     }
 
     fn pins(&self) -> StoreFuture<'_, Vec<ToolPin>> {

@@ -143,6 +143,17 @@ const STEPS: &[&str] = &[
     CREATE INDEX notices_approval ON notices (approval);",
     // An approval, or a call that was let through.
     "ALTER TABLE notices RENAME COLUMN approval TO about;",
+    // What proofs are checked by is no part of the record.
+    "CREATE TABLE passkeys (
+        id TEXT PRIMARY KEY,
+        who TEXT NOT NULL,
+        added_ms INTEGER NOT NULL,
+        counter INTEGER NOT NULL,
+        used_ms INTEGER,
+        key TEXT NOT NULL,
+        text TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX passkeys_who ON passkeys (who, added_ms);",
 ];
 
 /// Brings a database to the latest version.

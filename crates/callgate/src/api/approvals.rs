@@ -100,7 +100,7 @@ async fn vote(api: Api, id: &str, request: Request, approves: bool) -> Result<Re
     let (caller, said, _) = api.asked::<Said>(request).await?;
     let id = Id::parse(id).ok_or_else(gone)?;
     let shown = said.shown.parse().unwrap_or_default();
-    let ballot = Ballot { approves, grants: said.grants, reason: said.reason, shown };
+    let ballot = Ballot { approves, grants: said.grants, reason: said.reason, shown, proof: None };
     let state = api.gateway().vote(&caller, id, ballot).await.map_err(failed)?;
     Ok(made(StatusCode::OK, as_json(&state, api.now(), false)))
 }

@@ -131,7 +131,7 @@ async fn vote(
         return Err(Failure::Other(text.to_owned()));
     }
     let (reason, shown) = (options.reason.clone(), approval.shown());
-    let ballot = Ballot { approves, grants: options.grant, reason, shown };
+    let ballot = Ballot { approves, grants: options.grant, reason, shown, proof: None };
     gateway.vote(&voter, options.id, ballot).await.map_err(|error| match error {
         ErrandError::Refused(decision) => {
             let codes = decision.codes().collect::<Vec<_>>().join(", ");

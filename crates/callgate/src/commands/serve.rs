@@ -11,6 +11,7 @@ use crate::cli::{Failure, WithConfig};
 use crate::config::{Config, LogConfig};
 use crate::desk::Desk;
 use crate::http::ListenLimits;
+use crate::means::Means;
 use crate::premises::Premises;
 use crate::privilege::Configured;
 use crate::{assemble, http, notify, reload};
@@ -43,14 +44,13 @@ pub(crate) async fn serve(
     };
     let (policies, vocabulary) = (config.policies.clone(), parts.vocabulary.clone());
     warn_of_danger(&config);
-    let channels = Arc::clone(&config.channels);
+    let (channels, means) = (Arc::clone(&config.channels), Means::of(&config));
     notify::reach(&channels, &parts.bundle).await?;
     let configured = Arc::new(Configured::of(&config));
     let desk = Desk::new(&config, &vocabulary, Arc::new(Machine));
     let gateway = assemble::gateway(config, parts, Arc::new(Machine), address.port()).await?;
     tracing::info!(%address, bundle = %gateway.bundle().digest(), "serving");
-    let names = channels.keys().cloned().collect();
-    let (following, loaded) = reload::follow(&gateway, policies, vocabulary.clone(), names);
+    let (following, loaded) = reload::follow(&gateway, policies, vocabulary.clone(), means);
     let telling = notify::start(&gateway, Arc::clone(&channels), Arc::new(Machine));
     let premises = Premises {
         desk: Arc::new(desk),

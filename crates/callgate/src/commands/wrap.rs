@@ -15,6 +15,7 @@ use super::serve::{start_logging, stop_signal};
 use crate::ambient::Machine;
 use crate::cli::{Failure, Wrap};
 use crate::config::Config;
+use crate::means::Means;
 use crate::pipe::Next;
 use crate::{assemble, notify, pipe, reload};
 
@@ -47,15 +48,14 @@ pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
     let parts = assemble::parts(&config)?;
     let (policies, vocabulary) = (config.policies.clone(), parts.vocabulary.clone());
     let line_bytes_max = config.limits.json.bytes_max;
-    let channels = Arc::clone(&config.channels);
+    let (channels, means) = (Arc::clone(&config.channels), Means::of(&config));
     notify::reach(&channels, &parts.bundle).await?;
     let gateway = assemble::gateway(config, parts, Arc::new(Machine), 0).await?;
     let Some(pipe) = gateway.pipe(&options.server, caller) else {
         return Err(format!("no server `{}`", options.server).into());
     };
     tracing::info!(server = options.server, caller = options.caller, "serving standard input");
-    let names = channels.keys().cloned().collect();
-    let (following, _loaded) = reload::follow(&gateway, policies, vocabulary, names);
+    let (following, _loaded) = reload::follow(&gateway, policies, vocabulary, means);
     let telling = notify::start(&gateway, channels, Arc::new(Machine));
     let ends = (tokio::io::stdin(), tokio::io::stdout());
     let take = |line, out: &mpsc::Sender<Bytes>| match line {

@@ -87,6 +87,8 @@ pub(super) struct Shown {
     pub(super) offer: Option<String>,
     /// Why, in the agent's own words.
     pub(super) why: Option<String>,
+    /// Whether whoever approves it needs a passkey.
+    pub(super) step_up: bool,
 }
 
 /// One argument of the call.
@@ -132,6 +134,7 @@ impl Shown {
             arguments: if whole { arguments(approval) } else { Vec::new() },
             offer: told::offer(approval).as_deref().map(safe),
             why: about.why.as_deref().map(safe),
+            step_up: approval.gates.iter().any(|gate| gate.step_up),
         }
     }
 }

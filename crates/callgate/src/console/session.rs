@@ -173,6 +173,15 @@ impl Session {
         self.kept.id == id
     }
 
+    pub(super) const fn id(&self) -> Id {
+        self.kept.id
+    }
+
+    /// Whether somebody has signed in to it within so many milliseconds, and by which way.
+    pub(super) fn since(&self, now: Timestamp, within_ms: u64) -> (bool, Way) {
+        (now.ms_since(self.kept.begun) < within_ms, self.kept.way)
+    }
+
     /// What every form of this session carries.
     pub(super) fn csrf(&self) -> &str {
         &self.csrf

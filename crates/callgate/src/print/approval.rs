@@ -91,7 +91,8 @@ pub(crate) fn votes(state: &ApprovalState) -> Vec<String> {
             (false, _) => "denied",
         };
         let why = vote.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-        format!("{said} by {} at {}{why}", vote.by, moment(vote.at))
+        let proof = if vote.proof.is_some() { " with a passkey" } else { "" };
+        format!("{said} by {}{proof} at {}{why}", vote.by, moment(vote.at))
     });
     said.collect()
 }

@@ -23,6 +23,7 @@ fn gate(policy: &str, approvers: &str) -> Gate {
         denials: 1,
         escalation: None,
         grants: None,
+        step_up: false,
     }
 }
 

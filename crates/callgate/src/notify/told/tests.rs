@@ -26,6 +26,7 @@ pub(in crate::notify) fn told(change: impl FnOnce(&mut Told)) -> Told {
         denials: 1,
         escalation: None,
         grants: None,
+        step_up: false,
     };
     let policy = PolicyRef {
         id: "deletes".to_owned(),
@@ -98,6 +99,7 @@ fn vote(approves: bool) -> Vote {
         grants: false,
         reason: Some("not now".to_owned()),
         seen: Digest::default(),
+        proof: None,
         at: NOW,
     }
 }

@@ -1,0 +1,130 @@
+//! Passkeys in a real browser with an authenticator of its own: whoever approves what wants one has proved that it is them.
+
+use callgate_tests::gateway::Gateway;
+use callgate_tests::wire::Ask;
+use serde_json::{Value, json};
+
+use super::approvals::{CAROL, prepared, waiting};
+use super::console::{browse_at, deleted, says};
+use super::world::{ALICE, gated, read};
+
+const PEOPLE: &str = "
+[console.people.carol]
+groups = [\"leads\"]
+[console.people.dave]
+groups = [\"leads\"]
+";
+
+/// A deletion waits; where it is in the console.
+async fn waits(gateway: &Gateway, key: &str) -> String {
+    let ask = Ask::call("atlassian", ALICE, "deleteJiraIssue", read(key));
+    ask.send(gateway.address).await.unwrap();
+    let all = waiting(gateway).await;
+    let one = all.iter().find(|one| one.to_string().contains(key)).unwrap();
+    format!("/console/approvals/{}", one["id"].as_str().unwrap())
+}
+
+async fn is_made(gateway: &Gateway, key: &str) -> bool {
+    let ask = Ask::call("atlassian", ALICE, "deleteJiraIssue", read(key));
+    ask.send(gateway.address).await.unwrap().is_success()
+}
+
+async fn link(gateway: &Gateway, who: &str) -> String {
+    let ran = gateway.cli(&["console", "link", "--for", who]).await.unwrap();
+    ran.stdout.trim().to_owned()
+}
+
+async fn changes(gateway: &Gateway, name: &str) -> Vec<Value> {
+    let list = ["evidence", "list", "--changes", "--limit", "1000", "--json"];
+    let all = gateway.cli(&list).await.unwrap().json().unwrap();
+    let events = all.into_iter().map(|one: Value| one["event"].clone());
+    events.filter(|one| one["change"] == name).collect()
+}
+
+#[tokio::test]
+async fn a06_who_approves_what_wants_a_passkey_proves_that_it_is_them() {
+    let (sim, setup) = prepared("").await;
+    let gate = gated("@step_up(\"passkey\")");
+    let setup = setup.named().unwrap().section(PEOPLE).file("policies/approvals/all.cedar", &gate);
+    let gateway = setup.start().await.unwrap();
+    let origin = format!("http://localhost:{}", gateway.address.port());
+    let (first, second) = (waits(&gateway, "ENG-45").await, waits(&gateway, "ENG-43").await);
+    let (carol, dave) = (link(&gateway, "carol").await, link(&gateway, "dave").await);
+    assert!(carol.starts_with(&origin), "{carol}");
+    // Not on the command line, where nobody can touch anything.
+    let id = first.rsplit('/').next().unwrap();
+    let code = waiting(&gateway).await.iter().find(|one| one["id"] == id).unwrap()["code"].clone();
+    let approve =
+        ["approvals", "approve", id, "--code", code.as_str().unwrap(), "--token", "carol.token"];
+    let ran = gateway.cli(&approve).await.unwrap();
+    assert!(ran.code != Some(0) && ran.stderr.contains("passkey"), "{ran:?}");
+
+    let keys = "/console/passkeys";
+    let add = json!({ "do": "touch", "person": "carol", "path": keys, "fill": { "called": "the blue key" }, "button": "Add a passkey", "picture": "passkeys-add" });
+    let approve = |page: &str, verified: bool| json!({ "do": "touch", "person": "carol", "path": page, "fill": { "reason": "nobody calls it" }, "button": "Approve", "verified": verified, "picture": "step-up" });
+    let told = browse_at(
+        &origin,
+        json!([
+            { "do": "link", "person": "carol", "url": carol },
+            { "do": "open", "person": "carol", "path": first },
+            // Without scripts, and without a passkey.
+            { "do": "says", "person": "carol", "verdict": "approve" },
+            approve(&first, true),
+            add,
+            approve(&first, false),
+            approve(&first, true),
+            // The same authenticator is not added twice; what is denied needs none.
+            add,
+            { "do": "open", "person": "carol", "path": second },
+            { "do": "check", "person": "carol", "path": keys, "picture": "passkeys" },
+            { "do": "check", "person": "carol", "path": second, "picture": "step-up" },
+            { "do": "says", "person": "carol", "verdict": "deny" },
+            { "do": "sign_in", "person": "token", "token": CAROL },
+            { "do": "open", "person": "token", "path": keys },
+            { "do": "link", "person": "dave", "url": dave },
+            { "do": "open", "person": "dave", "path": format!("{keys}?all=") },
+        ]),
+    )
+    .await;
+    let [_, shown, without, none, added, unverified, approved, again, _, rest @ ..] =
+        told.as_slice()
+    else {
+        panic!("{told:?}")
+    };
+    assert!(says(shown, "with a passkey"), "{shown}");
+    assert!(without["status"] == 409 && says(without, "proves by a passkey"), "{without}");
+    assert!(says(none, "You have no passkey yet"), "{none}");
+    assert!(added["url"] == keys && says(added, "the blue key"), "{added}");
+    assert!(says(unverified, "No passkey was used") && unverified["url"] == first.as_str());
+    assert!(approved["url"] == "/console" && says(approved, "It is recorded"), "{approved}");
+    assert!(says(again, "No passkey was used"), "{again}");
+    let [keys, page, denied, _, by_token, _, all] = rest else { panic!("{rest:?}") };
+    assert_eq!((&keys["found"], &page["found"]), (&json!([]), &json!([])));
+    assert!(denied["url"] == "/console", "{denied}");
+    assert!(says(by_token, "A token is not enough"), "{by_token}");
+    assert!(all["status"] == 403, "policy does not let dave see those of others: {all}");
+    assert!(told.iter().all(|one| one["wrong"].is_null() || one["wrong"] == json!([])), "{told:?}");
+    assert!(is_made(&gateway, "ENG-45").await && !is_made(&gateway, "ENG-43").await);
+    assert_eq!(deleted(&sim), 1);
+
+    is_recorded(&gateway).await;
+}
+
+/// Whose the passkey is, and who approved by it.
+async fn is_recorded(gateway: &Gateway) {
+    let [added] = changes(gateway, "passkey_added").await.try_into().unwrap();
+    assert_eq!((&added["passkey"]["who"], &added["proof"]), (&json!("local/carol"), &Value::Null));
+    let votes = changes(gateway, "approval_voted").await;
+    let proofs: Vec<&Value> = votes.iter().map(|one| &one["vote"]["proof"]["passkey"]).collect();
+    assert_eq!(proofs, [&Value::Null, &added["passkey"]["id"]], "the newest first");
+}
+
+/// Passkeys are of names.
+#[tokio::test]
+async fn a_gate_that_wants_a_passkey_keeps_the_gateway_from_starting_where_nobody_can_have_one() {
+    let (_sim, setup) = prepared("").await;
+    let gate = gated("@step_up(\"passkey\")");
+    let failed = setup.public().unwrap().file("policies/approvals/all.cedar", &gate).start().await;
+    let failed = failed.err().unwrap().to_string();
+    assert!(failed.contains("nobody can have a passkey here"), "{failed}");
+}
