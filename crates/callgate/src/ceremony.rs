@@ -110,7 +110,11 @@ impl Ceremonies {
         has: &[Passkey],
         random: [u8; 16],
     ) -> Option<Value> {
-        let begun = self.0.start_passkey_authentication(&credentials(has));
+        let has = credentials(has);
+        if has.is_empty() {
+            return None;
+        }
+        let begun = self.0.start_passkey_authentication(&has);
         let (options, state) = begun.map_err(told).ok()?;
         let sealed = sealing.seal::<PasskeyAuthentication>(PROVING, state, random)?;
         Some(json!({ "state": sealed, "options": options }))

@@ -160,12 +160,12 @@ async fn a_version_of_the_future_is_refused() {
     drop(connection);
     drop(store);
     for refused in [SqliteStore::open(&path).await, SqliteStore::open_read_only(&path).await] {
-        assert!(matches!(refused, Err(OpenError::Newer { found: 1000, known: 8, .. })));
+        assert!(matches!(refused, Err(OpenError::Newer { found: 1000, known: 9, .. })));
     }
     let path = directory.path().join("empty.db");
     std::fs::write(&path, "").unwrap();
     let refused = SqliteStore::open_read_only(&path).await;
-    assert!(matches!(refused, Err(OpenError::Older { found: 0, known: 8, .. })));
+    assert!(matches!(refused, Err(OpenError::Older { found: 0, known: 9, .. })));
 }
 
 #[tokio::test]
@@ -187,7 +187,7 @@ async fn a_file_of_the_first_version_is_brought_to_the_latest_with_all_that_is_i
     drop(connection);
     drop(store);
     let refused = SqliteStore::open_read_only(&path).await;
-    assert!(matches!(refused, Err(OpenError::Older { found: 1, known: 8, .. })));
+    assert!(matches!(refused, Err(OpenError::Older { found: 1, known: 9, .. })));
     let store = SqliteStore::open(&path).await.unwrap();
     assert_eq!(store.head(chain.writer()).await.unwrap(), Some((0, rows[0].hash)));
     assert_eq!(store.version().await.unwrap(), 0);
