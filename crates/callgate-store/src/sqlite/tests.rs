@@ -178,7 +178,7 @@ async fn a_file_of_the_first_version_is_brought_to_the_latest_with_all_that_is_i
     store.append(&rows).await.unwrap();
     let mut connection = store.writing.lock().await;
     let later = ["tokens", "grants", "grant_places", "revocations", "secrets", "authority", "pins"];
-    let latest = ["approvals", "votes", "sessions", "sign_in_links", "notices"];
+    let latest = ["approvals", "votes", "sessions", "sign_in_links", "notices", "passkeys"];
     for table in later.into_iter().chain(latest) {
         let drop = sqlx::AssertSqlSafe(format!("DROP TABLE {table}"));
         sqlx::query(drop).execute(&mut connection.sqlite).await.unwrap();
