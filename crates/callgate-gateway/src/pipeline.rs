@@ -13,6 +13,7 @@ mod decide;
 mod deliver;
 mod discover;
 mod errand;
+mod glass;
 mod grants;
 mod life;
 mod list;
@@ -80,6 +81,7 @@ use approve::waits_for;
 pub use authority::EventError;
 use deliver::{Called, Waiting};
 pub use errand::ErrandError;
+pub use glass::Breaking;
 pub use notices::ChannelRule;
 pub use pipe::{Incoming, Pipe, Piped};
 pub use reply::{Reply, ReplyBody};
@@ -116,6 +118,8 @@ pub struct Settings {
     pub console: Option<String>,
     /// By which channels people are told of approvals.
     pub channels: Vec<ChannelRule>,
+    /// The channels that are told when somebody breaks the glass; without any, nobody can.
+    pub break_glass: Vec<String>,
     /// By whom servers know that calls went through the gate.
     pub signer: Option<Arc<Signer>>,
 }

@@ -4,6 +4,7 @@
 //! decided and ends by records in the evidence and in no other way, and is spent in the transaction that stores the intent of its
 //! call (I2). It has two clocks: one for those who decide, one for the call.
 
+mod glass;
 mod notice;
 mod standing;
 
@@ -22,6 +23,7 @@ use crate::json::{Json, Object};
 use crate::redact;
 use crate::target::{Resource, Target};
 
+pub use glass::{GLASS_S_MAX, Glass, GlassReview, GlassState, GlassVerdict};
 pub use notice::{Notice, Occasion};
 pub use standing::{ApprovalState, Ended, Standing};
 

@@ -22,7 +22,7 @@ pub use session::{ConsoleSession, LOCAL, SignInLink, Way};
 pub use token::{ApiToken, Presented, Secret};
 
 use crate::ambient::{Id, Timestamp};
-use crate::approval::{Approval, Look, Notice, Vote};
+use crate::approval::{Approval, Glass, GlassReview, Look, Notice, Vote};
 use crate::digest::Digest;
 use crate::json::Json;
 
@@ -157,6 +157,18 @@ pub enum Change {
         /// Whose it was.
         who: String,
     },
+    /// Somebody breaks the glass for a call.
+    GlassBroken {
+        /// Who, for which, and why.
+        glass: Box<Glass>,
+        /// Who is told.
+        notices: Vec<Notice>,
+    },
+    /// Somebody else says whether that was right.
+    GlassReviewed {
+        /// What they say.
+        review: Box<GlassReview>,
+    },
 }
 
 /// A change, and who made it.
@@ -176,6 +188,8 @@ impl Kept for Administered {}
 impl Kept for ApiToken {}
 impl Kept for Approval {}
 impl Kept for ConsoleSession {}
+impl Kept for Glass {}
+impl Kept for GlassReview {}
 impl Kept for Grant {}
 impl Kept for Passkey {}
 impl Kept for Revocation {}

@@ -94,6 +94,9 @@ pub trait AuthorityStore: NoticeStore + SessionStore {
     /// The approval of that id.
     fn approval(&self, id: Id) -> StoreFuture<'_, Option<ApprovalState>>;
 
+    /// The approvals for which somebody broke the glass and that nobody has reviewed, the oldest first, [`THINGS_MAX`] at most.
+    fn to_review(&self) -> StoreFuture<'_, Vec<ApprovalState>>;
+
     /// Approvals, newest first, [`THINGS_MAX`] at most; with `now`, only those that can be decided or used.
     fn approvals(&self, now: Option<Timestamp>) -> StoreFuture<'_, Vec<ApprovalState>>;
 

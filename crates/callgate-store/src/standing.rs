@@ -125,6 +125,23 @@ async fn i2_fifty_callers_share_the_uses_of_a_grant_and_no_more() {
     assert_eq!(verified(&*world.store, writer).await, head);
 }
 
+/// Whoever comes second can see what was in their way when they are told so.
+#[tokio::test]
+async fn i2_who_is_refused_is_told_so_once_the_other_is_stored() {
+    let world = Logged::new().await;
+    for _ in 0..20 {
+        let grant = world.grant("release-bot", None, 1).await;
+        let spends = async || {
+            let spent = world.spend(grant).await;
+            let left = world.store.grant(grant).await.unwrap().unwrap().left;
+            assert_eq!(left, 0, "{spent:?}");
+            spent.is_ok()
+        };
+        let (one, other, third) = tokio::join!(spends(), spends(), spends());
+        assert_eq!([one, other, third].iter().filter(|spent| **spent).count(), 1);
+    }
+}
+
 #[tokio::test]
 async fn i2_a_use_is_spent_once_whatever_the_store_says() {
     for (fault, left) in [(Fault::Fail, 2), (Fault::FailAfterCommit, 1)] {

@@ -50,6 +50,7 @@ pub(crate) struct Api {
         approvals::approve,
         approvals::deny,
         approvals::list,
+        approvals::review,
         approvals::show,
         approvals::withdraw,
         callers::show,
@@ -76,6 +77,7 @@ pub(crate) fn routes(api: Api) -> Router {
         .route("/approvals/{id}", get(approvals::show))
         .route("/approvals/{id}/approve", post(approvals::approve))
         .route("/approvals/{id}/deny", post(approvals::deny))
+        .route("/approvals/{id}/review", post(approvals::review))
         .route("/approvals/{id}/withdraw", post(approvals::withdraw))
         .route("/callers/show", post(callers::show))
         .route("/grants", get(grants::list).post(grants::create))

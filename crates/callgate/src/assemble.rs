@@ -296,6 +296,7 @@ pub(crate) async fn gateway(
         same_person: std::mem::take(&mut config.approvals.same_person),
         hold: config.approvals.hold,
         page_hold: config.approvals.page_hold,
+        break_glass: std::mem::take(&mut config.approvals.break_glass),
         channels: config.channels.values().map(|channel| channel.rule.clone()).collect(),
         console: (port != 0).then(|| format!("{}{CONSOLE}", origin(&config, port))),
     };

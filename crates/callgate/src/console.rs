@@ -9,6 +9,7 @@ mod channels;
 mod chart;
 mod cookie;
 mod diff;
+mod glass;
 mod known;
 mod live;
 mod page;
@@ -124,7 +125,9 @@ impl Console {
             .route("/sign-in/link", get(sign_in::show_link).post(sign_in::by_link))
             .route("/sign-out", post(sign_in::sign_out))
             .route("/approvals/{id}", get(approval::show).post(approval::decide))
+            .route("/approvals/{id}/glass", post(glass::break_it))
             .route("/approvals/{id}/proof", post(passkeys::prove))
+            .route("/approvals/{id}/review", post(glass::review))
             .route("/calls", get(calls::list))
             .route("/calls/{id}", get(calls::show))
             .route("/callers", get(callers::list))
@@ -240,14 +243,16 @@ async fn inbox(State(console): State<Console>, request: Request) -> Result<Respo
     let seen = live::seen(&console, Source::Calls).await;
     let work = async {
         let store = gateway.authority().ok_or(ErrandError::Unavailable)?;
-        store.approvals(None).await.map_err(|error| {
+        let unlisted = |error| {
             tracing::error!(%error, "approvals cannot be listed");
             ErrandError::Unavailable
-        })
+        };
+        let all = store.approvals(None).await.map_err(unlisted)?;
+        Ok((all, store.to_review().await.map_err(unlisted)?))
     };
     let errand = Errand::ApprovalList;
     let all = gateway.run_errand(&visitor.caller, errand, None, Object::default(), work).await;
-    let (all, now) = (all.map_err(refused)?, console.ambient.now());
+    let ((all, broken), now) = (all.map_err(refused)?, console.ambient.now());
     let habits = Habits::of(&all, now);
     let (open, ended): (Vec<_>, Vec<_>) =
         all.iter().partition(|state| state.standing(now).is_open());
@@ -257,6 +262,7 @@ async fn inbox(State(console): State<Console>, request: Request) -> Result<Respo
         csrf: visitor.session.csrf(),
         note,
         waiting: shown(open).collect(),
+        broken: shown(broken.iter().collect()).collect(),
         ended: shown(ended).take(LATELY_MAX).collect(),
         figures: if habits.said == 0 { Vec::new() } else { told::habits(&habits) },
         chart: page::times(&habits),

@@ -121,6 +121,7 @@ mod tests {
                 at: AT.after_ms(*ms),
             }],
             approval: approval.clone(),
+            glass: None,
             use_until: Some(AT.after_ms(900_000)),
             ended: None,
         };
@@ -134,6 +135,7 @@ mod tests {
         all.push(ApprovalState {
             approval: sample(AT),
             votes: Vec::new(),
+            glass: None,
             use_until: None,
             ended: None,
         });

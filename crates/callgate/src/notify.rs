@@ -132,7 +132,11 @@ async fn post(document: &Document, payload: &Value) -> Result<(), String> {
 ///
 /// # Errors
 /// Each channel that a policy names and that cannot be reached.
-pub(crate) async fn reach(channels: &Channels, bundle: &Bundle) -> Result<(), Problems> {
+pub(crate) async fn reach(
+    channels: &Channels,
+    bundle: &Bundle,
+    break_glass: &[String],
+) -> Result<(), Problems> {
     let tries = channels.iter().map(|(name, channel)| async move {
         if let Some(option) = channel.danger {
             tracing::warn!(channel = name, "{option}: what people are told can be read on the way");
@@ -142,11 +146,9 @@ pub(crate) async fn reach(channels: &Channels, bundle: &Bundle) -> Result<(), Pr
     let mut problems = Vec::new();
     for (name, reached) in join_all(tries).await {
         let Err(why) = reached else { continue };
-        let policies: Vec<&str> = bundle
-            .channels_named()
-            .filter(|(.., channel)| channel == name)
-            .map(|(_, policy, _)| policy)
-            .collect();
+        let policies = bundle.channels_named().filter(|(.., channel)| channel == name);
+        let mut policies: Vec<&str> = policies.map(|(_, policy, _)| policy).collect();
+        policies.extend(break_glass.contains(name).then_some("broken glass"));
         if policies.is_empty() {
             tracing::warn!(
                 channel = name,
@@ -157,10 +159,13 @@ pub(crate) async fn reach(channels: &Channels, bundle: &Bundle) -> Result<(), Pr
         }
         problems.push(Problem {
             place: format!("notify.{name}"),
-            text: format!("cannot be reached ({why}), and people are told by it of {}", policies.join(", ")),
-            hint: Some(format!(
-                "see that it can be reached from here, or take @notify(\"{name}\") out of the policy"
-            )),
+            text: format!(
+                "cannot be reached ({why}), and people are told by it of {}",
+                policies.join(", ")
+            ),
+            hint: Some(
+                "see that it can be reached from here, or take it out of what names it".to_owned(),
+            ),
         });
     }
     if problems.is_empty() { Ok(()) } else { Err(Problems(problems)) }

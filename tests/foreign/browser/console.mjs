@@ -275,6 +275,7 @@ const does = {
     const { page, session, authenticatorId, wrong } = kept.able;
     await session.send('WebAuthn.setUserVerified', { authenticatorId, isUserVerified: verified ?? true });
     await page.goto(path);
+    await page.evaluate(() => document.querySelectorAll('details').forEach((one) => { one.open = true; }));
     for (const [name, text] of Object.entries(fill ?? {})) await page.locator(`main #${name}`).fill(text);
     if (picture) await page.screenshot({ path: `${pictures}/${picture}.png`, fullPage: true });
     const clicked = page.locator('main').getByRole('button', { name: button, exact: true }).first();

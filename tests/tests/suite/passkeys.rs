@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::approvals::{CAROL, prepared, waiting};
 use super::console::{browse_at, deleted, says};
+use super::notify::Receiver;
 use super::world::{ALICE, gated, read};
 
 const PEOPLE: &str = "
@@ -117,6 +118,83 @@ async fn is_recorded(gateway: &Gateway) {
     let votes = changes(gateway, "approval_voted").await;
     let proofs: Vec<&Value> = votes.iter().map(|one| &one["vote"]["proof"]["passkey"]).collect();
     assert_eq!(proofs, [&Value::Null, &added["passkey"]["id"]], "the newest first");
+}
+
+const GLASS: &str = r#"
+@id("leads-break-glass") @reason("Customers cannot wait for two of them") @owner("security")
+permit(principal in Group::"leads", action in [Action::"callgate.approval.break_glass", Action::"callgate.approval.review"], resource);
+"#;
+
+/// When nobody is there, one lets it through alone; others are told at once, and one of them reviews it.
+#[tokio::test]
+async fn a06_one_breaks_the_glass_alone_and_another_reviews_it() {
+    let receiver = Receiver::start().await;
+    let (sim, setup) = prepared("").await;
+    let hooks = ["first", "second"].map(|name| receiver.hook(name, "webhook")).concat();
+    let glass = "[approvals.break_glass]\nnotify = [\"first\", \"second\"]\n";
+    let setup = receiver.files(setup.named().unwrap()).section(&format!("{PEOPLE}{hooks}{glass}"));
+    let setup = setup.file("policies/approvals/all.cedar", &gated("@quorum(\"2\")"));
+    let gateway = setup.file("policies/permits/glass.cedar", GLASS).start().await.unwrap();
+    let origin = format!("http://localhost:{}", gateway.address.port());
+    let page = waits(&gateway, "ENG-45").await;
+    let (carol, dave) = (link(&gateway, "carol").await, link(&gateway, "dave").await);
+    let keys = "/console/passkeys";
+    let breaks = json!({ "do": "touch", "person": "carol", "path": page, "fill": { "why": "customers cannot pay", "ticket": "INC-7" }, "button": "Break the glass", "picture": "glass" });
+    let told = browse_at(
+        &origin,
+        json!([
+            { "do": "link", "person": "carol", "url": carol },
+            { "do": "touch", "person": "carol", "path": keys, "fill": { "called": "the blue key" }, "button": "Add a passkey" },
+            { "do": "check", "person": "carol", "path": page, "picture": "glass" },
+            breaks,
+            { "do": "open", "person": "carol", "path": page },
+            { "do": "check", "person": "carol", "path": "/console", "picture": "glass-inbox" },
+            { "do": "link", "person": "dave", "url": dave },
+            { "do": "open", "person": "dave", "path": "/console" },
+            { "do": "open", "person": "dave", "path": page },
+            { "do": "check", "person": "dave", "path": page, "picture": "glass-review" },
+            { "do": "press", "person": "dave", "fill": { "note": "a lead was there" }, "button": "It was not" },
+            { "do": "open", "person": "dave", "path": page },
+        ]),
+    )
+    .await;
+    let [_, _, check, broken, own, inbox, _, daves, shown, review, reviewed, after] =
+        told.as_slice()
+    else {
+        panic!("{told:?}")
+    };
+    for found in [check, inbox, review] {
+        assert_eq!(found["found"], json!([]));
+    }
+    assert!(broken["url"] == "/console" && says(broken, "to be reviewed"), "{broken}");
+    assert!(says(own, "glass broken by local/carol with a passkey") && says(own, "INC-7"), "{own}");
+    assert!(!says(own, "Was it right"), "not by who broke it: {own}");
+    assert!(says(daves, "to be reviewed") && says(shown, "Was it right to break the glass?"));
+    assert!(reviewed["url"] == "/console" && !says(reviewed, "to be reviewed"), "{reviewed}");
+    assert!(says(after, "not justified says local/dave"), "{after}");
+    assert!(is_made(&gateway, "ENG-45").await && deleted(&sim) == 1);
+    // That it is asked for, that the glass was broken, and that nobody needs to look any more: to both.
+    let all = receiver.has("webhook", 6).await;
+    let broken = all.iter().filter(|one| one.to_string().contains("glass_broken"));
+    assert_eq!(broken.count(), 2, "{all:?}");
+    let [broken] = changes(&gateway, "glass_broken").await.try_into().unwrap();
+    assert_eq!(broken["glass"]["reason"], "customers cannot pay");
+    let [reviewed] = changes(&gateway, "glass_reviewed").await.try_into().unwrap();
+    assert_eq!(reviewed["review"]["verdict"], "not_justified");
+}
+
+/// One channel alone can fail, or be somebody's who broke it.
+#[tokio::test]
+async fn where_less_than_two_are_told_of_broken_glass_the_gateway_does_not_start() {
+    let receiver = Receiver::start().await;
+    for names in ["[\"first\"]", "[]", "[\"first\", \"nobody\"]"] {
+        let (_sim, setup) = prepared("").await;
+        let glass = format!("[approvals.break_glass]\nnotify = {names}\n");
+        let setup =
+            receiver.files(setup.named().unwrap()).section(&receiver.hook("first", "first"));
+        let failed = setup.section(&glass).start().await.err().unwrap().to_string();
+        assert!(failed.contains("approvals.break_glass.notify"), "{names}: {failed}");
+    }
 }
 
 /// Passkeys are of names.

@@ -197,6 +197,7 @@ impl Gateway {
         let is_allow = decision.is_allow();
         record.decision = decision;
         record.under.approval = Some(Use { id: state.approval.id, spends: is_allow });
+        record.under.by_glass = is_allow && state.glass.is_some();
         if !matches!(state.ended, Some((Ended::Spent { .. }, _))) {
             record.under.after = None;
         }
@@ -283,6 +284,7 @@ impl Gateway {
     /// Whether the policies are those that it was asked for by, and everybody who approved it is still let in.
     fn still_counts(&self, state: &ApprovalState, bundle: &Bundle) -> bool {
         let approvers = state.votes.iter().filter(|vote| vote.approves).map(|vote| &vote.by);
+        let approvers = approvers.chain(state.glass.iter().map(|glass| &glass.glass.by));
         state.approval.bundle == bundle.digest() && self.are_let_in(approvers)
     }
 

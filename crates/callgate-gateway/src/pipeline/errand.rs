@@ -75,16 +75,8 @@ impl Gateway {
         work: impl Future<Output = Result<T, ErrandError>>,
     ) -> Result<T, ErrandError> {
         let begun = Instant::now();
-        let (bundle, named) = (self.bundle.load_full(), name_errand(errand, about, asked));
-        let question = Question {
-            caller: &caller.caller,
-            call: &named.call,
-            targets: &named.targets,
-            now: self.ambient.now(),
-            grant: None,
-            lifted: &[],
-        };
-        let decision = unobliged(decide(&bundle, &question));
+        let named = name_errand(errand, about, asked);
+        let decision = self.decide_errand(caller, &named);
         let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         let record = self.errand_record(caller, &named, decision, micros);
         if !record.decision.is_allow() {
@@ -109,6 +101,25 @@ impl Gateway {
         let concluded = Concluded { call, outcome, upstream_us: None, result: None, detail };
         evidence.conclude(concluded).await?;
         done
+    }
+
+    /// Whether `caller` may do `errand` about somebody, so that whoever may not is not even shown it. Nothing is done by that,
+    /// and nothing recorded.
+    #[must_use]
+    pub fn may(&self, caller: &Identified, errand: Errand, about: Option<&str>) -> bool {
+        self.decide_errand(caller, &name_errand(errand, about, Object::default())).is_allow()
+    }
+
+    fn decide_errand(&self, caller: &Identified, named: &NamedCall) -> Decision {
+        let question = Question {
+            caller: &caller.caller,
+            call: &named.call,
+            targets: &named.targets,
+            now: self.ambient.now(),
+            grant: None,
+            lifted: &[],
+        };
+        unobliged(decide(&self.bundle.load_full(), &question))
     }
 
     fn errand_record(

@@ -41,8 +41,8 @@ impl ChannelRule {
             Occasion::Requested => gates.any(|gate| self.tells_of(bundle, gate)),
             Occasion::Escalated => gates.any(later),
             Occasion::Closed => gates.any(|gate| self.tells_of(bundle, gate) || later(gate)),
-            // That is for permits to say.
-            Occasion::LetThrough => false,
+            // That is for permits to say; and who is told of broken glass is configured for itself.
+            Occasion::LetThrough | Occasion::GlassBroken => false,
         }
     }
 }

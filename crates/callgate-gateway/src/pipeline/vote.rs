@@ -35,7 +35,7 @@ pub struct Ballot {
 }
 
 /// The longest reason, in characters.
-const REASON_CHARS_MAX: usize = 500;
+pub(super) const REASON_CHARS_MAX: usize = 500;
 
 impl Gateway {
     /// Shows an approval to `viewer`, if policy lets them see it, and records that they saw it.
@@ -161,7 +161,7 @@ impl Gateway {
         self.run_errand(caller, Errand::ApprovalWithdraw, about.as_deref(), asked, work).await
     }
 
-    async fn approval(&self, id: Id) -> Result<ApprovalState, ErrandError> {
+    pub(super) async fn approval(&self, id: Id) -> Result<ApprovalState, ErrandError> {
         let store = self.authority().ok_or(ErrandError::Unavailable)?;
         let found = store.approval(id).await.map_err(|error| {
             tracing::error!(%error, "an approval cannot be looked up");
@@ -172,8 +172,36 @@ impl Gateway {
 }
 
 /// On whose account it is decided. Who may do nothing here learns nothing of what there is.
-fn asker(found: &Result<ApprovalState, ErrandError>) -> Option<String> {
+pub(super) fn asker(found: &Result<ApprovalState, ErrandError>) -> Option<String> {
     found.as_ref().ok().map(|state| state.approval.asker.accountable.clone())
+}
+
+/// Whether it is a person who comes, with nobody in between.
+///
+/// # Errors
+/// Why not.
+pub(super) fn by_themselves(caller: &Caller) -> Result<(), &'static str> {
+    let who = &caller.accountable;
+    if who.kind != AccountableKind::Human || caller.agent.is_some() || !caller.actors.is_empty() {
+        return Err("only a person decides, by themselves: no agent and no service account");
+    }
+    if !who.assurance.is_assured() {
+        return Err("who you are is only said, not known");
+    }
+    Ok(())
+}
+
+/// Whether `name` is an account of one of `people`.
+pub(super) fn is_any_of<'p>(
+    name: &str,
+    people: impl IntoIterator<Item = &'p String>,
+    same_person: &SamePerson,
+) -> bool {
+    let is_same = |accounts: &BTreeSet<String>, one: &String| {
+        accounts.contains(name) && accounts.contains(one)
+    };
+    let mut people = people.into_iter();
+    people.any(|one| one == name || same_person.iter().any(|accounts| is_same(accounts, one)))
 }
 
 /// Whether one of the gates of these policies wants a passkey.
@@ -190,20 +218,11 @@ fn gates_of(
     (approval, now): (&Approval, Timestamp),
     same_person: &SamePerson,
 ) -> Result<Vec<String>, &'static str> {
+    by_themselves(voter)?;
     let who = &voter.accountable;
-    if who.kind != AccountableKind::Human || voter.agent.is_some() || !voter.actors.is_empty() {
-        return Err("only a person decides, by themselves: no agent and no service account");
-    }
-    if !who.assurance.is_assured() {
-        return Err("who you are is only said, not known");
-    }
     let name = who.identity.to_string();
     let asker = &approval.asker;
-    let is_same =
-        |people: &BTreeSet<String>, one: &String| people.contains(&name) && people.contains(one);
-    let is_theirs =
-        |one: &String| *one == name || same_person.iter().any(|people| is_same(people, one));
-    let is_own = asker.people.iter().any(is_theirs);
+    let is_own = is_any_of(&name, &asker.people, same_person);
     let is_delegate = asker.is_human && asker.accountable == name;
     let may = |approvers: &str| match approvers.strip_prefix("team:") {
         Some(team) => !is_own && who.groups.iter().any(|group| group == team),

@@ -146,7 +146,7 @@ async fn a01_a_call_that_was_approved_is_made_once_and_the_record_tells_it_all()
         .iter()
         .rfind(|row| &*row.kind == "intent" && row.tool.as_deref() == Some("executeDestructive"));
     let approved = event(intent.unwrap()).get("approved_by").unwrap().to_text();
-    assert_eq!(approved, format!(r#"{{"id":"{id}","spends":true}}"#));
+    assert_eq!(approved, format!(r#"{{"by_glass":false,"id":"{id}","spends":true}}"#));
 }
 
 /// Whatever else is called needs its own.

@@ -16,6 +16,7 @@ mod delivery;
 mod deny;
 mod effects;
 mod every_tool;
+mod glass;
 mod granted;
 mod held;
 mod legacy;

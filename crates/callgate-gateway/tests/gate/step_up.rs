@@ -33,7 +33,12 @@ impl World {
         self.call("alice-release", "executeDestructive", &delete(key)).await.brief()
     }
 
-    async fn adds(&self, id: &str, who: &str, proof: Option<Proof>) -> Result<(), String> {
+    pub(crate) async fn adds(
+        &self,
+        id: &str,
+        who: &str,
+        proof: Option<Proof>,
+    ) -> Result<(), String> {
         let passkey = Box::new(Passkey {
             id: id.to_owned(),
             who: who.to_owned(),

@@ -204,6 +204,10 @@ impl AuthorityStore for InForce {
         self.inner.secrets()
     }
 
+    fn to_review(&self) -> StoreFuture<'_, Vec<ApprovalState>> {
+        self.inner.to_review()
+    }
+
     fn passkeys<'a>(&'a self, who: Option<&'a str>) -> StoreFuture<'a, Vec<PasskeyState>> {
         self.inner.passkeys(who)
     }

@@ -91,6 +91,8 @@ pub(crate) struct Setup {
     /// By which channels people are told.
     pub(crate) channels: Vec<ChannelRule>,
     /// Who approves the tools of all servers.
+    /// Which of them are told when somebody breaks the glass.
+    pub(crate) break_glass: &'static [&'static str],
     pub(crate) approved_by: ApprovedBy,
     /// The address of the products' own interfaces.
     pub(crate) rest: Option<String>,
@@ -126,6 +128,7 @@ impl Default for Setup {
             hold: Duration::ZERO,
             page_hold: Duration::from_millis(200),
             channels: Vec::new(),
+            break_glass: &[],
             approved_by: ApprovedBy::Nobody,
             rest: None,
             servers: Vec::new(),
@@ -148,6 +151,7 @@ impl Setup {
             hold: self.hold,
             page_hold: self.page_hold,
             channels: self.channels.clone(),
+            break_glass: self.break_glass.iter().map(|name| (*name).to_owned()).collect(),
             console: Some("https://gate.example/console".to_owned()),
         }
     }

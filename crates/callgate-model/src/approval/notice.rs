@@ -16,6 +16,8 @@ pub enum Occasion {
     Closed,
     /// A call was let through by a permit that obliges to tell of it.
     LetThrough,
+    /// Somebody broke the glass: the call waits for nobody any more.
+    GlassBroken,
 }
 
 /// One message of one channel about one approval, or one call.
@@ -35,7 +37,8 @@ pub struct Notice {
 
 impl Occasion {
     /// Each of them.
-    pub const ALL: [Self; 4] = [Self::Requested, Self::Escalated, Self::Closed, Self::LetThrough];
+    pub const ALL: [Self; 5] =
+        [Self::Requested, Self::Escalated, Self::Closed, Self::LetThrough, Self::GlassBroken];
     /// Those that are about an approval: of which of them a channel tells, it says itself.
     pub const OF_APPROVALS: [Self; 3] = [Self::Requested, Self::Escalated, Self::Closed];
 
@@ -47,6 +50,7 @@ impl Occasion {
             Self::Escalated => "escalated",
             Self::Closed => "closed",
             Self::LetThrough => "let_through",
+            Self::GlassBroken => "glass_broken",
         }
     }
 
@@ -55,7 +59,7 @@ impl Occasion {
     pub const fn asks(self) -> bool {
         match self {
             Self::Requested | Self::Escalated => true,
-            Self::Closed | Self::LetThrough => false,
+            Self::Closed | Self::LetThrough | Self::GlassBroken => false,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Approval, Offer, Vote};
+use super::{Approval, GlassState, Offer, Vote};
 use crate::ambient::{Id, Timestamp};
 use crate::decision::Gate;
 
@@ -13,6 +13,8 @@ pub struct ApprovalState {
     pub approval: Approval,
     /// What was said to it, in this order.
     pub votes: Vec<Vote>,
+    /// That somebody broke the glass for it, if they did.
+    pub glass: Option<GlassState>,
     /// Until when it is good, once it was approved.
     pub use_until: Option<Timestamp>,
     /// How it ended other than by a clock, and when.
@@ -87,10 +89,14 @@ impl ApprovalState {
         self.approval.offer.as_ref().filter(|_| all && stands && self.is_approved())
     }
 
-    /// How many people have said so about `gate`. One person counts once.
+    /// How many people have said so about `gate`. One person counts once; and who approves without a passkey does not, where
+    /// the gate wants one.
     fn people(&self, gate: &Gate, approves: bool) -> u32 {
-        let about_it =
-            |vote: &&Vote| vote.approves == approves && vote.gates.contains(&gate.policy);
+        let about_it = |vote: &&Vote| {
+            vote.approves == approves
+                && vote.gates.contains(&gate.policy)
+                && (!approves || !gate.step_up || vote.proof.is_some())
+        };
         let people: BTreeSet<&str> =
             self.votes.iter().filter(about_it).map(|vote| &*vote.by).collect();
         u32::try_from(people.len()).unwrap_or(u32::MAX)

@@ -86,6 +86,8 @@ pub struct Under {
     pub grant: Option<Use>,
     /// The approval; of a refusal, the one that is waited for.
     pub approval: Option<Use>,
+    /// Whether the approval is no approval, but glass that somebody broke.
+    pub by_glass: bool,
     /// The call that took the approval before, if this one goes on with it.
     pub after: Option<Id>,
 }

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::approval::{About, Asker, Occasion, Offer};
+use crate::approval::{About, Asker, GlassVerdict, Occasion, Offer};
 use crate::caller::{AccountableKind, Assurance, Caller, Workflow};
 use crate::decision::{Allotment, Escalation, Gate};
 use crate::digest::Digest;
@@ -159,6 +159,28 @@ fn proof() -> Proof {
     Proof { passkey: "AAAA".into(), counter: 7 }
 }
 
+fn glass() -> Glass {
+    Glass {
+        approval: id(4),
+        by: "corp/bob".into(),
+        reason: "customers cannot pay".into(),
+        ticket: "INC-7".into(),
+        proof: proof(),
+        seen: Digest::default(),
+        at: NOW,
+    }
+}
+
+fn review() -> GlassReview {
+    GlassReview {
+        approval: id(4),
+        by: "corp/carol".into(),
+        verdict: GlassVerdict::NotJustified,
+        note: "a lead was there".into(),
+        at: NOW,
+    }
+}
+
 fn passkey() -> Passkey {
     Passkey {
         id: "AAAA".into(),
@@ -198,7 +220,7 @@ fn session() -> ConsoleSession {
     }
 }
 
-pub(crate) fn examples() -> [Change; 21] {
+pub(crate) fn examples() -> [Change; 23] {
     let revocation = Box::new(Revocation {
         id: id(3),
         subject: Subject::new(SubjectKind::Human, "corp/mallory"),
@@ -237,6 +259,8 @@ pub(crate) fn examples() -> [Change; 21] {
         Change::SignedIn { session: Box::new(session()), link: Some(id(5)) },
         Change::SignedOut { id: id(6) },
         Change::PasskeyAdded { passkey: Box::new(passkey()), proof: Some(proof()) },
+        Change::GlassBroken { glass: Box::new(glass()), notices: vec![notice()] },
+        Change::GlassReviewed { review: Box::new(review()) },
         Change::PasskeyRemoved { id: "AAAA".into(), who: "corp/bob".into() },
         Change::NoticeGivenUp {
             id: id(5),

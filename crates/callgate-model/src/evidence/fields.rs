@@ -176,6 +176,11 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     ),
     ("event.decision.bundle", "SHA-256", "The policy bundle."),
     (
+        "event.approved_by.by_glass",
+        "boolean",
+        "Whether nobody approved it, but somebody broke the glass for it.",
+    ),
+    (
         "event.approved_by.id",
         "UUID?",
         "The approval without which it would not be allowed; of a refusal, the one that is waited for.",
@@ -198,7 +203,7 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     (
         "event.change",
         "text",
-        "change: `token_issued`, `token_rotated`, `token_revoked`, `grant_issued`, `grant_revoked`, `revoked`, `revocation_lifted`, `secret_set`, `secret_removed`, `tool_pinned`, `tool_unpinned`, `approval_requested`, `approval_viewed`, `approval_voted`, `approval_withdrawn`, `sign_in_link_made`, `signed_in`, `signed_out`, `passkey_added`, `passkey_removed` or `notice_given_up`.",
+        "change: `token_issued`, `token_rotated`, `token_revoked`, `grant_issued`, `grant_revoked`, `revoked`, `revocation_lifted`, `secret_set`, `secret_removed`, `tool_pinned`, `tool_unpinned`, `approval_requested`, `approval_viewed`, `approval_voted`, `approval_withdrawn`, `sign_in_link_made`, `signed_in`, `signed_out`, `passkey_added`, `passkey_removed`, `glass_broken`, `glass_reviewed` or `notice_given_up`.",
     ),
     (
         "event.id",
@@ -273,5 +278,15 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
         "change: of a passkey that is added: by which other one whose it is has proved that it is them, if they had any.",
     ),
     ("event.proof.counter", "integer?", "change: how often that one says that it was used."),
+    (
+        "event.glass",
+        "object",
+        "change: who broke the glass for which approval, why, for which ticket, what they were shown, and the passkey by which they proved that it is them.",
+    ),
+    (
+        "event.review",
+        "object",
+        "change: whether it was `justified` or `not_justified` to break the glass, who says so, and why.",
+    ),
     ("event.who", "text", "change: whose the passkey was that is removed."),
 ];

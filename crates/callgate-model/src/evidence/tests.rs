@@ -168,6 +168,7 @@ fn full_decided(call: Id) -> Decided {
         arguments: Object::default().with("issueIdOrKey", "ENG-1").into(),
         responses_digest: Some(Digest::of(b"responses")),
         under: Under {
+            by_glass: true,
             grant: Some(Use { id: call, spends: true }),
             approval: Some(Use { id: call, spends: true }),
             after: None,

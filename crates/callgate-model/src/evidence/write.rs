@@ -57,7 +57,13 @@ impl Decided {
         let resolves = self.resolves.map(|call| call.to_string());
         let caller = self.caller.as_deref().map_or("null", |caller| &caller.canonical);
         let object = CanonicalObject::new(out)
-            .optional("approved_by", self.under.approval, write_use)
+            .optional("approved_by", self.under.approval, |one, out| {
+                CanonicalObject::new(out)
+                    .json("by_glass", &self.under.by_glass.into())
+                    .plain("id", one.id)
+                    .json("spends", &one.spends.into())
+                    .end();
+            })
             .json("arguments", &self.arguments)
             .optional_text("arguments_digest", digest.as_deref())
             .plain("call", self.call)

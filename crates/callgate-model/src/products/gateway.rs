@@ -17,10 +17,14 @@ pub const ACCOUNT: &str = "Callgate::Account";
 /// What can be done by the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Errand {
+    /// Let a call through alone that others should have approved.
+    ApprovalBreakGlass,
     /// Approve a call, or deny it.
     ApprovalDecide,
     /// List the calls that wait to be approved.
     ApprovalList,
+    /// Say whether it was right that somebody broke the glass.
+    ApprovalReview,
     /// See a call that waits to be approved, with its arguments.
     ApprovalShow,
     /// Take an approval back that was not used yet.
@@ -83,9 +87,11 @@ pub enum Errand {
 
 impl Errand {
     /// All of them.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 33] = [
+        Self::ApprovalBreakGlass,
         Self::ApprovalDecide,
         Self::ApprovalList,
+        Self::ApprovalReview,
         Self::ApprovalShow,
         Self::ApprovalWithdraw,
         Self::CallList,
@@ -117,83 +123,94 @@ impl Errand {
         Self::WorkflowStart,
     ];
 
-    /// Its name, what it does, and how bad a wrong one is.
-    const fn about(self) -> (&'static str, &'static str, Risk) {
+    /// Its name, as policies call it.
+    const fn name(self) -> &'static str {
         match self {
-            Self::ApprovalDecide => {
-                ("callgate.approval.decide", "Approve a call, or deny it", Risk::High)
+            Self::ApprovalBreakGlass => "callgate.approval.break_glass",
+            Self::ApprovalReview => "callgate.approval.review",
+            Self::ApprovalDecide => "callgate.approval.decide",
+            Self::ApprovalList => "callgate.approval.list",
+            Self::ApprovalShow => "callgate.approval.show",
+            Self::ApprovalWithdraw => "callgate.approval.withdraw",
+            Self::CallList => "callgate.call.list",
+            Self::CallShow => "callgate.call.show",
+            Self::CallerShow => "callgate.caller.show",
+            Self::ChannelList => "callgate.channel.list",
+            Self::ChannelRetry => "callgate.channel.retry",
+            Self::ChannelTest => "callgate.channel.test",
+            Self::GrantCreate => "callgate.grant.create",
+            Self::GrantList => "callgate.grant.list",
+            Self::GrantRevoke => "callgate.grant.revoke",
+            Self::PasskeyList => "callgate.passkey.list",
+            Self::PasskeyRemove => "callgate.passkey.remove",
+            Self::PolicyShow => "callgate.policy.show",
+            Self::PrivilegeShow => "callgate.privilege.show",
+            Self::RevocationCreate => "callgate.revocation.create",
+            Self::RevocationLift => "callgate.revocation.lift",
+            Self::RevocationList => "callgate.revocation.list",
+            Self::SessionEnd => "callgate.session.end",
+            Self::SessionList => "callgate.session.list",
+            Self::TokenCreate => "callgate.token.create",
+            Self::TokenList => "callgate.token.list",
+            Self::TokenRevoke => "callgate.token.revoke",
+            Self::TokenRotate => "callgate.token.rotate",
+            Self::ToolList => "callgate.tool.list",
+            Self::ToolPin => "callgate.tool.pin",
+            Self::ToolShow => "callgate.tool.show",
+            Self::ToolUnpin => "callgate.tool.unpin",
+            Self::WorkflowStart => "callgate.workflow.start",
+        }
+    }
+
+    /// What it does, and how bad a wrong one is.
+    const fn about(self) -> (&'static str, Risk) {
+        match self {
+            Self::ApprovalBreakGlass => {
+                ("Let a call through alone that others should have approved", Risk::Critical)
             }
-            Self::ApprovalList => {
-                ("callgate.approval.list", "List what waits to be approved", Risk::Low)
+            Self::ApprovalReview => {
+                ("Say whether it was right that somebody broke the glass", Risk::High)
             }
-            Self::ApprovalShow => (
-                "callgate.approval.show",
-                "See what waits to be approved, with its arguments",
-                Risk::Medium,
-            ),
-            Self::ApprovalWithdraw => {
-                ("callgate.approval.withdraw", "Take an approval back", Risk::Medium)
+            Self::ApprovalDecide => ("Approve a call, or deny it", Risk::High),
+            Self::ApprovalList => ("List what waits to be approved", Risk::Low),
+            Self::ApprovalShow => {
+                ("See what waits to be approved, with its arguments", Risk::Medium)
             }
-            Self::CallList => ("callgate.call.list", "List calls", Risk::Low),
-            Self::CallShow => {
-                ("callgate.call.show", "See all that is recorded of a call", Risk::Medium)
-            }
-            Self::CallerShow => {
-                ("callgate.caller.show", "See what chain a token makes", Risk::Medium)
-            }
-            Self::ChannelList => {
-                ("callgate.channel.list", "See how it goes with notification channels", Risk::Low)
-            }
-            Self::ChannelRetry => {
-                ("callgate.channel.retry", "Send again what was given up", Risk::Medium)
-            }
-            Self::ChannelTest => ("callgate.channel.test", "Send a test message", Risk::Medium),
-            Self::GrantCreate => ("callgate.grant.create", "Give a grant", Risk::Critical),
-            Self::GrantList => ("callgate.grant.list", "List grants", Risk::Low),
-            Self::GrantRevoke => ("callgate.grant.revoke", "Take a grant back", Risk::Medium),
-            Self::PasskeyList => ("callgate.passkey.list", "List passkeys", Risk::Low),
-            Self::PasskeyRemove => {
-                ("callgate.passkey.remove", "Take a passkey from somebody", Risk::High)
-            }
-            Self::PolicyShow => ("callgate.policy.show", "See the policies in force", Risk::Low),
-            Self::PrivilegeShow => {
-                ("callgate.privilege.show", "See who may do what, and what they did", Risk::Medium)
-            }
-            Self::RevocationCreate => {
-                ("callgate.revocation.create", "Let somebody in no more", Risk::High)
-            }
-            Self::RevocationLift => {
-                ("callgate.revocation.lift", "Let somebody in again", Risk::Critical)
-            }
-            Self::RevocationList => ("callgate.revocation.list", "List revocations", Risk::Low),
-            Self::SessionEnd => {
-                ("callgate.session.end", "Sign somebody out of the console", Risk::Medium)
-            }
-            Self::SessionList => {
-                ("callgate.session.list", "List who is signed in to the console", Risk::Low)
-            }
-            Self::TokenCreate => ("callgate.token.create", "Make a token", Risk::Critical),
-            Self::TokenList => ("callgate.token.list", "List tokens", Risk::Low),
-            Self::TokenRevoke => ("callgate.token.revoke", "Take a token back", Risk::Medium),
-            Self::TokenRotate => {
-                ("callgate.token.rotate", "Make a token in place of another", Risk::High)
-            }
-            Self::ToolList => ("callgate.tool.list", "List the tools of servers", Risk::Low),
-            Self::ToolPin => {
-                ("callgate.tool.pin", "Approve a tool as its server defines it", Risk::Critical)
-            }
-            Self::ToolShow => {
-                ("callgate.tool.show", "See how a tool is defined, and what changed", Risk::Low)
-            }
-            Self::ToolUnpin => ("callgate.tool.unpin", "Approve a tool no more", Risk::Medium),
-            Self::WorkflowStart => ("callgate.workflow.start", "Start a workflow", Risk::Low),
+            Self::ApprovalWithdraw => ("Take an approval back", Risk::Medium),
+            Self::CallList => ("List calls", Risk::Low),
+            Self::CallShow => ("See all that is recorded of a call", Risk::Medium),
+            Self::CallerShow => ("See what chain a token makes", Risk::Medium),
+            Self::ChannelList => ("See how it goes with notification channels", Risk::Low),
+            Self::ChannelRetry => ("Send again what was given up", Risk::Medium),
+            Self::ChannelTest => ("Send a test message", Risk::Medium),
+            Self::GrantCreate => ("Give a grant", Risk::Critical),
+            Self::GrantList => ("List grants", Risk::Low),
+            Self::GrantRevoke => ("Take a grant back", Risk::Medium),
+            Self::PasskeyList => ("List passkeys", Risk::Low),
+            Self::PasskeyRemove => ("Take a passkey from somebody", Risk::High),
+            Self::PolicyShow => ("See the policies in force", Risk::Low),
+            Self::PrivilegeShow => ("See who may do what, and what they did", Risk::Medium),
+            Self::RevocationCreate => ("Let somebody in no more", Risk::High),
+            Self::RevocationLift => ("Let somebody in again", Risk::Critical),
+            Self::RevocationList => ("List revocations", Risk::Low),
+            Self::SessionEnd => ("Sign somebody out of the console", Risk::Medium),
+            Self::SessionList => ("List who is signed in to the console", Risk::Low),
+            Self::TokenCreate => ("Make a token", Risk::Critical),
+            Self::TokenList => ("List tokens", Risk::Low),
+            Self::TokenRevoke => ("Take a token back", Risk::Medium),
+            Self::TokenRotate => ("Make a token in place of another", Risk::High),
+            Self::ToolList => ("List the tools of servers", Risk::Low),
+            Self::ToolPin => ("Approve a tool as its server defines it", Risk::Critical),
+            Self::ToolShow => ("See how a tool is defined, and what changed", Risk::Low),
+            Self::ToolUnpin => ("Approve a tool no more", Risk::Medium),
+            Self::WorkflowStart => ("Start a workflow", Risk::Low),
         }
     }
 
     /// The operation.
     #[must_use]
     pub fn operation(self) -> Arc<Operation> {
-        let (name, title, risk) = self.about();
+        let (name, (title, risk)) = (self.name(), self.about());
         Arc::new(Operation {
             name: name.to_owned(),
             title: title.to_owned(),

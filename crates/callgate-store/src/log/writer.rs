@@ -112,9 +112,18 @@ impl Writer {
         }
     }
 
-    /// Stores the next batch; with nothing to store, proves that the store would.
+    /// Stores the next batch; with nothing to store, proves that the store would. Whoever is turned away is told so when what
+    /// stands in their way is stored, and can be seen.
     async fn attempt(&mut self) -> Result<(), EvidenceError> {
         self.settle().await?;
+        let mut turned_away = Vec::new();
+        let stored = self.store_next(&mut turned_away).await;
+        let told = stored.as_ref().err().unwrap_or(&EvidenceError::Refused);
+        turned_away.iter_mut().for_each(|entry| entry.refuse(told));
+        stored
+    }
+
+    async fn store_next(&mut self, turned_away: &mut Vec<Entry>) -> Result<(), EvidenceError> {
         loop {
             let mut chain = self.chain.clone();
             let batch = self.backlog.iter().take(self.limits.batch_max);
@@ -130,7 +139,9 @@ impl Writer {
                 Ok(()) => break,
                 Err(EvidenceError::Store(error)) => match &*error {
                     // Each time there is at least one less.
-                    StoreError::Refused { rows } if !rows.is_empty() => self.refuse(rows),
+                    StoreError::Refused { rows } if !rows.is_empty() => {
+                        turned_away.extend(self.turn_away(rows));
+                    }
                     StoreError::Refused { .. }
                     | StoreError::Database(_)
                     | StoreError::Writers(_)
@@ -143,14 +154,16 @@ impl Writer {
         Ok(())
     }
 
-    /// Turns away the entries at these places: nothing of the batch was stored, and they cannot be.
-    fn refuse(&mut self, places: &[usize]) {
+    /// Takes out the entries at these places: nothing of the batch was stored, and they cannot be.
+    fn turn_away(&mut self, places: &[usize]) -> Vec<Entry> {
         self.doubt = None;
+        let mut turned_away = Vec::new();
         for place in places.iter().rev() {
             if *place < self.backlog.len() {
-                self.backlog.remove(*place).refuse(&EvidenceError::Refused);
+                turned_away.push(self.backlog.remove(*place));
             }
         }
+        turned_away
     }
 
     /// Finds out what became of an append whose result is not known.

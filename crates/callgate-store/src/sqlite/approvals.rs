@@ -11,7 +11,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::authority::Applied;
-use super::{notices, passkeys, rows};
+use super::{glass, notices, passkeys, rows};
 use crate::authority::THINGS_MAX;
 use crate::evidence::StoreError;
 
@@ -21,7 +21,9 @@ macro_rules! select {
         concat!(
             "SELECT id, use_until_ms, ended, ended_ms, spent_by, text, arguments, looks, \
              (SELECT json_group_array(text ORDER BY at_ms) FROM votes WHERE approval = approvals.id) \
-             AS votes FROM approvals ",
+             AS votes, \
+             (SELECT text FROM glass WHERE approval = approvals.id) AS glass, \
+             (SELECT review FROM glass WHERE approval = approvals.id) AS review FROM approvals ",
             $which
         )
     };
@@ -68,6 +70,16 @@ pub(super) async fn all(
     query.fetch_all(connection).await?.iter().map(read).collect()
 }
 
+/// Those for which the glass was broken and that nobody has reviewed, the oldest first.
+pub(super) async fn to_review(
+    connection: &mut SqliteConnection,
+) -> Result<Vec<ApprovalState>, StoreError> {
+    let query = select!(
+        "WHERE id IN (SELECT approval FROM glass WHERE review IS NULL) ORDER BY at_ms, id LIMIT ?"
+    );
+    sqlx::query(query).bind(THINGS_MAX).fetch_all(connection).await?.iter().map(read).collect()
+}
+
 fn read(row: &SqliteRow) -> Result<ApprovalState, StoreError> {
     let malformed = |column| StoreError::Malformed { column };
     let approval: Option<Approval> = from_text(row.try_get("text")?);
@@ -93,6 +105,7 @@ fn read(row: &SqliteRow) -> Result<ApprovalState, StoreError> {
             ..approval.ok_or_else(|| malformed("text"))?
         },
         votes: votes.ok_or_else(|| malformed("votes"))?,
+        glass: glass::read(row)?,
         use_until: row.try_get::<Option<i64>, _>("use_until_ms")?.map(Timestamp::from_unix_ms),
         ended: ended.zip(at),
     })
@@ -170,14 +183,24 @@ pub(super) async fn vote(connection: &mut SqliteConnection, vote: &Vote, at: Tim
         return end(connection, vote.approval, "denied", at).await;
     }
     if state.is_approved() {
-        let seconds = i64::try_from(state.approval.use_within_s).unwrap_or(i64::MAX / 1_000);
-        let update = "UPDATE approvals SET use_until_ms = ? WHERE id = ?";
-        let until = at.unix_ms().saturating_add(seconds.saturating_mul(1_000));
-        let query = sqlx::query(update).bind(until).bind(vote.approval.to_string());
-        query.execute(&mut *connection).await?;
-        notices::close(connection, vote.approval, at).await?;
+        let_through(connection, vote.approval, state.approval.use_within_s, at).await?;
     }
     Ok(true)
+}
+
+/// The call may be made within so many seconds.
+pub(super) async fn let_through(
+    connection: &mut SqliteConnection,
+    approval: Id,
+    within_s: u64,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let seconds = i64::try_from(within_s).unwrap_or(i64::MAX / 1_000);
+    let update = "UPDATE approvals SET use_until_ms = ? WHERE id = ?";
+    let until = at.unix_ms().saturating_add(seconds.saturating_mul(1_000));
+    let query = sqlx::query(update).bind(until).bind(approval.to_string());
+    query.execute(&mut *connection).await?;
+    notices::close(connection, approval, at).await
 }
 
 /// A call takes it, if it is approved and nobody has; or goes on with the call that did, and takes its place.

@@ -11,7 +11,7 @@ use callgate_model::json::Json;
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::{SqliteStore, approvals, notices, passkeys, sessions};
+use super::{SqliteStore, approvals, glass, notices, passkeys, sessions};
 use crate::authority::{
     AuthorityStore, GRANTS_TOGETHER_MAX, GrantState, PasskeyState, THINGS_MAX, TokenState,
 };
@@ -76,6 +76,10 @@ pub(super) async fn apply(
         Change::PasskeyAdded { passkey, proof } => {
             return passkeys::add(connection, (passkey, proof.as_ref()), at).await;
         }
+        Change::GlassBroken { glass, notices } => {
+            return glass::break_it(connection, glass, notices, at).await;
+        }
+        Change::GlassReviewed { review } => return glass::review(connection, review).await,
         Change::PasskeyRemoved { id, who } => return passkeys::remove(connection, id, who).await,
         Change::NoticeGivenUp { id, reason, .. } => {
             return notices::give_up(connection, *id, reason, at).await;
@@ -345,6 +349,10 @@ impl AuthorityStore for SqliteStore {
             };
             found.iter().map(read).collect()
         })
+    }
+
+    fn to_review(&self) -> StoreFuture<'_, Vec<ApprovalState>> {
+        Box::pin(async move { approvals::to_review(self.reading().await.settled().await).await })
     }
 
     fn passkeys<'a>(&'a self, who: Option<&'a str>) -> StoreFuture<'a, Vec<PasskeyState>> {

@@ -21,7 +21,7 @@ pub(super) async fn add(
 ) -> Applied {
     for notice in notices {
         let due = match notice.occasion {
-            Occasion::Requested | Occasion::LetThrough => at,
+            Occasion::Requested | Occasion::LetThrough | Occasion::GlassBroken => at,
             Occasion::Escalated => approval.escalates().unwrap_or(approval.decide_until),
             Occasion::Closed => approval.decide_until,
         };

@@ -154,6 +154,14 @@ const STEPS: &[&str] = &[
         text TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX passkeys_who ON passkeys (who, added_ms);",
+    "CREATE TABLE glass (
+        approval TEXT PRIMARY KEY,
+        breaker TEXT NOT NULL,
+        at_ms INTEGER NOT NULL,
+        text TEXT NOT NULL,
+        review TEXT
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX glass_to_review ON glass (breaker) WHERE review IS NULL;",
 ];
 
 /// Brings a database to the latest version.

@@ -160,12 +160,12 @@ async fn a_version_of_the_future_is_refused() {
     drop(connection);
     drop(store);
     for refused in [SqliteStore::open(&path).await, SqliteStore::open_read_only(&path).await] {
-        assert!(matches!(refused, Err(OpenError::Newer { found: 1000, known: 9, .. })));
+        assert!(matches!(refused, Err(OpenError::Newer { found: 1000, known: 10, .. })));
     }
     let path = directory.path().join("empty.db");
     std::fs::write(&path, "").unwrap();
     let refused = SqliteStore::open_read_only(&path).await;
-    assert!(matches!(refused, Err(OpenError::Older { found: 0, known: 9, .. })));
+    assert!(matches!(refused, Err(OpenError::Older { found: 0, known: 10, .. })));
 }
 
 #[tokio::test]
@@ -178,7 +178,8 @@ async fn a_file_of_the_first_version_is_brought_to_the_latest_with_all_that_is_i
     store.append(&rows).await.unwrap();
     let mut connection = store.writing.lock().await;
     let later = ["tokens", "grants", "grant_places", "revocations", "secrets", "authority", "pins"];
-    let latest = ["approvals", "votes", "sessions", "sign_in_links", "notices", "passkeys"];
+    let latest =
+        ["approvals", "votes", "sessions", "sign_in_links", "notices", "passkeys", "glass"];
     for table in later.into_iter().chain(latest) {
         let drop = sqlx::AssertSqlSafe(format!("DROP TABLE {table}"));
         sqlx::query(drop).execute(&mut connection.sqlite).await.unwrap();
@@ -187,7 +188,7 @@ async fn a_file_of_the_first_version_is_brought_to_the_latest_with_all_that_is_i
     drop(connection);
     drop(store);
     let refused = SqliteStore::open_read_only(&path).await;
-    assert!(matches!(refused, Err(OpenError::Older { found: 1, known: 9, .. })));
+    assert!(matches!(refused, Err(OpenError::Older { found: 1, known: 10, .. })));
     let store = SqliteStore::open(&path).await.unwrap();
     assert_eq!(store.head(chain.writer()).await.unwrap(), Some((0, rows[0].hash)));
     assert_eq!(store.version().await.unwrap(), 0);

@@ -2,8 +2,9 @@
 
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::response::Response;
-use callgate_gateway::pipeline::Ballot;
+use callgate_gateway::pipeline::{Ballot, ErrandError};
 use callgate_model::ambient::Id;
+use callgate_model::approval::GlassVerdict;
 use callgate_model::json::Object;
 use callgate_model::products::gateway::Errand;
 use http::StatusCode;
@@ -24,6 +25,16 @@ pub(super) struct Said {
     /// Whether what is offered beside the one call is granted, too.
     #[serde(default)]
     grants: bool,
+}
+
+/// What somebody says of broken glass.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reviewed {
+    /// `justified` or `not_justified`.
+    verdict: String,
+    /// What they found.
+    note: String,
 }
 
 /// Why an approval is taken back.
@@ -103,6 +114,27 @@ async fn vote(api: Api, id: &str, request: Request, approves: bool) -> Result<Re
     let ballot = Ballot { approves, grants: said.grants, reason: said.reason, shown, proof: None };
     let state = api.gateway().vote(&caller, id, ballot).await.map_err(failed)?;
     Ok(made(StatusCode::OK, as_json(&state, api.now(), false)))
+}
+
+/// Says whether it was right that somebody broke the glass for a call. Operation `callgate.approval.review`, on the account of
+/// whoever asked for it; and the caller has to be a person who neither broke it nor is a part of the call.
+#[utoipa::path(post, path = "/api/v1/approvals/{id}/review", request_body = Reviewed, params(("id" = String, Path,)), responses(
+    (status = 200, description = "The approval as it is now"),
+    (status = 400, description = "Not of those who may, or there is nothing to review"),
+    (status = 404, description = "There is no such approval"),
+))]
+pub(super) async fn review(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Response> {
+    let (caller, said, _) = api.asked::<Reviewed>(request).await?;
+    let id = Id::parse(&id).ok_or_else(gone)?;
+    let verdict = GlassVerdict::parse(&said.verdict).ok_or_else(|| {
+        failed(ErrandError::Wrong("`verdict` is `justified` or `not_justified`".to_owned()))
+    })?;
+    let state = api.gateway().review_glass(&caller, id, (verdict, &said.note)).await;
+    Ok(made(StatusCode::OK, as_json(&state.map_err(failed)?, api.now(), false)))
 }
 
 /// Takes an approval back that was not used yet. Operation `callgate.approval.withdraw`, on the account of whoever asked for it.

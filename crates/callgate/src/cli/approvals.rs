@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use callgate_model::ambient::Id;
+use callgate_model::approval::GlassVerdict;
 use clap::{Args, Subcommand};
 
 use super::WithConfig;
@@ -18,6 +19,8 @@ pub(crate) enum Approvals {
     Approve(Decide),
     /// Deny a call. It is not asked about again for a while.
     Deny(Decide),
+    /// Say whether it was right that somebody broke the glass.
+    Review(Review),
     /// The channels by which people are told: what each has, what waits, and why.
     Channels(Channels),
     /// How people decide: how often they approve, how fast, and which gates nobody ever denies.
@@ -55,6 +58,32 @@ pub(crate) struct Show {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Options of `approvals review`.
+#[derive(Debug, Args)]
+pub(crate) struct Review {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    /// Its id.
+    #[arg(value_name = "ID", value_parser = id)]
+    pub(crate) id: Id,
+    /// Whether it was right.
+    #[arg(long, value_parser = verdict)]
+    pub(crate) verdict: GlassVerdict,
+    /// What you found: it is recorded.
+    #[arg(long)]
+    pub(crate) note: String,
+    /// A file with your own token; else it is read from standard input. Who reviews has to be known.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn verdict(text: &str) -> Result<GlassVerdict, String> {
+    GlassVerdict::parse(text).ok_or_else(|| "say `justified` or `not_justified`".to_owned())
 }
 
 /// Options of `approvals approve` and `deny`.

@@ -25,8 +25,9 @@ pub(crate) async fn run(command: Approvals) -> Result<(), Failure> {
     match command {
         Approvals::List(options) => list(options).await,
         Approvals::Show(options) => show(options).await,
-        Approvals::Approve(options) => decide(options, true).await,
-        Approvals::Deny(options) => decide(options, false).await,
+        Approvals::Approve(options) => Box::pin(decide(options, true)).await,
+        Approvals::Deny(options) => Box::pin(decide(options, false)).await,
+        Approvals::Review(options) => Box::pin(review(options)).await,
         Approvals::Habits(options) => habits(options).await,
         Approvals::Channels(options) => channels(options).await,
     }
@@ -114,6 +115,21 @@ async fn decide(options: Decide, approves: bool) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Says in the name of whoever the token is of whether it was right to break the glass.
+async fn review(options: approvals::Review) -> Result<(), Failure> {
+    let config = options.config.load()?;
+    let parts = assemble::parts(&config)?;
+    let token = caller::read(options.token.as_deref())?;
+    let gateway = assemble::gateway(config, parts, Arc::new(Machine), 0).await?;
+    let reviewed = match gateway.holder(token.trim(), NAME).await {
+        Ok(by) => gateway.review_glass(&by, options.id, (options.verdict, &options.note)).await,
+        Err(wrong) => return Err(format!("the token is not accepted: {wrong}").into()),
+    };
+    gateway.close().await;
+    told(&reviewed.map_err(undone)?, false, options.json);
+    Ok(())
+}
+
 async fn vote(
     gateway: &Arc<Gateway>,
     options: &Decide,
@@ -132,7 +148,11 @@ async fn vote(
     }
     let (reason, shown) = (options.reason.clone(), approval.shown());
     let ballot = Ballot { approves, grants: options.grant, reason, shown, proof: None };
-    gateway.vote(&voter, options.id, ballot).await.map_err(|error| match error {
+    gateway.vote(&voter, options.id, ballot).await.map_err(undone)
+}
+
+fn undone(error: ErrandError) -> Failure {
+    match error {
         ErrandError::Refused(decision) => {
             let codes = decision.codes().collect::<Vec<_>>().join(", ");
             Failure::Other(format!("policy does not let you decide about it ({codes})"))
@@ -140,7 +160,7 @@ async fn vote(
         ErrandError::Gone => Failure::Other("it waits no more, or you have said so already".into()),
         ErrandError::Wrong(text) => Failure::Other(text),
         ErrandError::Unavailable => Failure::Other("the store fails".into()),
-    })
+    }
 }
 
 fn none(id: Id) -> Failure {

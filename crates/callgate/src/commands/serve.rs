@@ -45,7 +45,7 @@ pub(crate) async fn serve(
     let (policies, vocabulary) = (config.policies.clone(), parts.vocabulary.clone());
     warn_of_danger(&config);
     let (channels, means) = (Arc::clone(&config.channels), Means::of(&config));
-    notify::reach(&channels, &parts.bundle).await?;
+    notify::reach(&channels, &parts.bundle, &config.approvals.break_glass).await?;
     let configured = Arc::new(Configured::of(&config));
     let desk = Desk::new(&config, &vocabulary, Arc::new(Machine));
     let gateway = assemble::gateway(config, parts, Arc::new(Machine), address.port()).await?;

@@ -49,7 +49,7 @@ pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
     let (policies, vocabulary) = (config.policies.clone(), parts.vocabulary.clone());
     let line_bytes_max = config.limits.json.bytes_max;
     let (channels, means) = (Arc::clone(&config.channels), Means::of(&config));
-    notify::reach(&channels, &parts.bundle).await?;
+    notify::reach(&channels, &parts.bundle, &config.approvals.break_glass).await?;
     let gateway = assemble::gateway(config, parts, Arc::new(Machine), 0).await?;
     let Some(pipe) = gateway.pipe(&options.server, caller) else {
         return Err(format!("no server `{}`", options.server).into());

@@ -7,6 +7,7 @@ use callgate_gateway::pipeline::SamePerson;
 use serde::Deserialize;
 
 use super::section::Reader;
+use crate::notify::Channels;
 
 /// The longest that a request is held for an approval.
 const HOLD_S_MAX: u64 = 45;
@@ -19,11 +20,22 @@ struct RawApprovals {
     hold_s: u64,
     page_hold_s: u64,
     same_person: Vec<BTreeSet<String>>,
+    break_glass: Option<RawGlass>,
 }
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawGlass {
+    /// The channels that are told.
+    notify: BTreeSet<String>,
+}
+
+/// As many channels at least are told of broken glass: one alone can fail, or be somebody's who broke it.
+const TOLD_MIN: usize = 2;
 
 impl Default for RawApprovals {
     fn default() -> Self {
-        Self { hold_s: 0, page_hold_s: PAGE_HOLD_S, same_person: Vec::new() }
+        Self { hold_s: 0, page_hold_s: PAGE_HOLD_S, same_person: Vec::new(), break_glass: None }
     }
 }
 
@@ -36,14 +48,33 @@ pub(crate) struct ApprovalRules {
     pub(crate) page_hold: Duration,
     /// People with several accounts.
     pub(crate) same_person: SamePerson,
+    /// The channels that are told of broken glass; none, if nobody may break it.
+    pub(crate) break_glass: Vec<String>,
 }
 
 impl Reader {
-    pub(super) fn approvals(&mut self) -> Option<ApprovalRules> {
-        let RawApprovals { hold_s, page_hold_s, same_person } = self.optional("approvals")?;
+    pub(super) fn approvals(&mut self, channels: &Channels) -> Option<ApprovalRules> {
+        let RawApprovals { hold_s, page_hold_s, same_person, break_glass } =
+            self.optional("approvals")?;
         let hold = self.hold("approvals.hold_s", hold_s);
         let page_hold = self.hold("approvals.page_hold_s", page_hold_s);
-        Some(ApprovalRules { hold, page_hold, same_person })
+        let break_glass = self.glass(break_glass, channels);
+        Some(ApprovalRules { hold, page_hold, same_person, break_glass })
+    }
+
+    fn glass(&mut self, glass: Option<RawGlass>, channels: &Channels) -> Vec<String> {
+        const PLACE: &str = "approvals.break_glass.notify";
+        let Some(RawGlass { notify }) = glass else { return Vec::new() };
+        for unknown in notify.iter().filter(|name| !channels.contains_key(*name)) {
+            let hint = format!("configure [notify.{unknown}], or take it out");
+            self.problem(PLACE, &format!("no channel is called `{unknown}`"), Some(hint));
+        }
+        if notify.len() < TOLD_MIN {
+            let hint =
+                "name two channels: whoever breaks the glass is alone, and others are to know";
+            self.problem(PLACE, "is less than two channels", Some(hint.to_owned()));
+        }
+        notify.into_iter().collect()
     }
 
     fn hold(&mut self, place: &str, seconds: u64) -> Duration {

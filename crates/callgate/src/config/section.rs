@@ -176,7 +176,6 @@ impl Reader {
             self.required("policies", "[policies]\n  folder = \"policies\"");
         let catalogs: Option<Catalogs> = self.optional("catalogs");
         let answers: Option<Answers> = self.optional("answers");
-        let approvals = self.approvals();
         let limits = self.optional("limits").as_ref().map(limits);
         let log = self.log();
         let public_url = listen.as_ref().and_then(|listen| self.public_url(listen));
@@ -184,6 +183,7 @@ impl Reader {
         self.keys.clone_from(&sealing);
         let signer = self.signer(public_url.as_deref());
         let channels = self.channels();
+        let approvals = self.approvals(&channels);
         let servers = self.servers(signer.as_ref());
         let token_rules = self.token_rules();
         let (listen, tokens) = (listen?, self.tokens());

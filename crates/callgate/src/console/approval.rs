@@ -70,7 +70,17 @@ async fn again(
     let state = console.front.gateway.show_approval(&visitor.caller, id).await.map_err(refused)?;
     let (who, csrf, now) = (visitor.who(), visitor.session.csrf(), console.ambient.now());
     let (one, now) = (Shown::of(&state, now, true), told::moment(now));
-    let page_of = ApprovalPage { who: &who, csrf, problem, one, now, seen };
+    let gateway = &console.front.gateway;
+    let page_of = ApprovalPage {
+        who: &who,
+        csrf,
+        problem,
+        one,
+        now,
+        seen,
+        can_break: console.has_ceremonies() && gateway.may_break_glass(&visitor.caller, &state),
+        can_review: gateway.may_review_glass(&visitor.caller, &state),
+    };
     Ok(live_page(status, &page_of))
 }
 
@@ -82,7 +92,7 @@ pub(super) async fn decide(
     let (visitor, form) = console.form::<DecideForm>(request).await?;
     let parsed = Id::parse(&id).ok_or_else(|| refused(ErrandError::Gone))?;
     let about = (parsed, form.shown.as_str(), form.verdict.as_str());
-    let proof = console.proof(&visitor, about, Some(form.proof.as_str()));
+    let proof = console.proof(&visitor, about, &form.proof);
     let ballot = |proof| Ballot {
         approves: !matches!(form.verdict, Verdict::Deny),
         grants: matches!(form.verdict, Verdict::Grant),
@@ -96,14 +106,23 @@ pub(super) async fn decide(
     };
     match said {
         Ok(_) => Ok(see_other(&format!("{CONSOLE}?done"), None)),
-        Err(ErrandError::Wrong(why)) => {
-            let problem = (StatusCode::CONFLICT, Some(why));
-            again(&console, &visitor, &id, problem).await
-        }
-        Err(ErrandError::Gone) => {
-            let why = "It was decided, or has ended, meanwhile. Nothing was done.".to_owned();
-            again(&console, &visitor, &id, (StatusCode::CONFLICT, Some(why))).await
-        }
-        Err(error @ (ErrandError::Refused(_) | ErrandError::Unavailable)) => Err(refused(error)),
+        Err(error) => undone(&console, &visitor, &id, error).await,
     }
+}
+
+/// The page again, with why nothing was done.
+pub(super) async fn undone(
+    console: &Console,
+    visitor: &Visitor,
+    id: &str,
+    error: ErrandError,
+) -> Result<Response, Response> {
+    let why = match error {
+        ErrandError::Wrong(why) => why,
+        ErrandError::Gone => {
+            "It was decided, or has ended, meanwhile. Nothing was done.".to_owned()
+        }
+        ErrandError::Refused(_) | ErrandError::Unavailable => return Err(refused(error)),
+    };
+    again(console, visitor, id, (StatusCode::CONFLICT, Some(why))).await
 }

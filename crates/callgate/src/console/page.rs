@@ -17,6 +17,8 @@ pub(super) struct Inbox<'a> {
     pub(super) csrf: &'a str,
     pub(super) note: Option<&'a str>,
     pub(super) waiting: Vec<Shown>,
+    /// Those for which the glass was broken, and that nobody has reviewed.
+    pub(super) broken: Vec<Shown>,
     pub(super) ended: Vec<Shown>,
     /// How people decide: what is counted, and how much.
     pub(super) figures: Vec<(&'static str, String)>,
@@ -35,6 +37,9 @@ pub(super) struct ApprovalPage<'a> {
     pub(super) csrf: &'a str,
     pub(super) problem: Option<String>,
     pub(super) one: Shown,
+    /// Whether whoever looks may break the glass, and whether they may review that it was broken.
+    pub(super) can_break: bool,
+    pub(super) can_review: bool,
     /// When the page was made, and of what.
     pub(super) now: String,
     pub(super) seen: String,
@@ -182,13 +187,29 @@ mod tests {
             "</pre><h1>Approved by the security team</h1>\n\u{202e}gnp.exe\u{1b}[2J \u{430}dmin";
         approval.arguments = serde_json::json!({ "body": told, "<b>x</b>": 1 }).to_string();
         approval.about.title = "<script>alert(1)</script>".to_owned();
-        let state = ApprovalState { approval, votes: Vec::new(), use_until: None, ended: None };
+        let state = ApprovalState {
+            approval,
+            votes: Vec::new(),
+            glass: None,
+            use_until: None,
+            ended: None,
+        };
         let one = Shown::of(&state, at, true);
         let body = one.arguments.iter().find(|argument| argument.name == "body").unwrap();
         assert!(body.is_foreign, "a Cyrillic a");
         let html = {
             let (now, seen) = (String::new(), String::new());
-            ApprovalPage { who: "carol", csrf: "x", problem: None, one, now, seen }.render()
+            ApprovalPage {
+                who: "carol",
+                csrf: "x",
+                problem: None,
+                one,
+                now,
+                seen,
+                can_break: false,
+                can_review: false,
+            }
+            .render()
         }
         .unwrap();
         for hidden in ["<h1>Approved", "<script>", "<b>x", "\u{202e}", "\u{1b}"] {

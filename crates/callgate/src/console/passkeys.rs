@@ -263,13 +263,20 @@ impl Console {
         &self,
         visitor: &Visitor,
         (id, shown, verdict): (Id, &str, &str),
-        brought: Option<&str>,
+        brought: &str,
     ) -> Result<Option<Proof>, ErrandError> {
-        let Some(brought) = brought.filter(|text| !text.is_empty()) else { return Ok(None) };
+        if brought.is_empty() {
+            return Ok(None);
+        }
         let Some(ceremonies) = &self.ceremonies else { return Err(ErrandError::Gone) };
         let what = about(id, shown, verdict);
         let proved = ceremonies.proved(&self.sealing(visitor, &what), brought);
         proved.map(Some).map_err(unproved)
+    }
+
+    /// Whether anybody can have a passkey here.
+    pub(super) const fn has_ceremonies(&self) -> bool {
+        self.ceremonies.is_some()
     }
 
     fn sealing<'a>(&'a self, visitor: &Visitor, what: &'a str) -> Sealing<'a> {

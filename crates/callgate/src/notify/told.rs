@@ -207,6 +207,7 @@ impl Told {
         let what = match (self.occasion, self.state.standing(self.at)) {
             (Occasion::Requested, _) => "Approval wanted",
             (Occasion::LetThrough, _) => "Let through",
+            (Occasion::GlassBroken, _) => "Glass broken",
             (Occasion::Escalated, _) => "Approval still wanted",
             (Occasion::Closed, Standing::Waiting | Standing::Expired) => "Nobody decided",
             (Occasion::Closed, Standing::Ended(Ended::Denied)) => "Denied",

@@ -157,7 +157,10 @@ impl Teller {
     ) -> Result<Option<News>, StoreError> {
         let now = self.ambient.now();
         match taken.occasion {
-            Occasion::Requested | Occasion::Escalated | Occasion::Closed => {
+            Occasion::Requested
+            | Occasion::Escalated
+            | Occasion::Closed
+            | Occasion::GlassBroken => {
                 let found = store.approval(taken.about).await?;
                 let told = |state| Box::new(Told::new(&self.gateway, taken, state, now));
                 Ok(found.map(|state| News::Approval(told(state))))

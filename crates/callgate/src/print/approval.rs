@@ -1,7 +1,9 @@
 //! An approval in words: the same on the command line and in the console.
 
 use callgate_model::ambient::Timestamp;
-use callgate_model::approval::{Approval, ApprovalState, Ended, Offer, Standing};
+use callgate_model::approval::{
+    Approval, ApprovalState, Ended, Glass, GlassReview, GlassState, Offer, Standing,
+};
 
 use callgate_store::ChannelState;
 
@@ -94,7 +96,21 @@ pub(crate) fn votes(state: &ApprovalState) -> Vec<String> {
         let proof = if vote.proof.is_some() { " with a passkey" } else { "" };
         format!("{said} by {}{proof} at {}{why}", vote.by, moment(vote.at))
     });
-    said.collect()
+    said.chain(state.glass.iter().flat_map(glass)).collect()
+}
+
+/// That the glass was broken, and what was said of that.
+fn glass(state: &GlassState) -> [String; 2] {
+    let GlassState { glass: Glass { by, ticket, reason, at, .. }, review } = state;
+    let broken =
+        format!("glass broken by {by} with a passkey at {}, for {ticket}: {reason}", moment(*at));
+    let review = review.as_ref().map_or_else(
+        || "nobody has reviewed that yet".to_owned(),
+        |GlassReview { by, verdict, note, at, .. }| {
+            format!("{} says {by} at {}: {note}", verdict.told(), moment(*at))
+        },
+    );
+    [broken, review]
 }
 
 /// How people decide: what is counted, and how much.

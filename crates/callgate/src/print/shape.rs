@@ -41,6 +41,10 @@ pub(crate) fn approval(state: &ApprovalState, now: Timestamp, whole: bool) -> Ob
         .with("use_until", text(state.use_until))
         .with("ended", text(state.ended.map(|(_, at)| at)))
         .with("votes", votes);
+    if let Some(broken) = &state.glass {
+        all.set("glass", object(&to_text(&broken.glass)));
+        all.set("review", broken.review.as_ref().map(|review| object(&to_text(review))));
+    }
     if let Some((Ended::Spent { call }, _)) = state.ended {
         all.set("spent_by", call.to_string());
     }

@@ -1,12 +1,9 @@
 // Asks the browser for a passkey before a form is sent that wants one. Without it nothing is lost but that.
 (() => {
   'use strict';
-  const form = document.querySelector('form[data-passkey]');
-  if (!form) return;
   const state = document.createElement('p');
   state.className = 'problem';
   state.setAttribute('role', 'alert');
-  const say = (text) => { state.textContent = text; form.before(state); };
 
   const bytes = (text) => Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (letter) => letter.charCodeAt(0));
   const text = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer)))
@@ -40,7 +37,7 @@
     } });
   }
 
-  async function ask(button) {
+  async function ask(form, button) {
     const sent = new URLSearchParams({ csrf: form.elements.csrf.value });
     if (button.name) {
       sent.set('shown', form.elements.shown.value);
@@ -56,12 +53,12 @@
   }
 
   let sending = false;
-  form.addEventListener('submit', async (event) => {
-    const button = event.submitter;
-    if (sending || button?.value === 'deny') return;
+  addEventListener('submit', async (event) => {
+    const [form, button] = [event.target, event.submitter];
+    if (sending || !form.dataset.passkey || button?.value === 'deny') return;
     event.preventDefault();
     try {
-      const told = await ask(button);
+      const told = await ask(form, button);
       if (told.make) {
         form.elements.proof.value = told.prove ? await prove(told.prove) : '';
         form.elements.made.value = await make(told.make);
@@ -71,7 +68,8 @@
       sending = true;
       form.requestSubmit(button);
     } catch (error) {
-      say(error instanceof DOMException ? 'No passkey was used. Nothing was done.' : error.message);
+      state.textContent = error instanceof DOMException ? 'No passkey was used. Nothing was done.' : error.message;
+      form.before(state);
     }
   });
 })();
