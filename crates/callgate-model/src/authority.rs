@@ -156,6 +156,8 @@ pub enum Change {
         id: String,
         /// Whose it was.
         who: String,
+        /// By which of theirs, if it is them who removed it.
+        proof: Option<Proof>,
     },
     /// Somebody breaks the glass for a call.
     GlassBroken {

@@ -140,6 +140,7 @@ impl Console {
             .route("/passkey.js", get(passkeys::script))
             .route("/passkeys", get(passkeys::list).post(passkeys::add))
             .route("/passkeys/begin", post(passkeys::begin))
+            .route("/passkeys/removal", post(passkeys::begin_removal))
             .route("/passkeys/remove", post(passkeys::remove))
             .route("/policy", get(policy::show))
             .route("/reach", get(reach::show))

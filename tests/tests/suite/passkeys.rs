@@ -63,6 +63,7 @@ async fn a06_who_approves_what_wants_a_passkey_proves_that_it_is_them() {
     let keys = "/console/passkeys";
     let add = json!({ "do": "touch", "person": "carol", "path": keys, "fill": { "called": "the blue key" }, "button": "Add a passkey", "picture": "passkeys-add" });
     let approve = |page: &str, verified: bool| json!({ "do": "touch", "person": "carol", "path": page, "fill": { "reason": "nobody calls it" }, "button": "Approve", "verified": verified, "picture": "step-up" });
+    let remove = |verified: bool| json!({ "do": "touch", "person": "carol", "path": keys, "button": "Remove the passkey the blue key of local/carol", "verified": verified });
     let told = browse_at(
         &origin,
         json!([
@@ -80,6 +81,8 @@ async fn a06_who_approves_what_wants_a_passkey_proves_that_it_is_them() {
             { "do": "check", "person": "carol", "path": keys, "picture": "passkeys" },
             { "do": "check", "person": "carol", "path": second, "picture": "step-up" },
             { "do": "says", "person": "carol", "verdict": "deny" },
+            remove(false),
+            remove(true),
             { "do": "sign_in", "person": "token", "token": CAROL },
             { "do": "open", "person": "token", "path": keys },
             { "do": "link", "person": "dave", "url": dave },
@@ -99,7 +102,8 @@ async fn a06_who_approves_what_wants_a_passkey_proves_that_it_is_them() {
     assert!(says(unverified, "No passkey was used") && unverified["url"] == first.as_str());
     assert!(approved["url"] == "/console" && says(approved, "It is recorded"), "{approved}");
     assert!(says(again, "No passkey was used"), "{again}");
-    let [keys, page, denied, _, by_token, _, all] = rest else { panic!("{rest:?}") };
+    let [keys, page, denied, kept, removed, _, by_token, _, all] = rest else { panic!("{rest:?}") };
+    assert!(says(kept, "No passkey was used") && says(removed, "You have none"), "{removed}");
     assert_eq!((&keys["found"], &page["found"]), (&json!([]), &json!([])));
     assert!(denied["url"] == "/console", "{denied}");
     assert!(says(by_token, "A token is not enough"), "{by_token}");

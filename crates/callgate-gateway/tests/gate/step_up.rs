@@ -86,8 +86,12 @@ async fn a06_nobody_approves_what_wants_a_passkey_without_their_own() {
         assert_eq!(world.proves(true, proof("carols", counter)).await, Err(GONE.to_owned()));
     }
     // One that was removed.
-    let removed = Change::PasskeyRemoved { id: "carols".to_owned(), who: "carol".to_owned() };
-    world.gateway.administer("carol".to_owned(), removed).await.unwrap();
+    let removed =
+        |proof| Change::PasskeyRemoved { id: "carols".to_owned(), who: "carol".to_owned(), proof };
+    for wrong in [proof("daves", 9), proof("carols", 1)] {
+        assert!(world.gateway.administer("carol".to_owned(), removed(wrong)).await.is_err());
+    }
+    world.gateway.administer("carol".to_owned(), removed(proof("carols", 2))).await.unwrap();
     assert_eq!(world.proves(true, proof("carols", 9)).await, Err(GONE.to_owned()));
     // To deny it needs none.
     world.proves(false, None).await.unwrap();

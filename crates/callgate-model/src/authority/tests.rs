@@ -261,7 +261,7 @@ pub(crate) fn examples() -> [Change; 23] {
         Change::PasskeyAdded { passkey: Box::new(passkey()), proof: Some(proof()) },
         Change::GlassBroken { glass: Box::new(glass()), notices: vec![notice()] },
         Change::GlassReviewed { review: Box::new(review()) },
-        Change::PasskeyRemoved { id: "AAAA".into(), who: "corp/bob".into() },
+        Change::PasskeyRemoved { id: "AAAA".into(), who: "corp/bob".into(), proof: Some(proof()) },
         Change::NoticeGivenUp {
             id: id(5),
             channel: "ops".into(),

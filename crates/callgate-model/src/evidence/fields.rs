@@ -275,7 +275,7 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     (
         "event.proof.passkey",
         "text?",
-        "change: of a passkey that is added: by which other one whose it is has proved that it is them, if they had any.",
+        "change: of a passkey that is added or removed: by which one whose it is has proved that it is them; none, if they had none, or somebody else removed it.",
     ),
     ("event.proof.counter", "integer?", "change: how often that one says that it was used."),
     (

@@ -80,7 +80,9 @@ pub(super) async fn apply(
             return glass::break_it(connection, glass, notices, at).await;
         }
         Change::GlassReviewed { review } => return glass::review(connection, review).await,
-        Change::PasskeyRemoved { id, who } => return passkeys::remove(connection, id, who).await,
+        Change::PasskeyRemoved { id, who, proof } => {
+            return passkeys::remove(connection, (id, who), proof.as_ref(), at).await;
+        }
         Change::NoticeGivenUp { id, reason, .. } => {
             return notices::give_up(connection, *id, reason, at).await;
         }

@@ -38,8 +38,18 @@ pub(super) async fn add(
     Ok(query.execute(connection).await?.rows_affected() == 1)
 }
 
-/// Removes a passkey of `who`. `false`: there is none.
-pub(super) async fn remove(connection: &mut SqliteConnection, id: &str, who: &str) -> Applied {
+/// Removes a passkey of `who`. `false`: there is none, or it is them and they did not prove that.
+pub(super) async fn remove(
+    connection: &mut SqliteConnection,
+    (id, who): (&str, &str),
+    proof: Option<&Proof>,
+    at: Timestamp,
+) -> Applied {
+    if let Some(proof) = proof
+        && !prove(connection, (who, proof), at).await?
+    {
+        return Ok(false);
+    }
     let query = sqlx::query("DELETE FROM passkeys WHERE id = ? AND who = ?").bind(id).bind(who);
     Ok(query.execute(connection).await?.rows_affected() == 1)
 }

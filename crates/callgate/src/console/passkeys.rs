@@ -64,6 +64,17 @@ pub(super) struct RemoveForm {
     csrf: String,
     id: String,
     all: Option<String>,
+    /// Of one's own: by which of them that is proved.
+    #[serde(default)]
+    proof: String,
+}
+
+/// The passkey that somebody is to prove that they remove.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Removal {
+    csrf: String,
+    id: String,
 }
 
 /// What is to be proved of an approval.
@@ -88,6 +99,12 @@ impl Guarded for AddForm {
 }
 
 impl Guarded for RemoveForm {
+    fn csrf(&self) -> &str {
+        &self.csrf
+    }
+}
+
+impl Guarded for Removal {
     fn csrf(&self) -> &str {
         &self.csrf
     }
@@ -211,13 +228,20 @@ pub(super) async fn remove(
     let found = found.into_iter().find(|one| one.passkey.id == form.id).map(|one| one.passkey);
     let is_own = found.as_ref().is_some_and(|one| one.who == visitor.name());
     let about = found.as_ref().map(|one| one.who.clone());
+    let what = removal(&form.id);
+    let proof = is_own.then(|| {
+        let ceremonies = console.ceremonies.as_deref().ok_or(Unproved)?;
+        ceremonies.proved(&console.sealing(&visitor, &what), &form.proof)
+    });
     let work = async {
         let Passkey { id, who, .. } = found.ok_or(ErrandError::Gone)?;
         let by = visitor.caller.caller.summary();
-        Ok(console.front.gateway.administer(by, Change::PasskeyRemoved { id, who }).await?)
+        let change =
+            Change::PasskeyRemoved { id, who, proof: proof.transpose().map_err(unproved)? };
+        Ok(console.front.gateway.administer(by, change).await?)
     };
     let done = if is_own {
-        // Whoever gives up what is theirs can do less than before.
+        // By one of theirs: else whoever has their session could take theirs away, and begin anew with another.
         work.await
     } else {
         let asked = Object::default().with("id", form.id.as_str());
@@ -227,6 +251,23 @@ pub(super) async fn remove(
     done.map_err(refused)?;
     let all = if form.all.is_some() { "all=&" } else { "" };
     Ok(see_other(&format!("/console/passkeys?{all}done="), None))
+}
+
+/// What a browser needs to prove that it is them who remove one of theirs.
+pub(super) async fn begin_removal(
+    State(console): State<Console>,
+    request: Request,
+) -> Result<Response, Response> {
+    let (visitor, form) = console.form::<Removal>(request).await?;
+    let (has, what) = (console.own(&visitor).await?, removal(&form.id));
+    let ceremonies = console.ceremonies.as_deref().ok_or_else(nameless)?;
+    let told = ceremonies.prove(&console.sealing(&visitor, &what), &has, console.ambient.random());
+    Ok(as_json(&told.ok_or_else(not_understood)?))
+}
+
+/// What a proof is bound to by which one's own passkey is removed.
+fn removal(id: &str) -> String {
+    format!("without the passkey {id}")
 }
 
 /// What a browser needs to prove that somebody is there who decides about an approval.

@@ -39,10 +39,8 @@
 
   async function ask(form, button) {
     const sent = new URLSearchParams({ csrf: form.elements.csrf.value });
-    if (button.name) {
-      sent.set('shown', form.elements.shown.value);
-      sent.set(button.name, button.value);
-    }
+    if (form.dataset.sends) sent.set(form.dataset.sends, form.elements[form.dataset.sends].value);
+    if (button.name) sent.set(button.name, button.value);
     const headers = { 'content-type': 'application/x-www-form-urlencoded' };
     const response = await fetch(form.dataset.passkey, { method: 'POST', headers, body: sent });
     if (!response.ok) {
