@@ -21,6 +21,8 @@ pub use folder::{Chain, Folder, Ran, Setup, callgate, digest};
 
 /// How long it may take to start, and to stop.
 const WAIT_MAX: Duration = Duration::from_secs(30);
+/// For what a program that has ended said.
+const LAST_WORDS: Duration = Duration::from_millis(300);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// What it logs when it serves, before the address.
@@ -193,6 +195,10 @@ async fn address(child: &mut Child, output: &Output, from: usize) -> io::Result<
     let deadline = Instant::now() + WAIT_MAX;
     loop {
         let ended = child.try_wait()?;
+        if ended.is_some() {
+            // What it said last is still on its way.
+            tokio::time::sleep(LAST_WORDS).await;
+        }
         let printed = output.bytes();
         let printed = String::from_utf8_lossy(printed.get(from..).unwrap_or_default());
         let said = printed.split_once(SERVING).map(|(_, rest)| rest);

@@ -21,6 +21,7 @@ mod listen;
 mod log_level;
 mod look;
 mod notices;
+mod owners;
 mod pin;
 mod pipe;
 mod present;
@@ -83,6 +84,7 @@ use deliver::{Called, Waiting};
 pub use errand::ErrandError;
 pub use glass::Breaking;
 pub use notices::ChannelRule;
+pub use owners::Owners;
 pub use pipe::{Incoming, Pipe, Piped};
 pub use reply::{Reply, ReplyBody};
 pub use vote::{Ballot, SamePerson};
@@ -118,6 +120,8 @@ pub struct Settings {
     pub console: Option<String>,
     /// By which channels people are told of approvals.
     pub channels: Vec<ChannelRule>,
+    /// Who owns what, for gates that name nobody else.
+    pub owners: Owners,
     /// The channels that are told when somebody breaks the glass; without any, nobody can.
     pub break_glass: Vec<String>,
     /// By whom servers know that calls went through the gate.

@@ -36,7 +36,8 @@ impl Verdict {
 pub struct Gate {
     /// The policy's id.
     pub policy: String,
-    /// Who may approve: a team (`team:leads`), or [`Gate::PERSON`].
+    /// Who may approve: a team (`team:leads`), [`Gate::PERSON`], or [`Gate::OWNER`]; of an approval never the last, but the
+    /// owner's team.
     pub approvers: String,
     /// How many of them have to.
     pub quorum: u32,
@@ -85,6 +86,8 @@ pub struct Allotment {
 impl Gate {
     /// What stands for the person in whose name the call is made: they confirm it themselves.
     pub const PERSON: &str = "human";
+    /// What stands for the team that owns what the call touches.
+    pub const OWNER: &str = "owner";
 
     /// Who may approve, and who else from when on, as people and records are told.
     #[must_use]

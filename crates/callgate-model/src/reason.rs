@@ -69,6 +69,9 @@ reasons! {
     ApprovalExpired = "approval_expired", Policy,
         "Nobody has approved this call in time, or it was not made in time after that. Silence is denial.",
         "Call again if it is still wanted; somebody has to approve it again.";
+    ApprovalOwnerless = "approval_ownerless", Policy,
+        "Whoever owns what this call touches has to approve it, and nobody does.",
+        "Touch things of one owner at a time, or ask the operator to name one (`approvals.owners`).";
     ApprovalRequired = "approval_required", Policy,
         "A person has to approve exactly this call first.",
         "Ask an approver. After approval, repeat the same call with the same arguments; it is let through once.";

@@ -133,11 +133,12 @@ fn bytes(text: &str) -> Option<u64> {
 
 fn gate(policy: &cedar_policy::Policy, id: &str, note: &mut impl FnMut(Complaint)) -> Gate {
     let approvers = required(policy, "approval", note);
-    let named = approvers == Gate::PERSON || approvers.strip_prefix("team:").is_some_and(is_team);
+    let named = [Gate::PERSON, Gate::OWNER].contains(&&*approvers)
+        || approvers.strip_prefix("team:").is_some_and(is_team);
     if !approvers.is_empty() && !named {
         note(
             Complaint::new(format!("`{}` cannot approve", approvers.escape_debug())).hint(
-                "name a team, @approval(\"team:leads\"), or let the person of the call confirm it, @approval(\"human\")",
+                "name a team, @approval(\"team:leads\"), or let the person of the call confirm it, @approval(\"human\"), or ask whoever owns what it touches, @approval(\"owner\")",
             ),
         );
     }

@@ -59,6 +59,15 @@ pub(crate) fn parts(config: &Config) -> Result<Parts, Problems> {
     }
     let vocabulary = loaded.vocabulary().clone();
     config.issuers.iter().for_each(|issuer| unknown_names(issuer, &vocabulary, &mut problems));
+    for unknown in config.approvals.owners.keys() {
+        if !vocabulary.target_kinds.contains_key(&unknown.kind) {
+            problems.push(Problem {
+                place: "approvals.owners".to_owned(),
+                text: format!("no catalog has things of the kind `{}`", unknown.kind),
+                hint: None,
+            });
+        }
+    }
     let loaded = load_bundle(&config.policies, &vocabulary);
     match loaded.and_then(|bundle| Means::of(config).suffice(bundle)) {
         Ok(bundle) if problems.is_empty() => Ok(Parts { catalogs, vocabulary, bundle }),
@@ -296,6 +305,7 @@ pub(crate) async fn gateway(
         same_person: std::mem::take(&mut config.approvals.same_person),
         hold: config.approvals.hold,
         page_hold: config.approvals.page_hold,
+        owners: std::mem::take(&mut config.approvals.owners),
         break_glass: std::mem::take(&mut config.approvals.break_glass),
         channels: config.channels.values().map(|channel| channel.rule.clone()).collect(),
         console: (port != 0).then(|| format!("{}{CONSOLE}", origin(&config, port))),

@@ -54,6 +54,10 @@ impl Gateway {
         {
             return;
         }
+        let Some(gates) = self.owned(gates, &call.0.targets) else {
+            record.decision = Decision::deny(Reason::ApprovalOwnerless, bundle.digest());
+            return;
+        };
         let mut wanted =
             self.request_for((asker, request.why.clone()), bound, call.0, (bundle.digest(), gates));
         wanted.looks = self.look(request, call.0, (bundle.digest(), record.call)).await;

@@ -171,6 +171,8 @@ async fn i5_every_reason_is_given_and_only_what_is_permitted_is_made() {
         Reason::GrantSpent,
         Reason::ScopeInsufficient,
         Reason::TokenExceeded,
+        // `granted.rs`
+        Reason::ApprovalOwnerless,
         // `obligations.rs`
         Reason::ReasonRequired,
         // `pins.rs`

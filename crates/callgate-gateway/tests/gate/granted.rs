@@ -223,3 +223,28 @@ async fn after_a_while_others_may_decide_and_silence_is_still_denial() {
     assert!(late.is_empty(), "{late:?}");
     assert_eq!(world.made(), 1);
 }
+
+/// Whoever owns what a call touches approves it; of what nobody owns there is nobody to ask.
+#[tokio::test]
+async fn a_gate_for_owners_is_for_the_team_that_owns_the_container() {
+    let gate: Rule = (
+        Tier::Approval,
+        "deletes",
+        r#"@approval("owner") forbid(principal, action in Action::"delete", resource);"#,
+    );
+    let owners: &[_] = &[("Jira::Project", "acme/ENG", "team:leads")];
+    let start = async |owners| {
+        World::start(Setup { policies: with(gate), owners, ..Setup::default() }).await
+    };
+    let world = start(owners).await;
+    assert_eq!(world.deletes("alice-release", "ENG-42").await, WAITS);
+    let approval = world.waiting().await.approval;
+    assert_eq!(approval.gates[0].approvers, "team:leads");
+    let other = world.says("bob", approval.id, true).await.unwrap_err();
+    assert_eq!(other, "you are none of those who may approve it");
+    world.says("carol-lead", approval.id, true).await.unwrap();
+    assert_eq!(world.deletes("alice-release", "ENG-42").await, "ok");
+    let world = start(&[]).await;
+    assert_eq!(world.deletes("alice-release", "ENG-42").await, "deny approval_ownerless");
+    assert!(world.open_approvals().await.is_empty() && world.made() == 0);
+}

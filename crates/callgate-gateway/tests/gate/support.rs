@@ -22,6 +22,7 @@ use callgate_mcp::upstream::{EraSetting, Upstream, UpstreamConfig, UpstreamLimit
 use callgate_model::ambient::Ambient;
 use callgate_model::json::{Json, JsonLimits, read};
 use callgate_model::products::atlassian::{SiteEntry, SiteMap};
+use callgate_model::target::Resource;
 use callgate_policy::{Bundle, Source, Tier};
 use callgate_sim::{Running, Sim, SimOptions, Site};
 use callgate_store::testing::FaultyStore;
@@ -91,6 +92,8 @@ pub(crate) struct Setup {
     /// By which channels people are told.
     pub(crate) channels: Vec<ChannelRule>,
     /// Who approves the tools of all servers.
+    /// Who owns what: a kind, an id and a team each.
+    pub(crate) owners: &'static [(&'static str, &'static str, &'static str)],
     /// Which of them are told when somebody breaks the glass.
     pub(crate) break_glass: &'static [&'static str],
     pub(crate) approved_by: ApprovedBy,
@@ -128,6 +131,7 @@ impl Default for Setup {
             hold: Duration::ZERO,
             page_hold: Duration::from_millis(200),
             channels: Vec::new(),
+            owners: &[],
             break_glass: &[],
             approved_by: ApprovedBy::Nobody,
             rest: None,
@@ -151,6 +155,11 @@ impl Setup {
             hold: self.hold,
             page_hold: self.page_hold,
             channels: self.channels.clone(),
+            owners: self
+                .owners
+                .iter()
+                .map(|(kind, id, team)| (Resource::new(*kind, *id), (*team).to_owned()))
+                .collect(),
             break_glass: self.break_glass.iter().map(|name| (*name).to_owned()).collect(),
             console: Some("https://gate.example/console".to_owned()),
         }
@@ -316,7 +325,8 @@ pub(crate) fn load(catalogs: &Catalogs, rules: &[Rule]) -> Bundle {
     let sources: Vec<Source> = rules
         .iter()
         .map(|(tier, id, rest)| {
-            let gate = if *tier == Tier::Approval { "@approval(\"team:leads\") " } else { "" };
+            let names_none = *tier == Tier::Approval && !rest.contains("@approval");
+            let gate = if names_none { "@approval(\"team:leads\") " } else { "" };
             let text = format!("@id(\"{id}\") @reason(\"a test\") @owner(\"tests\") {gate}{rest}");
             Source { tier: *tier, name: "test.cedar".to_owned(), text }
         })

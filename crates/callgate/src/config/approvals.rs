@@ -1,9 +1,10 @@
 //! The section of approvals: how long requests wait for them, and who is one person with several accounts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use callgate_gateway::pipeline::SamePerson;
+use callgate_gateway::pipeline::{Owners, SamePerson};
+use callgate_model::target::Resource;
 use serde::Deserialize;
 
 use super::section::Reader;
@@ -21,6 +22,7 @@ struct RawApprovals {
     page_hold_s: u64,
     same_person: Vec<BTreeSet<String>>,
     break_glass: Option<RawGlass>,
+    owners: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -35,7 +37,13 @@ const TOLD_MIN: usize = 2;
 
 impl Default for RawApprovals {
     fn default() -> Self {
-        Self { hold_s: 0, page_hold_s: PAGE_HOLD_S, same_person: Vec::new(), break_glass: None }
+        Self {
+            hold_s: 0,
+            page_hold_s: PAGE_HOLD_S,
+            same_person: Vec::new(),
+            break_glass: None,
+            owners: BTreeMap::new(),
+        }
     }
 }
 
@@ -50,16 +58,35 @@ pub(crate) struct ApprovalRules {
     pub(crate) same_person: SamePerson,
     /// The channels that are told of broken glass; none, if nobody may break it.
     pub(crate) break_glass: Vec<String>,
+    /// Who owns what.
+    pub(crate) owners: Owners,
 }
 
 impl Reader {
     pub(super) fn approvals(&mut self, channels: &Channels) -> Option<ApprovalRules> {
-        let RawApprovals { hold_s, page_hold_s, same_person, break_glass } =
+        let RawApprovals { hold_s, page_hold_s, same_person, break_glass, owners } =
             self.optional("approvals")?;
         let hold = self.hold("approvals.hold_s", hold_s);
         let page_hold = self.hold("approvals.page_hold_s", page_hold_s);
         let break_glass = self.glass(break_glass, channels);
-        Some(ApprovalRules { hold, page_hold, same_person, break_glass })
+        let owners = self.owners(&owners);
+        Some(ApprovalRules { hold, page_hold, same_person, break_glass, owners })
+    }
+
+    fn owners(&mut self, named: &BTreeMap<String, String>) -> Owners {
+        let mut owners = Owners::new();
+        for (what, team) in named {
+            let is_team = team.strip_prefix("team:").is_some_and(|name| !name.trim().is_empty());
+            match Resource::parse(what).filter(|_| is_team) {
+                Some(resource) => drop(owners.insert(resource, team.clone())),
+                None => {
+                    let hint = "as policies write it, and a team: 'Jira::Project::\"acme/ENG\"' = \"team:eng-leads\"";
+                    let text = format!("`{what}` = `{team}` does not say who owns what");
+                    self.problem("approvals.owners", &text, Some(hint.to_owned()));
+                }
+            }
+        }
+        owners
     }
 
     fn glass(&mut self, glass: Option<RawGlass>, channels: &Channels) -> Vec<String> {
