@@ -79,7 +79,7 @@ fn the_annotation_vocabulary_is_closed() {
     assert_eq!(
         problems(&[unnamed]),
         [
-            "approvals/test.cedar:1: `leads` cannot approve (hint: name a team, @approval(\"team:leads\"), or let the person of the call confirm it, @approval(\"human\"))"
+            "approvals/test.cedar:1: `leads` cannot approve (hint: name a team, @approval(\"team:leads\"), or let the person of the call confirm it, @approval(\"human\"), or ask whoever owns what it touches, @approval(\"owner\"))"
         ]
     );
 }
