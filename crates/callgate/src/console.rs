@@ -288,6 +288,7 @@ fn is_ours(path: &str) -> bool {
         "/console/callers",
         "/console/calls",
         "/console/channels",
+        "/console/passkeys",
         "/console/policy",
         "/console/reach",
         "/console/sessions",
