@@ -91,8 +91,8 @@ pub(super) async fn decide(
 ) -> Result<Response, Response> {
     let (visitor, form) = console.form::<DecideForm>(request).await?;
     let parsed = Id::parse(&id).ok_or_else(|| refused(ErrandError::Gone))?;
-    let about = (parsed, form.shown.as_str(), form.verdict.as_str());
-    let proof = console.proof(&visitor, about, &form.proof);
+    let said = [&*form.shown, form.verdict.as_str(), "", ""];
+    let proof = console.proof(&visitor, (parsed, &said), &form.proof);
     let ballot = |proof| Ballot {
         approves: !matches!(form.verdict, Verdict::Deny),
         grants: matches!(form.verdict, Verdict::Grant),

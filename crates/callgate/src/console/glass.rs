@@ -50,8 +50,8 @@ pub(super) async fn break_it(
 ) -> Result<Response, Response> {
     let (visitor, form) = console.form::<GlassForm>(request).await?;
     let parsed = Id::parse(&id).ok_or_else(|| refused(ErrandError::Gone))?;
-    let about = (parsed, form.shown.as_str(), BREAKS);
-    let proof = console.proof(&visitor, about, &form.proof).and_then(|proof| {
+    let said = [&*form.shown, BREAKS, &*form.reason, &*form.ticket];
+    let proof = console.proof(&visitor, (parsed, &said), &form.proof).and_then(|proof| {
         let text = "breaking the glass needs a passkey: add one on the page Passkeys";
         proof.filter(|_| form.verdict == BREAKS).ok_or(ErrandError::Wrong(text.to_owned()))
     });

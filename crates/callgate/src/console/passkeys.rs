@@ -8,7 +8,7 @@ use callgate_gateway::pipeline::ErrandError;
 use callgate_model::ambient::Id;
 use callgate_model::authority::{Change, Passkey, Proof, Way};
 use callgate_model::caller::AccountableKind;
-use callgate_model::json::Object;
+use callgate_model::json::{Json, Object};
 use callgate_model::products::gateway::Errand;
 use callgate_store::PasskeyState;
 use http::{HeaderValue, StatusCode, header};
@@ -84,6 +84,11 @@ pub(super) struct ProveForm {
     csrf: String,
     shown: String,
     verdict: String,
+    /// Why, and for which ticket, if that is a part of what is said.
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    ticket: String,
 }
 
 impl Guarded for Begin {
@@ -283,7 +288,7 @@ pub(super) async fn prove(
         let why = "You have no passkey yet. Add one on the page Passkeys.";
         return Err(message(StatusCode::CONFLICT, "Not now", why));
     }
-    let what = about(id, &form.shown, &form.verdict);
+    let what = about(id, &[&form.shown, &form.verdict, &form.reason, &form.ticket]);
     let sealing = console.sealing(&visitor, &what);
     let told = console.ceremonies.as_deref().ok_or_else(nameless)?.prove(
         &sealing,
@@ -294,23 +299,24 @@ pub(super) async fn prove(
 }
 
 /// What a proof about an approval is bound to: that, as it was shown, and what is said to it.
-fn about(id: Id, shown: &str, verdict: &str) -> String {
-    format!("{id}\n{shown}\n{verdict}")
+fn about(id: Id, said: &[&str; 4]) -> String {
+    format!("{id} {}", Json::from(said.map(str::to_owned).to_vec()).to_text())
 }
 
 impl Console {
-    /// By which passkey somebody has proved that they say this to an approval. `None` if they did not try.
+    /// By which passkey somebody has proved that they say this to an approval: what they were shown, the verdict, why, and for
+    /// which ticket, as far as that belongs to it. `None` if they did not try.
     pub(super) fn proof(
         &self,
         visitor: &Visitor,
-        (id, shown, verdict): (Id, &str, &str),
+        (id, said): (Id, &[&str; 4]),
         brought: &str,
     ) -> Result<Option<Proof>, ErrandError> {
         if brought.is_empty() {
             return Ok(None);
         }
         let Some(ceremonies) = &self.ceremonies else { return Err(ErrandError::Gone) };
-        let what = about(id, shown, verdict);
+        let what = about(id, said);
         let proved = ceremonies.proved(&self.sealing(visitor, &what), brought);
         proved.map(Some).map_err(unproved)
     }
@@ -408,4 +414,28 @@ pub(super) async fn script() -> Response {
     let kept = HeaderValue::from_static("no-cache");
     response.headers_mut().insert(header::CACHE_CONTROL, kept);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use callgate_model::ambient::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a10_a_proof_is_of_all_that_is_said() {
+        let id = Id::new(Timestamp::default(), [7; 16]);
+        let whole = about(id, &["shown", "break_glass", "why", "INC-7"]);
+        for other in [
+            ["shown", "break_glass", "why", "INC-8"],
+            ["shown", "break_glass", "why not", "INC-7"],
+            ["shown", "approve", "why", "INC-7"],
+            ["other", "break_glass", "why", "INC-7"],
+            ["shown", "break_glass", "why\",\"INC-7", ""],
+        ] {
+            assert_ne!(about(id, &other), whole, "{other:?}");
+        }
+        let other = Id::new(Timestamp::default(), [8; 16]);
+        assert_ne!(about(other, &["shown", "break_glass", "why", "INC-7"]), whole);
+    }
 }

@@ -39,7 +39,7 @@
 
   async function ask(form, button) {
     const sent = new URLSearchParams({ csrf: form.elements.csrf.value });
-    if (form.dataset.sends) sent.set(form.dataset.sends, form.elements[form.dataset.sends].value);
+    for (const name of form.dataset.sends?.split(' ') ?? []) sent.set(name, form.elements[name].value);
     if (button.name) sent.set(button.name, button.value);
     const headers = { 'content-type': 'application/x-www-form-urlencoded' };
     const response = await fetch(form.dataset.passkey, { method: 'POST', headers, body: sent });
