@@ -75,9 +75,7 @@ pub async fn forward(
         | Method::TasksGet
         | Method::TasksUpdate => arguments,
     };
-    let is_about_task =
-        matches!(method, Method::TasksCancel | Method::TasksGet | Method::TasksUpdate);
-    let name = if is_about_task {
+    let name = if method.is_about_task() {
         params.get("taskId").and_then(Json::as_str).map(str::to_owned)
     } else {
         (method != Method::CompletionComplete).then_some(name)

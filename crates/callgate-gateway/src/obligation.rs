@@ -66,7 +66,7 @@ fn redact(names: &BTreeSet<String>, result: &mut Object) -> Shown<()> {
             ("completion", Json::Object(completion)) if has_any(completion, "values") => {
                 return Err(NOT_JSON);
             }
-            ("structuredContent", Json::Object(whole)) => structured(names, whole)?,
+            ("structuredContent", whole) => structured(names, whole)?,
             _ => value_of(names, name, value)?,
         };
         result.set(name, value);
@@ -79,12 +79,13 @@ fn has_any(of: &Object, list: &str) -> bool {
 }
 
 /// What is nothing but a text that was wrapped is one.
-fn structured(names: &BTreeSet<String>, whole: &Object) -> Shown<Json> {
+fn structured(names: &BTreeSet<String>, whole: &Json) -> Shown<Json> {
+    let is_alone = whole.as_object().is_some_and(|members| members.len() == 1);
     match whole.get("result") {
-        Some(Json::String(text)) if whole.len() == 1 && !names.contains("result") => {
+        Some(Json::String(text)) if is_alone && !names.contains("result") => {
             Ok(Object::default().with("result", text_of(names, text)?).into())
         }
-        _ => value_of(names, "structuredContent", &whole.clone().into()),
+        _ => value_of(names, "structuredContent", whole),
     }
 }
 
@@ -150,13 +151,7 @@ fn members_of(names: &BTreeSet<String>, name: &str, value: &Json, wrapped: u8) -
 
 /// A text that is JSON, redacted. `None` if it is none, and not meant to be.
 fn inside(names: &BTreeSet<String>, text: &str, wrapped: u8) -> Shown<Option<String>> {
-    let most = text.len();
-    let limits = JsonLimits {
-        bytes_max: most,
-        nodes_max: most,
-        string_bytes_max: most,
-        ..JsonLimits::default()
-    };
+    let limits = JsonLimits::of_bytes(text.len());
     let left = || wrapped.checked_sub(1).ok_or(NOT_JSON);
     match read_relayed(text.as_bytes(), &limits) {
         Ok(json @ (Json::Object(_) | Json::Array(_))) => {

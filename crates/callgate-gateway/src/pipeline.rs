@@ -87,7 +87,7 @@ pub use notices::ChannelRule;
 pub use owners::Owners;
 pub use pipe::{Incoming, Pipe, Piped};
 pub use reply::{Reply, ReplyBody};
-pub use vote::{Ballot, SamePerson};
+pub use vote::{Ballot, SamePerson, by_themselves};
 use why::take_why;
 
 /// Requests that are held for an approval at one time, in all and of one caller; more are answered at once.

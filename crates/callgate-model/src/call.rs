@@ -38,6 +38,12 @@ pub enum Method {
 }
 
 impl Method {
+    /// Whether it is about a task, which is there because another call was let through.
+    #[must_use]
+    pub const fn is_about_task(self) -> bool {
+        matches!(self, Self::TasksCancel | Self::TasksGet | Self::TasksUpdate)
+    }
+
     /// Its name on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -29,7 +29,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use callgate_gateway::identity::Identified;
-use callgate_gateway::pipeline::ErrandError;
+use callgate_gateway::pipeline::{ErrandError, by_themselves};
 use callgate_model::ambient::Ambient;
 use callgate_model::json::Object;
 use callgate_model::products::gateway::Errand;
@@ -274,6 +274,14 @@ async fn inbox(State(console): State<Console>, request: Request) -> Result<Respo
     Ok(live_page(StatusCode::OK, &inbox))
 }
 
+/// A script of ours. A browser asks whether it is still the same.
+fn script(text: &'static str) -> Response {
+    let mut response = answer(StatusCode::OK, "text/javascript; charset=utf-8", text.to_owned());
+    let kept = HeaderValue::from_static("no-cache");
+    response.headers_mut().insert(header::CACHE_CONTROL, kept);
+    response
+}
+
 async fn style() -> Response {
     let text = include_str!("../templates/console/style.css");
     answer(StatusCode::OK, "text/css; charset=utf-8", text.to_owned())
@@ -299,7 +307,29 @@ fn is_ours(path: &str) -> bool {
         || of("/console/calls/")
 }
 
+/// Whose things a page is to list.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Whose {
+    /// Those of everybody, not only one's own.
+    all: Option<String>,
+    /// A part of the name.
+    name: String,
+    /// Whether something was done just now.
+    done: Option<String>,
+}
+
 impl Visitor {
+    /// As policies call them.
+    fn name(&self) -> String {
+        self.caller.caller.accountable.identity.to_string()
+    }
+
+    /// Whether it is a person who comes, known, and with nobody in between.
+    fn is_by_themselves(&self) -> bool {
+        by_themselves(&self.caller.caller).is_ok()
+    }
+
     fn who(&self) -> String {
         crate::print::safe(&self.caller.caller.summary())
     }

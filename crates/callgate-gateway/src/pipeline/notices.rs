@@ -66,17 +66,8 @@ impl Gateway {
     /// Who is told that a call is let through, as the permits oblige that let it: each round of it, since each is let through by
     /// itself; not what is asked of a task later, which is there because the call was.
     pub(super) fn notices_of_call(&self, record: &Decided, method: Method) -> Vec<Notice> {
-        match method {
-            Method::TasksCancel | Method::TasksGet | Method::TasksUpdate => return Vec::new(),
-            Method::Api
-            | Method::CompletionComplete
-            | Method::ElicitationCreate
-            | Method::PromptsGet
-            | Method::ResourcesRead
-            | Method::ResourcesSubscribe
-            | Method::RootsList
-            | Method::SamplingCreateMessage
-            | Method::ToolsCall => {}
+        if method.is_about_task() {
+            return Vec::new();
         }
         let notice = |channel: &String| Notice {
             id: self.ambient.id(),

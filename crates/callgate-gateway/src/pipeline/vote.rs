@@ -180,7 +180,7 @@ pub(super) fn asker(found: &Result<ApprovalState, ErrandError>) -> Option<String
 ///
 /// # Errors
 /// Why not.
-pub(super) fn by_themselves(caller: &Caller) -> Result<(), &'static str> {
+pub fn by_themselves(caller: &Caller) -> Result<(), &'static str> {
     let who = &caller.accountable;
     if who.kind != AccountableKind::Human || caller.agent.is_some() || !caller.actors.is_empty() {
         return Err("only a person decides, by themselves: no agent and no service account");

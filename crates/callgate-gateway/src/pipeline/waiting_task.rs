@@ -288,13 +288,7 @@ async fn how_far(id: &str, state: &ApprovalState, mut told: watch::Receiver<Told
 /// What is told of a task whose call was answered so.
 fn told(answer: &[u8]) -> Object {
     // It was made here, of what was within the limits of its server.
-    let most = answer.len();
-    let limits = JsonLimits {
-        bytes_max: most,
-        nodes_max: most,
-        string_bytes_max: most,
-        ..JsonLimits::default()
-    };
+    let limits = JsonLimits::of_bytes(answer.len());
     let failed = |error: Json| Object::default().with("status", "failed").with("error", error);
     let answer = read_relayed(answer, &limits).ok();
     let member = |name| answer.as_ref().and_then(|answer| answer.get(name)).cloned();

@@ -58,6 +58,10 @@ impl World {
     /// A lead approves what waits for `key`, and grants what is offered.
     async fn grants(&self, key: &str) -> Id {
         assert_eq!(self.deletes("alice-release", key).await, WAITS);
+        self.grants_what_waits().await
+    }
+
+    pub(crate) async fn grants_what_waits(&self) -> Id {
         let approval = self.waiting().await.approval;
         let ballot = Ballot {
             approves: true,

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use callgate_gateway::pipeline::Ballot;
 use callgate_model::ambient::Ambient as _;
 use callgate_model::authority::{Change, SubjectKind};
 use callgate_model::json::Json;
@@ -175,15 +174,7 @@ async fn i8_a_later_round_passes_no_gate_by_an_approval_that_counts_no_more() {
             world.ask(&ask.declaring(r#"{"elicitation":{"form":{}}}"#)).await
         };
         assert_eq!(ask("").await.brief(), WAITS);
-        let approval = world.waiting().await.approval;
-        let ballot = Ballot {
-            approves: true,
-            grants: true,
-            reason: None,
-            shown: approval.shown(),
-            proof: None,
-        };
-        world.ballots("carol-lead", approval.id, ballot).await.unwrap();
+        world.grants_what_waits().await;
         let asks = ask("").await;
         assert_eq!(text(&asks, "resultType"), "input_required");
         match change {

@@ -27,6 +27,14 @@ impl Default for JsonLimits {
     }
 }
 
+impl JsonLimits {
+    /// Those that any document of so many bytes is within, but for how deep it is: for what was within a server's limits before.
+    #[must_use]
+    pub fn of_bytes(most: usize) -> Self {
+        Self { bytes_max: most, nodes_max: most, string_bytes_max: most, ..Self::default() }
+    }
+}
+
 /// Why a document was refused. `at` is a byte offset.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ReadError {

@@ -18,7 +18,7 @@ use callgate_model::products::gateway::{Errand, NAME};
 use callgate_store::Filter;
 use futures_util::future::join_all;
 use http::request::Parts;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
@@ -302,9 +302,5 @@ async fn tell(
 
 /// The script that listens.
 pub(super) async fn script() -> Response {
-    let text = include_str!("../../templates/console/live.js");
-    let mut response = answer(StatusCode::OK, "text/javascript; charset=utf-8", text.to_owned());
-    let kept = HeaderValue::from_static("no-cache");
-    response.headers_mut().insert(header::CACHE_CONTROL, kept);
-    response
+    super::script(include_str!("../../templates/console/live.js"))
 }

@@ -7,16 +7,15 @@ use axum::response::Response;
 use callgate_gateway::pipeline::ErrandError;
 use callgate_model::ambient::Id;
 use callgate_model::authority::{Change, Passkey, Proof, Way};
-use callgate_model::caller::AccountableKind;
 use callgate_model::json::{Json, Object};
 use callgate_model::products::gateway::Errand;
 use callgate_store::PasskeyState;
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Console, Guarded, Visitor, answer, live_page, message, not_understood, query, refused,
+    Console, Guarded, Visitor, Whose, answer, live_page, message, not_understood, query, refused,
     see_other, unreadable,
 };
 use crate::ceremony::{Sealing, Unproved};
@@ -30,16 +29,6 @@ const PASSKEYS_MAX: usize = 100;
 const NAME_CHARS_MAX: usize = 60;
 /// What a new passkey is sealed for.
 const MAKING: &str = "another passkey";
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Wanted {
-    /// Those of everybody, not only one's own.
-    all: Option<String>,
-    /// A part of the name.
-    name: String,
-    done: Option<String>,
-}
 
 /// A question for what a browser has to do.
 #[derive(Deserialize)]
@@ -148,7 +137,7 @@ pub(super) async fn list(
     request: Request,
 ) -> Result<Response, Response> {
     let (head, visitor) = console.open(request).await?;
-    let wanted: Wanted = query(&head).ok_or_else(not_understood)?;
+    let wanted: Whose = query(&head).ok_or_else(not_understood)?;
     let is_all = wanted.all.is_some();
     let found = if is_all {
         let asked = Object::default().with("name", wanted.name.as_str());
@@ -340,7 +329,7 @@ impl Console {
         let (is_fresh, way) = visitor.session.since(self.ambient.now(), FRESH_MS);
         if self.ceremonies.is_none() {
             Some(NO_NAME)
-        } else if !visitor.is_person() {
+        } else if !visitor.is_by_themselves() {
             Some("Only a person who has signed in as themselves has passkeys.")
         } else if has_any {
             None
@@ -377,21 +366,6 @@ fn nameless() -> Response {
 
 const NO_NAME: &str = "This console is reached under an address, and passkeys are of names: it needs a `public_url` with a name.";
 
-impl Visitor {
-    /// As policies call them.
-    fn name(&self) -> String {
-        self.caller.caller.accountable.identity.to_string()
-    }
-
-    fn is_person(&self) -> bool {
-        let caller = &self.caller.caller;
-        caller.accountable.kind == AccountableKind::Human
-            && caller.accountable.assurance.is_assured()
-            && caller.agent.is_none()
-            && caller.actors.is_empty()
-    }
-}
-
 fn told(state: &PasskeyState) -> Told {
     let PasskeyState { passkey, used } = state;
     Told {
@@ -409,11 +383,7 @@ fn as_json(value: &Value) -> Response {
 
 /// The script that asks browsers.
 pub(super) async fn script() -> Response {
-    let text = include_str!("../../templates/console/passkey.js");
-    let mut response = answer(StatusCode::OK, "text/javascript; charset=utf-8", text.to_owned());
-    let kept = HeaderValue::from_static("no-cache");
-    response.headers_mut().insert(header::CACHE_CONTROL, kept);
-    response
+    super::script(include_str!("../../templates/console/passkey.js"))
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use axum::response::Response;
 use callgate_gateway::pipeline::ErrandError;
 use callgate_model::ambient::Id;
 use callgate_model::authority::Change;
-use callgate_model::caller::AccountableKind;
 use callgate_model::json::Object;
 use callgate_model::products::gateway::Errand;
 use callgate_store::SessionState;
@@ -15,7 +14,7 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use super::{
-    Console, Guarded, Visitor, not_understood, page, query, refused, see_other, unreadable,
+    Console, Guarded, Visitor, Whose, not_understood, page, query, refused, see_other, unreadable,
 };
 use crate::config::Roles;
 use crate::print::approval::moment;
@@ -23,18 +22,6 @@ use crate::print::safe;
 
 /// Sessions on the page: those last used.
 const SESSIONS_MAX: usize = 100;
-
-/// What is looked for.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Wanted {
-    /// Those of everybody, not only one's own.
-    all: Option<String>,
-    /// A part of the name.
-    name: String,
-    /// Whether one was ended just now.
-    done: Option<String>,
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -82,7 +69,7 @@ pub(super) async fn list(
     request: Request,
 ) -> Result<Response, Response> {
     let (head, visitor) = console.open(request).await?;
-    let wanted: Wanted = query(&head).ok_or_else(not_understood)?;
+    let wanted: Whose = query(&head).ok_or_else(not_understood)?;
     let is_all = wanted.all.is_some();
     let found = if is_all {
         let asked = Object::default().with("name", wanted.name.as_str());
@@ -150,12 +137,8 @@ impl Console {
 impl Visitor {
     /// Whether it is theirs: the one they come with or, of a person by themselves, any other of the same name.
     fn has(&self, one: &SessionState) -> bool {
-        let caller = &self.caller.caller;
-        let is_person = caller.accountable.kind == AccountableKind::Human
-            && caller.agent.is_none()
-            && caller.actors.is_empty();
         self.session.is(one.session.id)
-            || (is_person && caller.accountable.identity.to_string() == one.session.who)
+            || (self.is_by_themselves() && self.name() == one.session.who)
     }
 }
 
