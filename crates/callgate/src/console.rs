@@ -257,12 +257,18 @@ async fn inbox(State(console): State<Console>, request: Request) -> Result<Respo
     let habits = Habits::of(&all, now);
     let (open, ended): (Vec<_>, Vec<_>) =
         all.iter().partition(|state| state.standing(now).is_open());
+    let (own, others): (Vec<_>, Vec<_>) =
+        open.into_iter().partition(|state| gateway.waits_for(&visitor.caller, state));
     let shown = |states: Vec<_>| states.into_iter().map(|state| Shown::of(state, now, false));
     let inbox = Inbox {
         who: &visitor.who(),
         csrf: visitor.session.csrf(),
         note,
-        waiting: shown(open).collect(),
+        waiting: [("Waits for you", own), ("Waits for others, or to be used", others)]
+            .into_iter()
+            .filter(|(_, states)| !states.is_empty())
+            .map(|(name, states)| (name, shown(states).collect()))
+            .collect(),
         broken: shown(broken.iter().collect()).collect(),
         ended: shown(ended).take(LATELY_MAX).collect(),
         figures: if habits.said == 0 { Vec::new() } else { told::habits(&habits) },

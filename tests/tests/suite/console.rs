@@ -109,14 +109,23 @@ async fn people_decide_in_a_browser() {
     for check in &checks[..3] {
         assert_eq!(check["found"], json!([]), "axe, and the width of the screen");
     }
-    let [_, own, refused, bob, no] = &checks[3..] else { panic!("{checks:?}") };
+    let [alices, own, refused, bob, no] = &checks[3..] else { panic!("{checks:?}") };
+    assert!(says(inbox, "Waits for you") && says(alices, "Waits for others"), "{alices}");
+    assert!(!says(alices, "Waits for you"), "it is her own call: {alices}");
     assert!(own["status"] == 200 && refused["status"] == 409, "{refused}");
     assert!(
         says(refused, "It is your own call") || says(refused, "it is your own call"),
         "{refused}"
     );
     assert!(says(bob, "Not allowed") && no["status"] == 403, "policy lets him see nothing: {no}");
-    for part in ["ENG-45", "jira.issue.delete", "critical", "cloudId", "once, within 5 minutes"] {
+    for part in [
+        "ENG-45",
+        "jira.issue.delete",
+        "critical",
+        "cloudId",
+        "once, within 5 minutes",
+        "What is deleted is gone (platform)",
+    ] {
         assert!(says(shown, part), "{part}: {shown}");
     }
     assert!(approved["url"] == "/console" && says(approved, "It is recorded"), "{approved}");

@@ -61,6 +61,18 @@ impl Gateway {
         self.run_errand(viewer, Errand::ApprovalShow, about.as_deref(), asked, work).await
     }
 
+    /// Whether an approval waits for `who`: they are of those whom its gates name, policy lets them decide about such calls, and
+    /// they have not yet. Nothing is recorded.
+    #[must_use]
+    pub fn waits_for(&self, who: &Identified, state: &ApprovalState) -> bool {
+        let (approval, now) = (&state.approval, self.ambient.now());
+        let name = who.caller.accountable.identity.to_string();
+        state.standing(now) == Standing::Waiting
+            && state.votes.iter().all(|vote| vote.by != name)
+            && gates_of(&who.caller, (approval, now), &self.settings.same_person).is_ok()
+            && self.may(who, Errand::ApprovalDecide, Some(&approval.asker.accountable))
+    }
+
     /// Takes what `voter` says, if policy lets them decide about such calls, and they are of those whom a gate names and no
     /// part of the call.
     ///

@@ -4,13 +4,14 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use callgate_gateway::pipeline::{Ballot, ErrandError};
 use callgate_model::ambient::Id;
+use callgate_model::decision::Gate;
 use http::StatusCode;
 use serde::Deserialize;
 
 use super::live::{self, Source};
 use super::page::{ApprovalPage, Shown};
 use super::{CONSOLE, Console, Guarded, Visitor, live_page, refused, see_other};
-use crate::print::approval as told;
+use crate::print::{approval as told, safe};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,12 +71,18 @@ async fn again(
     let state = console.front.gateway.show_approval(&visitor.caller, id).await.map_err(refused)?;
     let (who, csrf, now) = (visitor.who(), visitor.session.csrf(), console.ambient.now());
     let (one, now) = (Shown::of(&state, now, true), told::moment(now));
-    let gateway = &console.front.gateway;
+    let (gateway, bundle) = (&console.front.gateway, console.front.gateway.bundle());
+    let because = |gate: &Gate| {
+        let policy = bundle.about(&gate.policy)?;
+        Some(safe(&format!("{} ({})", policy.reason, policy.owner)))
+    };
+    let gates = state.approval.gates.iter();
     let page_of = ApprovalPage {
         who: &who,
         csrf,
         problem,
         one,
+        gates: gates.map(|gate| (safe(&gate.told()), because(gate))).collect(),
         now,
         seen,
         can_break: console.has_ceremonies() && gateway.may_break_glass(&visitor.caller, &state),

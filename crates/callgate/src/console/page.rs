@@ -16,7 +16,8 @@ pub(super) struct Inbox<'a> {
     pub(super) who: &'a str,
     pub(super) csrf: &'a str,
     pub(super) note: Option<&'a str>,
-    pub(super) waiting: Vec<Shown>,
+    /// What waits for whoever looks, and what does not: those of both that there are.
+    pub(super) waiting: Vec<(&'static str, Vec<Shown>)>,
     /// Those for which the glass was broken, and that nobody has reviewed.
     pub(super) broken: Vec<Shown>,
     pub(super) ended: Vec<Shown>,
@@ -37,6 +38,8 @@ pub(super) struct ApprovalPage<'a> {
     pub(super) csrf: &'a str,
     pub(super) problem: Option<String>,
     pub(super) one: Shown,
+    /// The gates, each with why it is there and whose it is, if its policy is still in force.
+    pub(super) gates: Vec<(String, Option<String>)>,
     /// Whether whoever looks may break the glass, and whether they may review that it was broken.
     pub(super) can_break: bool,
     pub(super) can_review: bool,
@@ -83,7 +86,6 @@ pub(super) struct Shown {
     pub(super) asker: String,
     pub(super) client: String,
     pub(super) workflow: Option<String>,
-    pub(super) gates: Vec<String>,
     pub(super) votes: Vec<String>,
     pub(super) arguments: Vec<Argument>,
     /// Whether it is known what some of them would replace.
@@ -111,7 +113,6 @@ impl Shown {
     pub(super) fn of(state: &ApprovalState, now: Timestamp, whole: bool) -> Self {
         let approval = &state.approval;
         let (about, asker) = (&approval.about, &approval.asker);
-        let gates = approval.gates.iter();
         Self {
             id: approval.id.to_string(),
             code: approval.short_code(),
@@ -133,7 +134,6 @@ impl Shown {
             asker: safe(&asker.summary()),
             client: safe(&format!("{} ({})", asker.client, asker.credential)),
             workflow: asker.workflow.as_deref().map(safe),
-            gates: gates.map(|gate| safe(&gate.told())).collect(),
             votes: told::votes(state).iter().map(|vote| safe(vote)).collect(),
             replaces: approval.looks.iter().any(|look| !look.now.is_empty()),
             arguments: if whole { arguments(approval) } else { Vec::new() },
@@ -203,6 +203,7 @@ mod tests {
                 who: "carol",
                 csrf: "x",
                 problem: None,
+                gates: Vec::new(),
                 one,
                 now,
                 seen,
