@@ -21,6 +21,7 @@ use callgate_mcp::document::Document;
 use callgate_mcp::http::header::CONTENT_TYPE;
 use callgate_mcp::http::{HeaderMap, HeaderValue};
 use callgate_policy::Bundle;
+use callgate_store::ChannelState;
 use futures_util::future::join_all;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -126,6 +127,15 @@ async fn post(document: &Document, payload: &Value) -> Result<(), String> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
     document.send(headers, payload.to_string()).await.map_err(|error| error.to_string())
+}
+
+/// Those that are configured, and those that have anything to tell still or did once, by their names.
+pub(crate) fn all(mut states: Vec<ChannelState>, configured: &Channels) -> Vec<ChannelState> {
+    let silent = configured.keys().filter(|name| !states.iter().any(|one| one.channel == **name));
+    let silent: Vec<ChannelState> = silent.map(|name| ChannelState::new(name.clone())).collect();
+    states.extend(silent);
+    states.sort_by(|a, b| a.channel.cmp(&b.channel));
+    states
 }
 
 /// Tries to reach every channel. What only the configuration names may be down; what a policy counts on may not.

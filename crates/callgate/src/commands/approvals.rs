@@ -7,7 +7,7 @@ use callgate_model::ambient::{Ambient as _, Id, Timestamp};
 use callgate_model::approval::ApprovalState;
 use callgate_model::json::{Json, JsonLimits, read};
 use callgate_model::products::gateway::NAME;
-use callgate_store::{AuthorityStore as _, ChannelState, NoticeStore as _};
+use callgate_store::{AuthorityStore as _, NoticeStore as _};
 
 use super::caller;
 use super::office::{Office, unread};
@@ -17,7 +17,7 @@ use crate::cli::Failure;
 use crate::cli::approvals::{self, Approvals, Decide, Show};
 use crate::cli::authority::Listing;
 use crate::habits::{Habits, percent};
-use crate::notify::Channel;
+use crate::notify::{self, Channel};
 use crate::print;
 use crate::print::approval as told_of;
 
@@ -75,13 +75,10 @@ async fn habits(options: approvals::Habits) -> Result<(), Failure> {
 
 async fn channels(options: approvals::Channels) -> Result<(), Failure> {
     let office = Office::open(&options.config).await?;
-    let mut all = office.store.channels(Machine.now()).await.map_err(unread)?;
+    let all = office.store.channels(Machine.now()).await.map_err(unread)?;
     let configured = office.channels();
     // What was not told anything yet is known by the configuration alone.
-    let silent = configured.keys().filter(|name| !all.iter().any(|one| one.channel == **name));
-    let silent: Vec<ChannelState> = silent.map(|name| ChannelState::new(name.clone())).collect();
-    all.extend(silent);
-    all.sort_by(|a, b| a.channel.cmp(&b.channel));
+    let all = notify::all(all, configured);
     if all.is_empty() {
         print::note("no channel is configured");
     }

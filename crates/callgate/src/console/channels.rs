@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::unreadable;
 use super::{CONSOLE, Console, Guarded, Visitor, not_understood, page, query, refused, see_other};
 use crate::notify::news::{News, Trial};
-use crate::notify::{Channel, Channels};
+use crate::notify::{self, Channel};
 use crate::print::approval::moment;
 use crate::print::safe;
 
@@ -106,7 +106,10 @@ async fn shown(
     };
     let (errand, asked) = (Errand::ChannelList, Object::default());
     let states = gateway.run_errand(&visitor.caller, errand, None, asked, work).await;
-    let channels = all(states.map_err(refused)?, &console.premises.channels, &gateway.bundle());
+    let (configured, bundle) = (&console.premises.channels, gateway.bundle());
+    let states = notify::all(states.map_err(refused)?, configured);
+    let told = |state: &ChannelState| Told::of(state, configured.get(&state.channel), &bundle);
+    let channels = states.iter().map(told).collect();
     let (who, csrf) = (visitor.who(), visitor.session.csrf());
     Ok(page(status, &ChannelsPage { who: &who, csrf, note, problem, channels }))
 }
@@ -161,15 +164,6 @@ impl Console {
             _ => Ok(()),
         }
     }
-}
-
-/// Those that are configured, and those that have anything to tell still or did once.
-fn all(mut states: Vec<ChannelState>, configured: &Channels, bundle: &Bundle) -> Vec<Told> {
-    let silent = configured.keys().filter(|name| !states.iter().any(|one| one.channel == **name));
-    let silent: Vec<ChannelState> = silent.map(|name| ChannelState::new(name.clone())).collect();
-    states.extend(silent);
-    states.sort_by(|a, b| a.channel.cmp(&b.channel));
-    states.iter().map(|state| Told::of(state, configured.get(&state.channel), bundle)).collect()
 }
 
 impl Told {
