@@ -173,6 +173,38 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// Its name in records.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::ApprovalRequested { .. } => "approval_requested",
+            Self::ApprovalViewed { .. } => "approval_viewed",
+            Self::ApprovalVoted { .. } => "approval_voted",
+            Self::ApprovalWithdrawn { .. } => "approval_withdrawn",
+            Self::GlassBroken { .. } => "glass_broken",
+            Self::GlassReviewed { .. } => "glass_reviewed",
+            Self::GrantIssued { .. } => "grant_issued",
+            Self::GrantRevoked { .. } => "grant_revoked",
+            Self::NoticeGivenUp { .. } => "notice_given_up",
+            Self::PasskeyAdded { .. } => "passkey_added",
+            Self::PasskeyRemoved { .. } => "passkey_removed",
+            Self::RevocationLifted { .. } => "revocation_lifted",
+            Self::Revoked { .. } => "revoked",
+            Self::SecretRemoved { .. } => "secret_removed",
+            Self::SecretSet { .. } => "secret_set",
+            Self::SignInLinkMade { .. } => "sign_in_link_made",
+            Self::SignedIn { .. } => "signed_in",
+            Self::SignedOut { .. } => "signed_out",
+            Self::TokenIssued { .. } => "token_issued",
+            Self::TokenRevoked { .. } => "token_revoked",
+            Self::TokenRotated { .. } => "token_rotated",
+            Self::ToolPinned { .. } => "tool_pinned",
+            Self::ToolUnpinned { .. } => "tool_unpinned",
+        }
+    }
+}
+
 /// A change, and who made it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Administered {

@@ -1,29 +1,31 @@
 //! The append-only record: an intent before dispatch, an outcome after, every refusal, and every change of authority.
 //!
-//! Each writer has a hash chain: a record holds the hash of the one before it, and its own hash is SHA-256 over its
-//! canonical JSON (RFC 8785). A restart is a new writer whose first record names the head of the last one.
+//! A record is an [`Entry`] and its [`Payload`]. The entries are the log: each writer has a chain of them, in which an entry
+//! holds the hash of the one before it, and all together are the leaves of a Merkle tree. Both forms are canonical JSON
+//! (RFC 8785). A restart is a new writer whose first record names the head of the last one.
 
+mod chain;
+mod entry;
 mod fields;
+mod link;
 mod write;
 
 use std::sync::Arc;
 
-use thiserror::Error;
-
+pub use chain::{Broken, Chain, Sealed, verify_chain};
+pub use entry::{About, ByApproval, ENTRY_BYTES_MAX, Entry, FORMAT, Payload, hash_of};
 pub use fields::FIELDS;
+pub use link::{Link, Links};
 pub use write::{CallerRecord, target_to_json};
 
-use crate::ambient::{Id, Timestamp};
+use crate::ambient::Id;
 use crate::approval::Notice;
 use crate::authority::{Administered, Under};
 use crate::decision::{Decision, Verdict};
 use crate::digest::Digest;
-use crate::json::{CanonicalObject, Json, JsonLimits, read};
+use crate::json::Json;
 use crate::target::Target;
 use crate::vocabulary::{Effect, Reversibility, Risk};
-
-/// The format of records written by this version.
-pub const FORMAT: u64 = 1;
 
 /// What happened to a call that had an intent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -197,106 +199,6 @@ impl Event {
             Self::Administered(_) => "change",
         }
     }
-}
-
-/// A record ready to be stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sealed {
-    /// Its place in the chain, from 0.
-    pub sequence: u64,
-    /// Its canonical JSON.
-    pub text: String,
-    /// SHA-256 of `text`; what the next record holds as `previous`.
-    pub hash: Digest,
-}
-
-/// The end of one writer's chain. A clone is for trying: only what was stored may go on.
-#[derive(Clone, Debug)]
-pub struct Chain {
-    writer: Id,
-    next: u64,
-    head: Digest,
-}
-
-impl Chain {
-    /// A new writer's empty chain.
-    #[must_use]
-    pub fn new(writer: Id) -> Self {
-        Self { writer, next: 0, head: Digest::default() }
-    }
-
-    /// The writer.
-    #[must_use]
-    pub const fn writer(&self) -> Id {
-        self.writer
-    }
-
-    /// Makes the next record of the chain, of an event and what [`Event::canonical`] says of it.
-    pub fn seal(&mut self, at: Timestamp, kind: &'static str, event: &str) -> Sealed {
-        let mut text = String::with_capacity(event.len() + 320);
-        CanonicalObject::new(&mut text)
-            .plain("at", at)
-            .member("event", |out| out.push_str(event))
-            .integer("format", FORMAT)
-            .text("kind", kind)
-            .plain("previous", self.head)
-            .integer("sequence", self.next)
-            .plain("writer", self.writer)
-            .end();
-        let sealed = Sealed { sequence: self.next, hash: Digest::of(text.as_bytes()), text };
-        self.next += 1;
-        self.head = sealed.hash;
-        sealed
-    }
-}
-
-/// The first thing wrong with a chain.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum Broken {
-    /// The text is not the canonical form of a record.
-    #[error("record {index}: not a canonical record")]
-    NotCanonical {
-        /// Which, from 0.
-        index: usize,
-    },
-    /// The record does not follow the one before it.
-    #[error("record {index}: `{field}` is not what the record before it requires")]
-    NotNext {
-        /// Which, from 0.
-        index: usize,
-        /// The field that tells.
-        field: &'static str,
-    },
-}
-
-/// Checks one writer's records, from its first.
-///
-/// # Errors
-/// [`Broken`] at the first record that was changed, removed, added or moved.
-pub fn verify_chain<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Digest, Broken> {
-    let mut head = Digest::default();
-    let mut writer: Option<String> = None;
-    let limits = JsonLimits { bytes_max: 16 << 20, nodes_max: 1 << 20, ..JsonLimits::default() };
-    for (index, text) in texts.into_iter().enumerate() {
-        let record = read(text.as_bytes(), &limits)
-            .ok()
-            .filter(|record| record.canonical() == text.as_bytes())
-            .ok_or(Broken::NotCanonical { index })?;
-        let field = |name: &str| record.get(name).and_then(Json::as_str).unwrap_or_default();
-        let sequence = record.get("sequence").and_then(Json::as_number).and_then(|n| n.as_i64());
-        let broken = |field| Broken::NotNext { index, field };
-        if sequence != i64::try_from(index).ok() {
-            return Err(broken("sequence"));
-        }
-        if field("previous") != head.to_string() {
-            return Err(broken("previous"));
-        }
-        if *writer.get_or_insert_with(|| field("writer").to_owned()) != field("writer") {
-            return Err(broken("writer"));
-        }
-        head = Digest::of(text.as_bytes());
-    }
-    Ok(head)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use callgate_model::ambient::{Ambient as _, Id};
 use callgate_model::authority::{Administered, Change, Grant, Holder, Use};
 use callgate_model::envelope::Portion;
-use callgate_model::evidence::{Chain, Event};
+use callgate_model::evidence::{Chain, Event, Payload};
 use callgate_model::target::Resource;
 use callgate_store::testing::{Ticking, intent};
 use callgate_store::{AuthorityStore as _, EvidenceStore as _, Row, SqliteStore};
@@ -103,7 +103,7 @@ async fn append(
     chain: &mut Chain,
     event: &Event,
 ) -> Result<(), Failure> {
-    let row = Row::seal(chain, ambient.now(), event, &event.canonical());
+    let row = Row::seal(chain, ambient.now(), event, Payload::new(&event, [7; 16]));
     Ok(store.append(&[row]).await?)
 }
 

@@ -10,7 +10,7 @@ use callgate_model::approval::{
 use callgate_model::authority::{Administered, Change, Use};
 use callgate_model::decision::Gate;
 use callgate_model::digest::Digest;
-use callgate_model::evidence::{Chain, Event};
+use callgate_model::evidence::{Chain, Event, Payload};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
@@ -42,7 +42,7 @@ impl World {
     pub(crate) async fn happens(&self, event: Event, at: Timestamp) -> bool {
         let mut chain = self.chain.lock().await;
         let mut tried = chain.clone();
-        let row = Row::seal(&mut tried, at, &event, &event.canonical());
+        let row = Row::seal(&mut tried, at, &event, Payload::new(&event, [7; 16]));
         match self.store.append(&[row]).await {
             Ok(()) => {
                 *chain = tried;

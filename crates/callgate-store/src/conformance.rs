@@ -5,7 +5,7 @@ use std::sync::Arc;
 use callgate_model::ambient::{Ambient as _, Id, Timestamp};
 use callgate_model::decision::Decision;
 use callgate_model::digest::Digest;
-use callgate_model::evidence::{Chain, Event, verify_chain};
+use callgate_model::evidence::{Chain, Event, Link, Payload, verify_chain};
 use callgate_model::reason::Reason;
 use callgate_model::target::{Located, Resource, Target};
 
@@ -36,7 +36,7 @@ fn edit(ambient: &Ticking, human: &str) -> Event {
 fn rows(chain: &mut Chain, events: &[Event]) -> Vec<Row> {
     let at = |seconds| Timestamp::from_unix_ms(1_000 * seconds);
     let mut seal =
-        |seconds, event: &Event| Row::seal(chain, at(seconds), event, &event.canonical());
+        |seconds, event: &Event| Row::seal(chain, at(seconds), event, Payload::new(event, [7; 16]));
     (1_i64..).zip(events).map(|(seconds, event)| seal(seconds, event)).collect()
 }
 
@@ -64,12 +64,19 @@ async fn rows_come_back_as_they_were(store: &dyn EvidenceStore) {
 
     let mut listed = store.list(&Filter::default()).await.unwrap();
     listed.reverse();
+    let stored =
+        |(index, row): (u64, &Row)| Row { index: Some(index), links: Vec::new(), ..row.clone() };
+    let rows: Vec<Row> = (0..).zip(&rows).map(stored).collect();
     assert_eq!(listed, rows);
+    assert_eq!(store.size().await.unwrap(), 201);
+    assert_eq!(store.read(0, 1_000).await.unwrap(), rows);
+    assert_eq!(store.read(198, 2).await.unwrap(), rows[198..200]);
+    assert!(store.read(201, 1).await.unwrap().is_empty());
     let last = rows.last().unwrap();
     assert_eq!(store.head(chain.writer()).await.unwrap(), Some((200, last.hash)));
     assert_eq!(verified(store, chain.writer()).await, last.hash);
     let page = store.chain(chain.writer(), 3, 2).await.unwrap();
-    assert_eq!(page, [rows[3].text.clone(), rows[4].text.clone()]);
+    assert_eq!(page, [rows[3].entry.clone(), rows[4].entry.clone()]);
     let two = Filter { limit: Some(2), ..Filter::default() };
     assert_eq!(store.list(&two).await.unwrap(), [rows[200].clone(), rows[199].clone()]);
 }
@@ -118,44 +125,56 @@ async fn filters_find_what_they_name(store: &dyn EvidenceStore) {
     let first = an_intent_and_a_refusal(store).await;
     let all = Filter::default;
     let text = |text: &str| Some(text.to_owned());
+    let at = |unix_ms| Some(Timestamp::from_unix_ms(unix_ms));
+    let with = |link, value: &str| all().with(link, text(value));
     let cases = [
         (all(), vec![2, 1, 0]),
         (Filter { decided: true, ..all() }, vec![2, 0]),
-        (Filter { kind: text("intent"), ..all() }, vec![0]),
-        (Filter { kind: text("refusal"), ..all() }, vec![2]),
-        (Filter { verdict: text("deny"), ..all() }, vec![2]),
-        (Filter { outcome: text("succeeded"), ..all() }, vec![1]),
-        (Filter { server: text("github"), ..all() }, vec![2]),
-        (Filter { server: text("GitHub"), ..all() }, vec![]),
-        (Filter { not_server: text("github"), decided: true, ..all() }, vec![0]),
-        (Filter { not_server: text("GitHub"), decided: true, ..all() }, vec![2, 0]),
-        (Filter { among: Some(1), ..all() }, vec![2]),
-        (Filter { among: Some(2), kind: text("intent"), ..all() }, vec![]),
-        (Filter { among: Some(u32::MAX), kind: text("intent"), ..all() }, vec![0]),
-        (Filter { tool: text("editJiraIssue"), ..all() }, vec![0]),
-        (Filter { tool: text("editjiraissue"), ..all() }, vec![]),
-        (Filter { operation: text("jira.issue.edit"), ..all() }, vec![0]),
-        (Filter { operation: text("jira.%"), ..all() }, vec![]),
+        (with(Link::Kind, "intent"), vec![0]),
+        (with(Link::Kind, "refusal"), vec![2]),
+        (with(Link::Verdict, "deny"), vec![2]),
+        (with(Link::Outcome, "succeeded"), vec![1]),
+        (with(Link::Server, "github"), vec![2]),
+        (with(Link::Server, "GitHub"), vec![]),
+        (Filter { decided: true, ..all().without(Link::Server, "github") }, vec![0]),
+        (Filter { decided: true, ..all().without(Link::Server, "GitHub") }, vec![2, 0]),
+        (with(Link::Tool, "editJiraIssue"), vec![0]),
+        (with(Link::Tool, "editjiraissue"), vec![]),
+        (with(Link::Operation, "jira.issue.edit"), vec![0]),
+        (with(Link::Operation, "jira.%"), vec![]),
         // Identities differ if their case does.
-        (Filter { accountable: text("alice"), ..all() }, vec![0]),
-        (Filter { accountable: text("Alice"), ..all() }, vec![2]),
-        (Filter { agent: text("Release-Bot"), ..all() }, vec![2]),
-        (Filter { client: text("ide"), ..all() }, vec![2, 0]),
-        (Filter { client: text("Ide"), ..all() }, vec![]),
-        (Filter { reason: text("tool_unknown"), ..all() }, vec![2]),
-        (Filter { reason: text("permitted"), ..all() }, vec![0]),
-        (Filter { reason: text("tool"), ..all() }, vec![]),
-        (Filter { target: text("acme/ENG-42"), ..all() }, vec![0]),
-        (Filter { target: text("acme/ENG"), ..all() }, vec![0]),
-        (Filter { target: text("Jira::Project::acme/ENG"), ..all() }, vec![0]),
-        (Filter { target: text("acme"), ..all() }, vec![0]),
-        (Filter { target: text("Jira::Issue"), ..all() }, vec![]),
-        (Filter { target: text("ENG-42"), ..all() }, vec![]),
-        (Filter { target: text("%"), ..all() }, vec![]),
+        (with(Link::Human, "alice"), vec![0]),
+        (with(Link::Human, "Alice"), vec![2]),
+        (with(Link::Agent, "Release-Bot"), vec![2]),
+        (with(Link::Client, "ide"), vec![2, 0]),
+        (with(Link::Client, "Ide"), vec![]),
+        (with(Link::Reason, "tool_unknown"), vec![2]),
+        (with(Link::Reason, "permitted"), vec![0]),
+        (with(Link::Reason, "tool"), vec![]),
+        (with(Link::Policy, "engineers-edit"), vec![0]),
+        (with(Link::Target, "acme/ENG-42"), vec![0]),
+        (with(Link::Target, "acme/ENG"), vec![0]),
+        (with(Link::Target, "Jira::Project::acme/ENG"), vec![0]),
+        (with(Link::Target, "acme"), vec![0]),
+        (with(Link::Target, "Jira::Issue"), vec![]),
+        (with(Link::Target, "ENG-42"), vec![]),
+        (with(Link::Target, "%"), vec![]),
+        // Each of them has to be there.
+        (with(Link::Client, "ide").with(Link::Verdict, text("deny")), vec![2]),
+        (with(Link::Client, "ide").with(Link::Kind, text("outcome")), vec![]),
+        (with(Link::Client, "ide").without(Link::Verdict, "deny"), vec![0]),
+        (with(Link::Client, "ide").with(Link::Agent, None), vec![2, 0]),
         (Filter { call: Some(first), ..all() }, vec![1, 0]),
-        (Filter { since: Some(Timestamp::from_unix_ms(2_000)), ..all() }, vec![2, 1]),
-        (Filter { since: Some(Timestamp::from_unix_ms(3_001)), ..all() }, vec![]),
-        (Filter { call: Some(first), kind: text("refusal"), ..all() }, vec![]),
+        (Filter { since: at(2_000), ..all() }, vec![2, 1]),
+        (Filter { since: at(3_001), ..all() }, vec![]),
+        (Filter { until: at(3_000), ..all() }, vec![1, 0]),
+        (Filter { since: at(2_000), until: at(2_001), ..all() }, vec![1]),
+        (Filter { since: at(2_000), ..with(Link::Client, "ide") }, vec![2]),
+        (Filter { until: at(3_000), ..with(Link::Client, "ide") }, vec![0]),
+        (Filter { call: Some(first), ..with(Link::Kind, "outcome") }, vec![1]),
+        (Filter { call: Some(first), ..with(Link::Kind, "refusal") }, vec![]),
+        (Filter { call: Some(first), since: at(2_000), ..all() }, vec![1]),
+        (Filter { limit: Some(1), ..with(Link::Client, "ide") }, vec![2]),
     ];
     for (filter, expected) in cases {
         let found = store.list(&filter).await.unwrap();
@@ -170,19 +189,18 @@ async fn filters_find_what_they_name(store: &dyn EvidenceStore) {
 async fn decisions_are_counted_by_span(store: &dyn EvidenceStore) {
     an_intent_and_a_refusal(store).await;
     let all = Filter::default;
-    let text = |text: &str| Some(text.to_owned());
     // The intent was after a second, the refusal after three.
     let tallied = [
         (all(), 1_000, vec![(1_000, "allow", 1), (3_000, "deny", 1)]),
         (all(), 2_000, vec![(0, "allow", 1), (2_000, "deny", 1)]),
         (all(), 10_000, vec![(0, "allow", 1), (0, "deny", 1)]),
-        (Filter { not_server: text("github"), ..all() }, 10_000, vec![(0, "allow", 1)]),
+        (all().without(Link::Server, "github"), 10_000, vec![(0, "allow", 1)]),
         (
             Filter { since: Some(Timestamp::from_unix_ms(2_000)), limit: Some(0), ..all() },
             1_000,
             vec![(3_000, "deny", 1)],
         ),
-        (Filter { agent: text("nobody"), ..all() }, 1_000, vec![]),
+        (all().with(Link::Agent, Some("nobody".to_owned())), 1_000, vec![]),
     ];
     for (filter, every_ms, expected) in tallied {
         let found = store.tally(&filter, every_ms).await.unwrap();

@@ -1,7 +1,9 @@
 //! What a store of evidence has to do, and the row it keeps.
 //!
-//! The canonical text is the evidence. The other columns repeat parts of it so that it can be found, and are never
-//! trusted over it.
+//! The entry is the evidence, and the text is what it says. The other columns repeat parts of them so that they can be
+//! found, and are never trusted over them.
+
+mod filter;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -10,9 +12,12 @@ use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::approval::Notice;
 use callgate_model::authority::{Change, Use};
 use callgate_model::digest::Digest;
-use callgate_model::evidence::{Chain, Decided, Event};
+use callgate_model::evidence::{About, Chain, Decided, Event, Links, Payload};
+use callgate_model::json::{Json, JsonLimits, Object, read};
 use futures_util::future::BoxFuture;
 use thiserror::Error;
+
+pub use filter::Filter;
 
 /// The most rows one [`EvidenceStore::list`] returns.
 pub const LIST_MAX: u32 = 1_000;
@@ -52,7 +57,13 @@ pub trait EvidenceStore: Debug + Send + Sync {
     /// Everything about one call, oldest first.
     fn show(&self, call: Id) -> StoreFuture<'_, Vec<Row>>;
 
-    /// The texts of a writer in the order of its chain: up to `limit`, beginning with the sequence `from`.
+    /// The rows of the log in its order: up to `limit`, beginning with the index `from`.
+    fn read(&self, from: u64, limit: u32) -> StoreFuture<'_, Vec<Row>>;
+
+    /// How many entries the log has.
+    fn size(&self) -> StoreFuture<'_, u64>;
+
+    /// The entries of a writer in the order of its chain: up to `limit`, beginning with the sequence `from`.
     fn chain(&self, writer: Id, from: u64, limit: u32) -> StoreFuture<'_, Vec<String>>;
 
     /// Every writer, in the order they began.
@@ -98,15 +109,17 @@ pub enum Applies {
 /// One record as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
+    /// Its place in the log, from 0. What is not stored yet has none.
+    pub index: Option<u64>,
     /// Whose chain it is in.
     pub writer: Id,
     /// Its place in the chain.
     pub sequence: u64,
-    /// SHA-256 of `text`.
+    /// The hash of `entry`.
     pub hash: Digest,
     /// When it happened.
     pub at: Timestamp,
-    /// `opened`, `intent`, `refusal` or `outcome`.
+    /// `opened`, `intent`, `refusal`, `outcome` or `change`.
     pub kind: String,
     /// The call it is about.
     pub call: Option<Id>,
@@ -124,18 +137,23 @@ pub struct Row {
     pub accountable: Option<String>,
     /// The agent.
     pub agent: Option<String>,
-    /// The record: canonical JSON.
+    /// The entry: canonical JSON.
+    pub entry: String,
+    /// The payload: canonical JSON. Empty, if it was erased.
     pub text: String,
+    /// By what it is found. A row that was read has none.
+    pub links: Links,
     /// What it does to the authority in force. A row that was read does nothing any more.
     pub applies: Vec<Applies>,
 }
 
 impl Row {
-    /// Seals `event`, which [`Event::canonical`] is, as the next record of `chain`.
+    /// Seals `event`, whose payload that is, as the next record of `chain`.
     #[must_use]
-    pub fn seal(chain: &mut Chain, at: Timestamp, event: &Event, canonical: &str) -> Self {
-        let sealed = chain.seal(at, event.kind(), canonical);
+    pub fn seal(chain: &mut Chain, at: Timestamp, event: &Event, payload: Payload) -> Self {
+        let sealed = chain.seal(at, event.kind(), About::of(event), payload.digest());
         let mut row = Self {
+            index: None,
             writer: chain.writer(),
             sequence: sealed.sequence,
             hash: sealed.hash,
@@ -149,7 +167,9 @@ impl Row {
             outcome: None,
             accountable: None,
             agent: None,
-            text: sealed.text,
+            entry: sealed.entry,
+            text: payload.into_text(),
+            links: event.links(),
             applies: Vec::new(),
         };
         match event {
@@ -164,6 +184,28 @@ impl Row {
             }
         }
         row
+    }
+
+    /// The event; `null`, if it was erased.
+    #[must_use]
+    pub fn event(&self) -> Json {
+        let payload = parse(&self.text);
+        payload.get("event").cloned().unwrap_or(Json::Null)
+    }
+
+    /// The whole record as it is printed and exported: what the entry has, the event and its salt (`null`, if they were
+    /// erased), and its hash and its place in the log.
+    #[must_use]
+    pub fn record(&self) -> Object {
+        let (entry, payload) = (parse(&self.entry), parse(&self.text));
+        let member = |name: &str| payload.get(name).cloned().unwrap_or(Json::Null);
+        let index = self.index.and_then(|index| i64::try_from(index).ok());
+        let record = entry.as_object().cloned().unwrap_or_default();
+        record
+            .with("event", member("event"))
+            .with("hash", self.hash.to_string())
+            .with("index", index)
+            .with("salt", member("salt"))
     }
 
     fn describe(&mut self, decided: &Decided) {
@@ -189,44 +231,9 @@ impl Row {
     }
 }
 
-/// Which rows to list. What is `None` does not matter; text is compared exactly.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Only decisions: intents and refusals.
-    pub decided: bool,
-    /// Only this kind.
-    pub kind: Option<String>,
-    /// Only this verdict.
-    pub verdict: Option<String>,
-    /// Only this outcome.
-    pub outcome: Option<String>,
-    /// Only this server.
-    pub server: Option<String>,
-    /// Not this server.
-    pub not_server: Option<String>,
-    /// Only this tool.
-    pub tool: Option<String>,
-    /// Only this operation.
-    pub operation: Option<String>,
-    /// Only this accountable identity.
-    pub accountable: Option<String>,
-    /// Only this agent.
-    pub agent: Option<String>,
-    /// Only calls through this client.
-    pub client: Option<String>,
-    /// Only decisions with this reason code.
-    pub reason: Option<String>,
-    /// Only calls on this target, or in this container: its id (`acme/ENG-42`), or a container's with its kind
-    /// (`Jira::Project::acme/ENG`).
-    pub target: Option<String>,
-    /// Only this call.
-    pub call: Option<Id>,
-    /// Only what happened at this moment or later.
-    pub since: Option<Timestamp>,
-    /// Only among so many of the newest records, so that what nobody did is not looked for in all of them.
-    pub among: Option<u32>,
-    /// How many at most; `None` and anything above it is [`LIST_MAX`].
-    pub limit: Option<u32>,
+/// What was written here; `null`, if it is not that any more.
+fn parse(text: &str) -> Json {
+    read(text.as_bytes(), &JsonLimits::of_bytes(text.len())).unwrap_or(Json::Null)
 }
 
 /// Why a store did not answer.

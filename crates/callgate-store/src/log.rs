@@ -16,7 +16,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use callgate_model::ambient::{Ambient, Id};
-use callgate_model::evidence::{Chain, Event, Outcome};
+use callgate_model::evidence::{Chain, Event, Outcome, Payload};
 use thiserror::Error;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -145,7 +145,10 @@ impl EvidenceLog {
             indeterminate.iter().map(|call| concluded(*call, Outcome::Indeterminate, STOPPED));
         let rows: Vec<Row> = std::iter::once(opened)
             .chain(settled)
-            .map(|event| Row::seal(&mut chain, ambient.now(), &event, &event.canonical()))
+            .map(|event| {
+                let payload = Payload::new(&event, ambient.random());
+                Row::seal(&mut chain, ambient.now(), &event, payload)
+            })
             .collect();
         store.append(&rows).await?;
 
@@ -174,15 +177,15 @@ impl EvidenceLog {
     /// # Errors
     /// [`EvidenceError`]; a call whose intent this was must not be dispatched.
     pub async fn record(&self, event: Event, durability: Durability) -> Result<(), EvidenceError> {
-        let at = self.ambient.now();
+        let ambient = &*self.ambient;
         match durability {
             Durability::Queued if is_intent(&event) && !self.is_healthy() => {
                 Err(EvidenceError::Failing)
             }
-            Durability::Queued => self.enqueue(Entry::new(at, event, Waiter::Nobody)),
+            Durability::Queued => self.enqueue(Entry::new(ambient, event, Waiter::Nobody)),
             Durability::Durable => {
                 let (waiter, answer) = oneshot::channel();
-                self.enqueue(Entry::new(at, event, Waiter::Waiting(waiter)))?;
+                self.enqueue(Entry::new(ambient, event, Waiter::Waiting(waiter)))?;
                 self.shared.urgent.notify_one();
                 self.wait(answer).await
             }

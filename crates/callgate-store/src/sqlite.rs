@@ -10,6 +10,7 @@ mod notices;
 mod passkeys;
 mod rows;
 mod schema;
+mod search;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -27,7 +28,7 @@ use sqlx::{ConnectOptions as _, Row as _};
 use thiserror::Error;
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::evidence::{EvidenceStore, Filter, LIST_MAX, Row, StoreError, StoreFuture, Tally};
+use crate::evidence::{EvidenceStore, Filter, Row, StoreError, StoreFuture, Tally};
 use writers::Writers;
 
 /// The evidence in one SQLite file.
@@ -117,7 +118,9 @@ impl SqliteStore {
             // Where an ordinary fsync does not reach the disk (macOS), ask for the one that does.
             .pragma("fullfsync", "1")
             // Copying pages to the database every 16 MB instead of every 4 spares a fifth of the work.
-            .pragma("wal_autocheckpoint", "4000");
+            .pragma("wal_autocheckpoint", "4000")
+            // What is erased is overwritten.
+            .pragma("secure_delete", "1");
         let mut writing = connect(path, &options).await?;
         schema::migrate(&mut writing, path).await?;
         drop(opening);
@@ -168,25 +171,13 @@ impl SqliteStore {
     }
 }
 
-/// What a filter means; [`rows::matching`] binds it. What is only in the text is looked for last. The next place is `?17`.
-macro_rules! matching {
-    () => {
-        "WHERE (?1 IS NULL OR kind = ?1) \
-         AND (?2 IS NULL OR verdict = ?2) AND (?3 IS NULL OR outcome = ?3) \
-         AND (?4 IS NULL OR server = ?4) AND (?5 IS NULL OR tool = ?5) \
-         AND (?6 IS NULL OR operation = ?6) AND (?7 IS NULL OR accountable = ?7) \
-         AND (?8 IS NULL OR agent = ?8) AND (?9 IS NULL OR call = ?9) \
-         AND (?10 IS NULL OR at_ms >= ?10) \
-         AND (NOT ?11 OR verdict IS NOT NULL) \
-         AND (?12 IS NULL OR id > (SELECT MAX(id) FROM evidence) - ?12) \
-         AND (?13 IS NULL OR server IS NOT ?13) \
-         AND (?14 IS NULL OR text ->> '$.event.caller.client.name' = ?14) \
-         AND (?15 IS NULL OR EXISTS ( \
-             SELECT 1 FROM json_each(text, '$.event.decision.reasons') WHERE value = ?15)) \
-         AND (?16 IS NULL OR EXISTS ( \
-             SELECT 1 FROM json_tree(text, '$.event.understood.targets') \
-             WHERE (key = 'id' OR path LIKE '%.in') \
-             AND (atom = ?16 OR substr(atom, -length(?16) - 2) = '::' || ?16)))"
+/// Rows with their payloads, as [`rows::row`] reads them.
+macro_rules! rows {
+    ($which:literal) => {
+        concat!(
+            "SELECT evidence.*, payloads.text FROM evidence LEFT JOIN payloads USING (id) ",
+            $which
+        )
     };
 }
 
@@ -249,53 +240,56 @@ impl EvidenceStore for SqliteStore {
     }
 
     fn list<'a>(&'a self, filter: &'a Filter) -> StoreFuture<'a, Vec<Row>> {
-        Box::pin(async move {
-            let query =
-                concat!("SELECT * FROM evidence ", matching!(), " ORDER BY id DESC LIMIT ?17");
-            let found = rows::matching(sqlx::query(query), filter)
-                .bind(filter.limit.unwrap_or(LIST_MAX).min(LIST_MAX))
-                .fetch_all(self.reading().await.settled().await)
-                .await?;
-            found.iter().map(rows::read).collect()
-        })
+        Box::pin(async move { search::list(self.reading().await.settled().await, filter).await })
     }
 
     fn tally<'a>(&'a self, filter: &'a Filter, every_ms: i64) -> StoreFuture<'a, Vec<Tally>> {
         Box::pin(async move {
-            let query = concat!(
-                "SELECT at_ms / ?17 * ?17 AS span, verdict, COUNT(*) AS count FROM evidence ",
-                matching!(),
-                " AND verdict IS NOT NULL GROUP BY span, verdict ORDER BY span, verdict"
-            );
-            let found = rows::matching(sqlx::query(query), filter)
-                .bind(every_ms.max(1))
-                .fetch_all(self.reading().await.settled().await)
-                .await?;
-            found.iter().map(rows::tally).collect()
+            search::tally(self.reading().await.settled().await, filter, every_ms).await
         })
     }
 
     fn show(&self, call: Id) -> StoreFuture<'_, Vec<Row>> {
         Box::pin(async move {
-            let found = sqlx::query("SELECT * FROM evidence WHERE call = ? ORDER BY id")
+            let found = sqlx::query(rows!("WHERE call = ? ORDER BY id"))
                 .bind(call.to_string())
                 .fetch_all(self.reading().await.settled().await)
                 .await?;
-            found.iter().map(rows::read).collect()
+            found.iter().map(rows::row).collect()
+        })
+    }
+
+    fn read(&self, from: u64, limit: u32) -> StoreFuture<'_, Vec<Row>> {
+        Box::pin(async move {
+            let found = sqlx::query(rows!("WHERE id > ? ORDER BY id LIMIT ?"))
+                .bind(i64::try_from(from).unwrap_or(i64::MAX))
+                .bind(limit)
+                .fetch_all(self.reading().await.settled().await)
+                .await?;
+            found.iter().map(rows::row).collect()
+        })
+    }
+
+    fn size(&self) -> StoreFuture<'_, u64> {
+        Box::pin(async move {
+            let size: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(id), 0) FROM evidence")
+                .fetch_one(self.reading().await.settled().await)
+                .await?;
+            u64::try_from(size).map_err(|_negative| StoreError::Malformed { column: "id" })
         })
     }
 
     fn chain(&self, writer: Id, from: u64, limit: u32) -> StoreFuture<'_, Vec<String>> {
         Box::pin(async move {
             let found = sqlx::query(
-                "SELECT text FROM evidence WHERE writer = ? AND sequence >= ? ORDER BY sequence LIMIT ?",
+                "SELECT entry FROM evidence WHERE writer = ? AND sequence >= ? ORDER BY sequence LIMIT ?",
             )
             .bind(writer.to_string())
             .bind(i64::try_from(from).unwrap_or(i64::MAX))
             .bind(limit)
             .fetch_all(self.reading().await.settled().await)
             .await?;
-            found.iter().map(|row| Ok(row.try_get("text")?)).collect()
+            found.iter().map(|row| Ok(row.try_get("entry")?)).collect()
         })
     }
 
@@ -314,11 +308,12 @@ impl EvidenceStore for SqliteStore {
 struct Connection {
     sqlite: SqliteConnection,
     unfinished: bool,
+    known: search::Known,
 }
 
 impl Connection {
-    const fn new(sqlite: SqliteConnection) -> Self {
-        Self { sqlite, unfinished: false }
+    fn new(sqlite: SqliteConnection) -> Self {
+        Self { sqlite, unfinished: false, known: search::Known::default() }
     }
 
     /// The connection, after ending what an append that failed or was abandoned left open: no later statement may see
@@ -330,16 +325,13 @@ impl Connection {
                 tracing::debug!(%error, "nothing to roll back");
             }
             self.unfinished = false;
+            self.known.forget();
         }
         &mut self.sqlite
     }
 
     async fn append(&mut self, rows: &[Row]) -> Result<(), StoreError> {
-        let sqlite = self.settled().await;
-        if rows::is_one_statement(rows) && rows.iter().all(|row| row.applies.is_empty()) {
-            // It is a transaction by itself, and every statement less is two changes of threads less to wait for.
-            return Ok(rows::insert(sqlite, rows).await?);
-        }
+        self.settled().await;
         self.unfinished = true;
         sqlx::query("BEGIN IMMEDIATE").execute(&mut self.sqlite).await?;
         let mut refused = Vec::new();
@@ -356,7 +348,8 @@ impl Connection {
             self.settled().await;
             return Err(StoreError::Refused { rows: refused });
         }
-        rows::insert(&mut self.sqlite, rows).await?;
+        let first = rows::insert(&mut self.sqlite, rows).await?;
+        search::insert(&mut self.sqlite, &mut self.known, rows, first).await?;
         sqlx::query("COMMIT").execute(&mut self.sqlite).await?;
         self.unfinished = false;
         Ok(())

@@ -10,7 +10,7 @@ use callgate_model::authority::{
 };
 use callgate_model::digest::Digest;
 use callgate_model::envelope::Portion;
-use callgate_model::evidence::Event;
+use callgate_model::evidence::{Event, Link};
 use callgate_model::target::Resource;
 
 use crate::conformance::verified;
@@ -114,7 +114,7 @@ async fn i2_fifty_callers_share_the_uses_of_a_grant_and_no_more() {
     assert!(world.log.is_healthy(), "a refusal is no failure");
     let state = world.store.grant(grant).await.unwrap().unwrap();
     assert_eq!(state.left, 0);
-    let intents = Filter { kind: Some("intent".to_owned()), ..Filter::default() };
+    let intents = Filter::default().with(Link::Kind, Some("intent".to_owned()));
     assert_eq!(world.store.list(&intents).await.unwrap().len(), 10, "who was refused left nothing");
     assert!(world.found("release-bot", &["Jira::Project::acme/ENG"], world.now()).await.is_empty());
     assert_eq!(
@@ -180,7 +180,7 @@ async fn what_others_record_meanwhile_is_not_lost_with_a_refusal() {
         spent += usize::from(task.await.unwrap());
     }
     assert_eq!(spent, 1);
-    let of_bob = Filter { accountable: Some("bob".to_owned()), ..Filter::default() };
+    let of_bob = Filter::default().with(Link::Human, Some("bob".to_owned()));
     assert_eq!(world.store.list(&of_bob).await.unwrap().len(), 20);
 }
 

@@ -3,12 +3,12 @@
 
 pub(crate) mod approvals;
 pub(crate) mod authority;
+pub(crate) mod evidence;
 pub(crate) mod tools;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use callgate_store::LIST_MAX;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::authority::{ById, InForce};
@@ -72,7 +72,7 @@ enum Command {
     Policy(Policy),
     /// The record of what was decided and what came of it.
     #[command(subcommand)]
-    Evidence(Evidence),
+    Evidence(evidence::Evidence),
 }
 
 /// Options of `demo`.
@@ -223,65 +223,6 @@ pub(crate) struct PolicyTest {
     pub(crate) json: bool,
 }
 
-#[derive(Debug, Subcommand)]
-enum Evidence {
-    /// List calls, newest first.
-    List(EvidenceList),
-    /// Show all records of one call.
-    Show(EvidenceShow),
-    /// Check the hash chain of every writer.
-    Verify(Check),
-}
-
-/// Options of `evidence list`.
-#[derive(Debug, Args)]
-pub(crate) struct EvidenceList {
-    #[command(flatten)]
-    pub(crate) config: WithConfig,
-    /// How many calls to list: the newest.
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=i64::from(LIST_MAX)))]
-    pub(crate) limit: u32,
-    /// Only this decision: allow, deny or `approval_required`.
-    #[arg(long)]
-    pub(crate) decision: Option<String>,
-    /// Only calls of this tool, as it was called.
-    #[arg(long)]
-    pub(crate) tool: Option<String>,
-    /// Only calls for this human or service account.
-    #[arg(long)]
-    pub(crate) human: Option<String>,
-    /// Only calls by this agent.
-    #[arg(long)]
-    pub(crate) agent: Option<String>,
-    /// Only calls through this client.
-    #[arg(long)]
-    pub(crate) client: Option<String>,
-    /// Only decisions with this reason code.
-    #[arg(long)]
-    pub(crate) reason: Option<String>,
-    /// Only calls on this target, or in this container: `acme/ENG-42`, `acme/ENG`.
-    #[arg(long)]
-    pub(crate) target: Option<String>,
-    /// In place of calls, what was given and taken back: tokens, grants, revocations, secrets.
-    #[arg(long, conflicts_with_all = ["decision", "tool", "human", "agent", "client", "reason", "target"])]
-    pub(crate) changes: bool,
-    /// Print JSON, one record a line.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Options of `evidence show`.
-#[derive(Debug, Args)]
-pub(crate) struct EvidenceShow {
-    #[command(flatten)]
-    pub(crate) config: WithConfig,
-    /// The call's id.
-    pub(crate) call: String,
-    /// Print JSON, one record a line.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
 /// Why a command did not do what was asked.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -358,11 +299,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Revocation(command) => block_on(commands::revoke::standing(command)),
         Command::Policy(Policy::Test(options)) => commands::policy::test(&options),
         Command::Policy(Policy::Schema(options)) => commands::policy::schema(&options),
-        Command::Evidence(Evidence::List(options)) => block_on(commands::evidence::list(options)),
-        Command::Evidence(Evidence::Show(options)) => block_on(commands::evidence::show(options)),
-        Command::Evidence(Evidence::Verify(options)) => {
-            block_on(commands::evidence::verify(options))
-        }
+        Command::Evidence(command) => block_on(commands::evidence::run(command)),
     }
 }
 

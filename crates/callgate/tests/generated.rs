@@ -66,7 +66,7 @@ mod generated {
 
     #[test]
     fn evidence_record() {
-        let mut page = "# The evidence record\n\nEvery field of a record (format 1), as `callgate evidence show CALL --json` prints it. What is \
+        let mut page = "# The evidence record\n\nEvery field of a record (format 2), as `callgate evidence show CALL --json` prints it. What is \
             promised about records is in [evidence](evidence.md).\n\nThis page is made from \
             `crates/callgate-model/src/evidence/fields.rs`.\n\n| field | type | meaning |\n|---|---|---|\n"
             .to_owned();

@@ -201,6 +201,7 @@ impl Gateway {
         let is_allow = decision.is_allow();
         record.decision = decision;
         record.under.approval = Some(Use { id: state.approval.id, spends: is_allow });
+        record.under.binding = Some(state.approval.binding).filter(|_| is_allow);
         record.under.by_glass = is_allow && state.glass.is_some();
         if !matches!(state.ended, Some((Ended::Spent { .. }, _))) {
             record.under.after = None;

@@ -96,6 +96,7 @@ impl Gateway {
         let on = |one: Use| Use { spends: false, ..one };
         record.decision = decision;
         record.under = Under {
+            binding: used.binding,
             by_glass: used.by_glass,
             grant: grant.map(|grant| Use { id: grant.id, spends: false }),
             approval: used.approval.map(on),

@@ -14,7 +14,7 @@ use callgate_model::approval::{ApprovalState, Asker, Ended, Standing};
 use callgate_model::authority::{Change, Use};
 use callgate_model::call::Method;
 use callgate_model::decision::Decision;
-use callgate_model::evidence::Outcome;
+use callgate_model::evidence::{Link, Outcome};
 use callgate_model::json::{Json, JsonLimits, Object, read, read_relayed};
 use callgate_model::reason::Reason;
 use callgate_store::{EvidenceError, Filter, StoreError};
@@ -188,8 +188,8 @@ impl Gateway {
 
     /// What is told of a call that was made, and whose result is not kept.
     async fn made_before(&self, request: &Request, call: Id) -> Bytes {
-        let kind = Some("outcome".to_owned());
-        let filter = Filter { kind, call: Some(call), limit: Some(1), ..Filter::default() };
+        let filter = Filter { call: Some(call), limit: Some(1), ..Filter::default() };
+        let filter = filter.with(Link::Kind, Some("outcome".to_owned()));
         let rows = match self.recorded() {
             Some(recorded) => recorded.list(&filter).await.unwrap_or_default(),
             None => Vec::new(),

@@ -289,7 +289,8 @@ async fn i8_another_process_revokes_and_the_stream_of_who_is_revoked_ends() {
         },
     ));
     let mut chain = callgate_model::evidence::Chain::new(world.clock.id());
-    let row = callgate_store::Row::seal(&mut chain, world.clock.now(), &event, &event.canonical());
+    let payload = callgate_model::evidence::Payload::new(&event, [7; 16]);
+    let row = callgate_store::Row::seal(&mut chain, world.clock.now(), &event, payload);
     callgate_store::EvidenceStore::append(&*world.store.inner, &[row]).await.unwrap();
     soon("the end of the stream", || world.gateway.streams_open() == 0).await;
     drop(reply);

@@ -87,6 +87,14 @@ impl EvidenceStore for Watched {
         self.inner.show(call)
     }
 
+    fn read(&self, from: u64, limit: u32) -> StoreFuture<'_, Vec<Row>> {
+        self.inner.read(from, limit)
+    }
+
+    fn size(&self) -> StoreFuture<'_, u64> {
+        self.inner.size()
+    }
+
     fn chain(&self, writer: Id, from: u64, limit: u32) -> StoreFuture<'_, Vec<String>> {
         self.inner.chain(writer, from, limit)
     }

@@ -143,7 +143,7 @@ async fn i7_no_credential_crosses_the_gate() {
         assert!(!format!("{request:?}").contains("alice-release"), "{request:?}");
     }
     let record = world.record().await;
-    let texts = record.iter().map(|row| row.text.as_str());
+    let texts = record.iter().flat_map(|row| [&*row.entry, &*row.text]);
     for text in texts.chain([said.text(), failed.text()]) {
         assert!(!text.contains(crate::support::UPSTREAM_SECRET), "{text}");
         assert!(!text.contains("Bearer"), "{text}");

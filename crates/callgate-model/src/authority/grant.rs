@@ -86,6 +86,8 @@ pub struct Under {
     pub grant: Option<Use>,
     /// The approval; of a refusal, the one that is waited for.
     pub approval: Option<Use>,
+    /// What that approval binds, once the call is let through by it: what this call is.
+    pub binding: Option<Digest>,
     /// Whether the approval is no approval, but glass that somebody broke.
     pub by_glass: bool,
     /// The call that took the approval before, if this one goes on with it.

@@ -3,16 +3,54 @@
 
 /// Path, type and meaning of every field. `?` after a type: may be `null`. `[]` in a path: each element.
 pub const FIELDS: &[(&str, &str, &str)] = &[
-    ("format", "integer", "The format of the record: 1."),
-    ("writer", "UUID", "Whose hash chain it is in. Each start of a gateway is a new writer."),
-    ("sequence", "integer", "Its place in the chain, from 0."),
+    ("format", "integer", "entry: the format of the record: 2."),
+    (
+        "index",
+        "integer",
+        "Its place in the log, from 0: in the order in which records were committed, whoever wrote them.",
+    ),
+    (
+        "hash",
+        "SHA-256",
+        "Over a zero byte and the entry, which is the canonical JSON (RFC 8785) of all that is marked as such here: the leaf of the Merkle tree (RFC 6962).",
+    ),
+    (
+        "writer",
+        "UUID",
+        "entry: whose hash chain it is in. Each start of a gateway is a new writer.",
+    ),
+    ("sequence", "integer", "entry: its place in that chain, from 0."),
     (
         "previous",
         "SHA-256",
-        "The hash of the record before it; zeros for the first. A record's hash is SHA-256 over its canonical JSON (RFC 8785).",
+        "entry: the hash of the one before it in that chain; zeros for the first.",
     ),
-    ("at", "time", "When it was sealed: RFC 3339, UTC, milliseconds."),
-    ("kind", "text", "`opened`, `intent`, `refusal`, `outcome` or `change`."),
+    ("at", "time", "entry: when it happened: RFC 3339, UTC, milliseconds."),
+    ("kind", "text", "entry: `opened`, `intent`, `refusal`, `outcome` or `change`."),
+    ("call", "UUID", "entry: the call that it is about, if it is about one."),
+    ("outcome", "text", "entry: what became of the call, of an outcome."),
+    ("change", "text", "entry: the name of the change, of a change."),
+    (
+        "approval.id",
+        "UUID",
+        "entry: the approval by which a call is let through, or that is asked for, decided, or withdrawn.",
+    ),
+    (
+        "approval.binding",
+        "SHA-256",
+        "entry: over everything that makes the call what it is, of a call that is let through and of what is asked for: they have to be the same.",
+    ),
+    ("approval.spends", "boolean", "entry: whether the call takes the approval."),
+    (
+        "payload",
+        "SHA-256",
+        "entry: over the payload, which is the canonical JSON of `event` and `salt`. It stays when these are erased.",
+    ),
+    (
+        "salt",
+        "text",
+        "Sixteen random bytes, without which nobody can guess an event by its digest.",
+    ),
     ("event.version", "text", "opened: the version of the program."),
     ("event.after.writer", "UUID?", "opened: the writer before this one, if there was one."),
     ("event.after.head", "SHA-256?", "opened: the end of that writer's chain."),

@@ -1,11 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::ambient::Timestamp;
 use crate::approval::Occasion;
 use crate::authority::Use;
 use crate::caller::*;
 use crate::decision::{Allotment, Escalation, Gate, PolicyRef};
-use crate::json::Object;
+use crate::json::{JsonLimits, Object, read};
 use crate::obligation::Obligations;
 use crate::reason::Reason;
 use crate::target::{Obstacle, Resource, Unresolved};
@@ -25,9 +26,14 @@ fn chain_of(count: u64) -> Vec<String> {
                     detail: None,
                 })
             };
-            chain.seal(Timestamp::from_unix_ms(1000), event.kind(), &event.canonical()).text
+            sealed(&mut chain, &event, Timestamp::from_unix_ms(1000)).entry
         })
         .collect()
+}
+
+fn sealed(chain: &mut Chain, event: &Event, at: Timestamp) -> Sealed {
+    let payload = Payload::new(event, [7; 16]);
+    chain.seal(at, event.kind(), About::of(event), payload.digest())
 }
 
 fn verify(texts: &[String]) -> Result<Digest, Broken> {
@@ -37,7 +43,7 @@ fn verify(texts: &[String]) -> Result<Digest, Broken> {
 #[test]
 fn i11_an_untouched_chain_verifies() {
     let texts = chain_of(5);
-    assert_eq!(verify(&texts), Ok(Digest::of(texts[4].as_bytes())));
+    assert_eq!(verify(&texts), Ok(hash_of(&texts[4])));
 }
 
 #[test]
@@ -168,6 +174,7 @@ fn full_decided(call: Id) -> Decided {
         arguments: Object::default().with("issueIdOrKey", "ENG-1").into(),
         responses_digest: Some(Digest::of(b"responses")),
         under: Under {
+            binding: Some(Digest::default()),
             by_glass: true,
             grant: Some(Use { id: call, spends: true }),
             approval: Some(Use { id: call, spends: true }),
@@ -221,10 +228,70 @@ fn full_events() -> Vec<Event> {
 #[test]
 fn i11_records_are_written_in_canonical_form() {
     let mut chain = Chain::new(Id::new(Timestamp::default(), [0; 16]));
-    let texts = full_events()
-        .into_iter()
-        .map(|event| chain.seal(Timestamp::default(), event.kind(), &event.canonical()).text);
-    assert!(verify(&texts.collect::<Vec<_>>()).is_ok());
+    let mut entries = Vec::new();
+    for event in full_events() {
+        let payload = Payload::new(&event, [7; 16]);
+        let digest = payload.digest();
+        let text = payload.into_text();
+        let limits = JsonLimits::of_bytes(text.len());
+        assert_eq!(read(text.as_bytes(), &limits).unwrap().canonical(), text.as_bytes());
+        assert_eq!(digest, Digest::of(text.as_bytes()));
+        let entry = sealed(&mut chain, &event, Timestamp::default()).entry;
+        let parsed = Entry::parse(&entry).unwrap();
+        assert_eq!((parsed.about, parsed.payload), (About::of(&event), digest));
+        entries.push(entry);
+    }
+    assert!(verify(&entries).is_ok());
+}
+
+#[test]
+fn i11_what_is_no_entry_in_every_byte_is_none() {
+    let event = full_events().remove(1);
+    let chain = &mut Chain::new(Id::new(Timestamp::default(), [0; 16]));
+    let text = sealed(chain, &event, Timestamp::default()).entry;
+    assert!(Entry::parse(&text).is_some());
+    for (index, byte) in text.bytes().enumerate() {
+        let mut other = text.clone().into_bytes();
+        other[index] = byte ^ 1;
+        let parsed = String::from_utf8(other).ok().and_then(|other| Entry::parse(&other));
+        assert!(parsed.is_none_or(|entry| entry.to_text() != text), "{index}");
+        let without = format!("{}{}", &text[..index], &text[index + 1..]);
+        assert!(Entry::parse(&without).is_none_or(|entry| entry.to_text() == without), "{index}");
+    }
+    for other in [format!("{text} "), text.replace(r#""format":2"#, r#""format":3"#)] {
+        assert_eq!(Entry::parse(&other), None, "{other}");
+    }
+}
+
+/// I7, and erasure: an entry says nothing of anybody.
+#[test]
+fn i7_an_entry_has_nothing_of_what_is_erased() {
+    for event in full_events() {
+        let chain = &mut Chain::new(Id::new(Timestamp::default(), [0; 16]));
+        let text = sealed(chain, &event, Timestamp::default()).entry;
+        for name in ["alice", "bot", "acme", "operator", "engineering"] {
+            assert!(!text.contains(name), "{text}");
+        }
+    }
+    let event = full_events().remove(1);
+    let salted = |salt| Payload::new(&event, [salt; 16]).digest();
+    assert_ne!(salted(1), salted(2));
+}
+
+#[test]
+fn a_record_is_found_by_each_link_once() {
+    for event in full_events() {
+        let links = event.links();
+        assert!(links.is_sorted() && links.windows(2).all(|two| two[0] != two[1]), "{links:?}");
+        assert!(links.contains(&(Link::Kind, event.kind().to_owned())));
+        assert!(links.iter().all(|(_, value)| !value.is_empty()), "{links:?}");
+    }
+    let links = full_events().remove(1).links();
+    let found = |link: Link| links.iter().filter(|(one, _)| *one == link).count();
+    for link in [Link::Human, Link::Agent, Link::Client, Link::Credential, Link::Workflow] {
+        assert_eq!(found(link), 1, "{link:?}");
+    }
+    assert!(found(Link::Target) >= 2);
 }
 
 fn paths(value: &Json, at: &str, found: &mut BTreeSet<String>) {
@@ -257,10 +324,14 @@ fn every_field_is_explained_and_every_explanation_has_a_field() {
     let mut chain = Chain::new(Id::new(Timestamp::default(), [0; 16]));
     let mut found = BTreeSet::new();
     for event in full_events() {
-        let text = chain.seal(Timestamp::default(), event.kind(), &event.canonical()).text;
-        let record = read(text.as_bytes(), &JsonLimits::default()).unwrap();
-        paths(&record, "", &mut found);
+        let payload = Payload::new(&event, [7; 16]).into_text();
+        for text in [sealed(&mut chain, &event, Timestamp::default()).entry, payload] {
+            let record = read(text.as_bytes(), &JsonLimits::default()).unwrap();
+            paths(&record, "", &mut found);
+        }
     }
+    // Where it stands in the log is told beside it.
+    found.extend(["hash".to_owned(), "index".to_owned()]);
     let explained: BTreeSet<String> = FIELDS.iter().map(|(path, ..)| (*path).to_owned()).collect();
     assert_eq!(found, explained);
 }

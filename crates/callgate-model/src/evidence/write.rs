@@ -1,5 +1,6 @@
 //! Events as they are recorded: canonical JSON, members in its order.
 
+use super::link::{Links, links_of};
 use super::{Concluded, Decided, Event, Understood};
 use crate::authority::{Use, to_text};
 use crate::caller::Caller;
@@ -13,6 +14,8 @@ pub struct CallerRecord {
     pub accountable: String,
     /// The agent.
     pub agent: Option<String>,
+    /// By what all its records are found.
+    pub(super) links: Links,
     canonical: String,
 }
 
@@ -23,29 +26,27 @@ impl CallerRecord {
         Self {
             accountable: caller.accountable.identity.to_string(),
             agent: caller.agent.as_ref().map(|agent| agent.identity.to_string()),
+            links: links_of(caller),
             canonical: String::from_utf8(caller.to_json().canonical()).unwrap_or_default(),
         }
     }
 }
 
 impl Event {
-    /// The event as it stands in its record.
-    #[must_use]
-    pub fn canonical(&self) -> String {
-        let mut text = String::with_capacity(2048);
+    /// The event as it stands in its payload.
+    pub(super) fn write(&self, out: &mut String) {
         match self {
             Self::Opened { version, after } => {
-                let object = CanonicalObject::new(&mut text);
+                let object = CanonicalObject::new(out);
                 let object = object.optional("after", *after, |(writer, head), out| {
                     CanonicalObject::new(out).plain("head", head).plain("writer", writer).end();
                 });
                 object.text("version", version).end();
             }
-            Self::Decided(decided) => decided.write(&mut text),
-            Self::Concluded(concluded) => concluded.write(&mut text),
-            Self::Administered(administered) => text.push_str(&to_text(&**administered)),
+            Self::Decided(decided) => decided.write(out),
+            Self::Concluded(concluded) => concluded.write(out),
+            Self::Administered(administered) => out.push_str(&to_text(&**administered)),
         }
-        text
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use callgate_model::ambient::{Ambient, Id, Timestamp};
-use callgate_model::evidence::{Concluded, Event, Outcome};
+use callgate_model::evidence::{Concluded, Event, Outcome, Payload};
 use tokio::sync::{mpsc, oneshot};
 
 use super::EvidenceError;
@@ -20,8 +20,8 @@ pub(super) enum Item {
 pub(super) struct Entry {
     pub(super) at: Timestamp,
     pub(super) event: Event,
-    /// The event's text. Written by whoever records it, not by the one task that writes for all.
-    pub(super) canonical: String,
+    /// What its record says. Written by whoever records it, not by the one task that writes for all.
+    pub(super) payload: Payload,
     pub(super) waiter: Waiter,
 }
 
@@ -36,8 +36,9 @@ pub(super) enum Waiter {
 pub(super) type Answer = Result<Receipt, EvidenceError>;
 
 impl Entry {
-    pub(super) fn new(at: Timestamp, event: Event, waiter: Waiter) -> Self {
-        Self { at, canonical: event.canonical(), event, waiter }
+    pub(super) fn new(ambient: &dyn Ambient, event: Event, waiter: Waiter) -> Self {
+        let payload = Payload::new(&event, ambient.random());
+        Self { at: ambient.now(), payload, event, waiter }
     }
 
     pub(super) const fn is_awaited(&self) -> bool {
@@ -83,8 +84,8 @@ impl Entry {
 }
 
 /// The outcome of a call whose intent was stored for nobody.
-pub(super) fn not_dispatched(call: Id, at: Timestamp) -> Entry {
-    Entry::new(at, concluded(call, Outcome::NotDispatched, ABANDONED), Waiter::Nobody)
+pub(super) fn not_dispatched(call: Id, ambient: &dyn Ambient) -> Entry {
+    Entry::new(ambient, concluded(call, Outcome::NotDispatched, ABANDONED), Waiter::Nobody)
 }
 
 /// The conclusion of a call without an answer from its server.
@@ -112,7 +113,7 @@ impl Receipt {
 impl Drop for Receipt {
     fn drop(&mut self) {
         let Some(unclaimed) = self.0.take() else { return };
-        let entry = not_dispatched(unclaimed.call, unclaimed.ambient.now());
+        let entry = not_dispatched(unclaimed.call, &*unclaimed.ambient);
         let queue = unclaimed.queue.upgrade();
         if queue.is_none_or(|queue| queue.try_send(Item::Record(entry)).is_err()) {
             tracing::warn!(call = %unclaimed.call, "an abandoned intent has no outcome until the next start");

@@ -128,7 +128,7 @@ impl Writer {
             let mut chain = self.chain.clone();
             let batch = self.backlog.iter().take(self.limits.batch_max);
             let rows: Vec<Row> = batch
-                .map(|entry| Row::seal(&mut chain, entry.at, &entry.event, &entry.canonical))
+                .map(|entry| Row::seal(&mut chain, entry.at, &entry.event, entry.payload.clone()))
                 .collect();
             self.doubt = rows.last().map(|last| Doubt {
                 count: rows.len(),
@@ -195,7 +195,7 @@ impl Writer {
         let later = self.backlog.split_off(count);
         for entry in std::mem::replace(&mut self.backlog, later) {
             match entry.refused_intent() {
-                Some(call) => self.backlog.push(not_dispatched(call, self.ambient.now())),
+                Some(call) => self.backlog.push(not_dispatched(call, &*self.ambient)),
                 None => entry.confirm(&self.queue, &self.ambient),
             }
         }

@@ -4,49 +4,59 @@ use std::sync::{Arc, LazyLock};
 
 use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::digest::Digest;
+use callgate_model::json::Json;
 use sqlx::AssertSqlSafe;
 use sqlx::Row as _;
 use sqlx::query::Query;
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqliteRow};
 
-use crate::evidence::{Filter, Row, StoreError, Tally};
+use crate::evidence::{Row, StoreError, Tally};
 
-/// The statements that insert 64, 32, … 1 rows: any number of rows takes few of them, and seven stay prepared.
-static INSERTS: LazyLock<Vec<(usize, Arc<str>)>> = LazyLock::new(|| {
-    let values = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    let columns = "writer, sequence, hash, at_ms, kind, call, server, tool, operation, verdict, \
-                   outcome, accountable, agent, text";
+/// The statements that insert 64, 32, … 1 entries, and as many payloads: any number of rows takes few of them, and fourteen
+/// stay prepared.
+static INSERTS: LazyLock<Vec<(usize, Arc<str>, Arc<str>)>> = LazyLock::new(|| {
+    let values = "(?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let columns = "writer, sequence, hash, at_ms, kind, call, verdict, outcome, entry";
     let insert = |size| {
-        let values = vec![values; size].join(", ");
-        (size, format!("INSERT INTO evidence ({columns}) VALUES {values}").into())
+        let entries = vec![values; size].join(", ");
+        let payloads = vec!["(?, ?)"; size].join(", ");
+        (
+            size,
+            format!("INSERT INTO evidence ({columns}) VALUES {entries}").into(),
+            format!("INSERT INTO payloads (id, text) VALUES {payloads}").into(),
+        )
     };
     [64, 32, 16, 8, 4, 2, 1].map(insert).into()
 });
 
-/// Whether [`insert`] takes a single statement for `rows`.
-pub(super) fn is_one_statement(rows: &[Row]) -> bool {
-    rows.is_empty() || INSERTS.iter().any(|(size, _)| *size == rows.len())
-}
-
-/// Inserts `rows`; with none, it changes what can be changed without harm.
+/// Inserts `rows`, and says which number the first of them has; with none, it changes what can be changed without harm.
 pub(super) async fn insert(
     connection: &mut SqliteConnection,
     rows: &[Row],
-) -> Result<(), sqlx::Error> {
+) -> Result<i64, sqlx::Error> {
     if rows.is_empty() {
         let touch = "UPDATE proof_of_life SET commits = commits + 1";
         sqlx::query(touch).execute(&mut *connection).await?;
+        return Ok(0);
     }
     let mut rest = rows;
-    for (size, statement) in INSERTS.iter() {
+    let mut last = 0;
+    for (size, entries, payloads) in INSERTS.iter() {
         while let Some((now, later)) = rest.split_at_checked(*size) {
             // Only the number of parameters is dynamic.
-            let query = sqlx::query(AssertSqlSafe(Arc::clone(statement)));
-            now.iter().fold(query, bind).execute(&mut *connection).await?;
+            let query = sqlx::query(AssertSqlSafe(Arc::clone(entries)));
+            let done = now.iter().fold(query, bind).execute(&mut *connection).await?;
+            last = done.last_insert_rowid();
+            let query = sqlx::query(AssertSqlSafe(Arc::clone(payloads)));
+            let first = last + 1 - i64::try_from(*size).unwrap_or(0);
+            let numbered = (first..).zip(now);
+            let query =
+                numbered.fold(query, |query, (id, row)| query.bind(id).bind(row.text.clone()));
+            query.execute(&mut *connection).await?;
             rest = later;
         }
     }
-    Ok(())
+    Ok(last + 1 - i64::try_from(rows.len()).unwrap_or(0))
 }
 
 fn bind<'q>(
@@ -60,59 +70,49 @@ fn bind<'q>(
         .bind(row.at.unix_ms())
         .bind(row.kind.clone())
         .bind(row.call.map(|call| call.to_string()))
-        .bind(row.server.clone())
-        .bind(row.tool.clone())
-        .bind(row.operation.clone())
         .bind(row.verdict.clone())
         .bind(row.outcome.clone())
-        .bind(row.accountable.clone())
-        .bind(row.agent.clone())
-        .bind(row.text.clone())
+        .bind(row.entry.clone())
 }
 
-pub(super) fn read(row: &SqliteRow) -> Result<Row, StoreError> {
+/// A row with its payload, which says more than the columns do.
+pub(super) fn row(row: &SqliteRow) -> Result<Row, StoreError> {
     let call: Option<&str> = row.try_get("call")?;
-    Ok(Row {
+    let text: Option<String> = row.try_get("text")?;
+    let mut row = Row {
+        index: Some(index(row)?),
         writer: id(row, "writer")?,
         sequence: sequence(row)?,
         hash: hash(row)?,
         at: Timestamp::from_unix_ms(row.try_get("at_ms")?),
         kind: row.try_get("kind")?,
         call: call.map(|_present| id(row, "call")).transpose()?,
-        server: row.try_get("server")?,
-        tool: row.try_get("tool")?,
-        operation: row.try_get("operation")?,
+        server: None,
+        tool: None,
+        operation: None,
         verdict: row.try_get("verdict")?,
         outcome: row.try_get("outcome")?,
-        accountable: row.try_get("accountable")?,
-        agent: row.try_get("agent")?,
-        text: row.try_get("text")?,
+        accountable: None,
+        agent: None,
+        entry: row.try_get("entry")?,
+        text: text.unwrap_or_default(),
+        links: Vec::new(),
         applies: Vec::new(),
-    })
-}
-
-/// Binds what `filter` names, in the order of the statement that it is for.
-pub(super) fn matching<'q>(
-    query: Query<'q, Sqlite, SqliteArguments>,
-    filter: &'q Filter,
-) -> Query<'q, Sqlite, SqliteArguments> {
-    query
-        .bind(filter.kind.as_deref())
-        .bind(filter.verdict.as_deref())
-        .bind(filter.outcome.as_deref())
-        .bind(filter.server.as_deref())
-        .bind(filter.tool.as_deref())
-        .bind(filter.operation.as_deref())
-        .bind(filter.accountable.as_deref())
-        .bind(filter.agent.as_deref())
-        .bind(filter.call.map(|call| call.to_string()))
-        .bind(filter.since.map(|since| since.unix_ms()))
-        .bind(filter.decided)
-        .bind(filter.among)
-        .bind(filter.not_server.as_deref())
-        .bind(filter.client.as_deref())
-        .bind(filter.reason.as_deref())
-        .bind(filter.target.as_deref())
+    };
+    // A change says other things by these names.
+    if row.verdict.is_some() {
+        let event = row.event();
+        let said = |path: &[&str]| {
+            let value = path.iter().try_fold(&event, |inner, name| inner.get(name));
+            value.and_then(Json::as_str).map(str::to_owned)
+        };
+        row.server = said(&["server"]);
+        row.tool = said(&["tool"]);
+        row.operation = said(&["understood", "operation"]);
+        row.accountable = said(&["caller", "accountable", "id"]);
+        row.agent = said(&["caller", "agent", "id"]);
+    }
+    Ok(row)
 }
 
 /// How many decisions of a verdict there were in a span.
@@ -127,6 +127,12 @@ pub(super) fn tally(row: &SqliteRow) -> Result<Tally, StoreError> {
 
 pub(super) fn id(row: &SqliteRow, column: &'static str) -> Result<Id, StoreError> {
     Id::parse(row.try_get(column)?).ok_or(StoreError::Malformed { column })
+}
+
+/// The place in the log: ids begin with 1 and have no gaps, for nothing is removed.
+fn index(row: &SqliteRow) -> Result<u64, StoreError> {
+    let malformed = |_negative| StoreError::Malformed { column: "id" };
+    u64::try_from(row.try_get::<i64, _>("id")? - 1).map_err(malformed)
 }
 
 pub(super) fn sequence(row: &SqliteRow) -> Result<u64, StoreError> {

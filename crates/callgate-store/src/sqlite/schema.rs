@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteConnection;
 use super::OpenError;
 
 /// Step `n` makes version `n + 1`. A step that was released is never edited.
-const STEPS: &[&str] = &[
+pub(super) const STEPS: &[&str] = &[
     // The order of `id` is the order of commits. The triggers are against mistakes; against intent there is the chain.
     "CREATE TABLE evidence (
         id INTEGER PRIMARY KEY,
@@ -162,6 +162,49 @@ const STEPS: &[&str] = &[
         review TEXT
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX glass_to_review ON glass (breaker) WHERE review IS NULL;",
+    // Records of format 1 are kept as they are. Entries are for ever, payloads can be erased, and `links` is by what records
+    // are found: a value's number, the time, the record.
+    "DROP INDEX evidence_call;
+    DROP INDEX evidence_writers;
+    DROP TRIGGER evidence_is_not_changed;
+    DROP TRIGGER evidence_is_not_removed;
+    ALTER TABLE evidence RENAME TO evidence_format_1;
+    CREATE TABLE evidence (
+        id INTEGER PRIMARY KEY,
+        writer TEXT NOT NULL,
+        sequence INTEGER NOT NULL,
+        hash BLOB NOT NULL,
+        at_ms INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        call TEXT,
+        verdict TEXT,
+        outcome TEXT,
+        entry TEXT NOT NULL,
+        UNIQUE (writer, sequence)
+    ) STRICT;
+    CREATE INDEX evidence_call ON evidence (call, kind) WHERE call IS NOT NULL;
+    CREATE INDEX evidence_writers ON evidence (id, writer) WHERE sequence = 0;
+    CREATE INDEX evidence_time ON evidence (at_ms, id);
+    CREATE INDEX evidence_hashes ON evidence (id, hash);
+    CREATE TRIGGER evidence_is_not_changed BEFORE UPDATE ON evidence
+        BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END;
+    CREATE TRIGGER evidence_is_not_removed BEFORE DELETE ON evidence
+        BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END;
+    CREATE TABLE payloads (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
+    CREATE TRIGGER payloads_are_not_changed BEFORE UPDATE ON payloads
+        BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END;
+    CREATE TABLE link_values (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        link TEXT NOT NULL,
+        value TEXT NOT NULL,
+        UNIQUE (link, value)
+    ) STRICT;
+    CREATE TABLE links (
+        number INTEGER NOT NULL,
+        at_ms INTEGER NOT NULL,
+        id INTEGER NOT NULL,
+        PRIMARY KEY (number, at_ms, id)
+    ) STRICT, WITHOUT ROWID;",
 ];
 
 /// Brings a database to the latest version.

@@ -2,7 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callgate_model::ambient::{Ambient as _, Timestamp};
-use callgate_model::evidence::{Chain, Event};
+use callgate_model::evidence::{Chain, Event, Payload};
+use sqlx::Connection as _;
 use tempfile::TempDir;
 
 use super::*;
@@ -13,7 +14,7 @@ use crate::{Durability, EvidenceError, EvidenceLimits, EvidenceLog};
 
 fn opened(chain: &mut Chain) -> Vec<Row> {
     let event = Event::Opened { version: "0".to_owned(), after: None };
-    vec![Row::seal(chain, Timestamp::default(), &event, &event.canonical())]
+    vec![Row::seal(chain, Timestamp::default(), &event, Payload::new(&event, [7; 16]))]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -160,39 +161,41 @@ async fn a_version_of_the_future_is_refused() {
     drop(connection);
     drop(store);
     for refused in [SqliteStore::open(&path).await, SqliteStore::open_read_only(&path).await] {
-        assert!(matches!(refused, Err(OpenError::Newer { found: 1000, known: 10, .. })));
+        assert!(matches!(refused, Err(OpenError::Newer { found: 1000, known: 11, .. })));
     }
     let path = directory.path().join("empty.db");
     std::fs::write(&path, "").unwrap();
     let refused = SqliteStore::open_read_only(&path).await;
-    assert!(matches!(refused, Err(OpenError::Older { found: 0, known: 10, .. })));
+    assert!(matches!(refused, Err(OpenError::Older { found: 0, known: 11, .. })));
 }
 
 #[tokio::test]
 async fn a_file_of_the_first_version_is_brought_to_the_latest_with_all_that_is_in_it() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("evidence.db");
-    let store = SqliteStore::open(&path).await.unwrap();
-    let mut chain = Chain::new(Ticking::new(1).id());
-    let rows = opened(&mut chain);
-    store.append(&rows).await.unwrap();
-    let mut connection = store.writing.lock().await;
-    let later = ["tokens", "grants", "grant_places", "revocations", "secrets", "authority", "pins"];
-    let latest =
-        ["approvals", "votes", "sessions", "sign_in_links", "notices", "passkeys", "glass"];
-    for table in later.into_iter().chain(latest) {
-        let drop = sqlx::AssertSqlSafe(format!("DROP TABLE {table}"));
-        sqlx::query(drop).execute(&mut connection.sqlite).await.unwrap();
+    let first = options(&path).create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
+    let mut first = connect(&path, &first).await.unwrap();
+    let insert = "INSERT INTO evidence (writer, sequence, hash, at_ms, kind, text) \
+                  VALUES ('w', 0, x'00', 1, 'opened', '{}'); PRAGMA user_version = 1;";
+    for statements in [schema::STEPS[0], insert] {
+        sqlx::raw_sql(statements).execute(&mut first).await.unwrap();
     }
-    sqlx::query("PRAGMA user_version = 1").execute(&mut connection.sqlite).await.unwrap();
-    drop(connection);
-    drop(store);
+    first.close().await.unwrap();
     let refused = SqliteStore::open_read_only(&path).await;
-    assert!(matches!(refused, Err(OpenError::Older { found: 1, known: 10, .. })));
+    assert!(matches!(refused, Err(OpenError::Older { found: 1, known: 11, .. })));
+
     let store = SqliteStore::open(&path).await.unwrap();
-    assert_eq!(store.head(chain.writer()).await.unwrap(), Some((0, rows[0].hash)));
-    assert_eq!(store.version().await.unwrap(), 0);
+    assert_eq!((store.size().await.unwrap(), store.version().await.unwrap()), (0, 0));
     assert!(store.tokens(None).await.unwrap().is_empty());
+    let mut chain = Chain::new(Ticking::new(1).id());
+    store.append(&opened(&mut chain)).await.unwrap();
+    assert_eq!(store.size().await.unwrap(), 1);
+    let mut connection = store.writing.lock().await;
+    let kept: String = sqlx::query_scalar("SELECT text FROM evidence_format_1")
+        .fetch_one(&mut connection.sqlite)
+        .await
+        .unwrap();
+    assert_eq!(kept, "{}");
 }
 
 #[tokio::test]
@@ -200,7 +203,9 @@ async fn i11_rows_cannot_be_changed_or_removed_by_mistake() {
     let store = SqliteStore::open_in_memory().await.unwrap();
     store.append(&opened(&mut Chain::new(Ticking::new(1).id()))).await.unwrap();
     let mut connection = store.writing.lock().await;
-    for statement in ["UPDATE evidence SET text = ''", "DELETE FROM evidence"] {
+    let statements =
+        ["UPDATE evidence SET entry = ''", "DELETE FROM evidence", "UPDATE payloads SET text = ''"];
+    for statement in statements {
         let refused = sqlx::query(statement).execute(&mut connection.sqlite).await.unwrap_err();
         assert!(refused.to_string().contains("append-only"), "{refused}");
     }

@@ -1,39 +1,39 @@
 //! `callgate evidence`: what was decided, and what came of it. Works while a gateway is running.
 
 use callgate_model::ambient::Id;
-use callgate_model::evidence::verify_chain;
+use callgate_model::evidence::{Link, verify_chain};
 use callgate_model::json::{Json, Object};
 use callgate_store::{EvidenceStore, Filter, Row, SqliteStore, StoreError};
 
-use crate::cli::{Check, EvidenceList, EvidenceShow, Failure, WithConfig};
+use crate::cli::evidence::{Evidence, List, Show};
+use crate::cli::{Check, Failure, WithConfig};
 use crate::print;
-use crate::print::call::{CallTold, newest, outline, parse};
+use crate::print::call::{CallTold, newest, outline};
 
 /// Records that are verified in one go.
 const CHAIN_PAGE: u32 = 1_000;
 
-pub(crate) async fn list(options: EvidenceList) -> Result<(), Failure> {
+pub(crate) async fn run(command: Evidence) -> Result<(), Failure> {
+    match command {
+        Evidence::List(options) => list(options).await,
+        Evidence::Show(options) => show(options).await,
+        Evidence::Verify(options) => verify(options).await,
+    }
+}
+
+async fn list(options: List) -> Result<(), Failure> {
     let store = open(&options.config).await?;
     if options.changes {
         return changes(&store, &options).await;
     }
-    let filter = Filter {
-        verdict: options.decision,
-        tool: options.tool,
-        accountable: options.human,
-        agent: options.agent,
-        client: options.client,
-        reason: options.reason,
-        target: options.target,
-        ..Filter::default()
-    };
+    let filter = options.which.filter();
     let lines = newest(&store, filter, options.limit).await.map_err(unreadable)?;
     if lines.is_empty() {
         print::note("no calls match");
     }
     for (row, outcome) in lines {
         if options.json {
-            print::line(&row.text);
+            print::line(&record(&row));
         } else {
             let outcome = outcome.map(|outcome| format!(" -> {outcome}")).unwrap_or_default();
             let call = row.call.map(|call| call.to_string()).unwrap_or_default();
@@ -48,16 +48,16 @@ pub(crate) async fn list(options: EvidenceList) -> Result<(), Failure> {
 }
 
 /// The newest changes of authority.
-async fn changes(store: &SqliteStore, options: &EvidenceList) -> Result<(), Failure> {
-    let kind = Some("change".to_owned());
-    let filter = Filter { kind, limit: Some(options.limit), ..Filter::default() };
+async fn changes(store: &SqliteStore, options: &List) -> Result<(), Failure> {
+    let filter = Filter { limit: Some(options.limit), ..options.which.filter() };
+    let filter = filter.with(Link::Kind, Some("change".to_owned()));
     let rows = store.list(&filter).await.map_err(unreadable)?;
     if rows.is_empty() {
         print::note("nothing was given or taken back");
     }
     for row in rows {
         if options.json {
-            print::line(&row.text);
+            print::line(&record(&row));
         } else {
             print::line(&print::safe(&format!("{}  {}", row.at, change(&row))));
         }
@@ -67,8 +67,7 @@ async fn changes(store: &SqliteStore, options: &EvidenceList) -> Result<(), Fail
 
 /// What was changed, about whom, and by whom.
 fn change(row: &Row) -> String {
-    let record = parse(row);
-    let event = record.get("event").cloned().unwrap_or(Json::Null);
+    let event = row.event();
     let text = |value: Option<&Json>| value.and_then(Json::as_str).unwrap_or_default().to_owned();
     let at = |path: [&str; 2]| event.get(path[0]).and_then(|inner| inner.get(path[1]));
     let things = ["token", "grant", "revocation", "session", "link"];
@@ -96,7 +95,7 @@ fn change(row: &Row) -> String {
     )
 }
 
-pub(crate) async fn show(options: EvidenceShow) -> Result<(), Failure> {
+async fn show(options: Show) -> Result<(), Failure> {
     let store = open(&options.config).await?;
     let call = Id::parse(&options.call)
         .ok_or_else(|| Failure::Other(format!("`{}` is not a call's id", options.call)))?;
@@ -106,14 +105,13 @@ pub(crate) async fn show(options: EvidenceShow) -> Result<(), Failure> {
     }
     for row in rows {
         if options.json {
-            print::line(&row.text);
+            print::line(&record(&row));
         } else {
             print::line(&format!(
                 "{} {} (record {} of writer {})",
                 row.at, row.kind, row.sequence, row.writer
             ));
-            let record = parse(&row);
-            for line in outline(record.get("event").unwrap_or(&Json::Null), 1) {
+            for line in outline(&row.event(), 1) {
                 print::line(&print::safe(&line));
             }
         }
@@ -121,7 +119,7 @@ pub(crate) async fn show(options: EvidenceShow) -> Result<(), Failure> {
     Ok(())
 }
 
-pub(crate) async fn verify(options: Check) -> Result<(), Failure> {
+async fn verify(options: Check) -> Result<(), Failure> {
     let store = open(&options.config).await?;
     let mut broken = false;
     for writer in store.writers().await.map_err(unreadable)? {
@@ -153,6 +151,11 @@ pub(crate) async fn verify(options: Check) -> Result<(), Failure> {
         }
     }
     if broken { Err(Failure::No) } else { Ok(()) }
+}
+
+/// A record on a line: canonical JSON.
+fn record(row: &Row) -> String {
+    String::from_utf8(row.record().canonical()).unwrap_or_default()
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what an error is mapped with")]

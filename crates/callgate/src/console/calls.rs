@@ -5,6 +5,7 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use callgate_gateway::pipeline::ErrandError;
 use callgate_model::ambient::{Id, Timestamp};
+use callgate_model::evidence::Link;
 use callgate_model::json::{Json, Object};
 use callgate_model::products::gateway::{Errand, NAME};
 use callgate_model::reason::Reason;
@@ -16,13 +17,11 @@ use super::chart::{Chart, Series};
 use super::live::{self, Source};
 use super::{Console, live_page, not_understood, page, query, refused, unreadable};
 use crate::print::approval::moment;
-use crate::print::call::{CallTold, newest, outline, parse};
+use crate::print::call::{CallTold, newest, outline};
 use crate::print::safe;
 
 /// Calls on one page: the newest that match.
 const CALLS_MAX: u32 = 50;
-/// Among so many of the newest records: what is older is told by `callgate evidence list`.
-const AMONG: u32 = 100_000;
 
 /// Over which times decisions are counted: the name in the address and for people, and how many spans of so many minutes.
 const OVER: &[(&str, &str, i64, i64)] = &[
@@ -118,20 +117,22 @@ impl Line {
 impl Wanted {
     fn filter(&self) -> Filter {
         let said = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-        Filter {
-            accountable: said(&self.human),
-            agent: said(&self.agent),
-            client: said(&self.client),
-            tool: said(&self.tool),
-            operation: said(&self.operation),
-            // With its kind, as it is shown.
-            target: said(self.target.trim().split_once(' ').map_or(&self.target, |(_, id)| id)),
-            verdict: said(&self.decision),
-            reason: said(&self.reason),
-            not_server: self.gateway.is_empty().then(|| NAME.to_owned()),
-            among: Some(AMONG),
-            ..Filter::default()
-        }
+        // With its kind, as it is shown.
+        let target = self.target.trim().split_once(' ').map_or(&*self.target, |(_, id)| id);
+        let wanted = [
+            (Link::Human, &*self.human),
+            (Link::Agent, &self.agent),
+            (Link::Client, &self.client),
+            (Link::Tool, &self.tool),
+            (Link::Operation, &self.operation),
+            (Link::Target, target),
+            (Link::Verdict, &self.decision),
+            (Link::Reason, &self.reason),
+        ];
+        let filter = wanted
+            .into_iter()
+            .fold(Filter::default(), |filter, (link, text)| filter.with(link, said(text)));
+        if self.gateway.is_empty() { filter.without(Link::Server, NAME) } else { filter }
     }
 
     /// As the record says what was asked for.
@@ -236,7 +237,7 @@ pub(super) async fn show(
 
 /// Whom the call comes from, through whom, and what it does.
 fn chain(row: &Row, one: &Line) -> Vec<(&'static str, String)> {
-    let event = parse(row).get("event").cloned().unwrap_or(Json::Null);
+    let event = row.event();
     let caller = event.get("caller").cloned().unwrap_or(Json::Null);
     let link = |link: &str, name: &str| {
         let link = caller.get(link)?;
@@ -269,7 +270,7 @@ fn meaning(code: &str) -> &'static str {
 }
 
 fn record(row: &Row) -> Record {
-    let lines = outline(parse(row).get("event").unwrap_or(&Json::Null), 0);
+    let lines = outline(&row.event(), 0);
     let text = lines.iter().map(|line| safe(line)).collect::<Vec<_>>().join("\n");
     Record { at: moment(row.at), kind: row.kind.clone(), text }
 }

@@ -13,6 +13,7 @@ use callgate_gateway::listeners::{Listeners, Place, StreamLimits};
 use callgate_gateway::pipeline::Gateway;
 use callgate_model::ambient::Id;
 use callgate_model::digest::Digest;
+use callgate_model::evidence::Link;
 use callgate_model::json::Object;
 use callgate_model::products::gateway::{Errand, NAME};
 use callgate_store::Filter;
@@ -39,8 +40,6 @@ const QUIET: Duration = Duration::from_secs(3);
 const CHECK_EVERY: Duration = Duration::from_secs(3);
 /// How long a stream lasts. Who still listens then comes again.
 const STREAM_MAX: Duration = Duration::from_secs(10 * 60);
-/// Among so many of the newest records the newest call is looked for.
-const AMONG: u32 = 1_000;
 /// What a stream says.
 const CHANGED: &[u8] = b"changed";
 
@@ -207,8 +206,7 @@ async fn mark(console: &Console, source: Source) -> Option<Digest> {
 /// something new.
 async fn newest_call(gateway: &Gateway) -> Option<String> {
     let store = gateway.recorded()?;
-    let filter =
-        Filter { not_server: Some(NAME.to_owned()), among: Some(AMONG), ..Filter::default() };
+    let filter = Filter::default().without(Link::Server, NAME);
     let newest = newest(&*store, filter, 1).await.ok()?;
     let call = newest.first().map(|(row, outcome)| format!("{} {outcome:?}", row.hash));
     Some(call.unwrap_or_default())

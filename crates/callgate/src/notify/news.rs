@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::told::{ARGUMENTS, Message, Reader, Told, inert, read_by, some};
 use crate::print::approval::moment;
-use crate::print::call::{CallTold, parse};
+use crate::print::call::CallTold;
 use crate::print::safe;
 
 /// Something to be told.
@@ -138,9 +138,8 @@ impl News {
 impl Called {
     /// What its record says, which is told `at` this moment, with the page where it can be looked at.
     pub(super) fn new(taken: &Taken, row: &Row, page: Option<String>, at: Timestamp) -> Self {
-        let record = parse(row);
-        let arguments = record.get("event").and_then(|event| event.get(ARGUMENTS));
-        let arguments = arguments.map_or_else(String::new, Json::to_text);
+        let event = row.event();
+        let arguments = event.get(ARGUMENTS).map_or_else(String::new, Json::to_text);
         Self {
             id: taken.id,
             call: taken.about,

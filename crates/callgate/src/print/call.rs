@@ -1,6 +1,6 @@
 //! A call as it is recorded, in words: the same on the command line and in the console.
 
-use callgate_model::json::{Json, JsonLimits, read};
+use callgate_model::json::Json;
 use callgate_store::{EvidenceStore, Filter, Row, StoreError};
 
 /// What is told of a decided call. Its texts are as they were recorded: whoever shows them makes them safe.
@@ -28,7 +28,7 @@ pub(crate) struct CallTold {
 impl CallTold {
     /// Of an intent or a refusal.
     pub(crate) fn of(row: &Row) -> Self {
-        let event = parse(row).get("event").cloned().unwrap_or(Json::Null);
+        let event = row.event();
         let at = |path: [&str; 2]| event.get(path[0]).and_then(|inner| inner.get(path[1]));
         let list = |path| at(path).and_then(Json::as_array).unwrap_or_default();
         let owned = |text: Option<&str>| text.unwrap_or_default().to_owned();
@@ -87,12 +87,6 @@ pub(crate) async fn newest(
         lines.push((row, outcome));
     }
     Ok(lines)
-}
-
-/// The record. One that cannot be read shows as an empty one; `callgate evidence verify` names it.
-pub(crate) fn parse(row: &Row) -> Json {
-    let limits = JsonLimits { bytes_max: 16 << 20, nodes_max: 1 << 20, ..JsonLimits::default() };
-    read(row.text.as_bytes(), &limits).unwrap_or(Json::Null)
 }
 
 fn text(value: &Json, name: &str) -> String {

@@ -92,30 +92,19 @@ impl Known {
     }
 }
 
-/// What the evidence says since then, the newest writers first. Every writer's chain is read from where `records_max` begins.
+/// What the newest `records_max` records say since then.
 async fn read(
     store: &dyn EvidenceStore,
     usage: &mut Usage,
     since: Timestamp,
     records_max: Option<u64>,
 ) -> Result<(), StoreError> {
-    let mut left = records_max.unwrap_or(u64::MAX);
-    for writer in store.writers().await?.into_iter().rev() {
-        let Some((last, _)) = store.head(writer).await? else { continue };
-        let mut from = (last + 1).saturating_sub(left);
-        left -= last + 1 - from;
-        loop {
-            let texts = store.chain(writer, from, PAGE).await?;
-            texts.iter().for_each(|text| usage.note(text, since));
-            let read = u64::try_from(texts.len()).unwrap_or(u64::MAX);
-            from += read;
-            if read < u64::from(PAGE) {
-                break;
-            }
-        }
-        if left == 0 {
-            break;
-        }
+    let size = store.size().await?;
+    let mut from = size.saturating_sub(records_max.unwrap_or(u64::MAX));
+    loop {
+        let rows = store.read(from, PAGE).await?;
+        rows.iter().for_each(|row| usage.note(row, since));
+        let Some(last) = rows.last().and_then(|row| row.index) else { return Ok(()) };
+        from = last + 1;
     }
-    Ok(())
 }

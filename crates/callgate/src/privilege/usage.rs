@@ -8,8 +8,9 @@ use callgate_model::caller::{
     Identity,
 };
 use callgate_model::digest::Digest;
-use callgate_model::json::{Json, JsonLimits, Object, read};
+use callgate_model::json::{Json, Object};
 use callgate_model::target::Resource;
+use callgate_store::Row;
 
 use super::Kind;
 
@@ -47,18 +48,13 @@ pub(crate) struct Used {
 
 impl Usage {
     /// Takes a record into account, if it is an intent of `since` or later.
-    pub(crate) fn note(&mut self, text: &str, since: Timestamp) {
-        let limits =
-            JsonLimits { bytes_max: 16 << 20, nodes_max: 1 << 20, ..JsonLimits::default() };
-        // Most records are no intents, and need not be read whole.
-        if !text.contains(r#""kind":"intent""#) {
+    pub(crate) fn note(&mut self, row: &Row, since: Timestamp) {
+        if row.kind != "intent" || row.at < since {
             return;
         }
-        let Ok(record) = read(text.as_bytes(), &limits) else { return };
+        let (at, event) = (row.at, &row.event());
         let field =
             |value: &Json, name: &str| value.get(name).and_then(Json::as_str).map(str::to_owned);
-        let Some(at) = field(&record, "at").as_deref().and_then(Timestamp::parse) else { return };
-        let Some(event) = record.get("event").filter(|_| at >= since) else { return };
         let Some(caller) = event.get("caller").and_then(chain) else { return };
         let call = Call { at, event, caller: &caller };
         let credential = event.get("caller").and_then(|caller| caller.get("credential"));

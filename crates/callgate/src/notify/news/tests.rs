@@ -18,6 +18,7 @@ fn called(page: Option<&str>) -> News {
     } });
     let call = Id::new(NOW, [1; 16]);
     let row = Row {
+        index: Some(1),
         writer: call,
         sequence: 1,
         hash: Digest::default(),
@@ -31,7 +32,9 @@ fn called(page: Option<&str>) -> News {
         outcome: None,
         accountable: Some("alice".to_owned()),
         agent: Some("release-bot".to_owned()),
+        entry: String::new(),
         text: record.to_string(),
+        links: Vec::new(),
         applies: Vec::new(),
     };
     let taken = Taken {

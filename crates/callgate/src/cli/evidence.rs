@@ -1,0 +1,145 @@
+//! The options of commands about the evidence.
+
+use callgate_model::ambient::Timestamp;
+use callgate_model::evidence::Link;
+use callgate_store::{Filter, LIST_MAX};
+use clap::{Args, Subcommand};
+
+use super::{Check, WithConfig};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Evidence {
+    /// List the newest calls, each with its outcome.
+    List(List),
+    /// Show all records of one call.
+    Show(Show),
+    /// Check the chain of every writer, from its first record.
+    Verify(Check),
+}
+
+/// Options of `evidence list`.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    /// How many calls to list: the newest.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=i64::from(LIST_MAX)))]
+    pub(crate) limit: u32,
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// In place of calls, what was given and taken back: tokens, grants, revocations, secrets.
+    #[arg(long, conflicts_with_all = ["decision", "reason", "policy", "target"])]
+    pub(crate) changes: bool,
+    /// Print JSON, one record a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which records: those that have everything that is named. Names are compared exactly.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Which {
+    /// Only this decision: allow, deny or `approval_required`.
+    #[arg(long)]
+    pub(crate) decision: Option<String>,
+    /// Only calls of this tool, as it was called.
+    #[arg(long)]
+    pub(crate) tool: Option<String>,
+    /// Only calls that mean this operation.
+    #[arg(long)]
+    pub(crate) operation: Option<String>,
+    /// Only calls to this server.
+    #[arg(long)]
+    pub(crate) server: Option<String>,
+    /// Only calls for this human or service account; changes about them.
+    #[arg(long)]
+    pub(crate) human: Option<String>,
+    /// Only calls by this agent, now or earlier in the chain.
+    #[arg(long)]
+    pub(crate) agent: Option<String>,
+    /// Only calls through this client.
+    #[arg(long)]
+    pub(crate) client: Option<String>,
+    /// Only calls with this credential, by its id or its digest.
+    #[arg(long)]
+    pub(crate) credential: Option<String>,
+    /// Only calls of this workflow run.
+    #[arg(long)]
+    pub(crate) workflow: Option<String>,
+    /// Only calls for this ticket.
+    #[arg(long)]
+    pub(crate) ticket: Option<String>,
+    /// Only decisions with this reason code.
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Only decisions that this policy determined.
+    #[arg(long)]
+    pub(crate) policy: Option<String>,
+    /// Only calls on this target, or in this container: `acme/ENG-42`, `acme/ENG`.
+    #[arg(long)]
+    pub(crate) target: Option<String>,
+    /// Only what this approval is about.
+    #[arg(long)]
+    pub(crate) approval: Option<String>,
+    /// Only what this grant is about.
+    #[arg(long)]
+    pub(crate) grant: Option<String>,
+    /// Only changes by this operator or caller.
+    #[arg(long)]
+    pub(crate) by: Option<String>,
+    /// Only calls of this W3C trace.
+    #[arg(long)]
+    pub(crate) trace: Option<String>,
+    /// Only what happened at this moment or later: `2026-11-25T09:00:00Z`, or a day.
+    #[arg(long, value_parser = moment)]
+    pub(crate) from: Option<Timestamp>,
+    /// Only what happened before this moment.
+    #[arg(long, value_parser = moment)]
+    pub(crate) to: Option<Timestamp>,
+}
+
+impl Which {
+    /// What a store understands of it.
+    pub(crate) fn filter(&self) -> Filter {
+        let with = [
+            (Link::Verdict, &self.decision),
+            (Link::Tool, &self.tool),
+            (Link::Operation, &self.operation),
+            (Link::Server, &self.server),
+            (Link::Human, &self.human),
+            (Link::Agent, &self.agent),
+            (Link::Client, &self.client),
+            (Link::Credential, &self.credential),
+            (Link::Workflow, &self.workflow),
+            (Link::Ticket, &self.ticket),
+            (Link::Reason, &self.reason),
+            (Link::Policy, &self.policy),
+            (Link::Target, &self.target),
+            (Link::Approval, &self.approval),
+            (Link::Grant, &self.grant),
+            (Link::By, &self.by),
+            (Link::Trace, &self.trace),
+        ];
+        let filter = Filter { since: self.from, until: self.to, ..Filter::default() };
+        with.into_iter().fold(filter, |filter, (link, value)| filter.with(link, value.clone()))
+    }
+}
+
+/// RFC 3339, or a day, which begins at midnight UTC.
+fn moment(text: &str) -> Result<Timestamp, String> {
+    let day = || Timestamp::parse(&format!("{text}T00:00:00Z"));
+    Timestamp::parse(text)
+        .or_else(day)
+        .ok_or_else(|| "expected `2026-11-25T09:00:00Z` or `2026-11-25`".to_owned())
+}
+
+/// Options of `evidence show`.
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    /// The call's id.
+    pub(crate) call: String,
+    /// Print JSON, one record a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
