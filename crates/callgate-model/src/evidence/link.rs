@@ -166,7 +166,7 @@ impl Decided {
 
 fn link_target(target: &Target, links: &mut Links) {
     let mut push = |Resource { kind, id }: &Resource| {
-        links.push((Link::Target, id.to_string()));
+        links.push((Link::Target, id.clone()));
         links.push((Link::Target, format!("{kind}::{id}")));
     };
     match target {

@@ -12,9 +12,12 @@ use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqliteRow};
 
 use crate::evidence::{Row, StoreError, Tally};
 
+/// How many rows, their entries, and their payloads.
+type Insert = (usize, Arc<str>, Arc<str>);
+
 /// The statements that insert 64, 32, … 1 entries, and as many payloads: any number of rows takes few of them, and fourteen
 /// stay prepared.
-static INSERTS: LazyLock<Vec<(usize, Arc<str>, Arc<str>)>> = LazyLock::new(|| {
+static INSERTS: LazyLock<Vec<Insert>> = LazyLock::new(|| {
     let values = "(?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let columns = "writer, sequence, hash, at_ms, kind, call, verdict, outcome, entry";
     let insert = |size| {
