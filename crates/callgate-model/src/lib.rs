@@ -19,4 +19,5 @@ pub mod products;
 pub mod reason;
 pub mod redact;
 pub mod target;
+pub mod transparency;
 pub mod vocabulary;

@@ -1,0 +1,46 @@
+//! Transparency logs: the Merkle tree of RFC 6962, its proofs, and the texts in which a log shows itself to others
+//! (C2SP signed notes, checkpoints, cosignatures, tiles and proofs).
+//!
+//! It must not know evidence: an entry is bytes, and what they say is for others.
+
+mod checkpoint;
+mod cosignature;
+mod note;
+mod proof;
+mod tile;
+mod tree;
+
+pub use checkpoint::{Checkpoint, CheckpointError, Signed};
+pub use cosignature::{Cosigned, Witness, WitnessAnswer, add_checkpoint};
+pub use note::{KeyError, Note, NoteError, Signature, Signer, Verifier};
+pub use proof::{Proof, ProofTextError};
+pub use tile::{BundleError, ENTRY_BYTES_MAX, TILE_WIDTH, Tile, bundle, unbundle};
+pub use tree::{
+    Frontier, PROOF_HASHES_MAX, Path, ProofError, Subtree, empty_root, leaf_hash, node_hash,
+    verify_consistency, verify_inclusion,
+};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::digest::Digest;
+
+/// Standard Base 64 (RFC 4648 §4), which is how all of these texts write bytes.
+fn to_base64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+/// Reads what [`to_base64`] writes, and no other spelling of it.
+fn from_base64(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text).ok()
+}
+
+/// A hash as these texts write it.
+fn hash_from_base64(text: &str) -> Option<Digest> {
+    from_base64(text)?.try_into().ok().map(Digest::new)
+}
+
+/// A decimal number without leading zeros.
+fn size_from_text(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|size: &u64| size.to_string() == text)
+}
