@@ -103,7 +103,7 @@ async fn append(
     chain: &mut Chain,
     event: &Event,
 ) -> Result<(), Failure> {
-    let row = Row::seal(chain, ambient.now(), event, Payload::new(&event, [7; 16]));
+    let row = Row::seal(chain, ambient.now(), event, Payload::new(event, [7; 16]));
     Ok(store.append(&[row]).await?)
 }
 

@@ -1,11 +1,13 @@
 //! What must survive a crash: evidence, and the authority that it says is in force.
 //!
 //! [`EvidenceStore`] is what a database has to do, [`SqliteStore`] does it. [`EvidenceLog`] stands before a store: it
-//! seals events into its writer's hash chain and commits them in groups, so that waiting for the disk is shared.
+//! seals events into its writer's hash chain and commits them in groups, so that waiting for the disk is shared. [`Checkpoints`]
+//! makes the Merkle tree over what is committed, and signs it.
 //!
 //! It must not know MCP, policy or HTTP, and it decides nothing: what a failure means for a call is the gateway's.
 
 mod authority;
+mod checkpoints;
 mod evidence;
 mod log;
 mod notices;
@@ -13,10 +15,12 @@ mod sessions;
 mod sqlite;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod tree;
 
 pub use authority::{
     AuthorityStore, GRANTS_TOGETHER_MAX, GrantState, PasskeyState, THINGS_MAX, TokenState,
 };
+pub use checkpoints::{CheckpointError, Checkpoints};
 pub use evidence::{Applies, EvidenceStore, Filter, LIST_MAX, Row, StoreError, StoreFuture, Tally};
 pub use log::{Counters, Durability, EvidenceError, EvidenceLimits, EvidenceLog, Recovery};
 pub use notices::{
@@ -24,6 +28,7 @@ pub use notices::{
 };
 pub use sessions::{LINKS_MAX, SESSIONS_MAX, SESSIONS_OF_ONE_MAX, SessionState, SessionStore};
 pub use sqlite::{OpenError, SqliteStore};
+pub use tree::{KeptCheckpoint, LEVELS, TreeStore, hash_of, prove};
 
 #[cfg(test)]
 mod approving;

@@ -14,6 +14,7 @@ mod search;
 mod sessions;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod writers;
 
 use std::fs::{File, OpenOptions};

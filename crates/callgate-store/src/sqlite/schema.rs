@@ -204,6 +204,25 @@ pub(super) const STEPS: &[&str] = &[
         at_ms INTEGER NOT NULL,
         id INTEGER NOT NULL,
         PRIMARY KEY (number, at_ms, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE tree (size INTEGER NOT NULL, frontier BLOB NOT NULL) STRICT;
+    INSERT INTO tree VALUES (0, x'');
+    CREATE TABLE subtrees (
+        level INTEGER NOT NULL,
+        place INTEGER NOT NULL,
+        hash BLOB NOT NULL,
+        PRIMARY KEY (level, place)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE checkpoints (
+        size INTEGER PRIMARY KEY,
+        at_ms INTEGER NOT NULL,
+        note TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE cursors (
+        name TEXT PRIMARY KEY,
+        next INTEGER NOT NULL,
+        error TEXT,
+        error_ms INTEGER
     ) STRICT, WITHOUT ROWID;",
 ];
 

@@ -1,0 +1,135 @@
+//! The tree over the entries of one SQLite file.
+
+use callgate_model::ambient::Timestamp;
+use callgate_model::digest::Digest;
+use callgate_model::transparency::{Frontier, Subtree};
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+use super::{SqliteStore, rows};
+use crate::evidence::{StoreError, StoreFuture};
+use crate::tree::{KeptCheckpoint, TreeStore};
+
+impl TreeStore for SqliteStore {
+    fn tree(&self) -> StoreFuture<'_, Frontier> {
+        Box::pin(async move {
+            let row = sqlx::query("SELECT size, frontier FROM tree")
+                .fetch_one(self.reading().await.settled().await)
+                .await?;
+            let malformed = || StoreError::Malformed { column: "frontier" };
+            let hashes: &[u8] = row.try_get("frontier")?;
+            let (hashes, []) = hashes.as_chunks::<32>() else { return Err(malformed()) };
+            let hashes = hashes.iter().copied().map(Digest::new).collect();
+            Frontier::from_parts(number(&row, "size")?, hashes).ok_or_else(malformed)
+        })
+    }
+
+    fn hashes(&self, from: u64, limit: u32) -> StoreFuture<'_, Vec<Digest>> {
+        Box::pin(async move {
+            let found = sqlx::query("SELECT hash FROM evidence WHERE id > ? ORDER BY id LIMIT ?")
+                .bind(signed(from))
+                .bind(limit)
+                .fetch_all(self.reading().await.settled().await)
+                .await?;
+            found.iter().map(rows::hash).collect()
+        })
+    }
+
+    fn grow<'a>(
+        &'a self,
+        from: u64,
+        to: &'a Frontier,
+        completed: &'a [(Subtree, Digest)],
+    ) -> StoreFuture<'a, bool> {
+        Box::pin(async move {
+            let mut connection = self.writing.lock().await;
+            connection.settled().await;
+            connection.unfinished = true;
+            let sqlite = &mut connection.sqlite;
+            sqlx::query("BEGIN IMMEDIATE").execute(&mut *sqlite).await?;
+            let frontier: Vec<u8> = to.hashes().iter().flat_map(|hash| *hash.as_bytes()).collect();
+            let grown = sqlx::query("UPDATE tree SET size = ?, frontier = ? WHERE size = ?")
+                .bind(signed(to.size()))
+                .bind(frontier)
+                .bind(signed(from))
+                .execute(&mut *sqlite)
+                .await?;
+            if grown.rows_affected() != 1 {
+                connection.settled().await;
+                return Ok(false);
+            }
+            for (subtree, hash) in completed {
+                sqlx::query("INSERT INTO subtrees (level, place, hash) VALUES (?, ?, ?)")
+                    .bind(subtree.level)
+                    .bind(signed(subtree.index))
+                    .bind(hash.as_bytes().to_vec())
+                    .execute(&mut *sqlite)
+                    .await?;
+            }
+            sqlx::query("COMMIT").execute(&mut *sqlite).await?;
+            connection.unfinished = false;
+            Ok(true)
+        })
+    }
+
+    fn subtree(&self, subtree: Subtree) -> StoreFuture<'_, Option<Digest>> {
+        Box::pin(async move {
+            let found = sqlx::query("SELECT hash FROM subtrees WHERE level = ? AND place = ?")
+                .bind(subtree.level)
+                .bind(signed(subtree.index))
+                .fetch_optional(self.reading().await.settled().await)
+                .await?;
+            found.as_ref().map(rows::hash).transpose()
+        })
+    }
+
+    fn keep_checkpoint<'a>(&'a self, checkpoint: &'a KeptCheckpoint) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            sqlx::query("INSERT OR REPLACE INTO checkpoints (size, at_ms, note) VALUES (?, ?, ?)")
+                .bind(signed(checkpoint.size))
+                .bind(checkpoint.at.unix_ms())
+                .bind(checkpoint.note.clone())
+                .execute(self.writing.lock().await.settled().await)
+                .await?;
+            Ok(())
+        })
+    }
+
+    fn checkpoints(&self, from: u64, limit: u32) -> StoreFuture<'_, Vec<KeptCheckpoint>> {
+        Box::pin(async move {
+            let found =
+                sqlx::query("SELECT * FROM checkpoints WHERE size >= ? ORDER BY size LIMIT ?")
+                    .bind(signed(from))
+                    .bind(limit)
+                    .fetch_all(self.reading().await.settled().await)
+                    .await?;
+            found.iter().map(kept).collect()
+        })
+    }
+
+    fn last_checkpoint(&self) -> StoreFuture<'_, Option<KeptCheckpoint>> {
+        Box::pin(async move {
+            let found = sqlx::query("SELECT * FROM checkpoints ORDER BY size DESC LIMIT 1")
+                .fetch_optional(self.reading().await.settled().await)
+                .await?;
+            found.as_ref().map(kept).transpose()
+        })
+    }
+}
+
+fn kept(row: &SqliteRow) -> Result<KeptCheckpoint, StoreError> {
+    Ok(KeptCheckpoint {
+        size: number(row, "size")?,
+        at: Timestamp::from_unix_ms(row.try_get("at_ms")?),
+        note: row.try_get("note")?,
+    })
+}
+
+fn number(row: &SqliteRow, column: &'static str) -> Result<u64, StoreError> {
+    let malformed = |_negative| StoreError::Malformed { column };
+    u64::try_from(row.try_get::<i64, _>(column)?).map_err(malformed)
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
