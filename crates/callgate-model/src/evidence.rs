@@ -4,6 +4,7 @@
 //! holds the hash of the one before it, and all together are the leaves of a Merkle tree. Both forms are canonical JSON
 //! (RFC 8785). A restart is a new writer whose first record names the head of the last one.
 
+pub mod audit;
 mod chain;
 mod entry;
 mod fields;

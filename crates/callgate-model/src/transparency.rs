@@ -12,9 +12,9 @@ mod tree;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Signed};
 pub use cosignature::{Cosigned, Witness, WitnessAnswer, add_checkpoint};
-pub use note::{KeyError, Note, NoteError, Signature, Signer, Verifier};
-pub use proof::{Proof, ProofTextError};
-pub use tile::{BundleError, ENTRY_BYTES_MAX, TILE_WIDTH, Tile, bundle, unbundle};
+pub use note::{KeyError, NOTE_BYTES_MAX, Note, NoteError, Signature, Signer, Verifier};
+pub use proof::{PROOF_BYTES_MAX, Proof, ProofTextError};
+pub use tile::{BundleError, ENTRY_BYTES_MAX, TILE_WIDTH, Tile, Tiling, bundle, unbundle};
 pub use tree::{
     Frontier, PROOF_HASHES_MAX, Path, ProofError, Subtree, empty_root, leaf_hash, node_hash,
     verify_consistency, verify_inclusion,

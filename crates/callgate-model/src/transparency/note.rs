@@ -11,7 +11,7 @@ use super::{from_base64, to_base64};
 use crate::digest::Digest;
 
 /// Longest note, in bytes. Signatures that we do not know may be long, and there may be several.
-pub(super) const NOTE_BYTES_MAX: usize = 256 << 10;
+pub const NOTE_BYTES_MAX: usize = 256 << 10;
 /// Most signatures of a note.
 const SIGNATURES_MAX: usize = 32;
 /// What a line of a signature begins with.

@@ -10,7 +10,7 @@ use crate::digest::Digest;
 
 const HEADER: &str = "c2sp.org/tlog-proof@v1";
 /// Longest proof, in bytes, with what is told beside it.
-const PROOF_BYTES_MAX: usize = 64 << 20;
+pub const PROOF_BYTES_MAX: usize = 64 << 20;
 
 /// The text is no proof.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]

@@ -96,6 +96,50 @@ impl Tile {
     }
 }
 
+/// Makes the tiles of a tree that grows: a full one as soon as it is full, the others at the end.
+#[derive(Clone, Debug, Default)]
+pub struct Tiling {
+    frontier: Frontier,
+    /// Of each level, the bytes of the tile that is not full yet.
+    open: Vec<Vec<u8>>,
+}
+
+impl Tiling {
+    /// Adds a leaf by its hash, and tells every tile that is full with it.
+    pub fn push(&mut self, leaf: Digest, mut tell: impl FnMut(Tile, &[u8])) {
+        let open = &mut self.open;
+        self.frontier.push_noting(leaf, |subtree, hash| {
+            if subtree.level % TILE_HEIGHT != 0 {
+                return;
+            }
+            let level = subtree.level / TILE_HEIGHT;
+            // Levels begin one after the other, as the tree grows.
+            if open.len() <= usize::from(level) {
+                open.push(Vec::new());
+            }
+            let Some(bytes) = open.get_mut(usize::from(level)) else { return };
+            bytes.extend(hash.as_bytes());
+            let index = subtree.index / TILE_WIDTH;
+            if subtree.index % TILE_WIDTH == TILE_WIDTH - 1 {
+                tell(Tile { level, index, width: 256 }, bytes);
+                bytes.clear();
+            }
+        });
+    }
+
+    /// Tells every tile that is not full, of the tree as it is.
+    pub fn rest(&self, mut tell: impl FnMut(Tile, &[u8])) {
+        for (level, bytes) in (0..).zip(&self.open) {
+            let hashes = u16::try_from(bytes.len() / HASH_BYTES);
+            let shift = u32::from(level) * u32::from(TILE_HEIGHT);
+            let index = self.frontier.size().checked_shr(shift).unwrap_or(0) / TILE_WIDTH;
+            if let Ok(width @ 1..) = hashes {
+                tell(Tile { level, index, width }, bytes);
+            }
+        }
+    }
+}
+
 /// The number of the first hash under a subtree, among all of its level of tiles.
 fn first(subtree: Subtree) -> Option<u64> {
     subtree.index.checked_mul(1 << (subtree.level % TILE_HEIGHT))

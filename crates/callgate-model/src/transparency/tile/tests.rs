@@ -5,23 +5,25 @@ use proptest::prelude::*;
 use super::super::{Path, leaf_hash, verify_consistency, verify_inclusion};
 use super::*;
 
-/// The hash tiles of a tree of numbered entries, by their paths.
+/// The hash tiles of a tree of numbered entries, by their paths, and its roots at every size.
 fn tiles(size: u64) -> (BTreeMap<String, Vec<u8>>, Vec<Digest>) {
-    let (mut frontier, mut levels) = (Frontier::new(), vec![Vec::<u8>::new(); 8]);
-    let mut roots = vec![frontier.root()];
+    let (mut frontier, mut tiling) = (Frontier::new(), Tiling::default());
+    let (mut roots, mut files) = (vec![frontier.root()], BTreeMap::new());
+    let mut tell = |tile: Tile, bytes: &[u8]| {
+        assert_eq!(bytes.len(), usize::from(tile.width) * 32);
+        assert_eq!(files.insert(tile.path(), bytes.to_vec()), None, "told twice");
+    };
     for number in 0..size {
-        frontier.push_noting(leaf_hash(&number.to_be_bytes()), |subtree, hash| {
-            if subtree.level % TILE_HEIGHT == 0 {
-                levels[usize::from(subtree.level / TILE_HEIGHT)].extend(hash.as_bytes());
-            }
-        });
+        let leaf = leaf_hash(&number.to_be_bytes());
+        frontier.push(leaf);
+        tiling.push(leaf, &mut tell);
         roots.push(frontier.root());
     }
-    let mut files = BTreeMap::new();
-    for (level, hashes) in (0..).zip(levels) {
-        let chunks = hashes.chunks(8192).map(<[u8]>::to_vec);
-        files.extend(Tile::of_level(level, size).map(|tile| tile.path()).zip(chunks));
-    }
+    tiling.rest(tell);
+    let levels = (0..8).flat_map(|level| Tile::of_level(level, size));
+    let mut paths: Vec<String> = levels.map(|tile| tile.path()).collect();
+    paths.sort_unstable();
+    assert!(files.keys().eq(&paths), "{:?}", files.keys());
     (files, roots)
 }
 

@@ -1,0 +1,114 @@
+//! What becomes of calls: nothing takes effect without an intent before it (I1), and what came of it is said once.
+
+use std::collections::BTreeMap;
+
+use super::entry::{Entry, Kind};
+use super::{Breach, Findings, Rule, bounded};
+use crate::ambient::Id;
+use crate::evidence::Outcome;
+
+/// How many open calls are listed by their ids.
+pub const OPEN_LISTED_MAX: usize = 100;
+
+/// What is remembered of a call whose effect is not known.
+#[derive(Clone, Copy, Debug, Default)]
+struct Unknown {
+    /// Whether an outcome may still come.
+    may_be_late: bool,
+    /// Whether it is known now, by an outcome or by a person.
+    is_settled: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    /// Calls that have an intent and no outcome, with its index.
+    open: BTreeMap<Id, u64>,
+    unknown: BTreeMap<Id, Unknown>,
+    intents: u64,
+    outcomes: u64,
+}
+
+impl Calls {
+    pub(super) fn entry(&mut self, entry: &Entry, index: u64) -> Result<(), Breach> {
+        let Some(call) = entry.call else { return Ok(()) };
+        match entry.kind {
+            Kind::Intent => self.intent(call, index),
+            Kind::Outcome => self.outcome(call, entry.outcome),
+            Kind::Settled => self.settled(call),
+            Kind::Refusal | Kind::Opened | Kind::Change => Ok(()),
+        }
+    }
+
+    fn intent(&mut self, call: Id, index: u64) -> Result<(), Breach> {
+        if self.open.contains_key(&call) || self.unknown.contains_key(&call) {
+            return Err(breach(format!("one intent of the call {call}"), "another one"));
+        }
+        bounded(self.open.len(), "open calls")?;
+        self.open.insert(call, index);
+        self.intents += 1;
+        Ok(())
+    }
+
+    fn outcome(&mut self, call: Id, outcome: Option<Outcome>) -> Result<(), Breach> {
+        self.outcomes += 1;
+        if self.open.remove(&call).is_some() {
+            let may_be_late = outcome == Some(Outcome::Indeterminate);
+            if outcome.is_none_or(is_unknown) {
+                bounded(self.unknown.len(), "calls whose effect is not known")?;
+                self.unknown.insert(call, Unknown { may_be_late, is_settled: false });
+            }
+            return Ok(());
+        }
+        match self.unknown.get_mut(&call) {
+            Some(state) if state.may_be_late => {
+                *state = Unknown { may_be_late: false, is_settled: true };
+                Ok(())
+            }
+            Some(_) | None => {
+                let expected = format!("an intent of the call {call} before its one outcome");
+                Err(breach(expected, "an outcome without an intent, or another outcome"))
+            }
+        }
+    }
+
+    fn settled(&mut self, call: Id) -> Result<(), Breach> {
+        let state = self.unknown.get_mut(&call).ok_or_else(|| {
+            breach(
+                format!("a call {call} whose effect is not known"),
+                "that somebody settles one of which it is",
+            )
+        })?;
+        state.is_settled = true;
+        Ok(())
+    }
+
+    pub(super) fn tell(self, findings: &mut Findings) {
+        let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
+        let unsettled = self.unknown.values().filter(|state| !state.is_settled).count();
+        let mut open: Vec<(Id, u64)> = self.open.into_iter().collect();
+        findings.intents = self.intents;
+        findings.outcomes = self.outcomes;
+        findings.unsettled = count(unsettled);
+        findings.open = count(open.len());
+        open.sort_by_key(|(_, index)| *index);
+        open.truncate(OPEN_LISTED_MAX);
+        findings.open_calls = open;
+    }
+}
+
+/// Whether nobody knows what the call did.
+const fn is_unknown(outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Cancelled | Outcome::Indeterminate | Outcome::TimedOut => true,
+        Outcome::InputRequired
+        | Outcome::InProgress
+        | Outcome::NotDispatched
+        | Outcome::Succeeded
+        | Outcome::ToolError
+        | Outcome::UpstreamError => false,
+    }
+}
+
+fn breach(expected: impl Into<String>, found: impl Into<String>) -> Breach {
+    Breach::new(Rule::Call, expected, found)
+}
