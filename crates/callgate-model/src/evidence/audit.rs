@@ -18,12 +18,13 @@ pub use calls::OPEN_LISTED_MAX;
 
 use approvals::Approvals;
 use calls::Calls;
-use entry::{Entry, Kind};
+use entry::Kind;
 use indexes::Indexes;
 use payload::Payload;
 
 use crate::ambient::Id;
 use crate::digest::Digest;
+use crate::evidence::Entry;
 use crate::json::JsonLimits;
 use crate::transparency::{Checkpoint, Frontier, leaf_hash};
 
@@ -220,15 +221,15 @@ impl Auditor {
     pub fn entry(&mut self, text: &[u8], payload: Option<&[u8]>) -> Result<Audited, Broken> {
         let index = self.size();
         let place = |writer| Place::Record { index, writer };
-        let entry = Entry::read(text).map_err(|breach| breach.at(place(None)))?;
+        let (entry, kind) = entry::read(text).map_err(|breach| breach.at(place(None)))?;
         let leaf = leaf_hash(text);
-        let checked = self.chain(&entry, leaf).and_then(|()| {
-            let payload = payload.map(|text| Payload::read(text, &entry)).transpose()?;
-            self.rules(&entry, payload.as_ref())
+        let checked = self.chain(&entry, kind, leaf).and_then(|()| {
+            let payload = payload.map(|text| Payload::read(text, &entry, kind)).transpose()?;
+            self.rules(&entry, kind, payload.as_ref())
         });
         checked.map_err(|breach| breach.at(place(Some(entry.writer))))?;
         self.frontier.push(leaf);
-        Ok(Audited { leaf, call: entry.call })
+        Ok(Audited { leaf, call: entry.about.call })
     }
 
     /// Compares what was checked so far with a checkpoint of as many records.
@@ -274,7 +275,7 @@ impl Auditor {
     }
 
     /// A writer's first entry is `opened`; every other names the one before it.
-    fn chain(&mut self, entry: &Entry, hash: Digest) -> Result<(), Breach> {
+    fn chain(&mut self, entry: &Entry, kind: Kind, hash: Digest) -> Result<(), Breach> {
         let head = self.writers.get(&entry.writer).copied();
         let Head { next, hash: before } = head.unwrap_or(Head { next: 0, hash: Digest::default() });
         let breach = |expected: String, found: String| Breach::new(Rule::Chain, expected, found);
@@ -284,16 +285,21 @@ impl Auditor {
         if entry.previous != before {
             return Err(breach(format!("`previous` {before}"), entry.previous.to_string()));
         }
-        if (entry.kind == Kind::Opened) != head.is_none() {
+        if (kind == Kind::Opened) != head.is_none() {
             let expected = if head.is_none() { "`opened` first" } else { "`opened` only first" };
-            return Err(breach(expected.to_owned(), entry.kind.as_str().to_owned()));
+            return Err(breach(expected.to_owned(), kind.as_str().to_owned()));
         }
         bounded(self.writers.len(), "writers")?;
         self.writers.insert(entry.writer, Head { next: next + 1, hash });
         Ok(())
     }
 
-    fn rules(&mut self, entry: &Entry, payload: Option<&Payload>) -> Result<(), Breach> {
+    fn rules(
+        &mut self,
+        entry: &Entry,
+        kind: Kind,
+        payload: Option<&Payload>,
+    ) -> Result<(), Breach> {
         let index = self.size();
         match payload {
             Some(_) => self.whole.insert(index),
@@ -307,9 +313,20 @@ impl Auditor {
             }
             self.erased.insert(erased);
         }
-        self.calls.entry(entry, index)?;
-        self.approvals.entry(entry, payload)
+        self.calls.entry(&entry.about, kind, index)?;
+        self.approvals.entry(&entry.about, kind, payload)
     }
+}
+
+/// Checks one record by itself: that its entry is one, and its payload the one of this entry. `index` is for telling.
+///
+/// # Errors
+/// [`Broken`] if it breaks a rule.
+pub fn check_record(index: u64, text: &[u8], payload: Option<&[u8]>) -> Result<(), Broken> {
+    let place = |writer| Place::Record { index, writer };
+    let (entry, kind) = entry::read(text).map_err(|breach| breach.at(place(None)))?;
+    let payload = payload.map(|text| Payload::read(text, &entry, kind)).transpose();
+    payload.map(|_| ()).map_err(|breach| breach.at(place(Some(entry.writer))))
 }
 
 /// That one more can be remembered.

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::entry::{Entry, Kind, OfApproval};
+use super::entry::Kind;
 use super::payload::Payload;
 use super::{Breach, Findings, Rule, bounded};
 use crate::ambient::Id;
 use crate::digest::Digest;
+use crate::evidence::{About, ByApproval};
 
 #[derive(Debug)]
 struct State {
@@ -21,21 +22,26 @@ struct State {
 #[derive(Debug, Default)]
 pub(super) struct Approvals {
     states: BTreeMap<Id, State>,
-    /// Whether the glass was broken for an approval that is not told.
-    untold_glass: bool,
     untold: u64,
 }
 
 impl Approvals {
-    pub(super) fn entry(&mut self, entry: &Entry, payload: Option<&Payload>) -> Result<(), Breach> {
-        match (entry.kind, entry.change.as_deref(), entry.approval) {
-            (Kind::Intent, _, Some(approval)) => self.spend(entry.call, approval, payload),
-            (Kind::Change, Some("approval_requested"), Some(approval)) => self.request(approval),
-            (Kind::Change, Some("approval_voted"), Some(approval)) => {
+    pub(super) fn entry(
+        &mut self,
+        about: &About,
+        kind: Kind,
+        payload: Option<&Payload>,
+    ) -> Result<(), Breach> {
+        let Some(approval) = about.approval else { return Ok(()) };
+        match (about.call, about.change.as_deref()) {
+            (Some(call), _) if kind == Kind::Intent => self.spend(call, approval, payload),
+            (_, Some("approval_requested")) => self.request(approval),
+            (_, Some("approval_voted")) => {
                 let denies = payload.is_some_and(Payload::denies);
                 self.known(approval.id).map(|state| state.is_given |= !denies)
             }
-            (Kind::Change, Some("approval_withdrawn"), Some(approval)) => {
+            (_, Some("glass_broken")) => self.known(approval.id).map(|state| state.is_given = true),
+            (_, Some("approval_withdrawn")) => {
                 let state = self.known(approval.id)?;
                 if state.spent.is_some() {
                     let expected = format!("the approval {} before it was spent", approval.id);
@@ -44,21 +50,11 @@ impl Approvals {
                 state.is_withdrawn = true;
                 Ok(())
             }
-            (Kind::Change, Some("glass_broken"), approval) => {
-                let id = approval.map(|approval| approval.id);
-                match id.or_else(|| payload.and_then(Payload::glass)) {
-                    Some(id) => self.known(id).map(|state| state.is_given = true),
-                    None => {
-                        self.untold_glass = true;
-                        Ok(())
-                    }
-                }
-            }
-            _ => Ok(()),
+            (_, _) => Ok(()),
         }
     }
 
-    fn request(&mut self, OfApproval { id, binding }: OfApproval) -> Result<(), Breach> {
+    fn request(&mut self, ByApproval { id, binding, .. }: ByApproval) -> Result<(), Breach> {
         bounded(self.states.len(), "approvals")?;
         let state = State { binding, is_given: false, is_withdrawn: false, spent: None };
         match self.states.insert(id, state) {
@@ -74,14 +70,12 @@ impl Approvals {
 
     fn spend(
         &mut self,
-        call: Option<Id>,
-        OfApproval { id, binding }: OfApproval,
+        call: Id,
+        ByApproval { id, binding, spends }: ByApproval,
         payload: Option<&Payload>,
     ) -> Result<(), Breach> {
-        let Some(call) = call else { return Ok(()) };
-        let untold_glass = self.untold_glass;
         let state = self.known(id)?;
-        if state.binding != binding {
+        if binding.is_some() && state.binding != binding {
             let text = |binding: Option<Digest>| binding.unwrap_or_default().to_string();
             let expected = format!("the binding {}, which was approved", text(state.binding));
             return Err(breach(expected, text(binding)));
@@ -89,26 +83,27 @@ impl Approvals {
         if state.is_withdrawn {
             return Err(breach(format!("an approval {id} that holds"), "one that was withdrawn"));
         }
-        let mut is_told = true;
         if !state.is_given {
-            if !untold_glass {
-                return Err(breach(format!("that somebody approved {id}"), "that nobody has"));
-            }
-            is_told = false;
+            return Err(breach(format!("that somebody approved {id}"), "that nobody has"));
         }
         let continues = payload.and_then(Payload::continues);
-        match state.spent {
-            None => state.spent = Some((call, continues)),
-            Some((first, before)) => match (payload, continues) {
-                (None, _) => is_told = false,
-                (Some(_), Some(goes_on)) if goes_on == first || before == Some(goes_on) => {}
-                (Some(_), _) => {
-                    let expected = format!("the approval {id} spent by the call {first} only");
-                    return Err(breach(expected, format!("that the call {call} spends it too")));
-                }
-            },
+        let Some((first, before)) = state.spent else {
+            if !spends {
+                let expected = format!("a call that spends the approval {id} before others go on");
+                return Err(breach(expected, format!("that {call} goes on with it")));
+            }
+            state.spent = Some((call, continues));
+            return Ok(());
+        };
+        match (payload, continues) {
+            (Some(_), Some(goes_on)) if goes_on == first || before == Some(goes_on) => {}
+            (Some(_), _) => {
+                let expected = format!("the approval {id} spent by the call {first} only");
+                return Err(breach(expected, format!("that the call {call} spends it too")));
+            }
+            // Which call it goes on with is in the payload.
+            (None, _) => self.untold += 1,
         }
-        self.untold += u64::from(!is_told);
         Ok(())
     }
 

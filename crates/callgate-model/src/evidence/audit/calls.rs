@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::entry::{Entry, Kind};
+use super::entry::Kind;
 use super::{Breach, Findings, Rule, bounded};
 use crate::ambient::Id;
-use crate::evidence::Outcome;
+use crate::evidence::{About, Outcome};
 
 /// How many open calls are listed by their ids.
 pub const OPEN_LISTED_MAX: usize = 100;
@@ -29,11 +29,11 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    pub(super) fn entry(&mut self, entry: &Entry, index: u64) -> Result<(), Breach> {
-        let Some(call) = entry.call else { return Ok(()) };
-        match entry.kind {
+    pub(super) fn entry(&mut self, about: &About, kind: Kind, index: u64) -> Result<(), Breach> {
+        let Some(call) = about.call else { return Ok(()) };
+        match kind {
             Kind::Intent => self.intent(call, index),
-            Kind::Outcome => self.outcome(call, entry.outcome),
+            Kind::Outcome => self.outcome(call, about.outcome),
             Kind::Settled => self.settled(call),
             Kind::Refusal | Kind::Opened | Kind::Change => Ok(()),
         }

@@ -1,9 +1,10 @@
 //! A payload: what an entry is the digest of. It must say the same as its entry, as far as both say it.
 
-use super::entry::{Entry, Kind};
+use super::entry::Kind;
 use super::{Breach, PAYLOAD_LIMITS, Rule};
 use crate::ambient::Id;
 use crate::digest::Digest;
+use crate::evidence::Entry;
 use crate::json::{Json, read};
 
 const SALT_DIGITS: usize = 32;
@@ -13,7 +14,7 @@ const SALT_DIGITS: usize = 32;
 pub(super) struct Payload(Json);
 
 impl Payload {
-    pub(super) fn read(text: &[u8], entry: &Entry) -> Result<Self, Breach> {
+    pub(super) fn read(text: &[u8], entry: &Entry, kind: Kind) -> Result<Self, Breach> {
         let digest = Digest::of(text);
         if digest != entry.payload {
             let expected = format!("the payload with the digest {}", entry.payload);
@@ -35,40 +36,37 @@ impl Payload {
             return Err(breach("canonical JSON (RFC 8785)", "another way to write it"));
         }
         let payload = Self(event.clone());
-        payload.agrees(entry).map(|()| payload)
+        payload.agrees(entry, kind).map(|()| payload)
     }
 
-    fn agrees(&self, entry: &Entry) -> Result<(), Breach> {
-        let call = entry.call.map(|call| call.to_string());
-        let outcome = entry.outcome.map(|outcome| outcome.as_str().to_owned());
+    fn agrees(&self, entry: &Entry, kind: Kind) -> Result<(), Breach> {
+        let about = &entry.about;
+        let call = about.call.map(|call| call.to_string());
+        let outcome = about.outcome.map(|outcome| outcome.as_str().to_owned());
         for (name, value) in
-            [("call", call), ("outcome", outcome), ("change", entry.change.clone())]
+            [("call", call), ("outcome", outcome), ("change", about.change.clone())]
         {
             let says = self.text(&[name]);
-            if says.is_some() && value.is_some() && says != value.as_deref() {
-                return Err(breach(
-                    format!("`{name}` {}", value.unwrap_or_default()),
-                    says.unwrap_or_default(),
-                ));
+            if says != value.as_deref() {
+                let named = |value: Option<&str>| format!("`{name}` {}", value.unwrap_or("null"));
+                return Err(breach(named(value.as_deref()), named(says)));
             }
         }
-        let says = match (entry.kind, entry.change.as_deref()) {
-            (Kind::Intent, _) => self.text(&["approved_by", "id"]),
-            (Kind::Change, Some("approval_requested")) => self.text(&["approval", "id"]),
-            (Kind::Change, Some("approval_voted")) => self.text(&["vote", "approval"]),
-            (Kind::Change, Some("approval_withdrawn")) => self.text(&["id"]),
-            _ => return Ok(()),
+        let path: &[&str] = match (kind, about.change.as_deref()) {
+            (Kind::Intent, _) => &["approved_by", "id"],
+            (_, Some("approval_requested")) => &["approval", "id"],
+            (_, Some("approval_voted")) => &["vote", "approval"],
+            (_, Some("approval_withdrawn")) => &["id"],
+            (_, Some("glass_broken")) => &["glass", "approval"],
+            (_, _) => return Ok(()),
         };
-        let id = entry.approval.map(|approval| approval.id.to_string());
+        let (says, id) = (self.text(path), about.approval.map(|approval| approval.id.to_string()));
         if says != id.as_deref() {
-            let named = |id: Option<&str>| {
-                id.map_or("no approval".to_owned(), |id| format!("the approval {id}"))
-            };
+            let named = |id: Option<&str>| format!("the approval {}", id.unwrap_or("null"));
             return Err(breach(named(id.as_deref()), named(says)));
         }
-        let binding = entry.approval.and_then(|approval| approval.binding);
-        let says = self.text(&["approval", "binding"]).zip(binding);
-        match says {
+        let binding = about.approval.and_then(|approval| approval.binding);
+        match self.text(&["approval", "binding"]).zip(binding) {
             Some((says, binding)) if says != binding.to_string() => {
                 Err(breach(format!("the binding {binding}"), says))
             }
@@ -84,11 +82,6 @@ impl Payload {
     /// The first call of several, if this is a later one.
     pub(super) fn continues(&self) -> Option<Id> {
         self.text(&["continues"]).and_then(Id::parse)
-    }
-
-    /// The approval for which the glass was broken.
-    pub(super) fn glass(&self) -> Option<Id> {
-        self.text(&["glass", "approval"]).and_then(Id::parse)
     }
 
     /// Whether a vote is against it.
