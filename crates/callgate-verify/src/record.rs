@@ -90,13 +90,14 @@ impl Record {
         extra.with("payload", self.payload.clone()).canonical()
     }
 
-    /// What was told beside a proof.
+    /// What was told beside a proof, as [`Self::extra`] writes it and in no other way, with the texts of entry and payload.
     fn from_extra(index: u64, extra: &[u8]) -> Option<(Self, Vec<u8>, Option<Vec<u8>>)> {
         let json = read(extra, &JsonLimits::of_bytes(extra.len())).ok()?;
         let entry = json.get("entry")?.as_object()?.clone();
-        let payload = json.get("payload").filter(|payload| **payload != Json::Null).cloned();
+        let payload = Some(json.get("payload")?).filter(|payload| **payload != Json::Null).cloned();
         let (text, beside) = (entry.canonical(), payload.as_ref().map(Json::canonical));
-        Some((Self { index, entry, payload }, text, beside))
+        let record = Self { index, entry, payload };
+        (record.extra() == extra).then_some((record, text, beside))
     }
 }
 

@@ -37,6 +37,7 @@ mod floors {
         ),
         // beside the floors; what tests compare with must not share our mistakes
         ("callgate-sim", &[]),
+        ("callgate-verify", &["callgate-model"]),
         ("callgate-tests", &["callgate-sim"]),
         ("callgate-tests-rmcp", &[]),
         ("callgate-benches", &["callgate-model"]),

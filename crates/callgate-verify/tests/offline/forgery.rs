@@ -1,0 +1,201 @@
+//! Somebody makes the log anew, or has the key itself: what that leaves to be found.
+
+use callgate_model::evidence::audit::Rule;
+use callgate_model::transparency::{Checkpoint, Note, Signer, Verifier};
+use callgate_verify::{Broken, Stop, Trust};
+use proptest::prelude::*;
+
+use crate::writer::{Log, ORIGIN, signer, trust};
+
+fn stopped(verdict: Result<callgate_verify::Report, Stop>) -> Broken {
+    match verdict {
+        Err(Stop::Broken(broken)) => broken,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The rule that a log breaks which is signed all the same.
+fn broken_rule(log: &Log) -> Rule {
+    let export = log.export(&[log.len()], &[&signer(1)]);
+    let broken = stopped(export.check(&trust(&[1]), &[]));
+    let Broken::Log(broken) = broken else { panic!("{broken}") };
+    broken.rule
+}
+
+#[test]
+fn i11_a_log_that_is_signed_by_another_key_is_refused() {
+    let log = Log::sample(9);
+    let export = log.export(&[9], &[&signer(2)]);
+    assert!(matches!(export.check(&trust(&[1]), &[]), Err(Stop::Broken(Broken::File { .. }))));
+    let stranger = Signer::new("other.example", &[1; 32]).unwrap();
+    let keys = vec![stranger.verifier()];
+    let export = log.export(&[9], &[&signer(1)]);
+    assert!(export.check(&Trust { keys, witnesses: Vec::new() }, &[]).is_err());
+}
+
+#[test]
+fn i11_a_log_that_was_cut_off_is_found_by_an_older_checkpoint() {
+    let log = Log::sample(40);
+    let noted = log.checkpoint(30, &[&signer(1)]);
+    let whole = log.export(&[10, 30, log.len()], &[&signer(1)]);
+    assert_eq!(whole.check(&trust(&[1]), &[&noted]).unwrap().against, 1);
+    let cut = log.clone().cut(26).export(&[10, 26], &[&signer(1)]);
+    // By itself it cannot be told from an older export.
+    assert!(cut.check(&trust(&[1]), &[]).is_ok());
+    let broken = stopped(cut.check(&trust(&[1]), &[&noted]));
+    assert!(matches!(broken, Broken::CutOff { before: 30, size: 26, .. }), "{broken}");
+    // Only the latest checkpoint is put back.
+    let mut back = whole;
+    back.set("checkpoint", log.checkpoint(30, &[&signer(1)]).as_bytes());
+    stopped(back.check(&trust(&[1]), &[]));
+}
+
+#[test]
+fn i11_a_log_that_was_made_anew_is_found_by_an_older_checkpoint() {
+    let log = Log::sample(40);
+    let noted = log.checkpoint(30, &[&signer(1)]);
+    let mut anew = log.clone().cut(20);
+    anew.open(7);
+    (0..20).for_each(|call| {
+        anew.intent(7, 9_000 + call);
+        anew.outcome(7, 9_000 + call, "succeeded");
+    });
+    let export = anew.export(&[30, anew.len()], &[&signer(1)]);
+    assert!(export.check(&trust(&[1]), &[]).is_ok());
+    let broken = stopped(export.check(&trust(&[1]), &[&noted]));
+    assert!(matches!(broken, Broken::Rewritten { size: 30, .. }), "{broken}");
+    // One of the fork among the others.
+    let mut mixed = log.export(&[30, log.len()], &[&signer(1)]);
+    let forked = serde_json::json!(anew.checkpoint(35, &[&signer(1)])).to_string() + "\n";
+    mixed.lines("checkpoints.jsonl", |lines| lines.insert(1, forked));
+    stopped(mixed.check(&trust(&[1]), &[]));
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_compared_with_is_no_verdict() {
+    let log = Log::sample(9);
+    let export = log.export(&[9], &[&signer(1)]);
+    let by_another = log.checkpoint(5, &[&signer(2)]);
+    let other = Signer::new("other.example", &[3; 32]).unwrap();
+    let root = callgate_model::transparency::empty_root();
+    let of_another =
+        Checkpoint { origin: "other.example".into(), size: 0, root, extensions: vec![] };
+    let of_another = of_another.sign(&[&other]).unwrap().to_string();
+    let keys = vec![signer(1).verifier(), other.verifier()];
+    let trust = Trust { keys, witnesses: Vec::new() };
+    for noted in [by_another.as_str(), &of_another, "nothing"] {
+        let verdict = export.check(&trust, &[noted]);
+        assert!(matches!(verdict, Err(Stop::Unreadable(_))), "{noted}: {verdict:?}");
+    }
+}
+
+#[test]
+fn a_log_changes_its_key() {
+    let (old, new) = (signer(1), signer(2));
+    let log = Log::sample(40);
+    let mut export = log.export(&[log.len()], &[&new]);
+    let [first, second, third] = [
+        log.checkpoint(10, &[&old]),
+        log.checkpoint(20, &[&old, &new]),
+        log.checkpoint(log.len(), &[&new]),
+    ]
+    .map(|note| serde_json::json!(note).to_string() + "\n");
+    export.lines("checkpoints.jsonl", |lines| *lines = vec![first, second, third]);
+    assert_eq!(export.check(&trust(&[2, 1]), &[]).unwrap().checkpoints, 3);
+    stopped(export.check(&trust(&[2]), &[]));
+}
+
+#[test]
+fn checkpoints_that_are_missing_out_of_order_or_of_others_are_found() {
+    let log = Log::sample(40);
+    let export = log.export(&[10, 20, log.len()], &[&signer(1)]);
+    let mut spoiled = [export.clone(), export.clone(), export.clone()];
+    spoiled[0].lines("checkpoints.jsonl", |lines| lines.swap(0, 1));
+    spoiled[1].lines("checkpoints.jsonl", |lines| drop(lines.pop()));
+    spoiled[2].lines("checkpoints.jsonl", |lines| lines.clear());
+    for (number, export) in spoiled.iter().enumerate() {
+        assert!(export.check(&trust(&[1]), &[]).is_err(), "{number}");
+    }
+    // Of another log, by a key that is known for that.
+    let other = Signer::new("other.example", &[1; 32]).unwrap();
+    let text = log.checkpoint(15, &[&signer(1)]).replace(ORIGIN, "other.example");
+    let text = Note::parse(&text).unwrap().text().to_owned();
+    let note = Note::sign(text, &[&other]).unwrap().to_string();
+    let line = serde_json::json!(note).to_string() + "\n";
+    let mut mixed = export;
+    mixed.lines("checkpoints.jsonl", |lines| lines.insert(1, line));
+    let keys: Vec<Verifier> = vec![signer(1).verifier(), other.verifier()];
+    stopped(mixed.check(&Trust { keys, witnesses: Vec::new() }, &[]));
+}
+
+#[test]
+fn i1_an_effect_without_an_intent_is_found_even_if_it_is_signed() {
+    let mut log = Log::sample(17);
+    log.outcome(1_000_000, 77, "succeeded");
+    assert_eq!(broken_rule(&log), Rule::Call);
+    let mut log = Log::sample(17);
+    log.intent(1_000_000, 77);
+    let export = log.export(&[log.len()], &[&signer(1)]);
+    let report = export.check(&trust(&[1]), &[]).unwrap();
+    assert!(!report.is_complete() && report.findings.open == 1, "it may still come");
+}
+
+#[test]
+fn i2_an_approval_that_is_spent_twice_is_found_even_if_it_is_signed() {
+    let mut log = Log::sample(17);
+    log.approve(1_000_000, 88);
+    log.spend(1_000_000, 77, 88);
+    log.outcome(1_000_000, 77, "succeeded");
+    let mut twice = log.clone();
+    twice.spend(1_000_000, 78, 88);
+    assert_eq!(broken_rule(&twice), Rule::Approval);
+    // Nor is it hidden by leaving out what tells: then it is said that it cannot be judged.
+    *twice.payloads.last_mut().unwrap() = None;
+    twice.outcome(1_000_000, 78, "succeeded");
+    let export = twice.export(&[twice.len()], &[&signer(1)]);
+    let report = export.check(&trust(&[1]), &[]).unwrap();
+    assert_eq!((report.is_complete(), report.findings.approvals_untold), (false, 1));
+    let mut never = Log::sample(17);
+    never.spend(1_000_000, 77, 88);
+    assert_eq!(broken_rule(&never), Rule::Approval);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+    /// Whoever signs what was reordered, left out or doubled has broken a chain by that.
+    #[test]
+    fn i11_entries_that_are_moved_are_found_even_if_they_are_signed(
+        one in any::<prop::sample::Index>(),
+        other in any::<prop::sample::Index>(),
+        kind in 0..3,
+    ) {
+        let mut log = Log::sample(60);
+        // The last record is named by no other: that is what checkpoints are for.
+        let (one, other) = (one.index(log.len() - 1), other.index(log.len() - 1));
+        let was = log.entries.clone();
+        match kind {
+            0 => {
+                log.entries.swap(one, other);
+                log.payloads.swap(one, other);
+            }
+            1 => {
+                log.entries.remove(one);
+                log.payloads.remove(one);
+            }
+            _ => {
+                log.entries.insert(other, was[one].clone());
+                log.payloads.insert(other, log.payloads[one].clone());
+            }
+        }
+        prop_assume!(log.entries != was);
+        let export = log.export(&[log.len()], &[&signer(1)]);
+        let verdict = export.check(&trust(&[1]), &[]);
+        // Two writers' records may be in another order only if neither depends on the other.
+        let independent = kind == 0 && verdict.is_ok();
+        prop_assert!(independent || matches!(verdict, Err(Stop::Broken(_))), "{verdict:?}");
+        if independent {
+            let noted = Log::sample(60).checkpoint(60.min(log.len()), &[&signer(1)]);
+            prop_assert!(export.check(&trust(&[1]), &[&noted]).is_err());
+        }
+    }
+}
