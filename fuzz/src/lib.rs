@@ -5,6 +5,7 @@
 mod headers;
 mod json;
 mod lines;
+mod log;
 mod message;
 mod query;
 mod second;
@@ -19,6 +20,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("headers", headers::check),
     ("json", json::check),
     ("lines", lines::check),
+    ("log", log::check),
     ("message", message::check),
     ("query", query::check),
     ("spelling", spelling::check),

@@ -215,6 +215,7 @@ impl Log {
 }
 
 fn part(number: usize, width: usize) -> String {
+    assert!(number < 1_000, "a larger log has longer paths");
     if width == 256 { format!("{number:03}") } else { format!("{number:03}.p/{width}") }
 }
 
