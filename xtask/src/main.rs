@@ -42,7 +42,7 @@ fn test(arguments: &[String]) -> Result<(), String> {
     // Foreign clients and servers, into `target/foreign`; quick if they are there.
     run("cargo", &["run", "--quiet", "--package", "callgate-tests", "--bin", "install"])?;
     // The black-box tests run the program as it is.
-    run("cargo", &["build", "--package", "callgate"])?;
+    run("cargo", &["build", "--package", "callgate", "--package", "callgate-verify"])?;
     // They also run what is made with the Rust SDK. It is always built alone: the features that the SDK wants of crates
     // that are ours too would have most of the workspace built once more, and tested with what is not in the program.
     run("cargo", &["build", "--package", RUST_SDK])?;

@@ -269,13 +269,13 @@ pub(crate) fn servers(
     Ok(servers)
 }
 
-/// Opens the evidence store and makes the gateway. `port` is the one it really listens on.
+/// Opens the evidence store and makes the gateway with it. `port` is the one it really listens on.
 pub(crate) async fn gateway(
     mut config: Config,
     parts: Parts,
     ambient: Arc<dyn Ambient>,
     port: u16,
-) -> Result<Arc<Gateway>, String> {
+) -> Result<(Arc<Gateway>, Arc<SqliteStore>), String> {
     let Parts { mut catalogs, bundle, .. } = parts;
     let servers = servers(&mut config, &mut catalogs)?;
     let exchanged = servers.iter().filter_map(Server::exchanges).map(str::to_owned).collect();
@@ -289,6 +289,7 @@ pub(crate) async fn gateway(
     let opening =
         EvidenceLog::open(Arc::<SqliteStore>::clone(&store), Arc::clone(&ambient), limits);
     let (evidence, recovery) = opening.await.map_err(|error| failed(&error))?;
+    let kept = Arc::clone(&store);
     let registry = Registry::open(store, ambient.now()).await.map_err(|error| failed(&error))?;
     for call in &recovery.indeterminate {
         tracing::warn!(%call, "a call of the last run has no outcome: marked indeterminate");
@@ -313,7 +314,8 @@ pub(crate) async fn gateway(
     let identities = identities(config.danger_anonymous.as_deref(), config.tokens);
     let identities = identities.with_issuers(config.issuers).with_registry(registry);
     let identities = identities.keeping_tokens_of(exchanged).with_login(config.console.login);
-    Ok(Arc::new(Gateway::new(settings, servers, identities, bundle, evidence, ambient)))
+    let gateway = Gateway::new(settings, servers, identities, bundle, evidence, ambient);
+    Ok((Arc::new(gateway), kept))
 }
 
 pub(crate) fn identities(anonymous: Option<&str>, tokens: BTreeMap<String, Caller>) -> Identities {

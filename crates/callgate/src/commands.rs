@@ -15,6 +15,8 @@ pub(crate) mod privilege;
 pub(crate) mod revoke;
 pub(crate) mod secret;
 pub(crate) mod serve;
+mod tiles;
 pub(crate) mod token;
 pub(crate) mod tools;
+mod verify;
 pub(crate) mod wrap;

@@ -6,6 +6,7 @@ mod approvals;
 mod assertion;
 mod console;
 mod credential;
+mod evidence;
 mod issuer;
 mod notify;
 mod problems;
@@ -39,6 +40,7 @@ use crate::notify::Channels;
 
 pub(crate) use approvals::ApprovalRules;
 pub(crate) use console::{ConsoleConfig, FIRST, Roles, local};
+pub(crate) use evidence::EvidenceRules;
 pub(crate) use problems::{Problem, Problems};
 pub(crate) use sealing::IN_CONFIGURATION;
 pub(crate) use server::{environment, is_protected};
@@ -60,6 +62,8 @@ pub(crate) struct Config {
     pub(crate) danger_anonymous: Option<String>,
     /// The evidence database.
     pub(crate) store: PathBuf,
+    /// What is done with the evidence in it.
+    pub(crate) evidence: EvidenceRules,
     /// The folder with `guardrails`, `approvals`, `permits` and `cases`.
     pub(crate) policies: PathBuf,
     /// The operator's own catalogs.

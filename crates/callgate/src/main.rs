@@ -14,6 +14,7 @@ mod console;
 mod desk;
 mod habits;
 mod http;
+mod keeping;
 mod means;
 mod notify;
 mod pipe;

@@ -2,12 +2,15 @@
 
 pub(crate) mod approval;
 pub(crate) mod call;
+mod progress;
 pub(crate) mod shape;
 pub(crate) mod tool;
 
 use std::io::{self, Write};
 
 use callgate_model::json::Json;
+
+pub(crate) use progress::Progress;
 
 /// A line on standard output. A reader that has gone (`| head`) is not an error.
 pub(crate) fn line(text: &str) {

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use callgate_sim::SimOptions;
 use callgate_tests::gateway::{Folder, Ran, Setup, callgate};
+use callgate_tests::install;
 use callgate_tests::wire::Ask;
 use serde_json::{Value, json};
 
@@ -262,7 +263,29 @@ async fn evidence_is_listed_shown_and_verified() {
     assert_eq!(cli(&gateway, &["evidence", "verify"]).await.code, WELL);
 
     assert_eq!(gateway.terminate().await.unwrap(), WELL);
+    i11_the_log_is_verified_by_another_program(&gateway).await;
     i11_a_changed_record_is_found(&gateway).await;
+}
+
+/// Exports the log and verifies the folder with the program that knows nothing of gateways.
+async fn i11_the_log_is_verified_by_another_program(folder: &Folder) {
+    let key = cli(folder, &["evidence", "key"]).await;
+    assert_eq!(key.code, WELL, "{key:?}");
+    let written = cli(folder, &["evidence", "tiles", "log"]).await;
+    assert_eq!(written.code, WELL, "{written:?}");
+    assert_eq!(cli(folder, &["evidence", "tiles", "log"]).await.code, FAILED, "it was there");
+    let verifier = install::beside("callgate-verify", "callgate-verify").unwrap();
+    let verify = |key: &str| {
+        let arguments = ["log", "--json", "--key", key];
+        let ran = Command::new(&verifier).args(arguments).current_dir(folder.path()).output();
+        let ran = ran.unwrap();
+        (ran.status.code(), serde_json::from_slice::<Value>(&ran.stdout).unwrap())
+    };
+    let (code, told) = verify(key.stdout.trim());
+    assert_eq!((code, &told["verdict"]), (WELL, &json!("verified")), "{told}");
+    assert_eq!(told["origin"].as_str(), key.stdout.split('+').next(), "{told}");
+    let other = cli(folder, &["evidence", "key", "--new", "other.example/log"]).await;
+    assert!(other.stdout.starts_with("PRIVATE+KEY+other.example/log+"), "{other:?}");
 }
 
 /// Changes one record behind the program's back, as somebody with the database file can.
@@ -270,8 +293,8 @@ async fn i11_a_changed_record_is_found(folder: &Folder) {
     let change = "\
 import sqlite3
 db = sqlite3.connect('evidence.db')
-db.execute('DROP TRIGGER evidence_is_not_changed')
-text = \"UPDATE evidence SET text = replace(text, 'HR-3', 'HR-4')\"
+db.execute('DROP TRIGGER payloads_are_not_changed')
+text = \"UPDATE payloads SET text = replace(text, 'HR-3', 'HR-4')\"
 assert db.execute(text).rowcount > 0
 db.commit()
 ";

@@ -1,5 +1,7 @@
 //! The options of commands about the evidence.
 
+use std::path::PathBuf;
+
 use callgate_model::ambient::Timestamp;
 use callgate_model::evidence::Link;
 use callgate_store::{Filter, LIST_MAX};
@@ -10,11 +12,15 @@ use super::{Check, WithConfig};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Evidence {
     /// List the newest calls, each with its outcome.
-    List(List),
+    List(Box<List>),
     /// Show all records of one call.
     Show(Show),
-    /// Check the chain of every writer, from its first record.
+    /// Check all of the evidence in the store: every chain, every payload, every checkpoint, every call.
     Verify(Check),
+    /// Write the whole log to a folder that `callgate-verify` checks, wherever it is and whoever has it.
+    Tiles(Tiles),
+    /// Print the public keys by which checkpoints of the evidence are verified, or make a new key.
+    Key(Key),
 }
 
 /// Options of `evidence list`.
@@ -142,4 +148,30 @@ pub(crate) struct Show {
     /// Print JSON, one record a line.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Options of `evidence key`.
+#[derive(Debug, Args)]
+pub(crate) struct Key {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    /// Print a new secret key for `evidence.keys`, for the log of this name: a web address without its scheme, that nobody
+    /// else uses.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) new: Option<String>,
+}
+
+/// Options of `evidence tiles`.
+#[derive(Debug, Args)]
+pub(crate) struct Tiles {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    /// The folder; it must not be there yet.
+    pub(crate) folder: PathBuf,
+    /// Write the payloads only of what happened at this moment or later. All entries are written in any case.
+    #[arg(long, value_parser = moment)]
+    pub(crate) from: Option<Timestamp>,
+    /// Write the payloads only of what happened before this moment.
+    #[arg(long, value_parser = moment)]
+    pub(crate) to: Option<Timestamp>,
 }

@@ -105,7 +105,7 @@ async fn decide(options: Decide, approves: bool) -> Result<(), Failure> {
     let config = options.config.load()?;
     let parts = assemble::parts(&config)?;
     let token = caller::read(options.token.as_deref())?;
-    let gateway = assemble::gateway(config, parts, Arc::new(Machine), 0).await?;
+    let (gateway, _store) = assemble::gateway(config, parts, Arc::new(Machine), 0).await?;
     let decided = vote(&gateway, &options, token.trim(), approves).await;
     gateway.close().await;
     told(&decided?, false, options.json);
@@ -117,7 +117,7 @@ async fn review(options: approvals::Review) -> Result<(), Failure> {
     let config = options.config.load()?;
     let parts = assemble::parts(&config)?;
     let token = caller::read(options.token.as_deref())?;
-    let gateway = assemble::gateway(config, parts, Arc::new(Machine), 0).await?;
+    let (gateway, _store) = assemble::gateway(config, parts, Arc::new(Machine), 0).await?;
     let reviewed = match gateway.holder(token.trim(), NAME).await {
         Ok(by) => gateway.review_glass(&by, options.id, (options.verdict, &options.note)).await,
         Err(wrong) => return Err(format!("the token is not accepted: {wrong}").into()),

@@ -1,28 +1,32 @@
 //! `callgate evidence`: what was decided, and what came of it. Works while a gateway is running.
 
-use callgate_model::ambient::Id;
-use callgate_model::evidence::{Link, verify_chain};
-use callgate_model::json::{Json, Object};
+use callgate_model::ambient::{Ambient as _, Id};
+use callgate_model::evidence::Link;
+use callgate_model::json::Json;
 use callgate_store::{EvidenceStore, Filter, Row, SqliteStore, StoreError};
 
-use crate::cli::evidence::{Evidence, List, Show};
-use crate::cli::{Check, Failure, WithConfig};
+use crate::ambient::Machine;
+use crate::cli::evidence::{Evidence, Key, List, Show, Tiles};
+use crate::cli::{Failure, WithConfig};
+use crate::commands::tiles::{self, Payloads};
+use crate::commands::verify;
+use crate::config::Config;
+use crate::keeping;
 use crate::print;
 use crate::print::call::{CallTold, newest, outline};
 
-/// Records that are verified in one go.
-const CHAIN_PAGE: u32 = 1_000;
-
 pub(crate) async fn run(command: Evidence) -> Result<(), Failure> {
     match command {
-        Evidence::List(options) => list(options).await,
+        Evidence::List(options) => list(*options).await,
         Evidence::Show(options) => show(options).await,
-        Evidence::Verify(options) => verify(options).await,
+        Evidence::Verify(options) => verify::run(&options).await,
+        Evidence::Tiles(options) => tiles(options).await,
+        Evidence::Key(options) => key(&options),
     }
 }
 
 async fn list(options: List) -> Result<(), Failure> {
-    let store = open(&options.config).await?;
+    let store = open_with(&options.config).await?;
     if options.changes {
         return changes(&store, &options).await;
     }
@@ -96,7 +100,7 @@ fn change(row: &Row) -> String {
 }
 
 async fn show(options: Show) -> Result<(), Failure> {
-    let store = open(&options.config).await?;
+    let store = open_with(&options.config).await?;
     let call = Id::parse(&options.call)
         .ok_or_else(|| Failure::Other(format!("`{}` is not a call's id", options.call)))?;
     let rows = store.show(call).await.map_err(|error| Failure::Other(error.to_string()))?;
@@ -119,38 +123,35 @@ async fn show(options: Show) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn verify(options: Check) -> Result<(), Failure> {
-    let store = open(&options.config).await?;
-    let mut broken = false;
-    for writer in store.writers().await.map_err(unreadable)? {
-        let mut texts = Vec::new();
-        loop {
-            let from = u64::try_from(texts.len()).unwrap_or(u64::MAX);
-            let page = store.chain(writer, from, CHAIN_PAGE).await.map_err(unreadable)?;
-            if page.is_empty() {
-                break;
-            }
-            texts.extend(page);
-        }
-        let verified = verify_chain(texts.iter().map(String::as_str));
-        broken |= verified.is_err();
-        let problem = verified.as_ref().err().map(ToString::to_string);
-        if options.json {
-            print::json(
-                &Object::default()
-                    .with("writer", writer.to_string())
-                    .with("records", i64::try_from(texts.len()).unwrap_or(0))
-                    .with("ok", verified.is_ok())
-                    .with("problem", problem)
-                    .into(),
-            );
-        } else {
-            let verdict =
-                problem.map_or_else(|| "ok".to_owned(), |problem| format!("BROKEN: {problem}"));
-            print::line(&format!("writer {writer}: {} records, {verdict}", texts.len()));
-        }
+/// The public keys, one a line; or a new secret one.
+fn key(options: &Key) -> Result<(), Failure> {
+    if let Some(name) = &options.new {
+        let random = [Machine.random(), Machine.random()];
+        print::line(&keeping::new_signer(name, random)?.to_secret_text());
+        return Ok(());
     }
-    if broken { Err(Failure::No) } else { Ok(()) }
+    let keys = keeping::verifiers(&options.config.load()?)?;
+    if keys.is_empty() {
+        let text = "there is no key yet: a gateway makes one when it starts, unless `evidence.keys` names one";
+        return Err(text.into());
+    }
+    keys.iter().for_each(|key| print::line(&key.to_string()));
+    Ok(())
+}
+
+async fn tiles(options: Tiles) -> Result<(), Failure> {
+    let store = open_with(&options.config).await?;
+    let payloads = Payloads { from: options.from, to: options.to };
+    let mut progress = print::Progress::new("entries");
+    let written =
+        tiles::write(&store, &options.folder, payloads, |done, of| progress.tell(done, of)).await?;
+    print::line(&format!(
+        "{}: {} entries, {} payloads. Verify them with `callgate-verify {0} --key KEY`; `callgate evidence key` prints the key.",
+        options.folder.display(),
+        written.entries,
+        written.payloads
+    ));
+    Ok(())
 }
 
 /// A record on a line: canonical JSON.
@@ -163,8 +164,12 @@ fn unreadable(error: StoreError) -> Failure {
     Failure::Other(format!("the evidence cannot be read: {error}"))
 }
 
-async fn open(config: &WithConfig) -> Result<SqliteStore, Failure> {
-    let config = config.load()?;
+async fn open_with(config: &WithConfig) -> Result<SqliteStore, Failure> {
+    open(&config.load()?).await
+}
+
+/// The evidence, to be read.
+pub(super) async fn open(config: &Config) -> Result<SqliteStore, Failure> {
     SqliteStore::open_read_only(&config.store)
         .await
         .map_err(|error| Failure::Other(error.to_string()))

@@ -11,6 +11,7 @@ use crate::cli::{Failure, WithConfig};
 use crate::config::{Config, LogConfig};
 use crate::desk::Desk;
 use crate::http::ListenLimits;
+use crate::keeping::Keeping;
 use crate::means::Means;
 use crate::premises::Premises;
 use crate::privilege::Configured;
@@ -25,7 +26,7 @@ pub(crate) async fn run(options: WithConfig) -> Result<(), Failure> {
 
 /// Serves until `stop`; `started` is told the address.
 pub(crate) async fn serve(
-    config: Config,
+    mut config: Config,
     stop: impl Future<Output = ()>,
     started: impl FnOnce(std::net::SocketAddr),
 ) -> Result<(), Failure> {
@@ -48,7 +49,11 @@ pub(crate) async fn serve(
     notify::reach(&channels, &parts.bundle, &config.approvals.break_glass).await?;
     let configured = Arc::new(Configured::of(&config));
     let desk = Desk::new(&config, &vocabulary, Arc::new(Machine));
-    let gateway = assemble::gateway(config, parts, Arc::new(Machine), address.port()).await?;
+    let rules = std::mem::take(&mut config.evidence);
+    let path = config.store.clone();
+    let (gateway, store) =
+        assemble::gateway(config, parts, Arc::new(Machine), address.port()).await?;
+    let keeping = Keeping::start(store, &path, rules, Arc::new(Machine))?;
     tracing::info!(%address, bundle = %gateway.bundle().digest(), "serving");
     let (following, loaded) = reload::follow(&gateway, policies, vocabulary.clone(), means);
     let telling = notify::start(&gateway, Arc::clone(&channels), Arc::new(Machine));
@@ -63,6 +68,7 @@ pub(crate) async fn serve(
     http::serve(listener, Arc::clone(&gateway), premises, limits, stop).await;
     drop((following, telling));
     gateway.close().await;
+    keeping.end().await;
     tracing::info!("stopped");
     Ok(())
 }

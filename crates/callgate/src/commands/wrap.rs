@@ -15,12 +15,14 @@ use super::serve::{start_logging, stop_signal};
 use crate::ambient::Machine;
 use crate::cli::{Failure, Wrap};
 use crate::config::Config;
+use crate::keeping::Keeping;
 use crate::means::Means;
 use crate::pipe::Next;
 use crate::{assemble, notify, pipe, reload};
 
 pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
-    let config = Config::load_around(&options.config.config, &options.server, &options.command)?;
+    let mut config =
+        Config::load_around(&options.config.config, &options.server, &options.command)?;
     start_logging(&config.log)?;
     let names = |names: Vec<&String>| names.into_iter().cloned().collect::<Vec<_>>().join(", ");
     if !config.servers.contains_key(&options.server) {
@@ -50,7 +52,10 @@ pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
     let line_bytes_max = config.limits.json.bytes_max;
     let (channels, means) = (Arc::clone(&config.channels), Means::of(&config));
     notify::reach(&channels, &parts.bundle, &config.approvals.break_glass).await?;
-    let gateway = assemble::gateway(config, parts, Arc::new(Machine), 0).await?;
+    let rules = std::mem::take(&mut config.evidence);
+    let path = config.store.clone();
+    let (gateway, store) = assemble::gateway(config, parts, Arc::new(Machine), 0).await?;
+    let keeping = Keeping::start(store, &path, rules, Arc::new(Machine))?;
     let Some(pipe) = gateway.pipe(&options.server, caller) else {
         return Err(format!("no server `{}`", options.server).into());
     };
@@ -65,6 +70,7 @@ pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
     pipe::serve(ends, line_bytes_max, take, || gateway.hung_up(&pipe), stop).await;
     drop((following, telling));
     gateway.close().await;
+    keeping.end().await;
     Ok(())
 }
 

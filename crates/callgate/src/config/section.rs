@@ -30,6 +30,7 @@ const SECTIONS: &[&str] = &[
     "catalogs",
     "console",
     "danger_static_tokens",
+    "evidence",
     "issuers",
     "limits",
     "listen",
@@ -183,6 +184,7 @@ impl Reader {
         self.keys.clone_from(&sealing);
         let signer = self.signer(public_url.as_deref());
         let channels = self.channels();
+        let evidence = self.evidence();
         let approvals = self.approvals(&channels);
         let servers = self.servers(signer.as_ref());
         let token_rules = self.token_rules();
@@ -201,6 +203,7 @@ impl Reader {
             proxies,
             danger_anonymous: listen.danger_anonymous,
             store: self.relative(&store?.path),
+            evidence: evidence?,
             policies: self.relative(&policies?.folder),
             catalogs: self.catalogs(&catalogs?),
             approvals: approvals?,

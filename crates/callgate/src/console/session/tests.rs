@@ -56,7 +56,8 @@ impl World {
         let parts = assemble::parts(&config).unwrap();
         let clock = Arc::new(Clock(AtomicI64::new(1_795_600_000_000), AtomicU8::new(0)));
         let ambient: Arc<dyn Ambient> = Arc::<Clock>::clone(&clock);
-        let gateway = assemble::gateway(config, parts, Arc::clone(&ambient), 0).await.unwrap();
+        let (gateway, _store) =
+            assemble::gateway(config, parts, Arc::clone(&ambient), 0).await.unwrap();
         let sessions = Sessions::new(Arc::clone(&gateway), ambient, Roles::default(), true);
         Self { clock, sessions, gateway, _folder: folder }
     }

@@ -73,7 +73,8 @@ impl World {
         let channels = Arc::clone(&config.channels);
         let clock = Arc::new(Clock::default());
         let ambient: Arc<dyn Ambient> = Arc::<Clock>::clone(&clock);
-        let gateway = assemble::gateway(config, parts, Arc::clone(&ambient), port).await.unwrap();
+        let (gateway, _store) =
+            assemble::gateway(config, parts, Arc::clone(&ambient), port).await.unwrap();
         let approval = sample(NOW);
         let id = approval.id;
         let notice = |occasion| Notice {

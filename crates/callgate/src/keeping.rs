@@ -1,0 +1,119 @@
+//! What is done with evidence once it is stored, behind the path of calls: checkpoints are signed.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use callgate_model::ambient::Ambient;
+use callgate_model::transparency::{Signer, Verifier};
+use callgate_store::{Checkpoints, SqliteStore};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::config::{Config, EvidenceRules};
+
+/// It, until it is told to end.
+#[must_use = "what is not ended makes no last checkpoint"]
+pub(crate) struct Keeping {
+    stop: oneshot::Sender<()>,
+    checkpoints: JoinHandle<()>,
+}
+
+impl Keeping {
+    /// Begins for `store`, which is at `path`.
+    pub(crate) fn start(
+        store: Arc<SqliteStore>,
+        path: &Path,
+        rules: EvidenceRules,
+        ambient: Arc<dyn Ambient>,
+    ) -> Result<Self, String> {
+        let signers = signers(rules.signers, path, &*ambient)?;
+        let checkpoints = Arc::new(Checkpoints::new(store, ambient, signers));
+        let (stop, stopped) = oneshot::channel();
+        let stopped = async move {
+            // If nobody can say it any more, it is the end as well.
+            stopped.await.ok();
+        };
+        let checkpoints = tokio::spawn(checkpoints.run(rules.checkpoint_every, stopped));
+        Ok(Self { stop, checkpoints })
+    }
+
+    /// Makes the last checkpoint. The log has to be closed before.
+    pub(crate) async fn end(self) {
+        self.stop.send(()).ok();
+        if let Err(error) = self.checkpoints.await {
+            tracing::error!(%error, "the last checkpoint was not made");
+        }
+    }
+}
+
+/// Those that are configured, or else the one whose key is beside the store; it is made if there is none.
+fn signers(
+    configured: Vec<Signer>,
+    store: &Path,
+    ambient: &dyn Ambient,
+) -> Result<Vec<Signer>, String> {
+    if !configured.is_empty() {
+        return Ok(configured);
+    }
+    if let Some(signer) = signer_beside(store)? {
+        return Ok(vec![signer]);
+    }
+    let name = u128::from_be_bytes(ambient.random()) >> 64;
+    let random = [ambient.random(), ambient.random()];
+    let signer = new_signer(&format!("callgate.local/{name:016x}"), random)?;
+    let path = beside(store);
+    make(&path, &signer.to_secret_text())
+        .map_err(|error| format!("{}: {error}", path.display()))?;
+    tracing::info!(key = %path.display(), "made a key that signs checkpoints of the evidence");
+    Ok(signer_beside(store)?.into_iter().collect())
+}
+
+/// By what checkpoints are verified: nothing, if nobody has signed any.
+pub(crate) fn verifiers(config: &Config) -> Result<Vec<Verifier>, String> {
+    let mut keys: Vec<Verifier> = config.evidence.signers.iter().map(Signer::verifier).collect();
+    if keys.is_empty() {
+        keys.extend(signer_beside(&config.store)?.map(|signer| signer.verifier()));
+    }
+    Ok(keys)
+}
+
+/// The key beside `store`, if there is one.
+fn signer_beside(store: &Path) -> Result<Option<Signer>, String> {
+    let path = beside(store);
+    match fs::read_to_string(&path) {
+        Ok(text) => Signer::parse(text.trim())
+            .map(Some)
+            .map_err(|error| format!("{}: {error}", path.display())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("{}: {error}", path.display())),
+    }
+}
+
+/// Where the key is that is used if none is configured.
+fn beside(store: &Path) -> PathBuf {
+    let mut path = store.as_os_str().to_owned();
+    path.push(".key");
+    path.into()
+}
+
+/// A new key of that name.
+pub(crate) fn new_signer(name: &str, random: [[u8; 16]; 2]) -> Result<Signer, String> {
+    let mut seed = [0; 32];
+    seed.iter_mut().zip(random.as_flattened()).for_each(|(to, from)| *to = *from);
+    Signer::new(name, &seed).map_err(|error| error.to_string())
+}
+
+/// Makes the file whole or not at all: another gateway may make it at the same time, and then that one's is used.
+fn make(path: &Path, text: &str) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+    writeln!(file, "{text}")?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Err(other) if other.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error.error),
+        Ok(_) => Ok(()),
+    }
+}
