@@ -8,6 +8,7 @@ mod pin;
 mod revocation;
 mod secret;
 mod session;
+mod setup;
 mod token;
 
 use serde::de::DeserializeOwned;
@@ -19,6 +20,7 @@ pub use pin::{ToolOf, ToolPin};
 pub use revocation::{Revocation, Subject, SubjectKind};
 pub use secret::{SecretFor, UpstreamSecret};
 pub use session::{ConsoleSession, LOCAL, SignInLink, Way};
+pub use setup::{PolicyInForce, ServerSetup, Setup};
 pub use token::{ApiToken, Presented, Secret};
 
 use crate::ambient::{Id, Timestamp};
@@ -103,6 +105,11 @@ pub enum Change {
         /// What they say.
         vote: Box<Vote>,
     },
+    /// Nobody decided about a call in time, or it was not made in time.
+    ApprovalExpired {
+        /// Which.
+        id: Id,
+    },
     /// A call is not to be approved any more, or not to be made although it was.
     ApprovalWithdrawn {
         /// Which.
@@ -121,6 +128,25 @@ pub enum Change {
         /// Why.
         reason: String,
     },
+    /// A gateway runs with this configuration.
+    Configured {
+        /// It.
+        setup: Box<Setup>,
+    },
+    /// Policies are put in force.
+    PoliciesActivated {
+        /// The bundle.
+        bundle: Digest,
+        /// Each of them.
+        policies: Vec<PolicyInForce>,
+    },
+    /// What records say is erased. That they were there, and that these are all, is still proved.
+    PayloadsErased {
+        /// The places of the records in the log.
+        indexes: Vec<u64>,
+        /// Why: nothing of whom they were about.
+        reason: String,
+    },
     /// A tool is approved no more.
     ToolUnpinned {
         /// Which.
@@ -137,6 +163,11 @@ pub enum Change {
         session: Box<ConsoleSession>,
         /// The link that is used up by it, if they came by one.
         link: Option<Id>,
+    },
+    /// Somebody could not sign in to the console.
+    SignInRefused {
+        /// Why.
+        reason: String,
     },
     /// A session of the console ends.
     SignedOut {
@@ -178,10 +209,12 @@ impl Change {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
+            Self::ApprovalExpired { .. } => "approval_expired",
             Self::ApprovalRequested { .. } => "approval_requested",
             Self::ApprovalViewed { .. } => "approval_viewed",
             Self::ApprovalVoted { .. } => "approval_voted",
             Self::ApprovalWithdrawn { .. } => "approval_withdrawn",
+            Self::Configured { .. } => "configured",
             Self::GlassBroken { .. } => "glass_broken",
             Self::GlassReviewed { .. } => "glass_reviewed",
             Self::GrantIssued { .. } => "grant_issued",
@@ -189,11 +222,14 @@ impl Change {
             Self::NoticeGivenUp { .. } => "notice_given_up",
             Self::PasskeyAdded { .. } => "passkey_added",
             Self::PasskeyRemoved { .. } => "passkey_removed",
+            Self::PayloadsErased { .. } => "payloads_erased",
+            Self::PoliciesActivated { .. } => "policies_activated",
             Self::RevocationLifted { .. } => "revocation_lifted",
             Self::Revoked { .. } => "revoked",
             Self::SecretRemoved { .. } => "secret_removed",
             Self::SecretSet { .. } => "secret_set",
             Self::SignInLinkMade { .. } => "sign_in_link_made",
+            Self::SignInRefused { .. } => "sign_in_refused",
             Self::SignedIn { .. } => "signed_in",
             Self::SignedOut { .. } => "signed_out",
             Self::TokenIssued { .. } => "token_issued",

@@ -9,6 +9,7 @@ mod chain;
 mod entry;
 mod fields;
 mod link;
+mod settle;
 mod write;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ pub use chain::{Broken, Chain, Sealed, verify_chain};
 pub use entry::{About, ByApproval, ENTRY_BYTES_MAX, Entry, FORMAT, Payload, hash_of};
 pub use fields::FIELDS;
 pub use link::{Link, Links};
+pub use settle::{Finding, Settled};
 pub use write::{CallerRecord, target_to_json};
 
 use crate::ambient::Id;
@@ -186,6 +188,8 @@ pub enum Event {
     Concluded(Concluded),
     /// Authority was given or taken back. It is, by this being stored.
     Administered(Arc<Administered>),
+    /// Somebody found out what became of a call.
+    Settled(Settled),
 }
 
 impl Event {
@@ -198,6 +202,7 @@ impl Event {
             Self::Decided(_) => "refusal",
             Self::Concluded(_) => "outcome",
             Self::Administered(_) => "change",
+            Self::Settled(_) => "settled",
         }
     }
 }

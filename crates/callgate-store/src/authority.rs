@@ -100,6 +100,9 @@ pub trait AuthorityStore: NoticeStore + SessionStore {
     /// Approvals, newest first, [`THINGS_MAX`] at most; with `now`, only those that can be decided or used.
     fn approvals(&self, now: Option<Timestamp>) -> StoreFuture<'_, Vec<ApprovalState>>;
 
+    /// Approvals whose time is over at `now`, and of which no record says so yet; [`THINGS_MAX`] at most.
+    fn approvals_to_expire(&self, now: Timestamp) -> StoreFuture<'_, Vec<Id>>;
+
     /// The passkeys of `who`, or of everybody, the oldest first; [`THINGS_MAX`] at most.
     fn passkeys<'a>(&'a self, who: Option<&'a str>) -> StoreFuture<'a, Vec<PasskeyState>>;
 

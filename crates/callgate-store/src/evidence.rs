@@ -54,6 +54,17 @@ pub trait EvidenceStore: Debug + Send + Sync {
     /// of a span without any.
     fn tally<'a>(&'a self, filter: &'a Filter, every_ms: i64) -> StoreFuture<'a, Vec<Tally>>;
 
+    /// The newest calls of which it is not known whether they took effect, and that nobody has settled: the outcome of each.
+    fn unsettled(&self, limit: u32) -> StoreFuture<'_, Vec<Row>>;
+
+    /// The places of the oldest records of this kind that happened before `before` and are not erased: up to `limit`.
+    fn payloads_before<'a>(
+        &'a self,
+        kind: &'a str,
+        before: Timestamp,
+        limit: u32,
+    ) -> StoreFuture<'a, Vec<u64>>;
+
     /// Everything about one call, oldest first.
     fn show(&self, call: Id) -> StoreFuture<'_, Vec<Row>>;
 
@@ -102,8 +113,22 @@ pub enum Applies {
         /// What each channel is sent.
         notices: Vec<Notice>,
     },
+    /// Somebody says what became of a call of which that is not known.
+    Settle(Id),
     /// Authority is given or taken back.
     Change(Arc<Change>),
+}
+
+impl Applies {
+    /// Whether something that was recorded is erased.
+    pub(crate) fn erases(&self) -> bool {
+        match self {
+            Self::Change(change) => matches!(**change, Change::PayloadsErased { .. }),
+            Self::Spend(_) | Self::SpendApproval { .. } | Self::Tell { .. } | Self::Settle(_) => {
+                false
+            }
+        }
+    }
 }
 
 /// One record as it is stored.
@@ -119,7 +144,7 @@ pub struct Row {
     pub hash: Digest,
     /// When it happened.
     pub at: Timestamp,
-    /// `opened`, `intent`, `refusal`, `outcome` or `change`.
+    /// `opened`, `intent`, `refusal`, `outcome`, `settled` or `change`.
     pub kind: String,
     /// The call it is about.
     pub call: Option<Id>,
@@ -181,6 +206,10 @@ impl Row {
             }
             Event::Administered(administered) => {
                 row.applies = vec![Applies::Change(Arc::new(administered.change.clone()))];
+            }
+            Event::Settled(settled) => {
+                row.call = Some(settled.call);
+                row.applies = vec![Applies::Settle(settled.call)];
             }
         }
         row

@@ -39,6 +39,8 @@ mod logged;
 #[cfg(test)]
 mod noticing;
 #[cfg(test)]
+mod settling;
+#[cfg(test)]
 mod signing_in;
 #[cfg(test)]
 mod standing;

@@ -21,7 +21,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use callgate_model::ambient::Id;
+use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::digest::Digest;
 use callgate_model::json::Json;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
@@ -29,7 +29,9 @@ use sqlx::{ConnectOptions as _, Row as _};
 use thiserror::Error;
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::evidence::{EvidenceStore, Filter, Row, StoreError, StoreFuture, Tally};
+use crate::evidence::{
+    Applies, EvidenceStore, Filter, LIST_MAX, Row, StoreError, StoreFuture, Tally,
+};
 use writers::Writers;
 
 /// The evidence in one SQLite file.
@@ -250,6 +252,41 @@ impl EvidenceStore for SqliteStore {
         })
     }
 
+    fn unsettled(&self, limit: u32) -> StoreFuture<'_, Vec<Row>> {
+        Box::pin(async move {
+            let query = rows!(
+                "WHERE outcome IN ('cancelled', 'indeterminate', 'timed_out') AND NOT EXISTS ( \
+                 SELECT 1 FROM evidence AS later WHERE later.call = evidence.call \
+                 AND later.id > evidence.id AND later.kind IN ('outcome', 'settled')) \
+                 ORDER BY id DESC LIMIT ?"
+            );
+            let found = sqlx::query(query)
+                .bind(limit.min(LIST_MAX))
+                .fetch_all(self.reading().await.settled().await)
+                .await?;
+            found.iter().map(rows::row).collect()
+        })
+    }
+
+    fn payloads_before<'a>(
+        &'a self,
+        kind: &'a str,
+        before: Timestamp,
+        limit: u32,
+    ) -> StoreFuture<'a, Vec<u64>> {
+        Box::pin(async move {
+            let query =
+                "SELECT id FROM payloads WHERE kind = ? AND at_ms < ? ORDER BY at_ms LIMIT ?";
+            let found = sqlx::query(query)
+                .bind(kind)
+                .bind(before.unix_ms())
+                .bind(limit)
+                .fetch_all(self.reading().await.settled().await)
+                .await?;
+            found.iter().map(rows::index).collect()
+        })
+    }
+
     fn show(&self, call: Id) -> StoreFuture<'_, Vec<Row>> {
         Box::pin(async move {
             let found = sqlx::query(rows!("WHERE call = ? ORDER BY id"))
@@ -336,6 +373,10 @@ impl Connection {
         self.unfinished = true;
         sqlx::query("BEGIN IMMEDIATE").execute(&mut self.sqlite).await?;
         let mut refused = Vec::new();
+        if rows.iter().flat_map(|row| &row.applies).any(Applies::erases) {
+            // Numbers of values that go must not be used any more.
+            self.known.forget();
+        }
         for (place, row) in rows.iter().enumerate() {
             for applies in &row.applies {
                 if !authority::apply(&mut self.sqlite, applies, row.at).await? {
@@ -349,8 +390,10 @@ impl Connection {
             self.settled().await;
             return Err(StoreError::Refused { rows: refused });
         }
-        let first = rows::insert(&mut self.sqlite, rows).await?;
-        search::insert(&mut self.sqlite, &mut self.known, rows, first).await?;
+        let first = rows::insert_entries(&mut self.sqlite, rows).await?;
+        let numbers = search::numbers(&mut self.sqlite, &mut self.known, rows).await?;
+        rows::insert_payloads(&mut self.sqlite, rows, first, &numbers).await?;
+        search::insert(&mut self.sqlite, rows, first, &numbers).await?;
         sqlx::query("COMMIT").execute(&mut self.sqlite).await?;
         self.unfinished = false;
         Ok(())

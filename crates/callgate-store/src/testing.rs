@@ -6,7 +6,7 @@ pub use sample::{Ticking, intent, outcome};
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use callgate_model::ambient::Id;
+use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::digest::Digest;
 
 use crate::evidence::{EvidenceStore, Filter, Row, StoreError, StoreFuture, Tally};
@@ -111,6 +111,19 @@ impl EvidenceStore for FaultyStore {
 
     fn tally<'a>(&'a self, filter: &'a Filter, every_ms: i64) -> StoreFuture<'a, Vec<Tally>> {
         self.inner.tally(filter, every_ms)
+    }
+
+    fn unsettled(&self, limit: u32) -> StoreFuture<'_, Vec<Row>> {
+        self.inner.unsettled(limit)
+    }
+
+    fn payloads_before<'a>(
+        &'a self,
+        kind: &'a str,
+        before: Timestamp,
+        limit: u32,
+    ) -> StoreFuture<'a, Vec<u64>> {
+        self.inner.payloads_before(kind, before, limit)
     }
 
     fn show(&self, call: Id) -> StoreFuture<'_, Vec<Row>> {

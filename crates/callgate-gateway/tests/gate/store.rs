@@ -83,6 +83,19 @@ impl EvidenceStore for Watched {
         self.inner.tally(filter, every_ms)
     }
 
+    fn unsettled(&self, limit: u32) -> StoreFuture<'_, Vec<Row>> {
+        self.inner.unsettled(limit)
+    }
+
+    fn payloads_before<'a>(
+        &'a self,
+        kind: &'a str,
+        before: Timestamp,
+        limit: u32,
+    ) -> StoreFuture<'a, Vec<u64>> {
+        self.inner.payloads_before(kind, before, limit)
+    }
+
     fn show(&self, call: Id) -> StoreFuture<'_, Vec<Row>> {
         self.inner.show(call)
     }
@@ -214,6 +227,10 @@ impl AuthorityStore for InForce {
 
     fn to_review(&self) -> StoreFuture<'_, Vec<ApprovalState>> {
         self.inner.to_review()
+    }
+
+    fn approvals_to_expire(&self, now: Timestamp) -> StoreFuture<'_, Vec<Id>> {
+        self.inner.approvals_to_expire(now)
     }
 
     fn passkeys<'a>(&'a self, who: Option<&'a str>) -> StoreFuture<'a, Vec<PasskeyState>> {

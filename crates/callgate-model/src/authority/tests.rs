@@ -68,6 +68,30 @@ fn grant(holder: Holder) -> Grant {
     }
 }
 
+fn policy_in_force() -> PolicyInForce {
+    PolicyInForce {
+        id: "leads-delete".into(),
+        tier: "permits".into(),
+        owner: "platform".into(),
+        reason: "leads delete".into(),
+        text: Some("permit(principal, action, resource);".into()),
+        digest: Digest::default(),
+    }
+}
+
+fn setup() -> Setup {
+    Setup {
+        version: "0.1.0".into(),
+        configuration: Digest::default(),
+        public_url: Some("https://gate.example".into()),
+        servers: vec![ServerSetup { name: "jira".into(), catalog: "atlassian-rovo".into() }],
+        issuers: vec!["corp".into()],
+        channels: vec!["leads".into()],
+        keys: vec!["gate.example+0+A".into()],
+        dangers: vec!["danger_static_tokens".into()],
+    }
+}
+
 fn secret() -> UpstreamSecret {
     let holder = Subject::new(SubjectKind::Human, "corp/alice");
     UpstreamSecret {
@@ -220,7 +244,7 @@ fn session() -> ConsoleSession {
     }
 }
 
-pub(crate) fn examples() -> [Change; 23] {
+pub(crate) fn examples() -> [Change; 28] {
     let revocation = Box::new(Revocation {
         id: id(3),
         subject: Subject::new(SubjectKind::Human, "corp/mallory"),
@@ -255,6 +279,11 @@ pub(crate) fn examples() -> [Change; 23] {
         Change::ApprovalViewed { id: id(4), shown: Digest::default() },
         Change::ApprovalVoted { vote: Box::new(vote()) },
         Change::ApprovalWithdrawn { id: id(4), reason: "not needed".into() },
+        Change::ApprovalExpired { id: id(4) },
+        Change::Configured { setup: Box::new(setup()) },
+        Change::PoliciesActivated { bundle: Digest::default(), policies: vec![policy_in_force()] },
+        Change::PayloadsErased { indexes: vec![1, 2], reason: "retention".into() },
+        Change::SignInRefused { reason: "the link was used up".into() },
         Change::SignInLinkMade { link: Box::new(link()) },
         Change::SignedIn { session: Box::new(session()), link: Some(id(5)) },
         Change::SignedOut { id: id(6) },

@@ -1,7 +1,7 @@
 //! What the log is made of. An entry says where a record stands, what it is about, and the digest of what it says; what
 //! it says is its payload, kept beside it. So a payload can be erased, and all that was proved of the log stays proved.
 
-use super::{Concluded, Decided, Event, Outcome};
+use super::{Concluded, Decided, Event, Outcome, Settled};
 use crate::ambient::{Id, Timestamp};
 use crate::authority::{Administered, Change};
 use crate::digest::Digest;
@@ -101,6 +101,7 @@ impl About {
                 Self { call: Some(*call), outcome: Some(*outcome), ..Self::default() }
             }
             Event::Administered(administered) => Self::changed(administered),
+            Event::Settled(Settled { call, .. }) => Self { call: Some(*call), ..Self::default() },
         }
     }
 
@@ -122,18 +123,23 @@ impl About {
             Change::ApprovalVoted { vote } => Some((vote.approval, None)),
             Change::ApprovalWithdrawn { id, .. } => Some((*id, None)),
             Change::GlassBroken { glass, .. } => Some((glass.approval, None)),
-            Change::ApprovalViewed { .. }
+            Change::ApprovalExpired { .. }
+            | Change::ApprovalViewed { .. }
+            | Change::Configured { .. }
             | Change::GlassReviewed { .. }
             | Change::GrantIssued { .. }
             | Change::GrantRevoked { .. }
             | Change::NoticeGivenUp { .. }
             | Change::PasskeyAdded { .. }
             | Change::PasskeyRemoved { .. }
+            | Change::PayloadsErased { .. }
+            | Change::PoliciesActivated { .. }
             | Change::RevocationLifted { .. }
             | Change::Revoked { .. }
             | Change::SecretRemoved { .. }
             | Change::SecretSet { .. }
             | Change::SignInLinkMade { .. }
+            | Change::SignInRefused { .. }
             | Change::SignedIn { .. }
             | Change::SignedOut { .. }
             | Change::TokenIssued { .. }

@@ -118,6 +118,7 @@ impl Event {
                 links.push((Link::Outcome, outcome.as_str().to_owned()));
             }
             Self::Administered(administered) => administered.link(&mut links),
+            Self::Settled(settled) => links.push((Link::By, settled.by.clone())),
         }
         links.sort_unstable();
         links.dedup();
@@ -202,7 +203,9 @@ impl Administered {
                 links.push((Link::Server, approval.about.server.clone()));
                 links.push((Link::Tool, approval.about.tool.clone()));
             }
-            Change::ApprovalViewed { id, .. } | Change::ApprovalWithdrawn { id, .. } => {
+            Change::ApprovalExpired { id }
+            | Change::ApprovalViewed { id, .. }
+            | Change::ApprovalWithdrawn { id, .. } => {
                 links.push((Link::Approval, id.to_string()));
             }
             Change::ApprovalVoted { vote } => {
@@ -234,8 +237,17 @@ impl Administered {
             Change::Revoked { revocation } => {
                 links.push((Link::Human, revocation.subject.name.clone()));
             }
+            Change::PoliciesActivated { policies, .. } => {
+                links.extend(policies.iter().map(|policy| (Link::Policy, policy.id.clone())));
+            }
+            Change::Configured { setup } => {
+                let servers = setup.servers.iter();
+                links.extend(servers.map(|server| (Link::Server, server.name.clone())));
+            }
             Change::NoticeGivenUp { .. }
+            | Change::PayloadsErased { .. }
             | Change::RevocationLifted { .. }
+            | Change::SignInRefused { .. }
             | Change::SignedOut { .. } => {}
         }
     }

@@ -217,6 +217,12 @@ fn full_events() -> Vec<Event> {
         Event::Opened { version: "0.1.0".into(), after: Some((call, Digest::default())) },
         Event::Decided(Arc::new(full_decided(call))),
         Event::Concluded(concluded),
+        Event::Settled(Settled {
+            call,
+            by: "operator".into(),
+            finding: Finding::TookEffect,
+            note: "seen in the tracker".into(),
+        }),
     ]
     .into_iter()
     .chain(crate::authority::examples().map(|change| {

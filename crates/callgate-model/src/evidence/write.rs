@@ -46,6 +46,7 @@ impl Event {
             Self::Decided(decided) => decided.write(out),
             Self::Concluded(concluded) => concluded.write(out),
             Self::Administered(administered) => out.push_str(&to_text(&**administered)),
+            Self::Settled(settled) => settled.write(out),
         }
     }
 }

@@ -71,7 +71,8 @@ impl Entry {
             Event::Administered(_)
             | Event::Concluded(_)
             | Event::Decided(_)
-            | Event::Opened { .. } => None,
+            | Event::Opened { .. }
+            | Event::Settled(_) => None,
         };
         let unclaimed = intent.map(|call| Unclaimed {
             call,

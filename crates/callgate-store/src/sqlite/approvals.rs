@@ -80,6 +80,25 @@ pub(super) async fn to_review(
     sqlx::query(query).bind(THINGS_MAX).fetch_all(connection).await?.iter().map(read).collect()
 }
 
+/// Those whose time is over, and of which no record says so yet.
+pub(super) async fn to_expire(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+) -> Result<Vec<Id>, StoreError> {
+    let query = "SELECT id FROM approvals WHERE ended IS NULL AND NOT expiry_told \
+                 AND COALESCE(use_until_ms, decide_until_ms) <= ? LIMIT ?";
+    let query = sqlx::query(query).bind(now.unix_ms()).bind(THINGS_MAX);
+    query.fetch_all(connection).await?.iter().map(|row| rows::id(row, "id")).collect()
+}
+
+/// That its time is over is recorded.
+pub(super) async fn expire(connection: &mut SqliteConnection, id: Id, at: Timestamp) -> Applied {
+    let update = "UPDATE approvals SET expiry_told = TRUE WHERE id = ? AND ended IS NULL \
+                  AND NOT expiry_told AND COALESCE(use_until_ms, decide_until_ms) <= ?";
+    let query = sqlx::query(update).bind(id.to_string()).bind(at.unix_ms());
+    Ok(query.execute(connection).await?.rows_affected() == 1)
+}
+
 fn read(row: &SqliteRow) -> Result<ApprovalState, StoreError> {
     let malformed = |column| StoreError::Malformed { column };
     let approval: Option<Approval> = from_text(row.try_get("text")?);

@@ -11,7 +11,7 @@ use callgate_model::json::Json;
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::{SqliteStore, approvals, glass, notices, passkeys, sessions};
+use super::{SqliteStore, approvals, glass, notices, passkeys, search, sessions};
 use crate::authority::{
     AuthorityStore, GRANTS_TOGETHER_MAX, GrantState, PasskeyState, THINGS_MAX, TokenState,
 };
@@ -33,6 +33,7 @@ pub(super) async fn apply(
         Applies::Tell { call, notices } => {
             return notices::add_of_call(connection, *call, notices, at).await;
         }
+        Applies::Settle(call) => return settle(connection, *call).await,
         Applies::Change(change) => change,
     };
     let done = match &**change {
@@ -63,6 +64,7 @@ pub(super) async fn apply(
         }
         Change::ApprovalViewed { id, .. } => return approvals::is_open(connection, *id, at).await,
         Change::ApprovalVoted { vote } => return approvals::vote(connection, vote, at).await,
+        Change::ApprovalExpired { id } => return approvals::expire(connection, *id, at).await,
         Change::ApprovalWithdrawn { id, .. } => {
             return approvals::withdraw(connection, *id, at).await;
         }
@@ -86,6 +88,11 @@ pub(super) async fn apply(
         Change::NoticeGivenUp { id, reason, .. } => {
             return notices::give_up(connection, *id, reason, at).await;
         }
+        // What is said of the gateway changes nothing that is in force.
+        Change::Configured { .. }
+        | Change::PoliciesActivated { .. }
+        | Change::SignInRefused { .. } => return Ok(true),
+        Change::PayloadsErased { indexes, .. } => return erase(connection, indexes).await,
         Change::ToolPinned { pin } => pin_tool(connection, pin).await,
         Change::ToolUnpinned { of } => unpin_tool(connection, of).await,
     }?;
@@ -94,6 +101,25 @@ pub(super) async fn apply(
         sqlx::query(count).execute(&mut *connection).await?;
     }
     Ok(done)
+}
+
+/// A call can be settled once, if it is not known whether it took effect.
+async fn settle(connection: &mut SqliteConnection, call: Id) -> Applied {
+    let is_unknown = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM evidence WHERE call = ?1 \
+         AND outcome IN ('cancelled', 'indeterminate', 'timed_out') AND NOT EXISTS ( \
+         SELECT 1 FROM evidence AS later WHERE later.call = ?1 \
+         AND later.id > evidence.id AND later.kind IN ('outcome', 'settled')))",
+    );
+    Ok(is_unknown.bind(call.to_string()).fetch_one(connection).await?)
+}
+
+async fn erase(connection: &mut SqliteConnection, indexes: &[u64]) -> Applied {
+    for index in indexes {
+        let id = i64::try_from(*index).unwrap_or(i64::MAX).saturating_add(1);
+        search::erase(connection, id).await?;
+    }
+    Ok(true)
 }
 
 async fn set_secret(connection: &mut SqliteConnection, secret: &UpstreamSecret) -> Applied {
@@ -355,6 +381,12 @@ impl AuthorityStore for SqliteStore {
 
     fn to_review(&self) -> StoreFuture<'_, Vec<ApprovalState>> {
         Box::pin(async move { approvals::to_review(self.reading().await.settled().await).await })
+    }
+
+    fn approvals_to_expire(&self, now: Timestamp) -> StoreFuture<'_, Vec<Id>> {
+        Box::pin(
+            async move { approvals::to_expire(self.reading().await.settled().await, now).await },
+        )
     }
 
     fn passkeys<'a>(&'a self, who: Option<&'a str>) -> StoreFuture<'a, Vec<PasskeyState>> {

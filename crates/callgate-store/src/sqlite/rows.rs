@@ -10,6 +10,7 @@ use sqlx::Row as _;
 use sqlx::query::Query;
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqliteRow};
 
+use super::search;
 use crate::evidence::{Row, StoreError, Tally};
 
 /// How many rows, their entries, and their payloads.
@@ -22,18 +23,19 @@ static INSERTS: LazyLock<Vec<Insert>> = LazyLock::new(|| {
     let columns = "writer, sequence, hash, at_ms, kind, call, verdict, outcome, entry";
     let insert = |size| {
         let entries = vec![values; size].join(", ");
-        let payloads = vec!["(?, ?)"; size].join(", ");
+        let payloads = vec!["(?, ?, ?, ?, ?)"; size].join(", ");
         (
             size,
             format!("INSERT INTO evidence ({columns}) VALUES {entries}").into(),
-            format!("INSERT INTO payloads (id, text) VALUES {payloads}").into(),
+            format!("INSERT INTO payloads (id, kind, at_ms, links, text) VALUES {payloads}").into(),
         )
     };
     [64, 32, 16, 8, 4, 2, 1].map(insert).into()
 });
 
-/// Inserts `rows`, and says which number the first of them has; with none, it changes what can be changed without harm.
-pub(super) async fn insert(
+/// Inserts the entries of `rows`, and says which number the first of them has; with none, it changes what can be changed
+/// without harm.
+pub(super) async fn insert_entries(
     connection: &mut SqliteConnection,
     rows: &[Row],
 ) -> Result<i64, sqlx::Error> {
@@ -44,22 +46,39 @@ pub(super) async fn insert(
     }
     let mut rest = rows;
     let mut last = 0;
-    for (size, entries, payloads) in INSERTS.iter() {
+    for (size, entries, _) in INSERTS.iter() {
         while let Some((now, later)) = rest.split_at_checked(*size) {
             // Only the number of parameters is dynamic.
             let query = sqlx::query(AssertSqlSafe(Arc::clone(entries)));
             let done = now.iter().fold(query, bind).execute(&mut *connection).await?;
             last = done.last_insert_rowid();
-            let query = sqlx::query(AssertSqlSafe(Arc::clone(payloads)));
-            let first = last + 1 - i64::try_from(*size).unwrap_or(0);
-            let numbered = (first..).zip(now);
-            let query =
-                numbered.fold(query, |query, (id, row)| query.bind(id).bind(row.text.clone()));
-            query.execute(&mut *connection).await?;
             rest = later;
         }
     }
     Ok(last + 1 - i64::try_from(rows.len()).unwrap_or(0))
+}
+
+/// Inserts the payloads of `rows`, the first of which has the number `first`, each with the numbers of its links.
+pub(super) async fn insert_payloads(
+    connection: &mut SqliteConnection,
+    rows: &[Row],
+    first: i64,
+    numbers: &[Vec<i64>],
+) -> Result<(), sqlx::Error> {
+    let numbered: Vec<_> = (first..).zip(rows.iter().zip(numbers)).collect();
+    let mut rest = &*numbered;
+    for (size, _, payloads) in INSERTS.iter() {
+        while let Some((now, later)) = rest.split_at_checked(*size) {
+            let query = sqlx::query(AssertSqlSafe(Arc::clone(payloads)));
+            let query = now.iter().fold(query, |query, (id, (row, numbers))| {
+                let query = query.bind(*id).bind(row.kind.clone()).bind(row.at.unix_ms());
+                query.bind(search::joined(numbers)).bind(row.text.clone())
+            });
+            query.execute(&mut *connection).await?;
+            rest = later;
+        }
+    }
+    Ok(())
 }
 
 fn bind<'q>(
@@ -133,7 +152,7 @@ pub(super) fn id(row: &SqliteRow, column: &'static str) -> Result<Id, StoreError
 }
 
 /// The place in the log: ids begin with 1 and have no gaps, for nothing is removed.
-fn index(row: &SqliteRow) -> Result<u64, StoreError> {
+pub(super) fn index(row: &SqliteRow) -> Result<u64, StoreError> {
     let malformed = |_negative| StoreError::Malformed { column: "id" };
     u64::try_from(row.try_get::<i64, _>("id")? - 1).map_err(malformed)
 }

@@ -163,7 +163,7 @@ pub(super) const STEPS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX glass_to_review ON glass (breaker) WHERE review IS NULL;",
     // Records of format 1 are kept as they are. Entries are for ever, payloads can be erased, and `links` is by what records
-    // are found: a value's number, the time, the record.
+    // are found: a value's number, the time, the record; a payload names its values' numbers, so that they go with it.
     "DROP INDEX evidence_call;
     DROP INDEX evidence_writers;
     DROP TRIGGER evidence_is_not_changed;
@@ -190,7 +190,16 @@ pub(super) const STEPS: &[&str] = &[
         BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END;
     CREATE TRIGGER evidence_is_not_removed BEFORE DELETE ON evidence
         BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END;
-    CREATE TABLE payloads (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
+    CREATE INDEX evidence_unknown ON evidence (id)
+        WHERE outcome IN ('cancelled', 'indeterminate', 'timed_out');
+    CREATE TABLE payloads (
+        id INTEGER PRIMARY KEY,
+        kind TEXT NOT NULL,
+        at_ms INTEGER NOT NULL,
+        links TEXT NOT NULL,
+        text TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX payloads_time ON payloads (kind, at_ms);
     CREATE TRIGGER payloads_are_not_changed BEFORE UPDATE ON payloads
         BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END;
     CREATE TABLE link_values (
@@ -205,6 +214,9 @@ pub(super) const STEPS: &[&str] = &[
         id INTEGER NOT NULL,
         PRIMARY KEY (number, at_ms, id)
     ) STRICT, WITHOUT ROWID;
+    ALTER TABLE approvals ADD COLUMN expiry_told INTEGER NOT NULL DEFAULT FALSE;
+    CREATE INDEX approvals_to_expire ON approvals (COALESCE(use_until_ms, decide_until_ms))
+        WHERE ended IS NULL AND NOT expiry_told;
     CREATE TABLE tree (size INTEGER NOT NULL, frontier BLOB NOT NULL) STRICT;
     INSERT INTO tree VALUES (0, x'');
     CREATE TABLE subtrees (

@@ -61,25 +61,39 @@ impl Known {
     }
 }
 
-/// Makes `rows`, the first of which has the number `first` in the table of evidence, found by their links.
-pub(super) async fn insert(
+/// The numbers of the links of each row.
+pub(super) async fn numbers(
     connection: &mut SqliteConnection,
     known: &mut Known,
     rows: &[Row],
-    first: i64,
-) -> Result<(), sqlx::Error> {
+) -> Result<Vec<Vec<i64>>, sqlx::Error> {
     let version = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut *connection).await?;
     if known.version != version {
         known.forget();
         known.version = version;
     }
-    let mut links = Vec::with_capacity(rows.len() * 16);
-    for (id, row) in (first..).zip(rows) {
+    let mut all = Vec::with_capacity(rows.len());
+    for row in rows {
+        let mut numbers = Vec::with_capacity(row.links.len());
         for (link, value) in &row.links {
-            let number = known.number(&mut *connection, *link, value).await?;
-            links.push((number, row.at.unix_ms(), id));
+            numbers.push(known.number(&mut *connection, *link, value).await?);
         }
+        all.push(numbers);
     }
+    Ok(all)
+}
+
+/// Makes `rows`, the first of which has the number `first` in the table of evidence, found by their links.
+pub(super) async fn insert(
+    connection: &mut SqliteConnection,
+    rows: &[Row],
+    first: i64,
+    numbers: &[Vec<i64>],
+) -> Result<(), sqlx::Error> {
+    let numbered = (first..).zip(rows.iter().zip(numbers));
+    let links = numbered
+        .flat_map(|(id, (row, all))| all.iter().map(move |one| (*one, row.at.unix_ms(), id)));
+    let mut links: Vec<(i64, i64, i64)> = links.collect();
     // In the order of the index a page is written once.
     links.sort_unstable();
     for some in links.chunks(AT_ONCE) {
@@ -90,6 +104,38 @@ pub(super) async fn insert(
             query.bind(one.0).bind(one.1).bind(one.2)
         };
         some.iter().fold(query, bind).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Numbers as a payload has them.
+pub(super) fn joined(numbers: &[i64]) -> String {
+    numbers.iter().map(i64::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// Erases the payload of a record and all by which that is found; the values that nothing else has, too.
+pub(super) async fn erase(connection: &mut SqliteConnection, id: i64) -> Result<(), sqlx::Error> {
+    let delete = "DELETE FROM payloads WHERE id = ? RETURNING at_ms, links";
+    let Some(row) = sqlx::query(delete).bind(id).fetch_optional(&mut *connection).await? else {
+        // It was erased before.
+        return Ok(());
+    };
+    let at_ms: i64 = row.try_get("at_ms")?;
+    let numbers: String = row.try_get("links")?;
+    for number in numbers.split_ascii_whitespace().filter_map(|one| one.parse::<i64>().ok()) {
+        sqlx::query("DELETE FROM links WHERE number = ? AND at_ms = ? AND id = ?")
+            .bind(number)
+            .bind(at_ms)
+            .bind(id)
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query(
+            "DELETE FROM link_values WHERE number = ?1 \
+             AND NOT EXISTS (SELECT 1 FROM links WHERE number = ?1)",
+        )
+        .bind(number)
+        .execute(&mut *connection)
+        .await?;
     }
     Ok(())
 }

@@ -219,7 +219,7 @@ async fn an_abandoned_append_leaves_nothing_open() {
     let mut connection = store.writing.lock().await;
     connection.unfinished = true;
     sqlx::query("BEGIN IMMEDIATE").execute(&mut connection.sqlite).await.unwrap();
-    rows::insert(&mut connection.sqlite, &rows).await.unwrap();
+    rows::insert_entries(&mut connection.sqlite, &rows).await.unwrap();
     drop(connection);
     assert_eq!(store.head(chain.writer()).await.unwrap(), None, "an uncommitted row was seen");
     store.append(&rows).await.unwrap();

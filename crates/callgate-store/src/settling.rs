@@ -1,0 +1,152 @@
+//! What becomes of records later: calls are settled, what records say is erased, approvals expire.
+
+use std::sync::Arc;
+
+use callgate_model::ambient::{Ambient as _, Id, Timestamp};
+use callgate_model::authority::Change;
+use callgate_model::evidence::audit::Auditor;
+use callgate_model::evidence::{Event, Finding, Link, Outcome, Settled};
+
+use crate::logged::Logged;
+use crate::testing::{intent, outcome};
+use crate::{AuthorityStore as _, Durability, EvidenceError, EvidenceStore as _, Filter};
+
+impl Logged {
+    /// A call of somebody's that ended so.
+    async fn called(&self, human: &str, how: Outcome) -> Id {
+        let call = self.ambient.id();
+        let mut concluded = outcome(call);
+        if let Event::Concluded(concluded) = &mut concluded {
+            concluded.outcome = how;
+        }
+        let decided = Event::Decided(Arc::new(intent(call, human, "release-bot")));
+        for event in [decided, concluded] {
+            self.log.record(event, Durability::Durable).await.unwrap();
+        }
+        call
+    }
+
+    async fn settle(&self, call: Id) -> Result<(), EvidenceError> {
+        let settled = Settled {
+            call,
+            by: "operator".to_owned(),
+            finding: Finding::TookEffect,
+            note: "seen in the tracker".to_owned(),
+        };
+        self.log.record(Event::Settled(settled), Durability::Durable).await
+    }
+
+    async fn unsettled(&self) -> Vec<Id> {
+        let rows = self.store.unsettled(100).await.unwrap();
+        rows.iter().filter_map(|row| row.call).collect()
+    }
+
+    async fn linked(&self, link: Link, value: &str) -> usize {
+        let filter = Filter::default().with(link, Some(value.to_owned()));
+        self.store.list(&filter).await.unwrap().len()
+    }
+
+    async fn erase(&self, indexes: &[u64]) {
+        let reason = "asked for".to_owned();
+        let indexes = indexes.to_vec();
+        self.change(Change::PayloadsErased { indexes, reason }).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_settled_once_and_only_if_nobody_knows_what_it_did() {
+    let world = Logged::new().await;
+    let known = world.called("alice", Outcome::Succeeded).await;
+    let mut unknown = Vec::new();
+    for how in [Outcome::Cancelled, Outcome::Indeterminate, Outcome::TimedOut] {
+        unknown.insert(0, world.called("alice", how).await);
+    }
+    assert_eq!(world.unsettled().await, unknown);
+    for call in [known, world.ambient.id()] {
+        let refused = world.settle(call).await;
+        assert!(matches!(refused, Err(EvidenceError::Refused)), "{refused:?}");
+    }
+    world.settle(unknown[1]).await.unwrap();
+    assert!(matches!(world.settle(unknown[1]).await, Err(EvidenceError::Refused)));
+    assert_eq!(world.unsettled().await, [unknown[0], unknown[2]]);
+    // What was recorded before stands as it was.
+    let kinds: Vec<String> =
+        world.store.show(unknown[1]).await.unwrap().into_iter().map(|row| row.kind).collect();
+    assert_eq!(kinds, ["intent", "outcome", "settled"]);
+
+    // A late outcome settles it as well.
+    let late = Event::Concluded(callgate_model::evidence::Concluded {
+        call: unknown[0],
+        outcome: Outcome::Succeeded,
+        upstream_us: None,
+        result: None,
+        detail: None,
+    });
+    world.log.record(late, Durability::Durable).await.unwrap();
+    assert_eq!(world.unsettled().await, [unknown[2]]);
+}
+
+#[tokio::test]
+async fn what_a_record_says_is_erased_and_what_the_log_proves_is_not() {
+    let world = Logged::new().await;
+    for human in ["alice", "bob", "alice"] {
+        world.called(human, Outcome::Succeeded).await;
+    }
+    let rows = world.store.read(0, 100).await.unwrap();
+    assert_eq!(rows.len(), 7);
+    world.erase(&[1, 5]).await;
+    // Erasing again what is gone is no error.
+    world.erase(&[1]).await;
+
+    assert_eq!(
+        (world.linked(Link::Human, "alice").await, world.linked(Link::Human, "bob").await),
+        (0, 1)
+    );
+    assert_eq!(world.linked(Link::Agent, "release-bot").await, 1);
+    let after = world.store.read(0, 100).await.unwrap();
+    for (index, (before, after)) in rows.iter().zip(&after).enumerate() {
+        assert_eq!((&before.entry, before.hash), (&after.entry, after.hash));
+        let is_erased = [1, 5].contains(&index);
+        assert_eq!(after.text.is_empty(), is_erased, "{index}");
+        assert_eq!(after.accountable.is_none(), is_erased || before.accountable.is_none());
+    }
+    let mut auditor = Auditor::new();
+    for row in &after {
+        let payload = Some(row.text.as_bytes()).filter(|text| !text.is_empty());
+        auditor.entry(row.entry.as_bytes(), payload).unwrap();
+    }
+    let payloads = auditor.findings().payloads;
+    assert_eq!((payloads.erased, payloads.absent, payloads.kept), (2, 0, 0));
+
+    // Whoever comes again is found again.
+    world.called("alice", Outcome::Succeeded).await;
+    assert_eq!(world.linked(Link::Human, "alice").await, 1);
+}
+
+#[tokio::test]
+async fn the_oldest_of_a_kind_are_told_for_retention() {
+    let world = Logged::new().await;
+    for _ in 0..3 {
+        world.called("alice", Outcome::Succeeded).await;
+    }
+    let later = world.ambient.now();
+    world.called("alice", Outcome::Succeeded).await;
+    let told = async |kind: &str, before, limit| {
+        world.store.payloads_before(kind, before, limit).await.unwrap()
+    };
+    assert_eq!(told("intent", later, 100).await, [1, 3, 5]);
+    assert_eq!(told("intent", later, 2).await, [1, 3]);
+    assert_eq!(told("outcome", later, 100).await, [2, 4, 6]);
+    assert!(told("intent", Timestamp::default(), 100).await.is_empty());
+    world.erase(&[1, 3]).await;
+    assert_eq!(told("intent", later, 100).await, [5]);
+}
+
+#[tokio::test]
+async fn an_approval_that_expires_is_told_once() {
+    let world = Logged::new().await;
+    let none = world.store.approvals_to_expire(world.ambient.now()).await.unwrap();
+    assert!(none.is_empty());
+    let expired = world.change(Change::ApprovalExpired { id: world.ambient.id() }).await;
+    assert!(matches!(expired, Err(EvidenceError::Refused)), "{expired:?}");
+}
