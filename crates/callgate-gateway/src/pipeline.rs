@@ -31,6 +31,7 @@ mod reply;
 mod resolve;
 mod roof;
 mod rounds;
+mod settle;
 mod subscribe;
 mod task;
 mod visit;

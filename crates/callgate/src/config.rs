@@ -32,6 +32,7 @@ use callgate_gateway::sealing::Keyring;
 use callgate_gateway::server::Rest;
 use callgate_mcp::upstream::{EraSetting, Program};
 use callgate_model::caller::Caller;
+use callgate_model::digest::Digest;
 use callgate_model::json::JsonLimits;
 use callgate_model::products::atlassian::SiteMap;
 use ipnet::IpNet;
@@ -48,6 +49,10 @@ pub(crate) use server::{environment, is_protected};
 /// A configuration that makes sense.
 #[derive(Debug)]
 pub(crate) struct Config {
+    /// Of the file's bytes.
+    pub(crate) digest: Digest,
+    /// Where it has something that weakens safety.
+    pub(crate) dangers: Vec<String>,
     /// Where the gateway listens. Loopback.
     pub(crate) listen: SocketAddr,
     /// The address under which clients know the gateway.

@@ -1,15 +1,23 @@
-//! What is done with evidence once it is stored, behind the path of calls: checkpoints are signed.
+//! What is done with evidence once it is stored, behind the path of calls: checkpoints are signed, time takes its course.
+
+mod basis;
+mod sweep;
 
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use callgate_gateway::pipeline::Gateway;
 use callgate_model::ambient::Ambient;
+use callgate_model::authority::Setup;
 use callgate_model::transparency::{Signer, Verifier};
 use callgate_store::{Checkpoints, SqliteStore};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+
+pub(crate) use basis::record_policies;
+pub(crate) use sweep::{DAY_MS, Retention};
 
 use crate::config::{Config, EvidenceRules};
 
@@ -18,25 +26,50 @@ use crate::config::{Config, EvidenceRules};
 pub(crate) struct Keeping {
     stop: oneshot::Sender<()>,
     checkpoints: JoinHandle<()>,
+    sweep: JoinHandle<()>,
+}
+
+/// What it needs to know of the configuration, which the gateway takes for itself.
+pub(crate) struct Plan {
+    signers: Vec<Signer>,
+    setup: Setup,
+    rules: EvidenceRules,
+}
+
+impl Plan {
+    /// That of `config`. The key beside the store is made if there is none and none is configured.
+    pub(crate) fn of(config: &mut Config, ambient: &dyn Ambient) -> Result<Self, String> {
+        let mut rules = std::mem::take(&mut config.evidence);
+        let signers = signers(std::mem::take(&mut rules.signers), &config.store, ambient)?;
+        let setup = basis::setup(config, &signers);
+        Ok(Self { signers, setup, rules })
+    }
 }
 
 impl Keeping {
-    /// Begins for `store`, which is at `path`.
-    pub(crate) fn start(
+    /// Begins with what `gateway` records in `store`.
+    pub(crate) async fn start(
+        plan: Plan,
+        gateway: &Arc<Gateway>,
         store: Arc<SqliteStore>,
-        path: &Path,
-        rules: EvidenceRules,
         ambient: Arc<dyn Ambient>,
-    ) -> Result<Self, String> {
-        let signers = signers(rules.signers, path, &*ambient)?;
-        let checkpoints = Arc::new(Checkpoints::new(store, ambient, signers));
+    ) -> Self {
+        let Plan { signers, setup, rules } = plan;
+        basis::record(gateway, setup).await;
+        let checkpoints = Arc::new(Checkpoints::new(store, Arc::clone(&ambient), signers));
         let (stop, stopped) = oneshot::channel();
         let stopped = async move {
             // If nobody can say it any more, it is the end as well.
             stopped.await.ok();
         };
         let checkpoints = tokio::spawn(checkpoints.run(rules.checkpoint_every, stopped));
-        Ok(Self { stop, checkpoints })
+        let sweep = tokio::spawn(sweep::run(Arc::clone(gateway), rules.retention, ambient));
+        Self { stop, checkpoints, sweep }
+    }
+
+    /// Stops what records: to be called before the log is closed.
+    pub(crate) fn quiet(&self) {
+        self.sweep.abort();
     }
 
     /// Makes the last checkpoint. The log has to be closed before.

@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use crate::ambient::Machine;
 use crate::assemble::{files_in, load_bundle};
 use crate::cases::{self, Ran};
+use crate::keeping;
 use crate::means::Means;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -93,6 +94,9 @@ async fn follow_policies(
                 tracing::info!(bundle = %bundle.digest(), policies = bundle.len(), "policies activated");
                 let is_other = bundle.digest() != gateway.bundle().digest();
                 gateway.activate(bundle);
+                if is_other {
+                    keeping::record_policies(&gateway).await;
+                }
                 let cases = rehearse(&gateway, &folder);
                 told.send_modify(|loaded| {
                     let since = if is_other { Machine.now() } else { loaded.since };

@@ -31,6 +31,8 @@ pub enum Errand {
     ApprovalWithdraw,
     /// List calls: who called what, what was decided and what came of it.
     CallList,
+    /// Say what became of a call of which that is not known.
+    CallSettle,
     /// See all that is recorded of a call.
     CallShow,
     /// Ask what chain a token makes.
@@ -87,7 +89,7 @@ pub enum Errand {
 
 impl Errand {
     /// All of them.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::ApprovalBreakGlass,
         Self::ApprovalDecide,
         Self::ApprovalList,
@@ -95,6 +97,7 @@ impl Errand {
         Self::ApprovalShow,
         Self::ApprovalWithdraw,
         Self::CallList,
+        Self::CallSettle,
         Self::CallShow,
         Self::CallerShow,
         Self::ChannelList,
@@ -133,6 +136,7 @@ impl Errand {
             Self::ApprovalShow => "callgate.approval.show",
             Self::ApprovalWithdraw => "callgate.approval.withdraw",
             Self::CallList => "callgate.call.list",
+            Self::CallSettle => "callgate.call.settle",
             Self::CallShow => "callgate.call.show",
             Self::CallerShow => "callgate.caller.show",
             Self::ChannelList => "callgate.channel.list",
@@ -178,6 +182,7 @@ impl Errand {
             }
             Self::ApprovalWithdraw => ("Take an approval back", Risk::Medium),
             Self::CallList => ("List calls", Risk::Low),
+            Self::CallSettle => ("Say what became of a call", Risk::High),
             Self::CallShow => ("See all that is recorded of a call", Risk::Medium),
             Self::CallerShow => ("See what chain a token makes", Risk::Medium),
             Self::ChannelList => ("See how it goes with notification channels", Risk::Low),

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use callgate_model::ambient::Timestamp;
-use callgate_model::evidence::Link;
+use callgate_model::ambient::{Id, Timestamp};
+use callgate_model::evidence::{Finding, Link};
 use callgate_store::{Filter, LIST_MAX};
 use clap::{Args, Subcommand};
 
+use super::authority::id;
 use super::{Check, WithConfig};
 
 #[derive(Debug, Subcommand)]
@@ -19,6 +20,12 @@ pub(crate) enum Evidence {
     Verify(Check),
     /// Write the whole log to a folder that `callgate-verify` checks, wherever it is and whoever has it.
     Tiles(Tiles),
+    /// List calls of which it is not known whether they took effect, and that nobody has settled.
+    Open(Open),
+    /// Say what became of such a call, when you have looked at the server. It is recorded beside the outcome.
+    Settle(Settle),
+    /// Erase what records say of somebody. That the records were there is proved all the same.
+    Erase(Erase),
     /// Print the public keys by which checkpoints of the evidence are verified, or make a new key.
     Key(Key),
 }
@@ -174,4 +181,59 @@ pub(crate) struct Tiles {
     /// Write the payloads only of what happened before this moment.
     #[arg(long, value_parser = moment)]
     pub(crate) to: Option<Timestamp>,
+}
+
+/// Options of `evidence open`.
+#[derive(Debug, Args)]
+pub(crate) struct Open {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    /// How many calls to list: the newest.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=i64::from(LIST_MAX)))]
+    pub(crate) limit: u32,
+    /// Reads as well, which took no effect in any case.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Print JSON, one record a line: the intent of each.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `evidence settle`.
+#[derive(Debug, Args)]
+pub(crate) struct Settle {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    /// The call's id.
+    #[arg(value_parser = id)]
+    pub(crate) call: Id,
+    /// What you found: `took_effect`, `no_effect` or `unknowable`.
+    #[arg(long, value_parser = finding)]
+    pub(crate) finding: Finding,
+    /// How you know.
+    #[arg(long)]
+    pub(crate) note: String,
+    /// A file with your own token; else it is read from standard input. Who settles has to be known.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token: Option<PathBuf>,
+}
+
+fn finding(text: &str) -> Result<Finding, String> {
+    Finding::parse(text).ok_or_else(|| "say `took_effect`, `no_effect` or `unknowable`".to_owned())
+}
+
+/// Options of `evidence erase`.
+#[derive(Debug, Args)]
+pub(crate) struct Erase {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    /// Whose records: a human, a service account or whoever made a change, as they stand in records.
+    #[arg(long)]
+    pub(crate) subject: String,
+    /// Why, without saying who it is: it is recorded.
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// Do it. Without it, only tell how many records there are.
+    #[arg(long)]
+    pub(crate) yes: bool,
 }

@@ -9,7 +9,7 @@ use crate::ambient::Machine;
 use crate::cli::evidence::{Evidence, Key, List, Show, Tiles};
 use crate::cli::{Failure, WithConfig};
 use crate::commands::tiles::{self, Payloads};
-use crate::commands::verify;
+use crate::commands::{erase, settle, verify};
 use crate::config::Config;
 use crate::keeping;
 use crate::print;
@@ -21,6 +21,9 @@ pub(crate) async fn run(command: Evidence) -> Result<(), Failure> {
         Evidence::Show(options) => show(options).await,
         Evidence::Verify(options) => verify::run(&options).await,
         Evidence::Tiles(options) => tiles(options).await,
+        Evidence::Open(options) => settle::open(&options).await,
+        Evidence::Settle(options) => settle::settle(options).await,
+        Evidence::Erase(options) => erase::run(&options).await,
         Evidence::Key(options) => key(&options),
     }
 }
@@ -155,16 +158,16 @@ async fn tiles(options: Tiles) -> Result<(), Failure> {
 }
 
 /// A record on a line: canonical JSON.
-fn record(row: &Row) -> String {
+pub(super) fn record(row: &Row) -> String {
     String::from_utf8(row.record().canonical()).unwrap_or_default()
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what an error is mapped with")]
-fn unreadable(error: StoreError) -> Failure {
+pub(super) fn unreadable(error: StoreError) -> Failure {
     Failure::Other(format!("the evidence cannot be read: {error}"))
 }
 
-async fn open_with(config: &WithConfig) -> Result<SqliteStore, Failure> {
+pub(super) async fn open_with(config: &WithConfig) -> Result<SqliteStore, Failure> {
     open(&config.load()?).await
 }
 

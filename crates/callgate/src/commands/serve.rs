@@ -11,7 +11,7 @@ use crate::cli::{Failure, WithConfig};
 use crate::config::{Config, LogConfig};
 use crate::desk::Desk;
 use crate::http::ListenLimits;
-use crate::keeping::Keeping;
+use crate::keeping::{Keeping, Plan};
 use crate::means::Means;
 use crate::premises::Premises;
 use crate::privilege::Configured;
@@ -49,11 +49,10 @@ pub(crate) async fn serve(
     notify::reach(&channels, &parts.bundle, &config.approvals.break_glass).await?;
     let configured = Arc::new(Configured::of(&config));
     let desk = Desk::new(&config, &vocabulary, Arc::new(Machine));
-    let rules = std::mem::take(&mut config.evidence);
-    let path = config.store.clone();
+    let plan = Plan::of(&mut config, &Machine)?;
     let (gateway, store) =
         assemble::gateway(config, parts, Arc::new(Machine), address.port()).await?;
-    let keeping = Keeping::start(store, &path, rules, Arc::new(Machine))?;
+    let keeping = Keeping::start(plan, &gateway, store, Arc::new(Machine)).await;
     tracing::info!(%address, bundle = %gateway.bundle().digest(), "serving");
     let (following, loaded) = reload::follow(&gateway, policies, vocabulary.clone(), means);
     let telling = notify::start(&gateway, Arc::clone(&channels), Arc::new(Machine));
@@ -67,6 +66,7 @@ pub(crate) async fn serve(
     started(address);
     http::serve(listener, Arc::clone(&gateway), premises, limits, stop).await;
     drop((following, telling));
+    keeping.quiet();
     gateway.close().await;
     keeping.end().await;
     tracing::info!("stopped");

@@ -15,7 +15,7 @@ use super::serve::{start_logging, stop_signal};
 use crate::ambient::Machine;
 use crate::cli::{Failure, Wrap};
 use crate::config::Config;
-use crate::keeping::Keeping;
+use crate::keeping::{Keeping, Plan};
 use crate::means::Means;
 use crate::pipe::Next;
 use crate::{assemble, notify, pipe, reload};
@@ -52,10 +52,9 @@ pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
     let line_bytes_max = config.limits.json.bytes_max;
     let (channels, means) = (Arc::clone(&config.channels), Means::of(&config));
     notify::reach(&channels, &parts.bundle, &config.approvals.break_glass).await?;
-    let rules = std::mem::take(&mut config.evidence);
-    let path = config.store.clone();
+    let plan = Plan::of(&mut config, &Machine)?;
     let (gateway, store) = assemble::gateway(config, parts, Arc::new(Machine), 0).await?;
-    let keeping = Keeping::start(store, &path, rules, Arc::new(Machine))?;
+    let keeping = Keeping::start(plan, &gateway, store, Arc::new(Machine)).await;
     let Some(pipe) = gateway.pipe(&options.server, caller) else {
         return Err(format!("no server `{}`", options.server).into());
     };
@@ -69,6 +68,7 @@ pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
     };
     pipe::serve(ends, line_bytes_max, take, || gateway.hung_up(&pipe), stop).await;
     drop((following, telling));
+    keeping.quiet();
     gateway.close().await;
     keeping.end().await;
     Ok(())

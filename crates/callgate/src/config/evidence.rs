@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::section::Reader;
 use super::server::RawSecret;
+use crate::keeping::{DAY_MS, Retention};
 
 /// What is done with evidence once it is stored.
 #[derive(Debug, Default)]
@@ -16,6 +17,8 @@ pub(crate) struct EvidenceRules {
     pub(crate) signers: Vec<Signer>,
     /// How often there is a checkpoint, if there is anything new.
     pub(crate) checkpoint_every: Duration,
+    /// How long what records say is kept.
+    pub(crate) retention: Retention,
 }
 
 #[derive(Default, Deserialize)]
@@ -23,7 +26,22 @@ pub(crate) struct EvidenceRules {
 struct RawEvidence {
     keys: Vec<RawSecret>,
     checkpoint_s: Option<u64>,
+    retention: RawRetention,
 }
+
+/// In days.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawRetention {
+    calls_days: Option<u64>,
+    refusals_days: Option<u64>,
+    changes_days: Option<u64>,
+    danger_shorter: bool,
+}
+
+/// What the EU AI Act asks for at least (Articles 19 and 26: six months), and some days more.
+const DAYS_MIN: u64 = 190;
+const DAYS_MAX: u64 = 36_500;
 
 impl Reader {
     pub(super) fn evidence(&mut self) -> Option<EvidenceRules> {
@@ -50,6 +68,31 @@ impl Reader {
         if !(1..=3_600).contains(&seconds) {
             self.problem("evidence.checkpoint_s", "say 1 to 3600 seconds", None);
         }
-        Some(EvidenceRules { signers, checkpoint_every: Duration::from_secs(seconds.max(1)) })
+        Some(EvidenceRules {
+            signers,
+            checkpoint_every: Duration::from_secs(seconds.max(1)),
+            retention: self.retention(&raw.retention),
+        })
+    }
+
+    fn retention(&mut self, raw: &RawRetention) -> Retention {
+        let mut retention = Retention::new();
+        let kinds: [(&str, Option<u64>, &[&'static str]); 3] = [
+            ("calls_days", raw.calls_days, &["intent", "outcome", "settled"]),
+            ("refusals_days", raw.refusals_days, &["refusal"]),
+            ("changes_days", raw.changes_days, &["change", "opened"]),
+        ];
+        for (name, days, kinds) in kinds {
+            let Some(days) = days else { continue };
+            let least = if raw.danger_shorter { 1 } else { DAYS_MIN };
+            if !(least..=DAYS_MAX).contains(&days) {
+                let text = format!("say {least} to {DAYS_MAX} days");
+                let hint =
+                    "`danger_shorter = true` allows less: laws may ask for six months and more";
+                self.problem(&format!("evidence.retention.{name}"), &text, Some(hint.to_owned()));
+            }
+            retention.extend(kinds.iter().map(|kind| (*kind, days.saturating_mul(DAY_MS))));
+        }
+        retention
     }
 }

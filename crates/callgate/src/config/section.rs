@@ -121,6 +121,7 @@ struct RawToken {
 pub(super) struct Reader {
     file: String,
     folder: PathBuf,
+    digest: Digest,
     table: toml::Table,
     problems: Vec<Problem>,
     /// The files that secrets were read from.
@@ -143,6 +144,7 @@ impl Reader {
         Ok(Self {
             file,
             folder,
+            digest: Digest::of(text.as_bytes()),
             table,
             problems: Vec::new(),
             secret_files: RefCell::default(),
@@ -195,7 +197,11 @@ impl Reader {
         let proxies = self.networks("listen.proxies", &listen.proxies);
         let listen = self.loopback(listen, &tokens, public_url.as_deref());
         self.anonymous(&listen, &tokens);
+        let mut dangers = Vec::new();
+        dangers_in(&self.table, "", &mut dangers);
         Some(Config {
+            digest: self.digest,
+            dangers,
             listen: listen.address,
             resources: Resources { public_url },
             hosts: listen.hosts,
@@ -429,6 +435,24 @@ impl Reader {
             text: text.to_owned(),
             hint,
         });
+    }
+}
+
+/// Where a table has settings whose name says that they weaken safety, unless they are off.
+fn dangers_in(table: &toml::Table, at: &str, found: &mut Vec<String>) {
+    for (name, value) in table {
+        let path = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
+        let is_off = value.as_bool() == Some(false);
+        match value {
+            _ if name.starts_with("danger_") && !is_off => found.push(path),
+            toml::Value::Table(inner) => dangers_in(inner, &path, found),
+            toml::Value::Array(_)
+            | toml::Value::Boolean(_)
+            | toml::Value::Datetime(_)
+            | toml::Value::Float(_)
+            | toml::Value::Integer(_)
+            | toml::Value::String(_) => {}
+        }
     }
 }
 
