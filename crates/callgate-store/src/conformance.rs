@@ -18,6 +18,7 @@ pub(crate) async fn conforms(open: impl AsyncFn() -> Arc<dyn EvidenceStore>) {
     rows_come_back_as_they_were(&*open().await).await;
     an_append_is_all_or_nothing(&*open().await).await;
     filters_find_what_they_name(&*open().await).await;
+    pages_follow_the_log(&*open().await).await;
     decisions_are_counted_by_span(&*open().await).await;
     writers_and_orphans_are_told(&*open().await).await;
     i11_concurrent_records_make_one_chain(open().await).await;
@@ -155,6 +156,7 @@ async fn filters_find_what_they_name(store: &dyn EvidenceStore) {
         (Filter { call: Some(first), ..all() }, vec![1, 0]),
         (Filter { since: Some(Timestamp::from_unix_ms(2_000)), ..all() }, vec![2, 1]),
         (Filter { since: Some(Timestamp::from_unix_ms(3_001)), ..all() }, vec![]),
+        (Filter { until: Some(Timestamp::from_unix_ms(2_000)), ..all() }, vec![0]),
         (Filter { call: Some(first), kind: text("refusal"), ..all() }, vec![]),
     ];
     for (filter, expected) in cases {
@@ -165,6 +167,36 @@ async fn filters_find_what_they_name(store: &dyn EvidenceStore) {
     let kinds: Vec<String> =
         store.show(first).await.unwrap().into_iter().map(|row| row.kind).collect();
     assert_eq!(kinds, ["intent", "outcome"]);
+}
+
+async fn pages_follow_the_log(store: &dyn EvidenceStore) {
+    assert_eq!(store.end().await.unwrap(), 0);
+    an_intent_and_a_refusal(store).await;
+    assert_eq!(store.end().await.unwrap(), 3);
+    let all = Filter::default;
+    let text = |text: &str| Some(text.to_owned());
+    let at = |ms| Some(Timestamp::from_unix_ms(ms));
+    for (filter, from, expected) in [
+        (all(), 0, vec![0, 1, 2]),
+        (all(), 1, vec![1, 2]),
+        (all(), 3, vec![]),
+        (Filter { limit: Some(2), ..all() }, 0, vec![0, 1]),
+        // What became of a call goes with its intent, wherever the page begins.
+        (Filter { accountable: text("alice"), ..all() }, 0, vec![0, 1]),
+        (Filter { accountable: text("alice"), ..all() }, 1, vec![1]),
+        (Filter { accountable: text("Alice"), ..all() }, 0, vec![2]),
+        (Filter { target: text("acme/ENG"), limit: Some(1), ..all() }, 1, vec![1]),
+        (Filter { verdict: text("deny"), ..all() }, 0, vec![2]),
+        (Filter { outcome: text("succeeded"), ..all() }, 0, vec![1]),
+        // Its time is its own.
+        (Filter { accountable: text("alice"), since: at(2_000), ..all() }, 0, vec![1]),
+        (Filter { accountable: text("alice"), until: at(2_000), ..all() }, 0, vec![0]),
+    ] {
+        let page = store.page(&filter, from).await.unwrap();
+        let places: Vec<u64> = page.iter().map(|(place, _)| *place).collect();
+        assert_eq!(places, expected, "{filter:?} from {from}");
+        assert!(page.iter().all(|(place, row)| *place == row.sequence), "{page:?}");
+    }
 }
 
 async fn decisions_are_counted_by_span(store: &dyn EvidenceStore) {

@@ -45,6 +45,13 @@ pub trait EvidenceStore: Debug + Send + Sync {
     /// The rows that match `filter`, newest first.
     fn list<'a>(&'a self, filter: &'a Filter) -> StoreFuture<'a, Vec<Row>>;
 
+    /// The same in the order of the log, each with its place there, from the place `from` on: the rows that match `filter`, and
+    /// what became of the calls whose intents do. `since` and `until` are of each row itself.
+    fn page<'a>(&'a self, filter: &'a Filter, from: u64) -> StoreFuture<'a, Vec<(u64, Row)>>;
+
+    /// The place in the log that the next row will have.
+    fn end(&self) -> StoreFuture<'_, u64>;
+
     /// How many decisions match `filter`, whose limit does not matter, in each span of `every_ms` milliseconds, by verdict; nothing
     /// of a span without any.
     fn tally<'a>(&'a self, filter: &'a Filter, every_ms: i64) -> StoreFuture<'a, Vec<Tally>>;
@@ -223,6 +230,8 @@ pub struct Filter {
     pub call: Option<Id>,
     /// Only what happened at this moment or later.
     pub since: Option<Timestamp>,
+    /// Only what happened before this moment.
+    pub until: Option<Timestamp>,
     /// Only among so many of the newest records, so that what nobody did is not looked for in all of them.
     pub among: Option<u32>,
     /// How many at most; `None` and anything above it is [`LIST_MAX`].

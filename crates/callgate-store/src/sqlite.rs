@@ -186,7 +186,8 @@ macro_rules! matching {
          AND (?16 IS NULL OR EXISTS ( \
              SELECT 1 FROM json_tree(text, '$.event.understood.targets') \
              WHERE (key = 'id' OR path LIKE '%.in') \
-             AND (atom = ?16 OR substr(atom, -length(?16) - 2) = '::' || ?16)))"
+             AND (atom = ?16 OR substr(atom, -length(?16) - 2) = '::' || ?16))) \
+         AND (?17 IS NULL OR at_ms < ?17)"
     };
 }
 
@@ -251,7 +252,7 @@ impl EvidenceStore for SqliteStore {
     fn list<'a>(&'a self, filter: &'a Filter) -> StoreFuture<'a, Vec<Row>> {
         Box::pin(async move {
             let query =
-                concat!("SELECT * FROM evidence ", matching!(), " ORDER BY id DESC LIMIT ?17");
+                concat!("SELECT * FROM evidence ", matching!(), " ORDER BY id DESC LIMIT ?18");
             let found = rows::matching(sqlx::query(query), filter)
                 .bind(filter.limit.unwrap_or(LIST_MAX).min(LIST_MAX))
                 .fetch_all(self.reading().await.settled().await)
@@ -260,10 +261,42 @@ impl EvidenceStore for SqliteStore {
         })
     }
 
+    fn page<'a>(&'a self, filter: &'a Filter, from: u64) -> StoreFuture<'a, Vec<(u64, Row)>> {
+        Box::pin(async move {
+            let query = concat!(
+                "SELECT * FROM evidence AS one WHERE id >= ?18 \
+                 AND (?19 IS NULL OR at_ms >= ?19) AND (?20 IS NULL OR at_ms < ?20) \
+                 AND EXISTS (SELECT 1 FROM evidence ",
+                matching!(),
+                " AND (id = one.id OR (one.kind IN ('outcome', 'settled') \
+                 AND call = one.call AND kind = 'intent'))) ORDER BY id LIMIT ?21"
+            );
+            let timeless = Filter { since: None, until: None, ..filter.clone() };
+            let found = rows::matching(sqlx::query(query), &timeless)
+                .bind(i64::try_from(from).unwrap_or(i64::MAX).saturating_add(1))
+                .bind(filter.since.map(|since| since.unix_ms()))
+                .bind(filter.until.map(|until| until.unix_ms()))
+                .bind(filter.limit.unwrap_or(LIST_MAX).min(LIST_MAX))
+                .fetch_all(self.reading().await.settled().await)
+                .await?;
+            found.iter().map(|row| Ok((rows::place(row)?, rows::read(row)?))).collect()
+        })
+    }
+
+    fn end(&self) -> StoreFuture<'_, u64> {
+        Box::pin(async move {
+            // Ids count from 1, places from 0.
+            let row = sqlx::query("SELECT COALESCE(MAX(id), 0) + 1 AS id FROM evidence")
+                .fetch_one(self.reading().await.settled().await)
+                .await?;
+            rows::place(&row)
+        })
+    }
+
     fn tally<'a>(&'a self, filter: &'a Filter, every_ms: i64) -> StoreFuture<'a, Vec<Tally>> {
         Box::pin(async move {
             let query = concat!(
-                "SELECT at_ms / ?17 * ?17 AS span, verdict, COUNT(*) AS count FROM evidence ",
+                "SELECT at_ms / ?18 * ?18 AS span, verdict, COUNT(*) AS count FROM evidence ",
                 matching!(),
                 " AND verdict IS NOT NULL GROUP BY span, verdict ORDER BY span, verdict"
             );

@@ -3,6 +3,7 @@
 
 pub(crate) mod approvals;
 pub(crate) mod authority;
+pub(crate) mod evidence;
 pub(crate) mod tools;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use callgate_store::LIST_MAX;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::authority::{ById, InForce};
+use crate::cli::evidence::{Export, Filters, Follow};
 use crate::commands;
 use crate::config::{Config, FIRST, Problems};
 use crate::print;
@@ -231,6 +233,10 @@ enum Evidence {
     Show(EvidenceShow),
     /// Check the hash chain of every writer.
     Verify(Check),
+    /// Write records in a form that other tools read, oldest first.
+    Export(Export),
+    /// Write records in such a form as they come to be, until interrupted.
+    Follow(Follow),
 }
 
 /// Options of `evidence list`.
@@ -241,30 +247,8 @@ pub(crate) struct EvidenceList {
     /// How many calls to list: the newest.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=i64::from(LIST_MAX)))]
     pub(crate) limit: u32,
-    /// Only this decision: allow, deny or `approval_required`.
-    #[arg(long)]
-    pub(crate) decision: Option<String>,
-    /// Only calls of this tool, as it was called.
-    #[arg(long)]
-    pub(crate) tool: Option<String>,
-    /// Only calls for this human or service account.
-    #[arg(long)]
-    pub(crate) human: Option<String>,
-    /// Only calls by this agent.
-    #[arg(long)]
-    pub(crate) agent: Option<String>,
-    /// Only calls through this client.
-    #[arg(long)]
-    pub(crate) client: Option<String>,
-    /// Only decisions with this reason code.
-    #[arg(long)]
-    pub(crate) reason: Option<String>,
-    /// Only calls on this target, or in this container: `acme/ENG-42`, `acme/ENG`.
-    #[arg(long)]
-    pub(crate) target: Option<String>,
-    /// In place of calls, what was given and taken back: tokens, grants, revocations, secrets.
-    #[arg(long, conflicts_with_all = ["decision", "tool", "human", "agent", "client", "reason", "target"])]
-    pub(crate) changes: bool,
+    #[command(flatten)]
+    pub(crate) filters: Filters,
     /// Print JSON, one record a line.
     #[arg(long)]
     pub(crate) json: bool,
@@ -363,6 +347,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Evidence(Evidence::Verify(options)) => {
             block_on(commands::evidence::verify(options))
         }
+        Command::Evidence(Evidence::Export(options)) => block_on(commands::export::export(options)),
+        Command::Evidence(Evidence::Follow(options)) => block_on(commands::export::follow(options)),
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod console;
 pub(crate) mod demo;
 pub(crate) mod evidence;
 pub(crate) mod explain;
+pub(crate) mod export;
 pub(crate) mod grant;
 pub(crate) mod office;
 pub(crate) mod policy;

@@ -79,6 +79,14 @@ impl EvidenceStore for Watched {
         self.inner.list(filter)
     }
 
+    fn page<'a>(&'a self, filter: &'a Filter, from: u64) -> StoreFuture<'a, Vec<(u64, Row)>> {
+        self.inner.page(filter, from)
+    }
+
+    fn end(&self) -> StoreFuture<'_, u64> {
+        self.inner.end()
+    }
+
     fn tally<'a>(&'a self, filter: &'a Filter, every_ms: i64) -> StoreFuture<'a, Vec<Tally>> {
         self.inner.tally(filter, every_ms)
     }

@@ -113,6 +113,7 @@ pub(super) fn matching<'q>(
         .bind(filter.client.as_deref())
         .bind(filter.reason.as_deref())
         .bind(filter.target.as_deref())
+        .bind(filter.until.map(|until| until.unix_ms()))
 }
 
 /// How many decisions of a verdict there were in a span.
@@ -132,6 +133,12 @@ pub(super) fn id(row: &SqliteRow, column: &'static str) -> Result<Id, StoreError
 pub(super) fn sequence(row: &SqliteRow) -> Result<u64, StoreError> {
     let malformed = |_negative| StoreError::Malformed { column: "sequence" };
     u64::try_from(row.try_get::<i64, _>("sequence")?).map_err(malformed)
+}
+
+/// The place in the log, from 0; ids count from 1.
+pub(super) fn place(row: &SqliteRow) -> Result<u64, StoreError> {
+    let place = row.try_get::<i64, _>("id")?.checked_sub(1).and_then(|id| u64::try_from(id).ok());
+    place.ok_or(StoreError::Malformed { column: "id" })
 }
 
 pub(super) fn hash(row: &SqliteRow) -> Result<Digest, StoreError> {

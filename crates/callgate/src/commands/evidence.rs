@@ -14,19 +14,10 @@ const CHAIN_PAGE: u32 = 1_000;
 
 pub(crate) async fn list(options: EvidenceList) -> Result<(), Failure> {
     let store = open(&options.config).await?;
-    if options.changes {
-        return changes(&store, &options).await;
+    if options.filters.changes {
+        return changes(&store, options).await;
     }
-    let filter = Filter {
-        verdict: options.decision,
-        tool: options.tool,
-        accountable: options.human,
-        agent: options.agent,
-        client: options.client,
-        reason: options.reason,
-        target: options.target,
-        ..Filter::default()
-    };
+    let filter = Filter::from(options.filters);
     let lines = newest(&store, filter, options.limit).await.map_err(unreadable)?;
     if lines.is_empty() {
         print::note("no calls match");
@@ -48,9 +39,8 @@ pub(crate) async fn list(options: EvidenceList) -> Result<(), Failure> {
 }
 
 /// The newest changes of authority.
-async fn changes(store: &SqliteStore, options: &EvidenceList) -> Result<(), Failure> {
-    let kind = Some("change".to_owned());
-    let filter = Filter { kind, limit: Some(options.limit), ..Filter::default() };
+async fn changes(store: &SqliteStore, options: EvidenceList) -> Result<(), Failure> {
+    let filter = Filter { limit: Some(options.limit), ..options.filters.into() };
     let rows = store.list(&filter).await.map_err(unreadable)?;
     if rows.is_empty() {
         print::note("nothing was given or taken back");
@@ -156,11 +146,11 @@ pub(crate) async fn verify(options: Check) -> Result<(), Failure> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what an error is mapped with")]
-fn unreadable(error: StoreError) -> Failure {
+pub(super) fn unreadable(error: StoreError) -> Failure {
     Failure::Other(format!("the evidence cannot be read: {error}"))
 }
 
-async fn open(config: &WithConfig) -> Result<SqliteStore, Failure> {
+pub(super) async fn open(config: &WithConfig) -> Result<SqliteStore, Failure> {
     let config = config.load()?;
     SqliteStore::open_read_only(&config.store)
         .await

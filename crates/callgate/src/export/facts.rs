@@ -1,0 +1,510 @@
+//! What a record says, in the words that all formats share. Texts are as they were recorded: each format makes them safe in its own way.
+
+use callgate_model::ambient::Timestamp;
+use callgate_model::json::{Json, Object};
+
+use super::Exported;
+
+/// What stands where a format wants a text and nothing is known.
+pub(super) const UNKNOWN: &str = "unknown";
+
+/// What a record is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A gateway has started.
+    Opened,
+    /// A call was allowed and is about to be sent.
+    Intent,
+    /// A call was not allowed.
+    Refusal,
+    /// What became of a call.
+    Outcome,
+    /// A person says what became of a call of which the gateway does not know.
+    Settled,
+    /// Authority was given or taken back.
+    Change,
+}
+
+/// What was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It may be.
+    Allow,
+    /// It may not be.
+    Deny,
+    /// Somebody has to approve it first.
+    ApprovalRequired,
+}
+
+/// How it went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Went {
+    /// As it was asked for.
+    Well,
+    /// It was refused, or failed.
+    Badly,
+    /// It is not known, or not yet.
+    Unknown,
+}
+
+/// How much somebody should care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Severity {
+    /// It is how things go.
+    Informational,
+    /// Worth a look if many come.
+    Low,
+    /// Worth a look.
+    Medium,
+    /// Somebody should look.
+    High,
+    /// Somebody should look now.
+    Critical,
+}
+
+/// What a change does to the thing that it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Does {
+    /// It comes to be.
+    Create,
+    /// Somebody was shown it.
+    Read,
+    /// It is another one after.
+    Update,
+    /// It is good no more.
+    Delete,
+}
+
+/// A change of authority: what it is of, what it does, and how much somebody should care.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Changed {
+    /// What it is about: a token, a grant.
+    pub(super) thing: &'static str,
+    /// What it does to that; `None`, if this version does not know the change.
+    pub(super) does: Option<Does>,
+    severity: Severity,
+}
+
+/// A record, read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts<'a> {
+    /// The record.
+    pub(super) record: &'a Json,
+    /// What it is about.
+    pub(super) kind: Kind,
+    /// Its event; `null` if that was erased.
+    event: &'a Json,
+    /// The event that says who wanted what, and what was decided: its own or its intent's.
+    decided: &'a Json,
+}
+
+/// What a person or a policy calls something, and what it is called by for good.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Named {
+    /// Its id.
+    pub(super) id: String,
+    /// Its name.
+    pub(super) name: String,
+}
+
+impl<'a> Facts<'a> {
+    pub(super) fn of(exported: &Exported<'a>) -> Self {
+        let record = exported.record;
+        let kind = Kind::of(text_at(record, "kind"));
+        let event = at(record, "event");
+        let decided = match kind {
+            Kind::Intent | Kind::Refusal => event,
+            Kind::Outcome | Kind::Settled => {
+                exported.intent.map_or(&Json::Null, |intent| at(intent, "event"))
+            }
+            Kind::Opened | Kind::Change => &Json::Null,
+        };
+        Self { record, kind, event, decided }
+    }
+
+    /// Whether its content was erased: who, what and where are not known any more.
+    pub(super) fn is_erased(&self) -> bool {
+        *self.event == Json::Null
+    }
+
+    /// A member of the event, by the names that lead to it, joined by dots; `null` if it is not there.
+    pub(super) fn event(&self, path: &str) -> &'a Json {
+        at(self.event, path)
+    }
+
+    /// The same as text.
+    pub(super) fn told(&self, path: &str) -> &'a str {
+        text_at(self.event, path)
+    }
+
+    /// A member of the event that says who wanted what.
+    pub(super) fn decided(&self, path: &str) -> &'a Json {
+        at(self.decided, path)
+    }
+
+    /// The same as text.
+    pub(super) fn asked(&self, path: &str) -> &'a str {
+        text_at(self.decided, path)
+    }
+
+    /// A member of the record as text.
+    pub(super) fn own(&self, path: &str) -> &'a str {
+        text_at(self.record, path)
+    }
+
+    /// A member that stands in the entry, and did in the event before.
+    fn either(&self, name: &str) -> &'a str {
+        Some(self.own(name)).filter(|text| !text.is_empty()).unwrap_or_else(|| self.told(name))
+    }
+
+    /// The call that it is about.
+    pub(super) fn call(&self) -> &'a str {
+        self.either("call")
+    }
+
+    /// The outcome of a call, or what somebody found of it.
+    pub(super) fn outcome(&self) -> &'a str {
+        match self.kind {
+            Kind::Settled => self.told("finding"),
+            Kind::Opened | Kind::Intent | Kind::Refusal | Kind::Outcome | Kind::Change => {
+                self.either("outcome")
+            }
+        }
+    }
+
+    /// What was changed: `token_issued`.
+    pub(super) fn change(&self) -> &'a str {
+        self.either("change")
+    }
+
+    /// When, in milliseconds since 1970.
+    pub(super) fn at_ms(&self) -> i64 {
+        Timestamp::parse(self.own("at")).unwrap_or_default().unix_ms()
+    }
+
+    /// The decision, if it is about a call.
+    pub(super) fn verdict(&self) -> Option<Verdict> {
+        match self.kind {
+            Kind::Intent | Kind::Outcome | Kind::Settled => Some(Verdict::Allow),
+            Kind::Refusal if self.asked("decision.verdict") == "approval_required" => {
+                Some(Verdict::ApprovalRequired)
+            }
+            Kind::Refusal => Some(Verdict::Deny),
+            Kind::Opened | Kind::Change => None,
+        }
+    }
+
+    /// The reason codes.
+    pub(super) fn reasons(&self) -> Vec<&'a str> {
+        texts(self.decided("decision.reasons"))
+    }
+
+    /// The policies that determined it, each with its owner.
+    pub(super) fn policies(&self) -> Vec<(&'a str, &'a str)> {
+        let policies = self.decided("decision.policies").as_array().unwrap_or_default();
+        policies.iter().map(|policy| (text_at(policy, "id"), text_at(policy, "owner"))).collect()
+    }
+
+    /// What the call touches.
+    pub(super) fn targets(&self) -> &'a [Json] {
+        self.decided("understood.targets").as_array().unwrap_or_default()
+    }
+
+    /// The same in words: `Jira::Issue acme/ENG-42`.
+    pub(super) fn targets_told(&self) -> Vec<String> {
+        self.targets().iter().map(target).collect()
+    }
+
+    /// Who did it: whose call it is, or who made a change. Empty if it is not known.
+    pub(super) fn who(&self) -> &'a str {
+        match self.kind {
+            Kind::Change => self.told("by"),
+            Kind::Opened | Kind::Intent | Kind::Refusal | Kind::Outcome | Kind::Settled => {
+                self.asked("caller.accountable.id")
+            }
+        }
+    }
+
+    /// The agent that acts.
+    pub(super) fn agent(&self) -> &'a str {
+        self.asked("caller.agent.id")
+    }
+
+    /// The approval that it is about, that it waits for, or that let it through.
+    pub(super) fn approval(&self) -> &'a str {
+        let places = [
+            self.asked("approved_by.id"),
+            self.own("approval.id"),
+            self.told("approval.id"),
+            self.told("vote.approval"),
+            self.told("glass.approval"),
+            self.told("review.approval"),
+        ];
+        first(&places)
+    }
+
+    /// Why, in the words of whoever did it: asserted.
+    pub(super) fn why(&self) -> &'a str {
+        let places = [
+            self.asked("why"),
+            self.told("grant.reason"),
+            self.told("revocation.reason"),
+            self.told("vote.reason"),
+            self.told("glass.reason"),
+            self.told("review.note"),
+            self.told("reason"),
+            self.told("note"),
+        ];
+        first(&places)
+    }
+
+    /// The ticket that it belongs to.
+    pub(super) fn ticket(&self) -> &'a str {
+        let places = [
+            self.asked("caller.workflow.ticket"),
+            self.told("grant.ticket"),
+            self.told("glass.ticket"),
+        ];
+        first(&places)
+    }
+
+    /// How long the server took, in microseconds.
+    pub(super) fn upstream_us(&self) -> Option<i64> {
+        self.event("upstream_us").as_number().and_then(callgate_model::json::Number::as_i64)
+    }
+
+    /// How it went.
+    pub(super) fn went(&self) -> Went {
+        match self.kind {
+            Kind::Opened | Kind::Change => Went::Well,
+            Kind::Intent | Kind::Settled => Went::Unknown,
+            Kind::Refusal => Went::Badly,
+            Kind::Outcome => match self.outcome() {
+                "succeeded" => Went::Well,
+                "tool_error" | "upstream_error" | "not_dispatched" => Went::Badly,
+                // Cancelled, timed out, indeterminate: nobody knows. Or it is not over.
+                _ => Went::Unknown,
+            },
+        }
+    }
+
+    /// Whether it is an outcome after which somebody has to look at the server.
+    fn is_in_doubt(&self) -> bool {
+        self.kind == Kind::Outcome
+            && matches!(self.outcome(), "timed_out" | "cancelled" | "indeterminate")
+    }
+
+    /// How much somebody should care: a call by its risk, and one step more if it was refused or nobody knows what became of it.
+    pub(super) fn severity(&self) -> Severity {
+        match self.kind {
+            Kind::Opened => Severity::Informational,
+            Kind::Change => Changed::of(self.change()).severity,
+            Kind::Intent | Kind::Refusal | Kind::Outcome | Kind::Settled => {
+                let is_more = self.kind == Kind::Refusal || self.is_in_doubt();
+                match (self.asked("understood.risk"), is_more) {
+                    ("low", false) => Severity::Informational,
+                    ("low", true) | ("medium", false) => Severity::Low,
+                    ("high", true) | ("critical", false) => Severity::High,
+                    ("critical", true) => Severity::Critical,
+                    // Medium or high, or it never got so far that its risk was known.
+                    _ => Severity::Medium,
+                }
+            }
+        }
+    }
+
+    /// What a change is about.
+    pub(super) fn entity(&self) -> Named {
+        let ids = ["token.id", "grant.id", "revocation.id", "approval.id", "vote.approval"];
+        let more =
+            ["glass.approval", "review.approval", "session.id", "link.id", "passkey.id", "id"];
+        let id = ids.into_iter().chain(more).map(|path| self.told(path)).find(|id| !id.is_empty());
+        let names = ["token.name", "passkey.name", "channel", "revocation.subject.name"];
+        let name = names.into_iter().map(|path| self.told(path)).find(|name| !name.is_empty());
+        let tool = |place: &str| {
+            let [server, tool] =
+                ["server", "tool"].map(|part| self.told(&format!("{place}.{part}")));
+            (!server.is_empty()).then(|| [server, tool].join("/"))
+        };
+        let secret = |place: &str| {
+            let server = self.told(&format!("{place}.server"));
+            let holder = self.told(&format!("{place}.holder.name"));
+            (!server.is_empty()).then(|| [server, holder].join("/"))
+        };
+        let name = name.map(str::to_owned).or_else(|| tool("pin")).or_else(|| tool("of"));
+        Named {
+            id: id.or_else(|| Some(self.own("approval.id"))).unwrap_or_default().to_owned(),
+            name: name
+                .or_else(|| secret("secret.for"))
+                .or_else(|| secret("for"))
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Whose thing a change is about, if it is somebody's.
+    pub(super) fn whose(&self) -> &'a str {
+        let places = [
+            self.told("token.owner"),
+            self.told("grant.holder.human"),
+            self.told("grant.holder.service_account"),
+            self.told("grant.holder.agent"),
+            self.told("session.who"),
+            self.told("link.who"),
+            self.told("passkey.who"),
+            self.told("approval.asker.accountable"),
+            self.told("who"),
+        ];
+        first(&places)
+    }
+
+    /// The chain but for the human and the client, for which formats have places of their own.
+    pub(super) fn delegation(&self) -> Object {
+        let member = |name: &str| self.decided(&format!("caller.{name}")).clone();
+        super::said([
+            ("agent", member("agent")),
+            ("actors", member("actors")),
+            ("workflow", member("workflow")),
+            ("assurance", member("accountable.assurance")),
+            (
+                "credential",
+                super::said([
+                    ("kind", member("credential.kind")),
+                    ("id", member("credential.id")),
+                    ("digest", member("credential.digest")),
+                ])
+                .into(),
+            ),
+            ("client_says", self.decided("client_says").clone()),
+        ])
+    }
+
+    /// One sentence for people.
+    pub(super) fn sentence(&self) -> String {
+        if self.is_erased() && self.kind != Kind::Outcome {
+            return format!("{}: the content of this record was erased", self.own("kind"));
+        }
+        match self.kind {
+            Kind::Opened => format!("Callgate {} has started", self.told("version")),
+            Kind::Change => self.change_told(),
+            Kind::Intent => format!("allowed: {}", self.call_told()),
+            Kind::Refusal => {
+                let verdict = match self.verdict() {
+                    Some(Verdict::ApprovalRequired) => "approval required",
+                    Some(Verdict::Allow | Verdict::Deny) | None => "denied",
+                };
+                format!("{verdict} ({}): {}", self.reasons().join(", "), self.call_told())
+            }
+            Kind::Outcome => format!("{}: {}", self.outcome(), self.call_told()),
+            Kind::Settled => {
+                format!("{} says {}: {}", self.told("by"), self.outcome(), self.call_told())
+            }
+        }
+    }
+
+    fn call_told(&self) -> String {
+        if *self.decided == Json::Null {
+            return "a call of which no more is known".to_owned();
+        }
+        let what =
+            first(&[self.asked("tool"), self.asked("method"), "a request that could not be read"]);
+        let on = Some(self.targets_told()).filter(|targets| !targets.is_empty());
+        let on = on.map(|targets| format!(" on {}", targets.join(", "))).unwrap_or_default();
+        let who = first(&[self.who(), "nobody known"]);
+        let via = Some(self.agent()).filter(|agent| !agent.is_empty());
+        let via = via.map(|agent| format!(" via {agent}")).unwrap_or_default();
+        format!("{what}{on} for {who}{via}")
+    }
+
+    fn change_told(&self) -> String {
+        let Named { id, name } = self.entity();
+        let parts = [name, id].into_iter().filter(|part| !part.is_empty());
+        let what = parts.collect::<Vec<_>>().join(" ");
+        format!("{}: {what} by {}", self.change(), first(&[self.who(), UNKNOWN]))
+    }
+}
+
+impl Kind {
+    /// By its name. A kind that this version does not know is told as a change that it does not know.
+    fn of(name: &str) -> Self {
+        match name {
+            "opened" => Self::Opened,
+            "intent" => Self::Intent,
+            "refusal" => Self::Refusal,
+            "outcome" => Self::Outcome,
+            "settled" => Self::Settled,
+            _ => Self::Change,
+        }
+    }
+}
+
+impl Verdict {
+    /// Its name in records.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::ApprovalRequired => "approval_required",
+        }
+    }
+}
+
+impl Changed {
+    /// The table of changes.
+    pub(super) fn of(change: &str) -> Self {
+        use Does::{Create, Delete, Read, Update};
+        use Severity::{High, Informational, Low, Medium};
+        let (thing, does, severity) = match change {
+            "token_issued" => ("token", Create, Low),
+            "token_rotated" => ("token", Update, Informational),
+            "token_revoked" => ("token", Delete, Low),
+            "grant_issued" => ("grant", Create, Low),
+            "grant_revoked" => ("grant", Delete, Low),
+            "revoked" => ("revocation", Create, Medium),
+            "revocation_lifted" => ("revocation", Delete, Medium),
+            "secret_set" => ("secret", Update, Low),
+            "secret_removed" => ("secret", Delete, Low),
+            "tool_pinned" => ("tool", Update, Medium),
+            "tool_unpinned" => ("tool", Delete, Low),
+            "approval_requested" => ("approval", Create, Low),
+            "approval_viewed" => ("approval", Read, Informational),
+            "approval_voted" => ("approval", Update, Low),
+            "approval_withdrawn" => ("approval", Delete, Low),
+            "glass_broken" => ("approval", Update, High),
+            "glass_reviewed" => ("approval", Update, Medium),
+            "notice_given_up" => ("notice", Delete, Medium),
+            "sign_in_link_made" => ("sign-in link", Create, Low),
+            "signed_in" => ("session", Create, Informational),
+            "signed_out" => ("session", Delete, Informational),
+            "passkey_added" => ("passkey", Create, Low),
+            "passkey_removed" => ("passkey", Delete, Medium),
+            _ => return Self { thing: UNKNOWN, does: None, severity: Medium },
+        };
+        Self { thing, does: Some(does), severity }
+    }
+}
+
+/// A target in words.
+fn target(target: &Json) -> String {
+    let [kind, id, why] = ["kind", "id", "unresolved"].map(|name| text_at(target, name));
+    if id.is_empty() { format!("{kind} unresolved ({why})") } else { format!("{kind} {id}") }
+}
+
+/// The member that `path` leads to.
+pub(super) fn at<'a>(value: &'a Json, path: &str) -> &'a Json {
+    path.split('.').try_fold(value, Json::get).unwrap_or(&Json::Null)
+}
+
+/// The same as text; empty if there is none.
+pub(super) fn text_at<'a>(value: &'a Json, path: &str) -> &'a str {
+    at(value, path).as_str().unwrap_or_default()
+}
+
+/// The texts of an array.
+pub(super) fn texts(value: &Json) -> Vec<&str> {
+    value.as_array().unwrap_or_default().iter().filter_map(Json::as_str).collect()
+}
+
+/// The first that says something.
+pub(super) fn first<'a>(texts: &[&'a str]) -> &'a str {
+    texts.iter().find(|text| !text.is_empty()).copied().unwrap_or_default()
+}
