@@ -203,6 +203,7 @@ fn own(facts: &Facts<'_>) -> Object {
                     ("type", Changed::of(facts.change()).thing.into()),
                     ("id", (*entity.id).into()),
                     ("name", (*entity.name).into()),
+                    ("content", facts.content()),
                 ])
                 .into(),
                 Kind::Opened | Kind::Intent | Kind::Refusal | Kind::Outcome | Kind::Settled => {

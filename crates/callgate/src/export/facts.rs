@@ -205,9 +205,10 @@ impl<'a> Facts<'a> {
         policies.iter().map(|policy| (text_at(policy, "id"), text_at(policy, "owner"))).collect()
     }
 
-    /// What the call touches.
+    /// What the call touches, or the call that waits for an approval.
     pub(super) fn targets(&self) -> &'a [Json] {
-        self.decided("understood.targets").as_array().unwrap_or_default()
+        let places = [self.decided("understood.targets"), self.event("approval.about.targets")];
+        places.into_iter().find_map(Json::as_array).unwrap_or_default()
     }
 
     /// The same in words: `Jira::Issue acme/ENG-42`.
@@ -319,7 +320,13 @@ impl<'a> Facts<'a> {
         let more =
             ["glass.approval", "review.approval", "session.id", "link.id", "passkey.id", "id"];
         let id = ids.into_iter().chain(more).map(|path| self.told(path)).find(|id| !id.is_empty());
-        let names = ["token.name", "passkey.name", "channel", "revocation.subject.name"];
+        let names = [
+            "token.name",
+            "approval.about.operation",
+            "passkey.name",
+            "channel",
+            "revocation.subject.name",
+        ];
         let name = names.into_iter().map(|path| self.told(path)).find(|name| !name.is_empty());
         let tool = |place: &str| {
             let [server, tool] =
@@ -331,13 +338,34 @@ impl<'a> Facts<'a> {
             let holder = self.told(&format!("{place}.holder.name"));
             (!server.is_empty()).then(|| [server, holder].join("/"))
         };
-        let name = name.map(str::to_owned).or_else(|| tool("pin")).or_else(|| tool("of"));
+        let name = name.map(str::to_owned).or_else(|| tool("pin.of")).or_else(|| tool("of"));
         Named {
             id: id.or_else(|| Some(self.own("approval.id"))).unwrap_or_default().to_owned(),
             name: name
                 .or_else(|| secret("secret.for"))
                 .or_else(|| secret("for"))
                 .unwrap_or_default(),
+        }
+    }
+
+    /// What it is that a change is about. Of a tool that is approved that is its whole definition, which is for those who read the record.
+    pub(super) fn content(&self) -> Json {
+        let things = ["token", "grant", "revocation", "vote", "glass", "review"];
+        let thing = things.into_iter().map(|thing| self.event(thing)).find(|it| **it != Json::Null);
+        let of = |path: &str| self.event(path).clone();
+        match thing {
+            Some(thing) => thing.clone(),
+            // Its arguments stay in the record, as those of calls do.
+            None => super::said([
+                ("asker", of("approval.asker")),
+                ("server", of("approval.about.server")),
+                ("tool", of("approval.about.tool")),
+                ("risk", of("approval.about.risk")),
+                ("targets", of("approval.about.targets")),
+                ("gates", of("approval.gates")),
+                ("decide_until", of("approval.decide_until")),
+            ])
+            .into(),
         }
     }
 
@@ -463,7 +491,7 @@ impl Changed {
             "revocation_lifted" => ("revocation", Delete, Medium),
             "secret_set" => ("secret", Update, Low),
             "secret_removed" => ("secret", Delete, Low),
-            "tool_pinned" => ("tool", Update, Medium),
+            "tool_pinned" => ("tool", Update, Low),
             "tool_unpinned" => ("tool", Delete, Low),
             "approval_requested" => ("approval", Create, Low),
             "approval_viewed" => ("approval", Read, Informational),

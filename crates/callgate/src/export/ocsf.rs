@@ -54,6 +54,7 @@ pub(super) fn event(facts: &Facts<'_>) -> Object {
 fn base(facts: &Facts<'_>, class: Class, activity: Activity<'_>) -> Object {
     let (status_id, status) = status(facts);
     let (severity_id, severity) = severity(facts.severity());
+    let caption = if activity.0 == OTHER { "Other" } else { activity.1 };
     said([
         ("activity_id", activity.0.into()),
         ("activity_name", activity.1.into()),
@@ -62,7 +63,7 @@ fn base(facts: &Facts<'_>, class: Class, activity: Activity<'_>) -> Object {
         ("class_uid", class.uid.into()),
         ("class_name", class.name.into()),
         ("type_uid", (class.uid * 100 + activity.0).into()),
-        ("type_name", format!("{}: {}", class.name, activity.1).into()),
+        ("type_name", format!("{}: {caption}", class.name).into()),
         ("time", facts.at_ms().into()),
         ("severity_id", severity_id.into()),
         ("severity", severity.into()),
@@ -303,15 +304,13 @@ fn entity_management(facts: &Facts<'_>) -> Object {
     let name = first(&[&named.name, if named.id.is_empty() { UNKNOWN } else { "" }]);
     let whose = facts.whose();
     let owner = said([("name", whose.into()), ("uid", whose.into())]);
-    let content = ["token", "grant", "revocation", "vote", "glass", "review"];
-    let content = content.into_iter().map(|thing| facts.event(thing)).find(|it| **it != Json::Null);
     let entity = said([
         ("uid", (*named.id).into()),
         ("name", name.into()),
         ("type", changed.thing.into()),
         ("type_id", OTHER.into()),
         ("user", owner.into()),
-        ("data", content.cloned().into()),
+        ("data", facts.content()),
     ]);
     let more = said([
         ("actor", maker(facts).into()),

@@ -4,6 +4,7 @@ mod ecs;
 mod ocsf;
 mod samples;
 
+use callgate_model::authority::Administered;
 use callgate_model::evidence::FIELDS;
 use callgate_model::json::{Json, JsonLimits, read};
 use clap::ValueEnum as _;
@@ -49,6 +50,10 @@ fn every_change_is_known() {
     assert!(changes().len() > 20);
     for change in changes() {
         assert!(Changed::of(change).does.is_some(), "{change}");
+        // The samples are as such records are.
+        let event = samples::change(change).record.get("event").unwrap().to_text();
+        let read: Result<Administered, _> = serde_json::from_str(&event);
+        assert!(read.is_ok(), "{change}: {read:?}");
     }
 }
 

@@ -116,49 +116,49 @@ pub(super) fn opened() -> Sample {
     sample(record("opened", &json!({ "version": "0.1.0" })), None)
 }
 
-/// A change with the members that changes of this name have, as far as they are told.
+/// A change with the members that changes of this name have; the model reads it.
 pub(super) fn change(name: &str) -> Sample {
-    let (id, at) = (CALL, "2026-11-27T08:00:00.000Z");
-    let holder = json!({ "server": "atlassian", "holder": { "kind": "human", "name": "alice" } });
-    let session = json!({ "id": id, "way": "issuer", "who": "alice", "begun": at, "ends": at });
+    let (id, at, digest) = (CALL, "2026-11-27T08:00:00.000Z", "aa".repeat(32));
+    let secret_for =
+        json!({ "server": "atlassian", "holder": { "kind": "human", "name": "alice" } });
+    let proof = json!({ "passkey": "AbC", "counter": 1 });
+    let of = json!({ "server": "atlassian", "tool": "editJiraIssue" });
+    let scope = json!({ "actions": ["jira.issue.edit"], "within": [] });
+    let token = json!({
+    "id": id, "name": "nightly", "digest": digest, "owner": "alice", "service_account": null, "groups": [], "agent": "release-bot",
+        "class": null, "scope": scope, "networks": [], "issued": at, "ends": at, "idle_s": null, "replaces": null, "first": id,
+    });
     let more = match name {
-        "token_issued" | "token_rotated" => {
-            json!({ "token": { "id": id, "name": "nightly", "owner": "alice" } })
-        }
-        "grant_issued" => {
-            json!({ "grant": { "id": id, "holder": { "agent": "release-bot" }, "reason": "release", "ticket": "OPS-1" } })
-        }
-        "revoked" => {
-            json!({ "revocation": { "id": id, "subject": { "kind": "agent", "name": "release-bot" }, "reason": "lost" } })
-        }
-        "secret_set" => json!({ "secret": { "for": holder, "scheme": "bearer" } }),
-        "secret_removed" => json!({ "for": holder }),
-        "tool_pinned" => {
-            json!({ "pin": { "server": "atlassian", "tool": "editJiraIssue", "definition": {} } })
-        }
-        "tool_unpinned" => json!({ "of": { "server": "atlassian", "tool": "editJiraIssue" } }),
-        "approval_requested" => {
-            json!({ "approval": { "id": id, "asker": { "accountable": "alice" } } })
-        }
-        "approval_voted" => {
-            json!({ "vote": { "approval": id, "by": "carol", "approves": true, "reason": "fine" } })
-        }
-        "glass_broken" => {
-            json!({ "glass": { "approval": id, "by": "carol", "reason": "down", "ticket": "INC-1" } })
-        }
-        "glass_reviewed" => {
-            json!({ "review": { "approval": id, "by": "dave", "verdict": "justified", "note": "it was down" } })
-        }
-        "signed_in" => json!({ "session": session, "link": null }),
-        "sign_in_link_made" => json!({ "link": { "id": id, "who": "alice" } }),
-        "passkey_added" => {
-            json!({ "passkey": { "id": "AbC", "who": "alice", "name": "key" }, "proof": null })
-        }
-        "passkey_removed" => json!({ "id": "AbC", "who": "alice", "proof": null }),
+        "token_issued" => json!({ "token": token }),
+        "token_rotated" => json!({ "old_ends": at, "token": token }),
+        "grant_issued" => json!({ "grant": {
+            "id": id, "holder": { "human": null, "service_account": null, "agent": "release-bot", "client": null, "workflow": null },
+            "scope": scope, "begins": at, "ends": at, "uses": 3, "reason": "release", "ticket": "OPS-1", "by": "carol", "issued": at,
+        } }),
+        "revoked" => json!({ "revocation": {
+            "id": id, "subject": { "kind": "agent", "name": "release-bot" }, "issued_before": null, "reason": "lost", "at": at,
+        } }),
+        "secret_set" => json!({ "secret": { "for": secret_for, "scheme": "bearer", "set": at } }),
+        "secret_removed" => json!({ "for": secret_for }),
+        "tool_pinned" => json!({ "pin": {
+            "of": of, "digest": digest, "definition": "{}", "replaces": null, "at": at,
+        } }),
+        "tool_unpinned" => json!({ "of": of }),
+        "signed_in" => json!({ "link": null, "session": {
+            "id": id, "digest": digest, "way": "issuer", "who": "alice", "groups": [], "client": "console", "issued": at,
+            "authenticated": null, "begun": at, "ends": at,
+        } }),
+        "sign_in_link_made" => json!({ "link": {
+            "id": id, "digest": digest, "who": "alice", "made": at, "ends": at,
+        } }),
+        "passkey_added" => json!({ "proof": null, "passkey": {
+            "id": "AbC", "who": "alice", "name": "key", "added": at, "key_digest": digest, "counter": 0,
+        } }),
+        "passkey_removed" => json!({ "id": "AbC", "who": "alice", "proof": proof }),
         "notice_given_up" => {
             json!({ "id": id, "channel": "hook", "attempts": 9, "reason": "HTTP status 500" })
         }
-        _ => json!({ "id": id, "reason": "no more" }),
+        _ => about_an_approval(name).unwrap_or_else(|| json!({ "id": id })),
     };
     let mut event = more;
     event["change"] = name.into();
@@ -166,6 +166,39 @@ pub(super) fn change(name: &str) -> Sample {
     let mut record = record("change", &event);
     record["change"] = name.into();
     sample(record, None)
+}
+
+/// The members of a change that is about an approval.
+fn about_an_approval(name: &str) -> Option<Value> {
+    let (id, at, digest) = (CALL, "2026-11-27T08:00:00.000Z", "aa".repeat(32));
+    let proof = json!({ "passkey": "AbC", "counter": 1 });
+    let asker = json!({
+        "accountable": "alice", "is_human": true, "agent": "release-bot", "actors": [], "client": "ide", "credential": "jwt",
+        "workflow": null, "people": ["alice"],
+    });
+    let about = json!({
+        "server": "atlassian", "tool": "editJiraIssue", "definition": null, "operation": "jira.issue.edit", "title": "Edit an issue",
+        "effect": "write", "risk": "medium", "reversibility": "recoverable", "arguments_digest": digest, "arguments": {},
+        "targets": [{ "kind": "Jira::Issue", "id": "acme/ENG-42", "in": ["Jira::Project::acme/ENG"] }],
+    });
+    Some(match name {
+        "approval_requested" => json!({ "approval": {
+            "id": id, "binding": digest, "asker": asker, "about": about, "bundle": digest, "at": at, "decide_until": at, "use_within_s": 60,
+            "gates": [{ "policy": "p", "approvers": "team:leads", "quorum": 1, "decide_within_s": 60, "use_within_s": 60 }],
+        } }),
+        "approval_viewed" => json!({ "id": id, "shown": digest }),
+        "approval_voted" => json!({ "vote": {
+            "approval": id, "by": "carol", "approves": true, "gates": ["p"], "reason": "fine", "seen": digest, "at": at,
+        } }),
+        "glass_broken" => json!({ "notices": [], "glass": {
+            "approval": id, "by": "carol", "reason": "down", "ticket": "INC-1", "proof": proof, "seen": digest, "at": at,
+        } }),
+        "glass_reviewed" => json!({ "review": {
+            "approval": id, "by": "dave", "verdict": "justified", "note": "it was down", "at": at,
+        } }),
+        "approval_withdrawn" => json!({ "id": id, "reason": "no more" }),
+        _ => return None,
+    })
 }
 
 /// One of each kind.
