@@ -6,7 +6,7 @@ use std::process::Stdio;
 use callgate_sim::SimOptions;
 use callgate_tests::gateway::{Folder, program};
 use callgate_tests::install;
-use callgate_tests::wire::Ask;
+use callgate_tests::wire::{Ask, open_session};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
@@ -73,7 +73,12 @@ async fn e06_others_read_what_was_recorded() {
         call(ALICE, "deleteJiraIssue", read("ENG-45")),
         call("token-of-nobody", "getJiraIssue", read("ENG-42")),
     ];
-    asks.extend(EVIL.map(|[tool, ..]| call(BOB, tool, json!({}))));
+    // In the era whose headers do not name the tool: no header could hold these.
+    let session = open_session(gateway.address, "atlassian", BOB).await.unwrap();
+    for [tool, ..] in EVIL {
+        let params = json!({ "name": tool, "arguments": {} });
+        asks.push(Ask::legacy("atlassian", BOB, &session, "tools/call", params));
+    }
     for ask in asks {
         ask.send(gateway.address).await.unwrap();
     }
@@ -119,7 +124,8 @@ async fn e06_others_read_what_was_recorded() {
 
 fn evil_tools_are_what_they_are(records: &[Value], read: &Value) {
     for [tool, in_cef, in_table] in EVIL {
-        let place = records.iter().position(|record| record["event"]["tool"] == tool).unwrap();
+        let place = records.iter().position(|record| record["event"]["tool"] == tool);
+        let place = place.unwrap_or_else(|| panic!("{tool:?} is not in {records:#?}"));
         let cef = &read["cef"][place];
         assert_eq!(
             (&cef["name"], &cef["extension"]["request"]),
