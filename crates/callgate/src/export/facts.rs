@@ -1,7 +1,11 @@
 //! What a record says, in the words that all formats share. Texts are as they were recorded: each format makes them safe in its own way.
 
+mod change;
+
 use callgate_model::ambient::Timestamp;
 use callgate_model::json::{Json, Object};
+
+pub(super) use change::{Changed, Does};
 
 use super::Exported;
 
@@ -62,29 +66,6 @@ pub(super) enum Severity {
     Critical,
 }
 
-/// What a change does to the thing that it is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Does {
-    /// It comes to be.
-    Create,
-    /// Somebody was shown it.
-    Read,
-    /// It is another one after.
-    Update,
-    /// It is good no more.
-    Delete,
-}
-
-/// A change of authority: what it is of, what it does, and how much somebody should care.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Changed {
-    /// What it is about: a token, a grant.
-    pub(super) thing: &'static str,
-    /// What it does to that; `None`, if this version does not know the change.
-    pub(super) does: Option<Does>,
-    severity: Severity,
-}
-
 /// A record, read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts<'a> {
@@ -96,15 +77,6 @@ pub(super) struct Facts<'a> {
     event: &'a Json,
     /// The event that says who wanted what, and what was decided: its own or its intent's.
     decided: &'a Json,
-}
-
-/// What a person or a policy calls something, and what it is called by for good.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Named {
-    /// Its id.
-    pub(super) id: String,
-    /// Its name.
-    pub(super) name: String,
 }
 
 impl<'a> Facts<'a> {
@@ -162,13 +134,13 @@ impl<'a> Facts<'a> {
         self.either("call")
     }
 
-    /// The outcome of a call, or what somebody found of it.
+    /// The outcome of a call, what somebody found of it, or what they said of an approval.
     pub(super) fn outcome(&self) -> &'a str {
         match self.kind {
             Kind::Settled => self.told("finding"),
-            Kind::Opened | Kind::Intent | Kind::Refusal | Kind::Outcome | Kind::Change => {
-                self.either("outcome")
-            }
+            Kind::Outcome => self.either("outcome"),
+            Kind::Change => self.said_of_it(),
+            Kind::Opened | Kind::Intent | Kind::Refusal => "",
         }
     }
 
@@ -278,6 +250,7 @@ impl<'a> Facts<'a> {
     pub(super) fn went(&self) -> Went {
         match self.kind {
             Kind::Opened | Kind::Change => Went::Well,
+            Kind::Settled if self.outcome() == "took_effect" => Went::Well,
             Kind::Intent | Kind::Settled => Went::Unknown,
             Kind::Refusal => Went::Badly,
             Kind::Outcome => match self.outcome() {
@@ -312,77 +285,6 @@ impl<'a> Facts<'a> {
                 }
             }
         }
-    }
-
-    /// What a change is about.
-    pub(super) fn entity(&self) -> Named {
-        let ids = ["token.id", "grant.id", "revocation.id", "approval.id", "vote.approval"];
-        let more =
-            ["glass.approval", "review.approval", "session.id", "link.id", "passkey.id", "id"];
-        let id = ids.into_iter().chain(more).map(|path| self.told(path)).find(|id| !id.is_empty());
-        let names = [
-            "token.name",
-            "approval.about.operation",
-            "passkey.name",
-            "channel",
-            "revocation.subject.name",
-        ];
-        let name = names.into_iter().map(|path| self.told(path)).find(|name| !name.is_empty());
-        let tool = |place: &str| {
-            let [server, tool] =
-                ["server", "tool"].map(|part| self.told(&format!("{place}.{part}")));
-            (!server.is_empty()).then(|| [server, tool].join("/"))
-        };
-        let secret = |place: &str| {
-            let server = self.told(&format!("{place}.server"));
-            let holder = self.told(&format!("{place}.holder.name"));
-            (!server.is_empty()).then(|| [server, holder].join("/"))
-        };
-        let name = name.map(str::to_owned).or_else(|| tool("pin.of")).or_else(|| tool("of"));
-        Named {
-            id: id.or_else(|| Some(self.own("approval.id"))).unwrap_or_default().to_owned(),
-            name: name
-                .or_else(|| secret("secret.for"))
-                .or_else(|| secret("for"))
-                .unwrap_or_default(),
-        }
-    }
-
-    /// What it is that a change is about. Of a tool that is approved that is its whole definition, which is for those who read the record.
-    pub(super) fn content(&self) -> Json {
-        let things = ["token", "grant", "revocation", "vote", "glass", "review"];
-        let thing = things.into_iter().map(|thing| self.event(thing)).find(|it| **it != Json::Null);
-        let of = |path: &str| self.event(path).clone();
-        match thing {
-            Some(thing) => thing.clone(),
-            // Its arguments stay in the record, as those of calls do.
-            None => super::said([
-                ("asker", of("approval.asker")),
-                ("server", of("approval.about.server")),
-                ("tool", of("approval.about.tool")),
-                ("risk", of("approval.about.risk")),
-                ("targets", of("approval.about.targets")),
-                ("gates", of("approval.gates")),
-                ("decide_until", of("approval.decide_until")),
-            ])
-            .into(),
-        }
-    }
-
-    /// Whose thing a change is about, if it is somebody's.
-    pub(super) fn whose(&self) -> &'a str {
-        let places = [
-            self.told("token.owner"),
-            self.told("grant.holder.human"),
-            self.told("grant.holder.service_account"),
-            self.told("grant.holder.agent"),
-            self.told("session.who"),
-            self.told("link.who"),
-            self.told("passkey.who"),
-            self.told("approval.asker.accountable"),
-            self.told("who"),
-        ];
-        first(&places)
     }
 
     /// The chain but for the human and the client, for which formats have places of their own.
@@ -442,13 +344,6 @@ impl<'a> Facts<'a> {
         let via = via.map(|agent| format!(" via {agent}")).unwrap_or_default();
         format!("{what}{on} for {who}{via}")
     }
-
-    fn change_told(&self) -> String {
-        let Named { id, name } = self.entity();
-        let parts = [name, id].into_iter().filter(|part| !part.is_empty());
-        let what = parts.collect::<Vec<_>>().join(" ");
-        format!("{}: {what} by {}", self.change(), first(&[self.who(), UNKNOWN]))
-    }
 }
 
 impl Kind {
@@ -473,41 +368,6 @@ impl Verdict {
             Self::Deny => "deny",
             Self::ApprovalRequired => "approval_required",
         }
-    }
-}
-
-impl Changed {
-    /// The table of changes.
-    pub(super) fn of(change: &str) -> Self {
-        use Does::{Create, Delete, Read, Update};
-        use Severity::{High, Informational, Low, Medium};
-        let (thing, does, severity) = match change {
-            "token_issued" => ("token", Create, Low),
-            "token_rotated" => ("token", Update, Informational),
-            "token_revoked" => ("token", Delete, Low),
-            "grant_issued" => ("grant", Create, Low),
-            "grant_revoked" => ("grant", Delete, Low),
-            "revoked" => ("revocation", Create, Medium),
-            "revocation_lifted" => ("revocation", Delete, Medium),
-            "secret_set" => ("secret", Update, Low),
-            "secret_removed" => ("secret", Delete, Low),
-            "tool_pinned" => ("tool", Update, Low),
-            "tool_unpinned" => ("tool", Delete, Low),
-            "approval_requested" => ("approval", Create, Low),
-            "approval_viewed" => ("approval", Read, Informational),
-            "approval_voted" => ("approval", Update, Low),
-            "approval_withdrawn" => ("approval", Delete, Low),
-            "glass_broken" => ("approval", Update, High),
-            "glass_reviewed" => ("approval", Update, Medium),
-            "notice_given_up" => ("notice", Delete, Medium),
-            "sign_in_link_made" => ("sign-in link", Create, Low),
-            "signed_in" => ("session", Create, Informational),
-            "signed_out" => ("session", Delete, Informational),
-            "passkey_added" => ("passkey", Create, Low),
-            "passkey_removed" => ("passkey", Delete, Medium),
-            _ => return Self { thing: UNKNOWN, does: None, severity: Medium },
-        };
-        Self { thing, does: Some(does), severity }
     }
 }
 

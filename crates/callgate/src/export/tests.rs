@@ -71,6 +71,17 @@ fn an_outcome_says_whose_call_it_was() {
 }
 
 #[test]
+fn a_vote_says_what_it_was() {
+    let told = samples::change("approval_voted").told(Format::Ecs);
+    let own = told.get("callgate").unwrap();
+    assert_eq!(own.get("outcome").unwrap().as_str(), Some("approves"));
+    let message = told.get("message").unwrap().as_str().unwrap();
+    assert!(message.starts_with("approval_voted: approves 019acb5e-"), "{message}");
+    let review = samples::change("glass_reviewed").line(Format::Cef);
+    assert!(review.contains(" outcome=justified "), "{review}");
+}
+
+#[test]
 fn the_record_itself_is_canonical() {
     for sample in all() {
         let line = sample.line(Format::Jsonl);
@@ -157,6 +168,14 @@ fn a_row_has_the_cells_that_its_header_names() {
             (cells + usize::from(!open), open)
         });
         assert_eq!(cells, (columns, false), "{line}");
+    }
+}
+
+#[test]
+fn the_page_tells_every_column() {
+    let page = include_str!("../../../../docs/exports.md");
+    for column in Format::Csv.header().unwrap().split(',') {
+        assert!(page.contains(&format!("| `{column}` |")), "{column}");
     }
 }
 

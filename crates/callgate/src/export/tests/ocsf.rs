@@ -198,6 +198,7 @@ fn dispositions_say_what_was_decided() {
         (outcome("tool_error"), 1, 27, 2),
         (outcome("timed_out"), 1, 1, 0),
         (outcome("in_progress"), 1, 1, 99),
+        (samples::settled(), 1, 1, 1),
     ] {
         let event = event(&sample);
         let found = ["action_id", "disposition_id", "status_id"].map(|name| event[name].as_i64());
