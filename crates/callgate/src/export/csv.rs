@@ -57,10 +57,7 @@ pub(super) fn row(facts: &Facts<'_>) -> String {
         facts.policies().iter().map(|(id, owner)| format!("{id} ({owner})")).collect();
     let actors = facts.decided("caller.actors").as_array().unwrap_or_default();
     let actors: Vec<&str> = actors.iter().map(|actor| text_at(actor, "id")).collect();
-    let by = match facts.kind {
-        Kind::Change | Kind::Settled => facts.told("by"),
-        Kind::Opened | Kind::Intent | Kind::Refusal | Kind::Outcome => "",
-    };
+    let by = if facts.kind == Kind::Change { facts.told("by") } else { facts.settled_by() };
     let cells: [String; COLUMNS] = [
         number(
             facts

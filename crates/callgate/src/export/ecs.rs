@@ -134,7 +134,7 @@ fn user(facts: &Facts<'_>) -> Object {
 
 /// Everybody who has to do with it, so that one search finds what somebody did and what was done to them.
 fn related<'a>(facts: &Facts<'a>) -> Vec<&'a str> {
-    let everybody = [facts.who(), facts.whose(), facts.told("by"), facts.told("session.who")];
+    let everybody = [facts.who(), facts.whose(), facts.told("session.who"), facts.settled_by()];
     let mut related: Vec<&str> = everybody.into_iter().filter(|one| !one.is_empty()).collect();
     related.sort_unstable();
     related.dedup();
@@ -195,6 +195,7 @@ fn own(facts: &Facts<'_>) -> Object {
         ("resolves", decided("resolves")),
         ("outcome", facts.outcome().into()),
         ("result", facts.event("result").clone()),
+        ("settled_by", facts.settled_by().into()),
         ("change", facts.change().into()),
         (
             "entity",

@@ -191,16 +191,22 @@ impl<'a> Facts<'a> {
     /// Who did it: whose call it is, or who made a change. Empty if it is not known.
     pub(super) fn who(&self) -> &'a str {
         match self.kind {
-            Kind::Change => self.told("by"),
+            // Who made it may be told with the agent that acts for them, in one text; here they stand apart.
+            Kind::Change => first(&[self.told("approval.asker.accountable"), self.told("by")]),
             Kind::Opened | Kind::Intent | Kind::Refusal | Kind::Outcome | Kind::Settled => {
                 self.asked("caller.accountable.id")
             }
         }
     }
 
+    /// Who says what became of a call of which the gateway does not know.
+    pub(super) fn settled_by(&self) -> &'a str {
+        if self.kind == Kind::Settled { self.told("by") } else { "" }
+    }
+
     /// The agent that acts.
     pub(super) fn agent(&self) -> &'a str {
-        self.asked("caller.agent.id")
+        first(&[self.asked("caller.agent.id"), self.told("approval.asker.agent")])
     }
 
     /// The approval that it is about, that it waits for, or that let it through.
@@ -268,13 +274,13 @@ impl<'a> Facts<'a> {
             && matches!(self.outcome(), "timed_out" | "cancelled" | "indeterminate")
     }
 
-    /// How much somebody should care: a call by its risk, and one step more if it was refused or nobody knows what became of it.
+    /// How much somebody should care: a call by its risk, and one step more if it was denied or nobody knows what became of it.
     pub(super) fn severity(&self) -> Severity {
         match self.kind {
             Kind::Opened => Severity::Informational,
             Kind::Change => Changed::of(self.change()).severity,
             Kind::Intent | Kind::Refusal | Kind::Outcome | Kind::Settled => {
-                let is_more = self.kind == Kind::Refusal || self.is_in_doubt();
+                let is_more = self.verdict() == Some(Verdict::Deny) || self.is_in_doubt();
                 match (self.asked("understood.risk"), is_more) {
                     ("low", false) => Severity::Informational,
                     ("low", true) | ("medium", false) => Severity::Low,
@@ -317,12 +323,11 @@ impl<'a> Facts<'a> {
             Kind::Opened => format!("Callgate {} has started", self.told("version")),
             Kind::Change => self.change_told(),
             Kind::Intent => format!("allowed: {}", self.call_told()),
+            Kind::Refusal if self.verdict() == Some(Verdict::ApprovalRequired) => {
+                format!("approval required: {}", self.call_told())
+            }
             Kind::Refusal => {
-                let verdict = match self.verdict() {
-                    Some(Verdict::ApprovalRequired) => "approval required",
-                    Some(Verdict::Allow | Verdict::Deny) | None => "denied",
-                };
-                format!("{verdict} ({}): {}", self.reasons().join(", "), self.call_told())
+                format!("denied ({}): {}", self.reasons().join(", "), self.call_told())
             }
             Kind::Outcome => format!("{}: {}", self.outcome(), self.call_told()),
             Kind::Settled => {
@@ -337,12 +342,15 @@ impl<'a> Facts<'a> {
         }
         let what =
             first(&[self.asked("tool"), self.asked("method"), "a request that could not be read"]);
+        let operation = Some(self.asked("understood.operation"));
+        let operation = operation.filter(|is| !is.is_empty() && *is != what);
+        let means = operation.map(|is| format!(" ({is})")).unwrap_or_default();
         let on = Some(self.targets_told()).filter(|targets| !targets.is_empty());
         let on = on.map(|targets| format!(" on {}", targets.join(", "))).unwrap_or_default();
         let who = first(&[self.who(), "nobody known"]);
         let via = Some(self.agent()).filter(|agent| !agent.is_empty());
         let via = via.map(|agent| format!(" via {agent}")).unwrap_or_default();
-        format!("{what}{on} for {who}{via}")
+        format!("{what}{means}{on} for {who}{via}")
     }
 }
 

@@ -123,15 +123,7 @@ fn unmapped(facts: &Facts<'_>) -> Object {
         ("continues", decided("continues")),
         ("resolves", decided("resolves")),
         ("trace", decided("trace")),
-        (
-            "settled_by",
-            match facts.kind {
-                Kind::Settled => facts.event("by").clone(),
-                Kind::Opened | Kind::Intent | Kind::Refusal | Kind::Outcome | Kind::Change => {
-                    Json::Null
-                }
-            },
-        ),
+        ("settled_by", facts.settled_by().into()),
     ])
 }
 

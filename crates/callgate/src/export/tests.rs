@@ -71,6 +71,37 @@ fn an_outcome_says_whose_call_it_was() {
 }
 
 #[test]
+fn a_sentence_says_what_happened() {
+    let told = |sample: &Sample| Facts::of(&sample.exported()).sentence();
+    let call = "editJiraIssue (jira.issue.edit) on Jira::Issue acme/ENG-42, Jira::Issue unresolved (not_found) for alice via release-bot";
+    for (sample, expected) in [
+        (intent(), format!("allowed: {call}")),
+        (outcome("timed_out"), format!("timed_out: {call}")),
+        (refusal("deny", "guardrail"), format!("denied (guardrail): {call}")),
+        (refusal("approval_required", "approval_required"), format!("approval required: {call}")),
+        (samples::settled(), format!("carol says took_effect: {call}")),
+        (samples::opened(), "Callgate 0.1.0 has started".to_owned()),
+        (
+            samples::change("tool_pinned"),
+            "tool_pinned: atlassian/editJiraIssue by carol".to_owned(),
+        ),
+        (erased(&intent()), "intent: the content of this record was erased".to_owned()),
+    ] {
+        assert_eq!(told(&sample), expected);
+    }
+    let unread = "denied (request_malformed): a request that could not be read for nobody known";
+    assert_eq!(told(&samples::unread()), unread);
+}
+
+#[test]
+fn whoever_asks_for_an_approval_stands_apart_from_their_agent() {
+    let told = samples::change("approval_requested").told(Format::Ecs);
+    let at = |path: [&str; 2]| told.get(path[0]).and_then(|one| one.get(path[1])).unwrap().clone();
+    assert_eq!(at(["user", "name"]).as_str(), Some("alice"));
+    assert_eq!(at(["gen_ai", "agent"]).get("id").and_then(Json::as_str), Some("release-bot"));
+}
+
+#[test]
 fn a_vote_says_what_it_was() {
     let told = samples::change("approval_voted").told(Format::Ecs);
     let own = told.get("callgate").unwrap();
@@ -216,6 +247,8 @@ fn severity_follows_risk_and_what_became_of_it() {
     assert_eq!(of(intent(), "critical"), 3);
     assert_eq!(of(refusal("deny", "guardrail"), "low"), 5);
     assert_eq!(of(refusal("deny", "guardrail"), "critical"), 2);
+    // It waits, as it is meant to.
+    assert_eq!(of(refusal("approval_required", "approval_required"), "critical"), 3);
     assert_eq!(of(outcome("succeeded"), "medium"), 5);
     assert_eq!(of(outcome("indeterminate"), "medium"), 4);
     assert_eq!(priority(&samples::unread()), 4, "nobody knows how bad it would have been");

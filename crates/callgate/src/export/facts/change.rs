@@ -118,7 +118,7 @@ impl<'a> Facts<'a> {
         let Named { id, name } = self.entity();
         let parts = [self.said_of_it(), &*name, &*id].into_iter().filter(|part| !part.is_empty());
         let what = parts.collect::<Vec<_>>().join(" ");
-        format!("{}: {what} by {}", self.change(), first(&[self.who(), UNKNOWN]))
+        format!("{}: {what} by {}", self.change(), first(&[self.told("by"), UNKNOWN]))
     }
 }
 

@@ -131,6 +131,8 @@ fn fields_say_what_the_record_says() {
         (&done["event"]["outcome"], &done["event"]["duration"]),
         (&"success".into(), &81_500_000.into())
     );
+    let settled = document(&super::samples::settled());
+    assert_eq!(settled["related"]["user"], serde_json::json!(["alice", "carol"]));
     let made = document(&change("token_issued"));
     assert_eq!(made["event"]["category"], serde_json::json!(["iam"]));
     assert_eq!(made["related"]["user"], serde_json::json!(["alice", "carol"]));

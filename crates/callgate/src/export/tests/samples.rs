@@ -162,7 +162,8 @@ pub(super) fn change(name: &str) -> Sample {
     };
     let mut event = more;
     event["change"] = name.into();
-    event["by"] = "carol".into();
+    let asks = name == "approval_requested";
+    event["by"] = if asks { "alice via release-bot" } else { "carol" }.into();
     let mut record = record("change", &event);
     record["change"] = name.into();
     sample(record, None)
