@@ -4,6 +4,7 @@ use super::facts::{Facts, Kind, Severity, UNKNOWN, Verdict, first};
 use crate::print;
 
 /// How long texts may be, in characters: receivers cut or drop what is longer.
+const ID_CHARS_MAX: usize = 40;
 const SHORT_CHARS_MAX: usize = 63;
 const TEXT_CHARS_MAX: usize = 1023;
 const CUSTOM_CHARS_MAX: usize = 4000;
@@ -47,8 +48,6 @@ fn name(facts: &Facts<'_>) -> &'static str {
 fn extension(facts: &Facts<'_>) -> Vec<(&'static str, usize, String)> {
     let entity = facts.entity();
     let act = first(&[facts.change(), facts.verdict().map(Verdict::as_str).unwrap_or_default()]);
-    let policies: Vec<String> =
-        facts.policies().iter().map(|(id, owner)| format!("{id} ({owner})")).collect();
     let index = facts.record.get("index").map(ToString::to_string).unwrap_or_default();
     let ms = facts.upstream_us().map(|us| (us / 1000).to_string()).unwrap_or_default();
     let short = |key, text: &str| (key, SHORT_CHARS_MAX, text.to_owned());
@@ -65,7 +64,7 @@ fn extension(facts: &Facts<'_>) -> Vec<(&'static str, usize, String)> {
         text("destinationServiceName", facts.asked("server")),
         text("requestMethod", facts.asked("method")),
         text("request", facts.asked("tool")),
-        short("externalId", first(&[facts.call(), &entity.id])),
+        ("externalId", ID_CHARS_MAX, first(&[facts.call(), &entity.id]).to_owned()),
         short("deviceExternalId", facts.own("writer")),
         text("msg", &facts.sentence()),
     ];
@@ -74,7 +73,7 @@ fn extension(facts: &Facts<'_>) -> Vec<(&'static str, usize, String)> {
     let agent = facts.agent();
     for (key, label, value) in [
         (["cs1", "cs1Label"], "agent", agent),
-        (["cs2", "cs2Label"], "policies", &*policies.join(", ")),
+        (["cs2", "cs2Label"], "policies", &*facts.policies_told().join(", ")),
         (["cs3", "cs3Label"], "operation", operation),
         (["cs4", "cs4Label"], "targets", &*targets),
         (["cs5", "cs5Label"], "risk", facts.asked("understood.risk")),
@@ -115,16 +114,17 @@ fn field(key: &str, chars_max: usize, text: &str) -> String {
 /// `text` with the format's escapes, and what no line may have shown by its number; cut if it is longer than `chars_max`.
 fn escaped(text: &str, chars_max: usize, escape: impl Fn(char) -> Option<&'static str>) -> String {
     let mut out = String::with_capacity(text.len());
-    for (place, c) in text.chars().enumerate() {
-        if place == chars_max {
-            out.push('…');
-            break;
-        }
+    let is_long = text.chars().nth(chars_max).is_some();
+    let kept = if is_long { chars_max.saturating_sub(1) } else { chars_max };
+    for c in text.chars().take(kept) {
         match escape(c) {
             Some(known) => out.push_str(known),
             None if print::is_plain(c) => out.push(c),
             None => out.push_str(&c.escape_unicode().to_string().replace('\\', "\\\\")),
         }
+    }
+    if is_long {
+        out.push('…');
     }
     out
 }

@@ -1,6 +1,6 @@
 //! A table (RFC 4180) for a spreadsheet, in which no cell is a formula.
 
-use callgate_model::json::Json;
+use callgate_model::json::{Json, Number};
 
 use super::facts::{Changed, Facts, Kind, Verdict, text_at};
 use crate::print;
@@ -8,111 +8,75 @@ use crate::print;
 /// What begins a formula, or what a spreadsheet takes away before one. The full-width ones are taken for the others by some.
 const FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'];
 
-const COLUMNS: usize = 32;
+/// What a cell says of a record.
+type Cell = fn(&Facts<'_>) -> String;
+
+/// The columns in their order.
+const COLUMNS: &[(&str, Cell)] = &[
+    ("index", |of| number(of.record.get("index"))),
+    ("at", |of| cell(of.own("at"))),
+    ("kind", |of| cell(of.own("kind"))),
+    ("call", |of| cell(of.call())),
+    ("decision", |of| cell(of.verdict().map(Verdict::as_str).unwrap_or_default())),
+    ("reasons", |of| cell(&of.reasons().join(" "))),
+    ("outcome", |of| cell(of.outcome())),
+    ("human", |of| cell(of.asked("caller.accountable.id"))),
+    ("human_kind", |of| cell(of.asked("caller.accountable.kind"))),
+    ("agent", |of| cell(of.agent())),
+    ("actors", |of| cell(&actors(of))),
+    ("client", |of| cell(of.asked("caller.client.name"))),
+    ("server", |of| cell(of.asked("server"))),
+    ("method", |of| cell(of.asked("method"))),
+    ("tool", |of| cell(of.asked("tool"))),
+    ("operation", |of| cell(of.asked("understood.operation"))),
+    ("effect", |of| cell(of.asked("understood.effect"))),
+    ("risk", |of| cell(of.asked("understood.risk"))),
+    ("targets", |of| cell(&of.targets_told().join("; "))),
+    ("policies", |of| cell(&of.policies_told().join("; "))),
+    ("approval", |of| cell(of.approval())),
+    ("grant", |of| cell(of.asked("granted_by.id"))),
+    ("workflow", |of| cell(of.asked("caller.workflow.run"))),
+    ("ticket", |of| cell(of.ticket())),
+    ("why", |of| cell(of.why())),
+    ("change", |of| cell(of.change())),
+    ("by", |of| cell(if of.kind == Kind::Change { of.told("by") } else { of.settled_by() })),
+    ("thing", |of| cell(&thing(of))),
+    ("duration_ms", |of| {
+        of.upstream_us().map(|us| us / 1000).map_or_else(String::new, |ms| ms.to_string())
+    }),
+    ("detail", |of| cell(of.told("detail"))),
+    ("hash", |of| cell(of.own("hash"))),
+    ("erased", |of| cell(if of.is_erased() { "true" } else { "" })),
+];
 
 /// The names of the columns.
 pub(super) fn header() -> String {
-    [
-        "index",
-        "at",
-        "kind",
-        "call",
-        "decision",
-        "reasons",
-        "outcome",
-        "human",
-        "human_kind",
-        "agent",
-        "actors",
-        "client",
-        "server",
-        "method",
-        "tool",
-        "operation",
-        "effect",
-        "risk",
-        "targets",
-        "policies",
-        "approval",
-        "grant",
-        "workflow",
-        "ticket",
-        "why",
-        "change",
-        "by",
-        "thing",
-        "duration_ms",
-        "detail",
-        "hash",
-        "erased",
-    ]
-    .join(",")
+    COLUMNS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(",")
 }
 
 /// The row of a record.
 pub(super) fn row(facts: &Facts<'_>) -> String {
-    let text = |text: &str| cell(text);
-    let number = |value: Option<i64>| value.map(|number| number.to_string()).unwrap_or_default();
-    let policies: Vec<String> =
-        facts.policies().iter().map(|(id, owner)| format!("{id} ({owner})")).collect();
+    COLUMNS.iter().map(|(_, cell)| cell(facts)).collect::<Vec<_>>().join(",")
+}
+
+fn actors(facts: &Facts<'_>) -> String {
     let actors = facts.decided("caller.actors").as_array().unwrap_or_default();
-    let actors: Vec<&str> = actors.iter().map(|actor| text_at(actor, "id")).collect();
-    let by = if facts.kind == Kind::Change { facts.told("by") } else { facts.settled_by() };
-    let cells: [String; COLUMNS] = [
-        number(
-            facts
-                .record
-                .get("index")
-                .and_then(Json::as_number)
-                .and_then(callgate_model::json::Number::as_i64),
-        ),
-        text(facts.own("at")),
-        text(facts.own("kind")),
-        text(facts.call()),
-        text(facts.verdict().map(Verdict::as_str).unwrap_or_default()),
-        text(&facts.reasons().join(" ")),
-        text(facts.outcome()),
-        text(facts.asked("caller.accountable.id")),
-        text(facts.asked("caller.accountable.kind")),
-        text(facts.agent()),
-        text(&actors.join(" ")),
-        text(facts.asked("caller.client.name")),
-        text(facts.asked("server")),
-        text(facts.asked("method")),
-        text(facts.asked("tool")),
-        text(facts.asked("understood.operation")),
-        text(facts.asked("understood.effect")),
-        text(facts.asked("understood.risk")),
-        text(&facts.targets_told().join("; ")),
-        text(&policies.join("; ")),
-        text(facts.approval()),
-        text(facts.asked("granted_by.id")),
-        text(facts.asked("caller.workflow.run")),
-        text(facts.ticket()),
-        text(facts.why()),
-        text(facts.change()),
-        text(by),
-        text(&thing(facts)),
-        number(facts.upstream_us().map(|us| us / 1000)),
-        text(facts.told("detail")),
-        text(facts.own("hash")),
-        text(if facts.is_erased() { "true" } else { "" }),
-    ];
-    cells.join(",")
+    actors.iter().map(|actor| text_at(actor, "id")).collect::<Vec<_>>().join(" ")
 }
 
 /// What a change is about: `token release-bot 019acb5e-…`.
 fn thing(facts: &Facts<'_>) -> String {
-    match facts.kind {
-        Kind::Change => {
-            let entity = facts.entity();
-            let parts = [Changed::of(facts.change()).thing, &entity.name, &entity.id];
-            parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
-        }
-        Kind::Opened | Kind::Intent | Kind::Refusal | Kind::Outcome | Kind::Settled => {
-            String::new()
-        }
+    if facts.kind != Kind::Change {
+        return String::new();
     }
+    let entity = facts.entity();
+    let parts = [Changed::of(facts.change()).thing, &entity.name, &entity.id];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+fn number(value: Option<&Json>) -> String {
+    let number = value.and_then(Json::as_number).and_then(Number::as_i64);
+    number.map(|number| number.to_string()).unwrap_or_default()
 }
 
 /// A cell of text. A quote before what would be a formula shows it as text; a record stays on one line.

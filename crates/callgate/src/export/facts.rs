@@ -3,7 +3,7 @@
 mod change;
 
 use callgate_model::ambient::Timestamp;
-use callgate_model::json::{Json, Object};
+use callgate_model::json::{Json, Number, Object};
 
 pub(super) use change::{Changed, Does};
 
@@ -177,6 +177,11 @@ impl<'a> Facts<'a> {
         policies.iter().map(|policy| (text_at(policy, "id"), text_at(policy, "owner"))).collect()
     }
 
+    /// The same in words: `deletes-need-a-lead (platform)`.
+    pub(super) fn policies_told(&self) -> Vec<String> {
+        self.policies().into_iter().map(|(id, owner)| format!("{id} ({owner})")).collect()
+    }
+
     /// What the call touches, or the call that waits for an approval.
     pub(super) fn targets(&self) -> &'a [Json] {
         let places = [self.decided("understood.targets"), self.event("approval.about.targets")];
@@ -249,7 +254,7 @@ impl<'a> Facts<'a> {
 
     /// How long the server took, in microseconds.
     pub(super) fn upstream_us(&self) -> Option<i64> {
-        self.event("upstream_us").as_number().and_then(callgate_model::json::Number::as_i64)
+        self.event("upstream_us").as_number().and_then(Number::as_i64)
     }
 
     /// How it went.
