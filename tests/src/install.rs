@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 const REQUIREMENTS: &str = include_str!("../foreign/python/requirements.txt");
 const REQUIREMENTS_2: &str = include_str!("../foreign/python2/requirements.txt");
+const EXPORT_REQUIREMENTS: &str = include_str!("../foreign/export/requirements.txt");
 const PACKAGE: &str = include_str!("../foreign/node/package.json");
 const PACKAGE_LOCK: &str = include_str!("../foreign/node/package-lock.json");
 const INSPECTOR_PACKAGE: &str = include_str!("../foreign/inspector/package.json");
@@ -56,6 +57,7 @@ const OAUTH: Scripts = &[
 ];
 const BROWSER: Scripts = &[("console.mjs", include_str!("../foreign/browser/console.mjs"))];
 const NOTIFY: Scripts = &[("receive.mjs", include_str!("../foreign/notify/receive.mjs"))];
+const EXPORT: Scripts = &[("read.py", include_str!("../foreign/export/read.py"))];
 const FIXTURE: Scripts = &[
     ("fixture.mjs", include_str!("../foreign/conformance/fixture.mjs")),
     ("offers.mjs", include_str!("../foreign/conformance/offers.mjs")),
@@ -88,6 +90,15 @@ pub struct Python2 {
     pub notes: PathBuf,
     /// The `mcp-server-fetch` command.
     pub fetch: PathBuf,
+}
+
+/// Python with parsers of what evidence is exported as.
+#[derive(Clone, Debug)]
+pub struct Readers {
+    /// The interpreter of the virtual environment.
+    pub interpreter: PathBuf,
+    /// The script that reads a folder of exports.
+    pub read: PathBuf,
 }
 
 /// Node with both TypeScript SDKs, `mcp-remote` and the servers that the protocol's makers publish.
@@ -174,6 +185,7 @@ pub fn default_directory() -> PathBuf {
 pub fn all(directory: &Path) -> io::Result<()> {
     python(directory)?;
     python2(directory)?;
+    readers(directory)?;
     node(directory)?;
     inspector(directory)?;
     oauth(directory)?;
@@ -205,6 +217,17 @@ pub fn python2(directory: &Path) -> io::Result<Python2> {
     scripts(&home, PYTHON_2)?;
     let fetch = home.join("venv/bin/mcp-server-fetch");
     Ok(Python2 { interpreter, driver: home.join(DRIVE_PY.0), notes: home.join("notes.py"), fetch })
+}
+
+/// Installs the parsers of exports into `directory`.
+///
+/// # Errors
+/// If a command cannot be run or fails, with what it said.
+pub fn readers(directory: &Path) -> io::Result<Readers> {
+    let home = directory.join("export");
+    let interpreter = pip(&home, EXPORT_REQUIREMENTS)?;
+    scripts(&home, EXPORT)?;
+    Ok(Readers { interpreter, read: home.join("read.py") })
 }
 
 /// Installs the Node side into `directory`.

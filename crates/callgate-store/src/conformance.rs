@@ -18,6 +18,7 @@ pub(crate) async fn conforms(open: impl AsyncFn() -> Arc<dyn EvidenceStore>) {
     rows_come_back_as_they_were(&*open().await).await;
     an_append_is_all_or_nothing(&*open().await).await;
     filters_find_what_they_name(&*open().await).await;
+    pages_follow_the_log(&*open().await).await;
     decisions_are_counted_by_span(&*open().await).await;
     writers_and_orphans_are_told(&*open().await).await;
     i11_concurrent_records_make_one_chain(open().await).await;
@@ -184,6 +185,35 @@ async fn filters_find_what_they_name(store: &dyn EvidenceStore) {
     let kinds: Vec<String> =
         store.show(first).await.unwrap().into_iter().map(|row| row.kind).collect();
     assert_eq!(kinds, ["intent", "outcome"]);
+}
+
+async fn pages_follow_the_log(store: &dyn EvidenceStore) {
+    an_intent_and_a_refusal(store).await;
+    let all = Filter::default;
+    let with = |link, value: &str| all().with(link, Some(value.to_owned()));
+    let at = |ms| Some(Timestamp::from_unix_ms(ms));
+    for (filter, from, expected) in [
+        (all(), 0, vec![0, 1, 2]),
+        (all(), 1, vec![1, 2]),
+        (all(), 3, vec![]),
+        (Filter { limit: Some(2), ..all() }, 0, vec![0, 1]),
+        // What became of a call goes with its intent, wherever the page begins.
+        (with(Link::Human, "alice"), 0, vec![0, 1]),
+        (with(Link::Human, "alice"), 1, vec![1]),
+        (with(Link::Human, "Alice"), 0, vec![2]),
+        (with(Link::Human, "nobody"), 0, vec![]),
+        (Filter { limit: Some(1), ..with(Link::Target, "acme/ENG") }, 1, vec![1]),
+        (with(Link::Verdict, "deny"), 0, vec![2]),
+        (with(Link::Outcome, "succeeded"), 0, vec![1]),
+        (all().without(Link::Server, "github"), 0, vec![0, 1]),
+        // Its time is its own.
+        (Filter { since: at(2_000), ..with(Link::Human, "alice") }, 0, vec![1]),
+        (Filter { until: at(2_000), ..with(Link::Human, "alice") }, 0, vec![0]),
+    ] {
+        let page = store.page(&filter, from).await.unwrap();
+        let places: Vec<u64> = page.iter().filter_map(|row| row.index).collect();
+        assert_eq!(places, expected, "{filter:?} from {from}");
+    }
 }
 
 async fn decisions_are_counted_by_span(store: &dyn EvidenceStore) {

@@ -50,6 +50,10 @@ pub trait EvidenceStore: Debug + Send + Sync {
     /// The rows that match `filter`, newest first.
     fn list<'a>(&'a self, filter: &'a Filter) -> StoreFuture<'a, Vec<Row>>;
 
+    /// The same in the order of the log, from the index `from` on: the rows that match `filter`, and what became of the calls
+    /// whose intents do. `since` and `until` are of each row itself.
+    fn page<'a>(&'a self, filter: &'a Filter, from: u64) -> StoreFuture<'a, Vec<Row>>;
+
     /// How many decisions match `filter`, whose limit does not matter, in each span of `every_ms` milliseconds, by verdict; nothing
     /// of a span without any.
     fn tally<'a>(&'a self, filter: &'a Filter, every_ms: i64) -> StoreFuture<'a, Vec<Tally>>;

@@ -246,6 +246,12 @@ impl EvidenceStore for SqliteStore {
         Box::pin(async move { search::list(self.reading().await.settled().await, filter).await })
     }
 
+    fn page<'a>(&'a self, filter: &'a Filter, from: u64) -> StoreFuture<'a, Vec<Row>> {
+        Box::pin(
+            async move { search::page(self.reading().await.settled().await, filter, from).await },
+        )
+    }
+
     fn tally<'a>(&'a self, filter: &'a Filter, every_ms: i64) -> StoreFuture<'a, Vec<Tally>> {
         Box::pin(async move {
             search::tally(self.reading().await.settled().await, filter, every_ms).await

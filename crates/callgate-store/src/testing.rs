@@ -109,6 +109,10 @@ impl EvidenceStore for FaultyStore {
         self.inner.list(filter)
     }
 
+    fn page<'a>(&'a self, filter: &'a Filter, from: u64) -> StoreFuture<'a, Vec<Row>> {
+        self.inner.page(filter, from)
+    }
+
     fn tally<'a>(&'a self, filter: &'a Filter, every_ms: i64) -> StoreFuture<'a, Vec<Tally>> {
         self.inner.tally(filter, every_ms)
     }

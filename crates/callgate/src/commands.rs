@@ -9,6 +9,7 @@ pub(crate) mod demo;
 mod erase;
 pub(crate) mod evidence;
 pub(crate) mod explain;
+pub(crate) mod export;
 pub(crate) mod grant;
 pub(crate) mod office;
 pub(crate) mod policy;

@@ -12,6 +12,7 @@ mod commands;
 mod config;
 mod console;
 mod desk;
+mod export;
 mod habits;
 mod http;
 mod keeping;

@@ -27,6 +27,8 @@ mod direct;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
+mod exports;
+#[cfg(test)]
 mod families;
 #[cfg(test)]
 mod fresh;

@@ -25,18 +25,25 @@ pub(super) async fn apply(
     applies: &Applies,
     at: Timestamp,
 ) -> Applied {
-    let change = match applies {
-        Applies::Spend(grant) => return spend(connection, *grant, at).await,
+    match applies {
+        Applies::Spend(grant) => spend(connection, *grant, at).await,
         Applies::SpendApproval { approval, call, after } => {
-            return approvals::spend(connection, *approval, (*call, *after), at).await;
+            approvals::spend(connection, *approval, (*call, *after), at).await
         }
         Applies::Tell { call, notices } => {
-            return notices::add_of_call(connection, *call, notices, at).await;
+            notices::add_of_call(connection, *call, notices, at).await
         }
-        Applies::Settle(call) => return settle(connection, *call).await,
-        Applies::Change(change) => change,
-    };
-    let done = match &**change {
+        Applies::Settle(call) => settle(connection, *call).await,
+        Applies::Change(change) => apply_change(connection, change, at).await,
+    }
+}
+
+async fn apply_change(
+    connection: &mut SqliteConnection,
+    change: &Change,
+    at: Timestamp,
+) -> Applied {
+    let done = match change {
         Change::TokenIssued { token } => issue_token(connection, token).await,
         Change::TokenRotated { token, old_ends } => {
             rotate_token(connection, token, *old_ends, at).await

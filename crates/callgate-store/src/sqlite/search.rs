@@ -261,6 +261,51 @@ pub(super) async fn list(
     found.iter().map(rows::row).collect()
 }
 
+/// The rows that match, or conclude a call whose intent does, in the order of the log from the index `from` on.
+pub(super) async fn page(
+    connection: &mut SqliteConnection,
+    filter: &Filter,
+    from: u64,
+) -> Result<Vec<Row>, StoreError> {
+    let Some(wanted) = Wanted::of(connection, filter).await? else { return Ok(Vec::new()) };
+    // Of the row itself, or else of the intent of its call.
+    let matches = |of: &str| {
+        let tests = wanted.with.iter().map(|number| ("", number));
+        let tests = tests.chain(wanted.without.iter().map(|number| ("NOT ", number)));
+        let mut sql = tests.fold("TRUE".to_owned(), |sql, (negated, number)| {
+            // A number is one of ours.
+            format!(
+                "{sql} AND {negated}EXISTS (SELECT 1 FROM links WHERE number = {number} \
+                 AND at_ms = {of}.at_ms AND id = {of}.id)"
+            )
+        });
+        if filter.decided {
+            sql = format!("{sql} AND {of}.verdict IS NOT NULL");
+        }
+        sql
+    };
+    let sql = format!(
+        "SELECT evidence.*, payloads.text FROM evidence \
+         LEFT JOIN payloads ON payloads.id = evidence.id \
+         WHERE evidence.id > ?4 AND (?1 IS NULL OR evidence.call = ?1) \
+         AND (?2 IS NULL OR evidence.at_ms >= ?2) AND (?3 IS NULL OR evidence.at_ms < ?3) \
+         AND (({}) OR (evidence.kind IN ('outcome', 'settled') AND EXISTS ( \
+         SELECT 1 FROM evidence AS intent WHERE intent.call = evidence.call \
+         AND intent.kind = 'intent' AND {}))) ORDER BY evidence.id LIMIT {}",
+        matches("evidence"),
+        matches("intent"),
+        filter.limit.unwrap_or(LIST_MAX).min(LIST_MAX)
+    );
+    let found = sqlx::query(AssertSqlSafe(sql))
+        .bind(filter.call.map(|call| call.to_string()))
+        .bind(filter.since.map(|since| since.unix_ms()))
+        .bind(filter.until.map(|until| until.unix_ms()))
+        .bind(i64::try_from(from).unwrap_or(i64::MAX))
+        .fetch_all(connection)
+        .await?;
+    found.iter().map(rows::row).collect()
+}
+
 /// How many decisions there are in each span, by verdict.
 pub(super) async fn tally(
     connection: &mut SqliteConnection,

@@ -398,6 +398,10 @@ pub(crate) fn id(text: &str) -> Result<Id, String> {
     Id::parse(text).ok_or_else(|| "it is no id; `list` shows them".to_owned())
 }
 
+/// RFC 3339, or a day, which begins at midnight UTC.
 pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
-    Timestamp::parse(text).ok_or_else(|| "write it as 2026-11-27T08:00:00Z".to_owned())
+    let day = || Timestamp::parse(&format!("{text}T00:00:00Z"));
+    Timestamp::parse(text)
+        .or_else(day)
+        .ok_or_else(|| "write it as 2026-11-27T08:00:00Z, or as 2026-11-27".to_owned())
 }

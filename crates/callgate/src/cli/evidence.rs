@@ -7,8 +7,10 @@ use callgate_model::evidence::{Finding, Link};
 use callgate_store::{Filter, LIST_MAX};
 use clap::{Args, Subcommand};
 
-use super::authority::id;
+use super::authority::{id, moment};
 use super::{Check, WithConfig};
+use crate::export::Format;
+use crate::export::syslog::Framing;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Evidence {
@@ -26,6 +28,10 @@ pub(crate) enum Evidence {
     Settle(Settle),
     /// Erase what records say of somebody. That the records were there is proved all the same.
     Erase(Erase),
+    /// Write records in a form that other tools read, oldest first.
+    Export(Box<Export>),
+    /// Write records in such a form as they come to be, until interrupted.
+    Follow(Box<Follow>),
     /// Print the public keys by which checkpoints of the evidence are verified, or make a new key.
     Key(Key),
 }
@@ -40,9 +46,6 @@ pub(crate) struct List {
     pub(crate) limit: u32,
     #[command(flatten)]
     pub(crate) which: Which,
-    /// In place of calls, what was given and taken back: tokens, grants, revocations, secrets.
-    #[arg(long, conflicts_with_all = ["decision", "reason", "policy", "target"])]
-    pub(crate) changes: bool,
     /// Print JSON, one record a line.
     #[arg(long)]
     pub(crate) json: bool,
@@ -108,6 +111,9 @@ pub(crate) struct Which {
     /// Only what happened before this moment.
     #[arg(long, value_parser = moment)]
     pub(crate) to: Option<Timestamp>,
+    /// In place of calls, what was given and taken back: tokens, grants, revocations, secrets.
+    #[arg(long, conflicts_with_all = ["decision", "reason", "target"])]
+    pub(crate) changes: bool,
 }
 
 impl Which {
@@ -131,18 +137,11 @@ impl Which {
             (Link::Grant, &self.grant),
             (Link::By, &self.by),
             (Link::Trace, &self.trace),
+            (Link::Kind, &self.changes.then(|| "change".to_owned())),
         ];
         let filter = Filter { since: self.from, until: self.to, ..Filter::default() };
         with.into_iter().fold(filter, |filter, (link, value)| filter.with(link, value.clone()))
     }
-}
-
-/// RFC 3339, or a day, which begins at midnight UTC.
-fn moment(text: &str) -> Result<Timestamp, String> {
-    let day = || Timestamp::parse(&format!("{text}T00:00:00Z"));
-    Timestamp::parse(text)
-        .or_else(day)
-        .ok_or_else(|| "expected `2026-11-25T09:00:00Z` or `2026-11-25`".to_owned())
 }
 
 /// Options of `evidence show`.
@@ -236,4 +235,40 @@ pub(crate) struct Erase {
     /// Do it. Without it, only tell how many records there are.
     #[arg(long)]
     pub(crate) yes: bool,
+}
+
+/// How records are written.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Form {
+    /// The form of a line; else `jsonl`, or `cef` in syslog messages.
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+    /// Put each line into a syslog message (RFC 5424), and frame these so.
+    #[arg(long, value_enum, value_name = "FRAMING")]
+    pub(crate) syslog: Option<Framing>,
+}
+
+/// Options of `evidence export`.
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    #[command(flatten)]
+    pub(crate) form: Form,
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Write to this file, which must not be there yet; else to standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// Options of `evidence follow`.
+#[derive(Debug, Args)]
+pub(crate) struct Follow {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    #[command(flatten)]
+    pub(crate) form: Form,
+    #[command(flatten)]
+    pub(crate) which: Which,
 }

@@ -1,7 +1,6 @@
 //! `callgate evidence`: what was decided, and what came of it. Works while a gateway is running.
 
 use callgate_model::ambient::{Ambient as _, Id};
-use callgate_model::evidence::Link;
 use callgate_model::json::Json;
 use callgate_store::{EvidenceStore, Filter, Row, SqliteStore, StoreError};
 
@@ -9,7 +8,7 @@ use crate::ambient::Machine;
 use crate::cli::evidence::{Evidence, Key, List, Show, Tiles};
 use crate::cli::{Failure, WithConfig};
 use crate::commands::tiles::{self, Payloads};
-use crate::commands::{erase, settle, verify};
+use crate::commands::{erase, export, settle, verify};
 use crate::config::Config;
 use crate::keeping;
 use crate::print;
@@ -24,13 +23,15 @@ pub(crate) async fn run(command: Evidence) -> Result<(), Failure> {
         Evidence::Open(options) => settle::open(&options).await,
         Evidence::Settle(options) => settle::settle(options).await,
         Evidence::Erase(options) => erase::run(&options).await,
+        Evidence::Export(options) => export::export(*options).await,
+        Evidence::Follow(options) => export::follow(*options).await,
         Evidence::Key(options) => key(&options),
     }
 }
 
 async fn list(options: List) -> Result<(), Failure> {
     let store = open_with(&options.config).await?;
-    if options.changes {
+    if options.which.changes {
         return changes(&store, &options).await;
     }
     let filter = options.which.filter();
@@ -57,7 +58,6 @@ async fn list(options: List) -> Result<(), Failure> {
 /// The newest changes of authority.
 async fn changes(store: &SqliteStore, options: &List) -> Result<(), Failure> {
     let filter = Filter { limit: Some(options.limit), ..options.which.filter() };
-    let filter = filter.with(Link::Kind, Some("change".to_owned()));
     let rows = store.list(&filter).await.map_err(unreadable)?;
     if rows.is_empty() {
         print::note("nothing was given or taken back");

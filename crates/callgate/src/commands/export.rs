@@ -1,0 +1,190 @@
+//! `callgate evidence export` and `callgate evidence follow`: records for the tools that others have. Works while a gateway is running.
+
+use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::time::{Duration, Instant};
+
+use callgate_model::ambient::Id;
+use callgate_model::json::Json;
+use callgate_store::{EvidenceStore, Filter, Row, SqliteStore};
+
+use super::evidence::{open_with, unreadable};
+use super::serve::stop_signal;
+use crate::cli::Failure;
+use crate::cli::evidence::{Export, Follow, Form};
+use crate::export::syslog::{Framing, Origin};
+use crate::export::{Exported, Format};
+use crate::print;
+
+/// How many records are read at a time.
+const PAGE: u32 = 500;
+/// How often new records are looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often somebody who waits is told how far it is.
+const TOLD_EVERY: Duration = Duration::from_secs(3);
+
+pub(crate) async fn export(options: Export) -> Result<(), Failure> {
+    let store = open_with(&options.config).await?;
+    let filter = options.which.filter();
+    let out: Box<dyn Write + Send> = match &options.output {
+        None => Box::new(io::stdout()),
+        Some(path) => {
+            // It holds what the store holds, which only its owner may read.
+            let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+            Box::new(file.map_err(|error| format!("cannot write {}: {error}", path.display()))?)
+        }
+    };
+    let mut lines = Lines::begin(&store, filter, options.form, out)?;
+    // What is recorded meanwhile is for the next export.
+    let end = store.size().await.map_err(unreadable)?;
+    let mut told = Instant::now();
+    while lines.next < end && lines.page(end).await? {
+        if told.elapsed() >= TOLD_EVERY {
+            told = Instant::now();
+            let (place, written) = (lines.next, lines.written);
+            print::note(&format!("{written} records written, {place} of {end} looked at"));
+        }
+    }
+    if options.output.is_some() {
+        print::note(&format!("{} records written", lines.written));
+    }
+    Ok(())
+}
+
+pub(crate) async fn follow(options: Follow) -> Result<(), Failure> {
+    let store = open_with(&options.config).await?;
+    let stop = stop_signal()?;
+    let out = Box::new(io::stdout());
+    let mut lines = Lines::begin(&store, options.which.filter(), options.form, out)?;
+    lines.next = store.size().await.map_err(unreadable)?;
+    let following = async {
+        loop {
+            let end = store.size().await.map_err(unreadable)?;
+            if lines.next >= end {
+                tokio::time::sleep(LOOK_EVERY).await;
+            } else if !lines.page(end).await? {
+                return Ok(());
+            }
+        }
+    };
+    tokio::select! {
+        ended = following => ended,
+        () = stop => Ok(()),
+    }
+}
+
+/// Records on their way out.
+struct Lines<'a> {
+    store: &'a SqliteStore,
+    filter: Filter,
+    format: Format,
+    syslog: Option<(Origin, Framing)>,
+    out: BufWriter<Box<dyn Write + Send>>,
+    /// The place in the log that is looked at next.
+    next: u64,
+    written: u64,
+}
+
+impl<'a> Lines<'a> {
+    fn begin(
+        store: &'a SqliteStore,
+        filter: Filter,
+        form: Form,
+        out: Box<dyn Write + Send>,
+    ) -> Result<Self, Failure> {
+        let origin = || Origin { host: host(), process: std::process::id() };
+        let usual = if form.syslog.is_some() { Format::Cef } else { Format::Jsonl };
+        let mut lines = Self {
+            store,
+            filter: Filter { limit: Some(PAGE), ..filter },
+            format: form.format.unwrap_or(usual),
+            syslog: form.syslog.map(|framing| (origin(), framing)),
+            out: BufWriter::new(out),
+            next: 0,
+            written: 0,
+        };
+        if let Some(header) = lines.format.header().filter(|_| lines.syslog.is_none()) {
+            writeln!(lines.out, "{header}").and_then(|()| lines.out.flush()).map_err(unwritable)?;
+        }
+        Ok(lines)
+    }
+
+    /// Writes the next records that are in the log before the place `end`; whether anybody still reads them.
+    async fn page(&mut self, end: u64) -> Result<bool, Failure> {
+        let rows = self.store.page(&self.filter, self.next).await.map_err(unreadable)?;
+        let is_last = rows.len() < PAGE as usize;
+        let mut intents = HashMap::new();
+        for row in rows {
+            let Some(place) = row.index.filter(|place| *place < end) else { continue };
+            let record = record_json(&row)?;
+            let intent = match row.call.filter(|_| matches!(&*row.kind, "outcome" | "settled")) {
+                None => None,
+                Some(call) => match intents.remove(&call) {
+                    None => self.intent(call).await?,
+                    known => known,
+                },
+            };
+            let written = self.write(&Exported { record: &record, intent: intent.as_ref() });
+            if !is_read(written)? {
+                return Ok(false);
+            }
+            self.next = place + 1;
+            if let Some(call) = row.call.filter(|_| row.kind == "intent") {
+                intents.insert(call, record);
+            }
+        }
+        if is_last {
+            self.next = end;
+        }
+        is_read(self.out.flush())
+    }
+
+    fn write(&mut self, exported: &Exported<'_>) -> io::Result<()> {
+        self.written += 1;
+        match &self.syslog {
+            None => writeln!(self.out, "{}", self.format.write(exported)),
+            Some((origin, framing)) => {
+                write!(self.out, "{}", origin.write(exported, self.format, *framing))
+            }
+        }
+    }
+
+    /// The intent of a call, which stands further up in the log.
+    async fn intent(&self, call: Id) -> Result<Option<Json>, Failure> {
+        let rows = self.store.show(call).await.map_err(unreadable)?;
+        let intent = rows.iter().find(|row| row.kind == "intent");
+        intent.map(record_json).transpose()
+    }
+}
+
+/// A reader that has gone (`| head`) is no error, but the end.
+fn is_read(written: io::Result<()>) -> Result<bool, Failure> {
+    match written {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(unwritable(error)),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what an error is mapped with")]
+fn unwritable(error: io::Error) -> Failure {
+    Failure::Other(format!("records cannot be written: {error}"))
+}
+
+/// The record of a row as it leaves.
+fn record_json(row: &Row) -> Result<Json, Failure> {
+    let record = row.record();
+    if record.get("format").is_none() {
+        let place = row.index.unwrap_or_default();
+        let why = "is not what was recorded; `callgate evidence verify` says more";
+        return Err(Failure::Other(format!("the record at place {place} of the log {why}")));
+    }
+    Ok(record.into())
+}
+
+/// The name of this machine.
+fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}

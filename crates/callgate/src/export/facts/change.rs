@@ -1,0 +1,163 @@
+//! What a change of authority does, and what it is about.
+
+use callgate_model::json::Json;
+
+use super::{Facts, Severity, UNKNOWN, first};
+use crate::export::said;
+
+/// What a change does to the thing that it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::export) enum Does {
+    /// It comes to be.
+    Create,
+    /// Somebody was shown it.
+    Read,
+    /// It is another one after.
+    Update,
+    /// It is good no more.
+    Delete,
+}
+
+/// A change of authority: what it is of, what it does, and how much somebody should care.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::export) struct Changed {
+    /// What it is about: a token, a grant.
+    pub(in crate::export) thing: &'static str,
+    /// What it does to that; `None`, if this version does not know the change.
+    pub(in crate::export) does: Option<Does>,
+    /// How much somebody should care.
+    pub(super) severity: Severity,
+}
+
+/// What a person or a policy calls something, and what it is called by for good.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::export) struct Named {
+    /// Its id.
+    pub(in crate::export) id: String,
+    /// Its name.
+    pub(in crate::export) name: String,
+}
+
+impl<'a> Facts<'a> {
+    /// What a change is about.
+    pub(in crate::export) fn entity(&self) -> Named {
+        let ids = ["token.id", "grant.id", "revocation.id", "approval.id", "vote.approval"];
+        let more =
+            ["glass.approval", "review.approval", "session.id", "link.id", "passkey.id", "id"];
+        let id = ids.into_iter().chain(more).map(|path| self.told(path)).find(|id| !id.is_empty());
+        let names = [
+            "token.name",
+            "approval.about.operation",
+            "passkey.name",
+            "channel",
+            "revocation.subject.name",
+        ];
+        let pairs = [
+            ["pin.of.server", "pin.of.tool"],
+            ["of.server", "of.tool"],
+            ["secret.for.server", "secret.for.holder.name"],
+            ["for.server", "for.holder.name"],
+        ];
+        let name = names.into_iter().map(|path| self.told(path)).find(|name| !name.is_empty());
+        let pair = pairs.map(|pair| pair.map(|path| self.told(path)));
+        let pair = pair.into_iter().find(|[server, _]| !server.is_empty());
+        Named {
+            id: id.unwrap_or(self.own("approval.id")).to_owned(),
+            name: name.map(str::to_owned).or(pair.map(|pair| pair.join("/"))).unwrap_or_default(),
+        }
+    }
+
+    /// What somebody said of an approval, or of broken glass.
+    pub(super) fn said_of_it(&self) -> &'a str {
+        match self.event("vote.approves").as_bool() {
+            Some(true) => "approves",
+            Some(false) => "denies",
+            None => self.told("review.verdict"),
+        }
+    }
+
+    /// The thing itself, as far as it says what it is good for. The definition of a tool is for those who read the record.
+    pub(in crate::export) fn content(&self) -> Json {
+        let things = ["token", "grant", "revocation", "vote", "glass", "review"];
+        let thing = things.into_iter().map(|thing| self.event(thing)).find(|it| **it != Json::Null);
+        let of = |path: &str| self.event(path).clone();
+        match thing {
+            Some(thing) => thing.clone(),
+            // Its arguments stay in the record, as those of calls do.
+            None => said([
+                ("asker", of("approval.asker")),
+                ("server", of("approval.about.server")),
+                ("tool", of("approval.about.tool")),
+                ("risk", of("approval.about.risk")),
+                ("targets", of("approval.about.targets")),
+                ("gates", of("approval.gates")),
+                ("decide_until", of("approval.decide_until")),
+            ])
+            .into(),
+        }
+    }
+
+    /// Whose thing a change is about, if it is somebody's.
+    pub(in crate::export) fn whose(&self) -> &'a str {
+        let places = [
+            self.told("token.owner"),
+            self.told("grant.holder.human"),
+            self.told("grant.holder.service_account"),
+            self.told("grant.holder.agent"),
+            self.told("session.who"),
+            self.told("link.who"),
+            self.told("passkey.who"),
+            self.told("approval.asker.accountable"),
+            self.told("who"),
+        ];
+        first(&places)
+    }
+
+    /// It in words.
+    pub(super) fn change_told(&self) -> String {
+        let Named { id, name } = self.entity();
+        let parts = [self.said_of_it(), &*name, &*id].into_iter().filter(|part| !part.is_empty());
+        let what = parts.collect::<Vec<_>>().join(" ");
+        format!("{}: {what} by {}", self.change(), first(&[self.told("by"), UNKNOWN]))
+    }
+}
+
+impl Changed {
+    /// The table of changes.
+    pub(in crate::export) fn of(change: &str) -> Self {
+        use Does::{Create, Delete, Read, Update};
+        use Severity::{High, Informational, Low, Medium};
+        let (thing, does, severity) = match change {
+            "token_issued" => ("token", Create, Low),
+            "token_rotated" => ("token", Update, Informational),
+            "token_revoked" => ("token", Delete, Low),
+            "grant_issued" => ("grant", Create, Low),
+            "grant_revoked" => ("grant", Delete, Low),
+            "revoked" => ("revocation", Create, Medium),
+            "revocation_lifted" => ("revocation", Delete, Medium),
+            "secret_set" => ("secret", Update, Low),
+            "secret_removed" => ("secret", Delete, Low),
+            "tool_pinned" => ("tool", Update, Low),
+            "tool_unpinned" => ("tool", Delete, Low),
+            "approval_requested" => ("approval", Create, Low),
+            "approval_viewed" => ("approval", Read, Informational),
+            "approval_voted" => ("approval", Update, Low),
+            "approval_withdrawn" => ("approval", Delete, Low),
+            "glass_broken" => ("approval", Update, High),
+            "glass_reviewed" => ("approval", Update, Medium),
+            "approval_expired" => ("approval", Update, Low),
+            "configured" => ("configuration", Update, Low),
+            "policies_activated" => ("policies", Update, Medium),
+            "payloads_erased" => ("records", Delete, Medium),
+            "sign_in_refused" => ("session", Create, Medium),
+            "notice_given_up" => ("notice", Delete, Medium),
+            "sign_in_link_made" => ("sign-in link", Create, Low),
+            "signed_in" => ("session", Create, Informational),
+            "signed_out" => ("session", Delete, Informational),
+            "passkey_added" => ("passkey", Create, Low),
+            "passkey_removed" => ("passkey", Delete, Medium),
+            _ => return Self { thing: UNKNOWN, does: None, severity: Medium },
+        };
+        Self { thing, does: Some(does), severity }
+    }
+}
