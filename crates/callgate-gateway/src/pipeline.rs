@@ -31,6 +31,7 @@ mod reply;
 mod resolve;
 mod roof;
 mod rounds;
+mod span;
 mod subscribe;
 mod task;
 mod visit;
@@ -74,6 +75,7 @@ use crate::round::{Opened, Sealer};
 use crate::sealing::Keyring;
 use crate::server::Server;
 use crate::session::Sessions;
+use crate::spans::{Spans, Telemetry};
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::tools::Tool;
@@ -126,6 +128,8 @@ pub struct Settings {
     pub break_glass: Vec<String>,
     /// By whom servers know that calls went through the gate.
     pub signer: Option<Arc<Signer>>,
+    /// What is to be known of requests, beside what is recorded and counted of them anyway.
+    pub telemetry: Telemetry,
 }
 
 /// The gateway.
@@ -143,7 +147,9 @@ pub struct Gateway {
     pub(crate) sealer: Sealer,
     pub(crate) keys: Arc<Keyring>,
     pub(crate) ambient: Arc<dyn Ambient>,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
+    /// What makes spans, if anybody wants them.
+    pub(crate) spans: Option<Arc<Spans>>,
     pub(crate) in_flight: Arc<Semaphore>,
     pub(crate) holds: Arc<Listeners>,
 }
@@ -178,7 +184,7 @@ impl Gateway {
     /// A gateway in front of `servers`.
     #[must_use]
     pub fn new(
-        settings: Settings,
+        mut settings: Settings,
         servers: Vec<Server>,
         identities: Identities,
         bundle: impl Into<Arc<Bundle>>,
@@ -187,7 +193,9 @@ impl Gateway {
     ) -> Self {
         let keys = settings.sealing.clone();
         let keys = keys.unwrap_or_else(|| Arc::new(Keyring::of_process(&*ambient)));
-        let metrics = Metrics::new(servers.iter().map(|server| server.name.to_string()));
+        let telemetry = std::mem::take(&mut settings.telemetry);
+        let names = servers.iter().map(|server| server.name.to_string());
+        let metrics = Arc::new(Metrics::new(names, telemetry.durations));
         Self {
             holds: Arc::new(Listeners::new(HOLDS)),
             in_flight: Arc::new(Semaphore::new(settings.calls_in_flight_max)),
@@ -203,6 +211,7 @@ impl Gateway {
             tasks: Tasks::default(),
             sealer: Sealer::new(Arc::clone(&keys)),
             keys,
+            spans: Spans::new(telemetry, &metrics, &ambient),
             ambient,
             metrics,
         }
@@ -343,6 +352,9 @@ impl Gateway {
             record.decision = Decision::deny(reason, bundle.digest());
             return Err(refused(true));
         };
+        if let Some(span) = &request.span {
+            span.calls(&params.name);
+        }
         let unapproved = self.unapproved(&request.server, (&set, tool), &params.arguments);
         if let Some(reason) = unapproved.await {
             record.decision = Decision::deny(reason, bundle.digest());
@@ -440,6 +452,12 @@ impl Gateway {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.evidence.is_healthy()
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn counts(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// The metrics, in text form.
