@@ -272,10 +272,21 @@ pub(crate) fn servers(
 
 /// Opens the evidence store and makes the gateway. `port` is the one it really listens on.
 pub(crate) async fn gateway(
+    config: Config,
+    parts: Parts,
+    ambient: Arc<dyn Ambient>,
+    port: u16,
+) -> Result<Arc<Gateway>, String> {
+    watched_gateway(config, parts, ambient, port, Telemetry::default()).await
+}
+
+/// The same, of whose requests something is to be known.
+pub(crate) async fn watched_gateway(
     mut config: Config,
     parts: Parts,
     ambient: Arc<dyn Ambient>,
     port: u16,
+    telemetry: Telemetry,
 ) -> Result<Arc<Gateway>, String> {
     let Parts { mut catalogs, bundle, .. } = parts;
     let servers = servers(&mut config, &mut catalogs)?;
@@ -303,7 +314,7 @@ pub(crate) async fn gateway(
         streams: config.limits.streams,
         sealing: config.sealing.take(),
         signer: config.signer.take(),
-        telemetry: Telemetry::default(),
+        telemetry,
         same_person: std::mem::take(&mut config.approvals.same_person),
         hold: config.approvals.hold,
         page_hold: config.approvals.page_hold,

@@ -16,6 +16,7 @@ mod habits;
 mod http;
 mod means;
 mod notify;
+mod otlp;
 mod pipe;
 mod premises;
 mod print;

@@ -14,7 +14,7 @@ use crate::http::ListenLimits;
 use crate::means::Means;
 use crate::premises::Premises;
 use crate::privilege::Configured;
-use crate::{assemble, http, notify, reload};
+use crate::{assemble, http, notify, otlp, reload};
 
 pub(crate) async fn run(options: WithConfig) -> Result<(), Failure> {
     let config = options.load()?;
@@ -25,7 +25,7 @@ pub(crate) async fn run(options: WithConfig) -> Result<(), Failure> {
 
 /// Serves until `stop`; `started` is told the address.
 pub(crate) async fn serve(
-    config: Config,
+    mut config: Config,
     stop: impl Future<Output = ()>,
     started: impl FnOnce(std::net::SocketAddr),
 ) -> Result<(), Failure> {
@@ -48,10 +48,14 @@ pub(crate) async fn serve(
     notify::reach(&channels, &parts.bundle, &config.approvals.break_glass).await?;
     let configured = Arc::new(Configured::of(&config));
     let desk = Desk::new(&config, &vocabulary, Arc::new(Machine));
-    let gateway = assemble::gateway(config, parts, Arc::new(Machine), address.port()).await?;
+    let (telemetry, exporter) = otlp::prepare(config.telemetry.take());
+    let port = address.port();
+    let gateway =
+        assemble::watched_gateway(config, parts, Arc::new(Machine), port, telemetry).await?;
     tracing::info!(%address, bundle = %gateway.bundle().digest(), "serving");
     let (following, loaded) = reload::follow(&gateway, policies, vocabulary.clone(), means);
     let telling = notify::start(&gateway, Arc::clone(&channels), Arc::new(Machine));
+    let exporting = exporter.map(|exporter| exporter.start(&gateway, Arc::new(Machine)));
     let premises = Premises {
         desk: Arc::new(desk),
         configured,
@@ -63,12 +67,18 @@ pub(crate) async fn serve(
     http::serve(listener, Arc::clone(&gateway), premises, limits, stop).await;
     drop((following, telling));
     gateway.close().await;
+    if let Some(exporting) = exporting {
+        exporting.finish().await;
+    }
     tracing::info!("stopped");
     Ok(())
 }
 
 /// Whatever weakens safety is in the log.
 fn warn_of_danger(config: &Config) {
+    if config.telemetry.as_ref().is_some_and(|telemetry| telemetry.danger_plain_http) {
+        tracing::warn!("danger_plain_http: traces and metrics may cross a network in the clear");
+    }
     if !config.tokens.is_empty() {
         tracing::warn!(
             tokens = config.tokens.len(),

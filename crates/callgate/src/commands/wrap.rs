@@ -17,10 +17,11 @@ use crate::cli::{Failure, Wrap};
 use crate::config::Config;
 use crate::means::Means;
 use crate::pipe::Next;
-use crate::{assemble, notify, pipe, reload};
+use crate::{assemble, notify, otlp, pipe, reload};
 
 pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
-    let config = Config::load_around(&options.config.config, &options.server, &options.command)?;
+    let mut config =
+        Config::load_around(&options.config.config, &options.server, &options.command)?;
     start_logging(&config.log)?;
     let names = |names: Vec<&String>| names.into_iter().cloned().collect::<Vec<_>>().join(", ");
     if !config.servers.contains_key(&options.server) {
@@ -50,13 +51,15 @@ pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
     let line_bytes_max = config.limits.json.bytes_max;
     let (channels, means) = (Arc::clone(&config.channels), Means::of(&config));
     notify::reach(&channels, &parts.bundle, &config.approvals.break_glass).await?;
-    let gateway = assemble::gateway(config, parts, Arc::new(Machine), 0).await?;
+    let (telemetry, exporter) = otlp::prepare(config.telemetry.take());
+    let gateway = assemble::watched_gateway(config, parts, Arc::new(Machine), 0, telemetry).await?;
     let Some(pipe) = gateway.pipe(&options.server, caller) else {
         return Err(format!("no server `{}`", options.server).into());
     };
     tracing::info!(server = options.server, caller = options.caller, "serving standard input");
     let (following, _loaded) = reload::follow(&gateway, policies, vocabulary, means);
     let telling = notify::start(&gateway, channels, Arc::new(Machine));
+    let exporting = exporter.map(|exporter| exporter.start(&gateway, Arc::new(Machine)));
     let ends = (tokio::io::stdin(), tokio::io::stdout());
     let take = |line, out: &mpsc::Sender<Bytes>| match line {
         Line::Whole(line) => next(&gateway, gateway.read_line(&pipe, &line), out),
@@ -65,6 +68,9 @@ pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
     pipe::serve(ends, line_bytes_max, take, || gateway.hung_up(&pipe), stop).await;
     drop((following, telling));
     gateway.close().await;
+    if let Some(exporting) = exporting {
+        exporting.finish().await;
+    }
     Ok(())
 }
 

@@ -39,6 +39,7 @@ const SECTIONS: &[&str] = &[
     "sealing",
     "servers",
     "store",
+    "telemetry",
     "tokens",
 ];
 
@@ -182,6 +183,7 @@ impl Reader {
         let sealing = self.sealing();
         self.keys.clone_from(&sealing);
         let signer = self.signer(public_url.as_deref());
+        let telemetry = self.telemetry();
         let channels = self.channels();
         let approvals = self.approvals(&channels);
         let servers = self.servers(signer.as_ref());
@@ -216,6 +218,7 @@ impl Reader {
             token_rules: token_rules?,
             tokens,
             log: log?,
+            telemetry: telemetry?,
         })
     }
 
