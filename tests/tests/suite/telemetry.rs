@@ -14,6 +14,9 @@ use tokio::process::{Child, Command};
 use super::notify::nobody;
 use super::world::{ALICE, SECRET, edit, read, setup, site};
 
+/// Every metric is told there.
+const PAGE: &str = include_str!("../../../docs/telemetry.md");
+
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
 /// What the collector wants to see.
@@ -224,6 +227,10 @@ async fn a_collector_gets_what_metrics_say() {
     assert!(0 < point["began"].as_u64().unwrap() && point["began"].as_u64() < point["at"].as_u64());
     let asked = metric(&all, "mcp.client.operation.duration").unwrap();
     assert_eq!(of(asked, "getJiraIssue").unwrap()["count"], 3);
+    for one in &all {
+        let name = format!("`{}`", one["name"].as_str().unwrap());
+        assert!(PAGE.contains(&name), "{name} is not in docs/telemetry.md");
+    }
     // Each is counted once, and as for those who look by themselves.
     let decisions = metric(&all, "callgate.decisions").unwrap();
     assert_eq!((&decisions["kind"], &decisions["monotonic"]), (&json!("sum"), &json!(true)));

@@ -15,6 +15,9 @@ use crate::client::{Ask, Said, delete, edit, issue};
 use crate::store::event;
 use crate::support::{CLOUD, POLICIES, Rule, Setup, UPSTREAM_SECRET, World, soon};
 
+/// Every attribute is told there.
+const PAGE: &str = include_str!("../../../../docs/telemetry.md");
+
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
 const BESIDE: &str = "00-11111111111111111111111111111111-2222222222222222-01";
@@ -81,6 +84,9 @@ fn attributes(span: &Span) -> BTreeMap<&'static str, String> {
     let all: BTreeMap<_, _> =
         span.attributes.iter().map(|(name, value)| (*name, text(value))).collect();
     assert_eq!(all.len(), span.attributes.len(), "a name twice: {span:?}");
+    for name in all.keys() {
+        assert!(PAGE.contains(&format!("`{name}`")), "{name} is not in docs/telemetry.md");
+    }
     all
 }
 

@@ -38,6 +38,28 @@ fn an_address_is_enough() {
 }
 
 #[test]
+fn the_example_of_the_page_loads_and_the_keys_are_told() {
+    let page = include_str!("../../../../../docs/telemetry.md");
+    let example = page.split("```toml\n[telemetry]\n").nth(1).unwrap().split("```").next().unwrap();
+    let telemetry = config(&example.replace("OTLP_AUTHORIZATION", "PATH")).unwrap().telemetry;
+    let telemetry = telemetry.unwrap();
+    assert_eq!(
+        (telemetry.sample, telemetry.headers.len(), telemetry.attributes.len()),
+        (0.1, 1, 1)
+    );
+    let page = include_str!("../../../../../docs/configuration.md");
+    let section = page.split("## `[telemetry]`").nth(1).unwrap();
+    // What is wrong with a key that is not there names those that are.
+    let known = config("otlp = \"https://x\"\nnothing = 1").unwrap_err();
+    let (_, known) = known.split_once("expected one of").unwrap();
+    let keys: Vec<_> = known.split('`').skip(1).step_by(2).collect();
+    assert_eq!(keys.len(), 9);
+    for key in keys {
+        assert!(section.contains(&format!("| `{key}")), "{key} is not in the page");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_told() {
     let https = "otlp = \"https://collector\"\n";
     for (section, told) in [
