@@ -1,3 +1,5 @@
+mod logs;
+
 use opentelemetry_proto::tonic::metrics::v1::{Metric, metric, number_data_point};
 
 use super::exposition::{Kind, read};
