@@ -231,7 +231,8 @@ impl Gateway {
 
     /// Answers one request, by the method table. What came through a pipe has no headers.
     async fn serve(self: &Arc<Self>, request: Request, headers: Option<&HeaderMap>) -> Reply {
-        match treatment(&request.method, request.is_modern()) {
+        let span = request.span.clone();
+        let reply = match treatment(&request.method, request.is_modern()) {
             Treatment::Accept => Reply::empty(StatusCode::ACCEPTED),
             Treatment::Decide(method) => self.by_method(request, method, headers).await,
             Treatment::Discover => self.discover(&request),
@@ -244,7 +245,11 @@ impl Gateway {
             Treatment::SetLogLevel => self.set_log_level(&request),
             Treatment::Subscribe => self.subscribe(request).await,
             Treatment::Unsubscribe => self.unsubscribe(&request),
+        };
+        if let Some(span) = span {
+            span.answered();
         }
+        reply
     }
 
     async fn by_method(
@@ -452,20 +457,6 @@ impl Gateway {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.evidence.is_healthy()
-    }
-
-    /// What is counted.
-    #[must_use]
-    pub fn counts(&self) -> &Metrics {
-        &self.metrics
-    }
-
-    /// The metrics, in text form.
-    #[must_use]
-    pub fn metrics(&self) -> String {
-        let in_flight = self.settings.calls_in_flight_max - self.in_flight.available_permits();
-        let waiting = (self.listeners.count(), self.holds.count());
-        self.metrics.render(self.evidence.is_healthy(), in_flight, waiting)
     }
 }
 

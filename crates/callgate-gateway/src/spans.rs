@@ -136,7 +136,7 @@ impl Spans {
         begun: Instant,
         trace: &mut TraceContext,
         asked: Asked,
-    ) -> Box<ServerSpan> {
+    ) -> Arc<ServerSpan> {
         let parent = trace.parent();
         let context = self.queue.as_ref().map(|queue| self.context(queue, parent));
         let (state, beside) = (trace.tracestate.clone(), trace.beside.as_deref());
@@ -146,7 +146,7 @@ impl Spans {
         }
         let clock = Clock { unix_ns: self.unix_ns(begun), begun };
         let part = Parent { spans: Arc::clone(self), context, state, clock };
-        Box::new(ServerSpan::new(part, parent.map(|parent| parent.span_id), link, asked))
+        Arc::new(ServerSpan::new(part, parent.map(|parent| parent.span_id), link, asked))
     }
 
     fn context(&self, queue: &SpanQueue, parent: Option<SpanContext>) -> SpanContext {

@@ -4,7 +4,9 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use callgate_sim::{Running, SimOptions};
-use callgate_tests::gateway::Gateway;
+use callgate_tests::backend::Backend;
+use callgate_tests::drive::Client;
+use callgate_tests::gateway::{Gateway, Setup};
 use callgate_tests::install;
 use callgate_tests::wire::{Ask, get};
 use serde_json::{Value, json};
@@ -12,6 +14,8 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use super::notify::nobody;
+use super::pipes::wrapping;
+use super::stdio::{python, setup_with};
 use super::world::{ALICE, SECRET, edit, read, setup, site};
 
 /// Every metric is told there.
@@ -78,18 +82,18 @@ impl Collector {
     }
 }
 
-async fn world(otlp: &str, more: &str) -> (Running, Gateway) {
-    let sim = site(SimOptions::default()).await;
+fn telling(setup: Setup, otlp: &str, more: &str) -> Setup {
     let section = format!(
         "[telemetry]\notlp = \"{otlp}\"\nheaders.authorization = {{ file = \"collector.secret\" }}\nattributes = {{ \"deployment.environment.name\" = \"test\" }}\n{more}"
     );
-    let gateway = setup()
-        .server("atlassian", &format!("{}?tools=all", sim.url), "atlassian-rovo", SECRET)
-        .file("collector.secret", ADMITS)
-        .section(&section)
-        .start()
-        .await
-        .unwrap();
+    setup.file("collector.secret", ADMITS).section(&section)
+}
+
+async fn world(otlp: &str, more: &str) -> (Running, Gateway) {
+    let sim = site(SimOptions::default()).await;
+    let url = format!("{}?tools=all", sim.url);
+    let setup = setup().server("atlassian", &url, "atlassian-rovo", SECRET);
+    let gateway = telling(setup, otlp, more).start().await.unwrap();
     (sim, gateway)
 }
 
@@ -247,6 +251,32 @@ async fn a_collector_gets_what_metrics_say() {
     assert_eq!((&decided["unit"], &decided["points"][0]["count"]), (&json!("s"), &json!(4)));
     assert!(collector.has("traces").await.is_empty());
     i7_no_canary(&collector, &gateway).await;
+}
+
+/// A real client starts the gate, and the gate starts a real server.
+#[tokio::test]
+async fn what_goes_through_pipes_is_told_as_well() {
+    let (collector, backend) = (Collector::start().await, Backend::start().await.unwrap());
+    let setup = telling(setup_with(&backend), &collector.at("taken"), "metrics = false\n");
+    let folder = setup.write().unwrap();
+    let plan = wrapping(&folder, "atlassian");
+    let plan = plan.call("jira_get_issue", json!({ "issue_key": "ENG-1" }));
+    let told = Client::python(&python()).run(&plan).await.unwrap();
+    assert_eq!(told.steps[0]["isError"], false, "{told:?}");
+    let call = "tools/call jira_get_issue";
+    let all = collector.when("traces", |all| named(all, call, "SERVER").len() == 1).await;
+    let (server, client) = (named(&all, call, "SERVER")[0], named(&all, call, "CLIENT")[0]);
+    assert_eq!(client["parent"], server["span"]);
+    for span in [server, client] {
+        assert_eq!(span["attributes"]["network.transport"], "pipe");
+        assert_eq!(span["attributes"]["callgate.server"], "atlassian");
+    }
+    assert_eq!(client["attributes"].get("server.address"), None);
+    assert_eq!(
+        named(&all, "initialize", "SERVER").len(),
+        0,
+        "it is answered before anything is asked"
+    );
 }
 
 #[tokio::test]

@@ -66,7 +66,7 @@ pub(crate) struct Request {
     /// The resources whose changes are told in its session.
     pub(crate) interests: Option<watch::Sender<Interests>>,
     /// What is told of it to a tracing system, and counted, when it ends.
-    pub(crate) span: Option<Box<ServerSpan>>,
+    pub(crate) span: Option<Arc<ServerSpan>>,
 }
 
 /// What a client came to.
@@ -360,6 +360,9 @@ impl Gateway {
             return Err(Box::new(self.refuse_wire(request, record, &refused, reason)));
         };
         request.era = Era::Legacy(found.version);
+        if let Some(span) = &request.span {
+            span.speaks(request.era.version());
+        }
         request.log_level = found.log_level;
         request.capabilities = found.capabilities;
         request.interests = self.sessions.interests(&id, request.caller.key);

@@ -86,6 +86,7 @@ pub(super) fn listed(request: &Request, member: &str, entries: Vec<Json>) -> Rep
         result.set("ttlMs", LIST_TTL_MS);
         result.set("cacheScope", "private");
     }
+    request.ends(None);
     let body = answer::finish(request.era, &request.id, result);
     let mut reply = Reply::json(StatusCode::OK, body);
     reply.headers.push(("cache-control", HeaderValue::from_static("no-store")));

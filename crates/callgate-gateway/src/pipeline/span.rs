@@ -1,4 +1,4 @@
-//! The span of a request, from when it is read.
+//! What those who watch are told: the span of a request, from when it is read, and what is counted.
 
 use std::time::Instant;
 
@@ -8,8 +8,23 @@ use callgate_model::evidence::Decided;
 use super::{Gateway, Request};
 use crate::answer;
 use crate::spans::{Asked, Failure};
+use crate::telemetry::Metrics;
 
 impl Gateway {
+    /// What is counted.
+    #[must_use]
+    pub fn counts(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The metrics, in text form.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        let in_flight = self.settings.calls_in_flight_max - self.in_flight.available_permits();
+        let waiting = (self.listeners.count(), self.holds.count());
+        self.metrics.render(self.evidence.is_healthy(), in_flight, waiting)
+    }
+
     /// From here on somebody may be told of the request, if anybody wants to be.
     pub(super) fn begin_span(&self, request: &mut Request, begun: Instant, is_piped: bool) {
         let Some(spans) = &self.spans else { return };

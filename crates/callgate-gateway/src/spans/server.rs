@@ -21,8 +21,8 @@ pub(super) const TOOLS_CALL: &str = "tools/call";
 pub(crate) struct Asked {
     /// Of the table, or else [`OTHER`].
     method: &'static str,
-    version: &'static str,
     id: RequestId,
+    version: &'static str,
     /// The server, as it is configured; empty if it is none.
     server: String,
     /// The agent that acts, if that is more than what a client says.
@@ -75,7 +75,7 @@ impl std::fmt::Debug for Parent {
     }
 }
 
-/// The span of a request. It ends when this is dropped.
+/// The span of a request. It ends when this is dropped; if nobody has said by then how, it was given up.
 #[derive(Debug)]
 pub(crate) struct ServerSpan {
     part: Parent,
@@ -88,24 +88,49 @@ pub(crate) struct ServerSpan {
 /// What was found out meanwhile.
 #[derive(Debug, Default)]
 struct Told {
+    version: &'static str,
     tool: Option<String>,
     decision: Vec<(&'static str, Value)>,
-    failure: Option<Failure>,
+    end: End,
+}
+
+/// How a request ends, as far as that is known.
+#[derive(Clone, Copy, Debug, Default)]
+enum End {
+    Answered,
+    Failed(Failure),
+    #[default]
+    Open,
+}
+
+impl Told {
+    const fn failure(&self) -> Option<Failure> {
+        match self.end {
+            End::Answered => None,
+            End::Failed(failure) => Some(failure),
+            End::Open => Some(Failure::Cancelled),
+        }
+    }
 }
 
 impl ServerSpan {
-    pub(super) const fn new(
+    pub(super) fn new(
         part: Parent,
         parent: Option<[u8; 8]>,
         link: Option<SpanContext>,
         asked: Asked,
     ) -> Self {
-        let told = Told { tool: None, decision: Vec::new(), failure: None };
+        let told = Told { version: asked.version, ..Told::default() };
         Self { part, parent, link, asked, told: Mutex::new(told) }
     }
 
     pub(crate) fn part(&self) -> Parent {
         self.part.clone()
+    }
+
+    /// Its client turns out to speak another version.
+    pub(crate) fn speaks(&self, version: &'static str) {
+        self.tell(|told| told.version = version);
     }
 
     /// The tool that is called is one of the server's.
@@ -116,12 +141,21 @@ impl ServerSpan {
     /// It was decided, for the last time as far as is known. How it ends is open again.
     pub(crate) fn decided(&self, record: &Decided) {
         let attributes = self.part.kept().map(|_| decision(record)).unwrap_or_default();
-        self.tell(|told| (told.decision, told.failure) = (attributes, None));
+        self.tell(|told| (told.decision, told.end) = (attributes, End::Open));
     }
 
     /// It ends so, unless more is told.
     pub(crate) fn ends(&self, failure: Option<Failure>) {
-        self.tell(|told| told.failure = failure);
+        self.tell(|told| told.end = failure.map_or(End::Answered, End::Failed));
+    }
+
+    /// It is answered: unless something else was said, with what was asked for.
+    pub(crate) fn answered(&self) {
+        self.tell(|told| {
+            if matches!(told.end, End::Open) {
+                told.end = End::Answered;
+            }
+        });
     }
 
     fn tell(&self, tell: impl FnOnce(&mut Told)) {
@@ -132,26 +166,27 @@ impl ServerSpan {
         Labels {
             callgate_server: self.asked.server.clone(),
             error_type: told
-                .failure
+                .failure()
                 .map(|failure| failure.label().into_owned())
                 .unwrap_or_default(),
             gen_ai_operation_name: operation(self.asked.method),
             gen_ai_tool_name: told.tool.clone().unwrap_or_default(),
             mcp_method_name: self.asked.method,
-            mcp_protocol_version: self.asked.version,
+            mcp_protocol_version: told.version,
             network_transport: self.asked.transport,
         }
     }
 
     fn span(&self, context: SpanContext, told: Told, ended: Instant) -> Span {
-        let Asked { method, version, id, server, agent, transport } = &self.asked;
+        let Asked { method, id, server, agent, transport, .. } = &self.asked;
+        let failure = told.failure();
         let id = match id {
             RequestId::Number(number) => number.to_string(),
             RequestId::Text(text) => text.clone(),
         };
         let mut attributes = vec![
             ("mcp.method.name", Value::from(*method)),
-            ("mcp.protocol.version", Value::from(*version)),
+            ("mcp.protocol.version", Value::from(told.version)),
             ("jsonrpc.request.id", Value::Text(id)),
             ("network.transport", Value::from(*transport)),
         ];
@@ -161,7 +196,7 @@ impl ServerSpan {
         attributes.extend(agent.iter().map(|agent| ("gen_ai.agent.name", Value::from(&**agent))));
         attributes.extend(of_tool(method, told.tool.as_deref()));
         attributes.extend(told.decision);
-        attributes.extend(told.failure.into_iter().flat_map(of_failure));
+        attributes.extend(failure.into_iter().flat_map(of_failure));
         Span {
             context,
             parent: self.parent,
@@ -172,7 +207,7 @@ impl ServerSpan {
             began_ns: self.part.clock.unix_ns,
             ended_ns: self.part.clock.unix_ns_of(ended),
             attributes,
-            is_error: told.failure.is_some(),
+            is_error: failure.is_some(),
         }
     }
 }

@@ -1,19 +1,19 @@
 //! Spans and durations: what a tracing system is told of requests, and what it never is.
 
+mod ends;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use callgate_gateway::spans::{Span, SpanKind, SpanQueue, Telemetry, Value};
 use callgate_mcp::inbound::SpanContext;
 use callgate_policy::Tier;
-use callgate_sim::Fault;
 use http::HeaderValue;
 use tokio::sync::mpsc::Receiver;
 
 use crate::approvals::{RULES, WAITS};
 use crate::client::{Ask, Said, delete, edit, issue};
 use crate::store::event;
-use crate::support::{CLOUD, POLICIES, Rule, Setup, UPSTREAM_SECRET, World, soon};
+use crate::support::{CLOUD, POLICIES, Rule, Setup, UPSTREAM_SECRET, World};
 
 /// Every attribute is told there.
 const PAGE: &str = include_str!("../../../../docs/telemetry.md");
@@ -36,6 +36,25 @@ async fn watched_at(setup: Setup, sample: f64, waiting_max: usize) -> Watched {
 
 async fn watched() -> Watched {
     watched_at(Setup::default(), 1.0, 1_000).await
+}
+
+/// A deletion waits for a lead.
+fn gated() -> Setup {
+    Setup { policies: [POLICIES, RULES].concat(), ..Setup::default() }
+}
+
+/// Engineers may do everything in DOCS; the id of a page does not tell that it is there.
+fn docs() -> Setup {
+    const DOCS: Rule = (
+        Tier::Permit,
+        "docs",
+        r#"permit(principal in Group::"engineering", action, resource in Confluence::Space::"acme/DOCS");"#,
+    );
+    Setup { policies: [POLICIES, &[DOCS]].concat(), ..Setup::default() }
+}
+
+fn page() -> String {
+    format!(r#"{{"cloudId":"{CLOUD}","content_id":"200001"}}"#)
 }
 
 impl Watched {
@@ -243,8 +262,7 @@ async fn a_refusal_says_why() {
 
 #[tokio::test]
 async fn a_call_that_waits_names_its_approval() {
-    let rules = [POLICIES, RULES].concat();
-    let mut watched = watched_at(Setup { policies: rules, ..Setup::default() }, 1.0, 9).await;
+    let mut watched = watched_at(gated(), 1.0, 9).await;
     let said = watched.world.call("alice-release", "executeDestructive", &delete("ENG-42")).await;
     assert_eq!(said.brief(), WAITS);
     // Before it, what the gateway reads to know what is deleted.
@@ -258,52 +276,9 @@ async fn a_call_that_waits_names_its_approval() {
 }
 
 #[tokio::test]
-async fn how_a_server_fails_is_said_of_both_spans() {
-    let mut watched = watched().await;
-    watched.world.list("alice-release").await;
-    for (fault, client, server) in [
-        (Fault::ServerError, "500", "tool_error"),
-        (Fault::DropBefore, "connect", "tool_error"),
-        (Fault::WrongResponseId, "not_mcp", "tool_error"),
-    ] {
-        watched.ended();
-        watched.world.sim.fault(fault);
-        watched.world.call("alice-release", "getJiraIssue", &issue("ENG-42")).await;
-        let [asked, served]: [Span; 2] = watched.ended().try_into().unwrap();
-        assert!(asked.is_error && served.is_error);
-        assert_eq!(attributes(&asked)["error.type"], client);
-        assert_eq!(attributes(&served)["error.type"], server);
-    }
-}
-
-#[tokio::test]
-async fn what_is_given_up_ends_as_cancelled() {
-    let mut watched = watched().await;
-    watched.world.list("alice-release").await;
-    watched.ended();
-    watched.world.sim.fault(Fault::Hang);
-    let gateway = Arc::clone(&watched.world.gateway);
-    let ask = Ask::call("alice-release", "editJiraIssue", &edit("ENG-42", "x"));
-    let waiting = tokio::spawn(async move { ask.reply(&gateway).await });
-    soon("the call", || watched.world.calls_sent() == 1).await;
-    waiting.abort();
-    for kind in [SpanKind::Client, SpanKind::Server] {
-        let span = watched.spans.recv().await.unwrap();
-        assert_eq!((span.kind, &*attributes(&span)["error.type"]), (kind, "cancelled"));
-    }
-}
-
-#[tokio::test]
 async fn what_the_gateway_reads_for_itself_is_a_part_and_not_what_was_decided() {
-    const DOCS: Rule = (
-        Tier::Permit,
-        "docs",
-        r#"permit(principal in Group::"engineering", action, resource in Confluence::Space::"acme/DOCS");"#,
-    );
-    let rules = [POLICIES, &[DOCS]].concat();
-    let mut watched = watched_at(Setup { policies: rules, ..Setup::default() }, 1.0, 9).await;
-    let page = format!(r#"{{"cloudId":"{CLOUD}","content_id":"200001"}}"#);
-    assert_eq!(watched.world.call("alice", "getConfluenceContent", &page).await.brief(), "ok");
+    let mut watched = watched_at(docs(), 1.0, 9).await;
+    assert_eq!(watched.world.call("alice", "getConfluenceContent", &page()).await.brief(), "ok");
     let [first, second, server]: [Span; 3] = watched.ended().try_into().unwrap();
     let parent = Some(server.context.span_id);
     assert_eq!((first.parent, second.parent), (parent, parent));
