@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 const REQUIREMENTS: &str = include_str!("../foreign/python/requirements.txt");
 const REQUIREMENTS_2: &str = include_str!("../foreign/python2/requirements.txt");
 const EXPORT_REQUIREMENTS: &str = include_str!("../foreign/export/requirements.txt");
+const OTLP_REQUIREMENTS: &str = include_str!("../foreign/otlp/requirements.txt");
 const PACKAGE: &str = include_str!("../foreign/node/package.json");
 const PACKAGE_LOCK: &str = include_str!("../foreign/node/package-lock.json");
 const INSPECTOR_PACKAGE: &str = include_str!("../foreign/inspector/package.json");
@@ -38,6 +39,7 @@ const PYTHON_2: Scripts = &[
     ("fast.py", include_str!("../foreign/python2/fast.py")),
     ("notes.py", include_str!("../foreign/python2/notes.py")),
 ];
+const OTLP: Scripts = &[("receive.py", include_str!("../foreign/otlp/receive.py"))];
 const DRIVE_MJS: (&str, &str) = ("drive.mjs", include_str!("../foreign/node/drive.mjs"));
 const NODE: Scripts = &[
     DRIVE_MJS,
@@ -191,6 +193,7 @@ pub fn all(directory: &Path) -> io::Result<()> {
     oauth(directory)?;
     browser(directory)?;
     notify(directory)?;
+    otlp(directory)?;
     conformance(directory).map(drop)
 }
 
@@ -294,6 +297,18 @@ pub fn notify(directory: &Path) -> io::Result<PathBuf> {
     npm(&home, NOTIFY_PACKAGE, NOTIFY_LOCK)?;
     scripts(&home, NOTIFY)?;
     Ok(home.join("receive.mjs"))
+}
+
+/// Installs what receives traces, metrics and logs, and reads them with OpenTelemetry's own classes: the interpreter and its
+/// script.
+///
+/// # Errors
+/// If a command cannot be run or fails, with what it said.
+pub fn otlp(directory: &Path) -> io::Result<(PathBuf, PathBuf)> {
+    let home = directory.join("otlp");
+    let interpreter = pip(&home, OTLP_REQUIREMENTS)?;
+    scripts(&home, OTLP)?;
+    Ok((interpreter, home.join("receive.py")))
 }
 
 /// Installs the conformance suite, the SDK of its server and, where there is a package of it, the Node they need.

@@ -124,17 +124,20 @@ fn machine_form(decided: &Decided, detail: Option<&str>, page: Option<&str>) -> 
 #[must_use]
 pub fn unknown(era: Era, id: &RequestId, subject: Option<&Subject>, name: &str) -> Bytes {
     let shown: String = name.chars().take(128).collect();
-    let (code, text) = match (subject, era) {
-        (None, _) => (code::INVALID_PARAMS, format!("Unknown tool: {shown}")),
-        (Some(Subject::Prompt(_)), _) => (code::INVALID_PARAMS, format!("Unknown prompt: {shown}")),
-        (Some(Subject::Resource(_)), Era::Modern) => {
-            (code::INVALID_PARAMS, "Resource not found".to_owned())
-        }
-        (Some(Subject::Resource(_)), Era::Legacy(_)) => {
-            (code::RESOURCE_NOT_FOUND, "Resource not found".to_owned())
-        }
+    let text = match subject {
+        None => format!("Unknown tool: {shown}"),
+        Some(Subject::Prompt(_)) => format!("Unknown prompt: {shown}"),
+        Some(Subject::Resource(_)) => "Resource not found".to_owned(),
     };
-    reply::error(Some(id), code, &text, None)
+    reply::error(Some(id), unknown_code(era, subject), &text, None)
+}
+
+/// The code of [`unknown`].
+pub(crate) const fn unknown_code(era: Era, subject: Option<&Subject>) -> i64 {
+    match (subject, era) {
+        (Some(Subject::Resource(_)), Era::Legacy(_)) => code::RESOURCE_NOT_FOUND,
+        (None | Some(Subject::Prompt(_) | Subject::Resource(_)), _) => code::INVALID_PARAMS,
+    }
 }
 
 /// A call that was let through, and failed on its way or at the server.

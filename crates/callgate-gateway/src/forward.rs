@@ -19,6 +19,7 @@ use crate::assertion::Voucher;
 use crate::credential::Presented;
 use crate::evidence::{OpenEvidence, Permit};
 use crate::server::Server;
+use crate::spans::{ClientSpan, Parent};
 use crate::tools::Tool;
 
 /// What accompanies a call on its way.
@@ -28,8 +29,10 @@ pub struct Way {
     pub presented: Presented,
     /// The caller's own upstream session.
     pub key: SessionKey,
-    /// The client's trace.
+    /// The trace of the request.
     pub trace: TraceContext,
+    /// The request's span, if it has one.
+    pub(crate) span: Option<Parent>,
     /// Whether the client wants to hear of progress.
     pub progress: bool,
     /// From which level on the client wants to hear what the server logs.
@@ -59,6 +62,7 @@ pub async fn forward(
     let (id, call) = permit.spend();
     let assertion = voucher.and_then(|voucher| voucher.header(id, &call));
     let ToolCall { method, tool: name, arguments, .. } = call;
+    let span = way.span.as_ref().map(|part| ClientSpan::begin(part, server, method, &name));
     let params = match method {
         Method::ToolsCall => {
             Object::default().with("name", name.as_str()).with("arguments", arguments)
@@ -80,6 +84,7 @@ pub async fn forward(
     } else {
         (method != Method::CompletionComplete).then_some(name)
     };
+    let trace = span.as_ref().map(|span| span.trace(&way.trace));
     let call = OutgoingCall {
         key: &way.key,
         credential: way.presented.header(),
@@ -87,7 +92,7 @@ pub async fn forward(
         method: method.as_str(),
         params,
         name: name.as_deref(),
-        trace: &way.trace,
+        trace: trace.as_ref().unwrap_or(&way.trace),
         progress: way.progress,
         log_level: way.log_level,
         input_schema: way.tool.as_deref().map(|tool| &tool.definition.input_schema),
@@ -97,6 +102,9 @@ pub async fn forward(
     };
     evidence.dispatched();
     let answered = server.upstream.call(call, on_told).await;
+    if let Some(span) = span {
+        span.ended(&answered, server);
+    }
     answered.inspect_err(|error| way.presented.took(&error.kind))
 }
 

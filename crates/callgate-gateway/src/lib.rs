@@ -31,6 +31,7 @@ pub mod schema;
 pub mod sealing;
 pub mod server;
 pub mod session;
+pub mod spans;
 pub mod tasks;
 pub mod telemetry;
 pub mod tools;

@@ -85,6 +85,12 @@ pub fn treatment(method: &str, modern: bool) -> Treatment {
     }
 }
 
+/// Its name in the table, in whichever era it is there.
+pub(crate) fn known(method: &str) -> Option<&'static str> {
+    let index = TABLE.binary_search_by_key(&method, |(name, ..)| name).ok()?;
+    TABLE.get(index).map(|(name, ..)| *name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -32,6 +32,7 @@ mod resolve;
 mod roof;
 mod rounds;
 mod settle;
+mod span;
 mod subscribe;
 mod task;
 mod visit;
@@ -75,6 +76,7 @@ use crate::round::{Opened, Sealer};
 use crate::sealing::Keyring;
 use crate::server::Server;
 use crate::session::Sessions;
+use crate::spans::{Spans, Telemetry};
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::tools::Tool;
@@ -127,6 +129,8 @@ pub struct Settings {
     pub break_glass: Vec<String>,
     /// By whom servers know that calls went through the gate.
     pub signer: Option<Arc<Signer>>,
+    /// What is to be known of requests, beside what is recorded and counted of them anyway.
+    pub telemetry: Telemetry,
 }
 
 /// The gateway.
@@ -144,7 +148,9 @@ pub struct Gateway {
     pub(crate) sealer: Sealer,
     pub(crate) keys: Arc<Keyring>,
     pub(crate) ambient: Arc<dyn Ambient>,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
+    /// What makes spans, if anybody wants them.
+    pub(crate) spans: Option<Arc<Spans>>,
     pub(crate) in_flight: Arc<Semaphore>,
     pub(crate) holds: Arc<Listeners>,
 }
@@ -179,7 +185,7 @@ impl Gateway {
     /// A gateway in front of `servers`.
     #[must_use]
     pub fn new(
-        settings: Settings,
+        mut settings: Settings,
         servers: Vec<Server>,
         identities: Identities,
         bundle: impl Into<Arc<Bundle>>,
@@ -188,7 +194,9 @@ impl Gateway {
     ) -> Self {
         let keys = settings.sealing.clone();
         let keys = keys.unwrap_or_else(|| Arc::new(Keyring::of_process(&*ambient)));
-        let metrics = Metrics::new(servers.iter().map(|server| server.name.to_string()));
+        let telemetry = std::mem::take(&mut settings.telemetry);
+        let names = servers.iter().map(|server| server.name.to_string());
+        let metrics = Arc::new(Metrics::new(names, telemetry.durations));
         Self {
             holds: Arc::new(Listeners::new(HOLDS)),
             in_flight: Arc::new(Semaphore::new(settings.calls_in_flight_max)),
@@ -204,6 +212,7 @@ impl Gateway {
             tasks: Tasks::default(),
             sealer: Sealer::new(Arc::clone(&keys)),
             keys,
+            spans: Spans::new(telemetry, &metrics, &ambient),
             ambient,
             metrics,
         }
@@ -223,7 +232,8 @@ impl Gateway {
 
     /// Answers one request, by the method table. What came through a pipe has no headers.
     async fn serve(self: &Arc<Self>, request: Request, headers: Option<&HeaderMap>) -> Reply {
-        match treatment(&request.method, request.is_modern()) {
+        let span = request.span.clone();
+        let reply = match treatment(&request.method, request.is_modern()) {
             Treatment::Accept => Reply::empty(StatusCode::ACCEPTED),
             Treatment::Decide(method) => self.by_method(request, method, headers).await,
             Treatment::Discover => self.discover(&request),
@@ -236,7 +246,11 @@ impl Gateway {
             Treatment::SetLogLevel => self.set_log_level(&request),
             Treatment::Subscribe => self.subscribe(request).await,
             Treatment::Unsubscribe => self.unsubscribe(&request),
+        };
+        if let Some(span) = span {
+            span.answered();
         }
+        reply
     }
 
     async fn by_method(
@@ -344,6 +358,9 @@ impl Gateway {
             record.decision = Decision::deny(reason, bundle.digest());
             return Err(refused(true));
         };
+        if let Some(span) = &request.span {
+            span.calls(&params.name);
+        }
         let unapproved = self.unapproved(&request.server, (&set, tool), &params.arguments);
         if let Some(reason) = unapproved.await {
             record.decision = Decision::deny(reason, bundle.digest());
@@ -441,14 +458,6 @@ impl Gateway {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.evidence.is_healthy()
-    }
-
-    /// The metrics, in text form.
-    #[must_use]
-    pub fn metrics(&self) -> String {
-        let in_flight = self.settings.calls_in_flight_max - self.in_flight.available_permits();
-        let waiting = (self.listeners.count(), self.holds.count());
-        self.metrics.render(self.evidence.is_healthy(), in_flight, waiting)
     }
 }
 

@@ -13,6 +13,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::spans::Durations;
+
 /// What is counted. Labels take only values of the operator's or of ours, never a client's.
 #[derive(Debug)]
 pub struct Metrics {
@@ -29,6 +31,9 @@ pub struct Metrics {
     streams: Gauge,
     held: Gauge,
     evidence_healthy: Gauge<u64, AtomicU64>,
+    spans_dropped: Counter,
+    exports: Family<ExportLabels, Counter>,
+    durations: Option<Durations>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -56,10 +61,18 @@ struct ChannelLabel {
     channel: String,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ExportLabels {
+    signal: &'static str,
+    outcome: &'static str,
+}
+
 impl Metrics {
-    /// Nothing counted yet, of servers of these names.
-    pub fn new(servers: impl Iterator<Item = String>) -> Self {
-        let mut registry = Registry::with_prefix("callgate");
+    /// Nothing counted yet, of servers of these names; if `durations` are wanted, those by method and tool, too.
+    pub fn new(servers: impl Iterator<Item = String>, durations: bool) -> Self {
+        let mut all = Registry::default();
+        let durations = durations.then(|| Durations::register(&mut all));
+        let registry = all.sub_registry_with_prefix("callgate");
         let metrics = Self {
             servers: servers.collect(),
             decisions: Family::default(),
@@ -72,6 +85,9 @@ impl Metrics {
             streams: Gauge::default(),
             held: Gauge::default(),
             evidence_healthy: Gauge::default(),
+            spans_dropped: Counter::default(),
+            exports: Family::default(),
+            durations,
             registry: Registry::default(),
         };
         registry.register("decisions", "Decisions made", metrics.decisions.clone());
@@ -110,7 +126,17 @@ impl Metrics {
             "1 while evidence can be written",
             metrics.evidence_healthy.clone(),
         );
-        Self { registry, ..metrics }
+        registry.register(
+            "spans_dropped",
+            "Spans that nobody took in time",
+            metrics.spans_dropped.clone(),
+        );
+        registry.register(
+            "telemetry_exports",
+            "Attempts to send traces and metrics",
+            metrics.exports.clone(),
+        );
+        Self { registry: all, ..metrics }
     }
 }
 
@@ -161,6 +187,22 @@ impl Metrics {
             target: "callgate::call",
             call, server, outcome = outcome.as_str(), upstream_us, "concluded"
         );
+    }
+
+    /// Counts spans that are lost.
+    pub fn spans_dropped(&self, count: u64) {
+        self.spans_dropped.inc_by(count);
+    }
+
+    /// Counts an attempt to send `signal` to whoever collects it.
+    pub fn exported(&self, signal: &'static str, is_taken: bool) {
+        let outcome = if is_taken { "taken" } else { "failed" };
+        self.exports.get_or_create(&ExportLabels { signal, outcome }).inc();
+    }
+
+    /// Where durations are counted, if they are.
+    pub(crate) const fn durations(&self) -> Option<&Durations> {
+        self.durations.as_ref()
     }
 
     /// Counts an attempt to tell people, or that there will be no more.

@@ -1,5 +1,6 @@
-//! A JSON document at an address that the operator configured, or one that is sent there: no redirects, no compression, bounded in size and time.
+//! A JSON document at an address that the operator configured, or something that is sent there: no redirects, no compression, bounded in size and time.
 
+use bytes::Bytes;
 use callgate_model::json::{Json, JsonLimits, read};
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response, Uri};
@@ -68,7 +69,11 @@ impl Document {
     ///
     /// # Errors
     /// [`CallErrorKind`], also for every status that does not say that it was taken.
-    pub async fn send(&self, headers: HeaderMap, body: String) -> Result<(), CallErrorKind> {
+    pub async fn send(
+        &self,
+        headers: HeaderMap,
+        body: impl Into<Bytes>,
+    ) -> Result<(), CallErrorKind> {
         let answer = async {
             let response = self.connection.post(headers, body.into()).await;
             let status = response.map_err(|error| error.kind)?.status();

@@ -18,7 +18,7 @@ use crate::log_level::LogLevel;
 use crate::message::{Message, RequestId, shown};
 
 pub use crate::mirror::{check_param_headers, invalid_param_headers, param_headers};
-pub use crate::trace::TraceContext;
+pub use crate::trace::{SpanContext, TraceContext};
 pub use transport::{
     HostRules, check_accept, check_accept_stream, check_content_type, check_origin_host,
 };

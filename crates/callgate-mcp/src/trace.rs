@@ -1,5 +1,7 @@
 //! W3C trace context, carried from the client's request into ours. It is correlation, never authority.
 
+use std::fmt;
+
 use callgate_model::json::{Json, Object};
 use http::HeaderMap;
 use http::header::HeaderName;
@@ -16,6 +18,39 @@ pub struct TraceContext {
     pub tracestate: Option<String>,
     /// The application's own.
     pub baggage: Option<String>,
+    /// The `traceparent` of the HTTP headers, if `_meta` has another. It goes nowhere.
+    pub beside: Option<String>,
+}
+
+/// A place in a trace: what a `traceparent` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpanContext {
+    /// The trace, never all zero.
+    pub trace_id: [u8; 16],
+    /// The span in it, never all zero.
+    pub span_id: [u8; 8],
+    /// Whether its spans are kept.
+    pub is_sampled: bool,
+}
+
+impl SpanContext {
+    /// Reads a `traceparent`; of a later version, what this one knows of it.
+    #[must_use]
+    pub fn parse(traceparent: &str) -> Option<Self> {
+        let mut parts = Some(traceparent).filter(|text| is_traceparent(text))?.split('-').skip(1);
+        let mut number = || u128::from_str_radix(parts.next()?, 16).ok();
+        let (trace_id, span_id, flags) = (number()?, number()?, number()?);
+        let span_id = u64::try_from(span_id).ok()?.to_be_bytes();
+        Some(Self { trace_id: trace_id.to_be_bytes(), span_id, is_sampled: flags & 1 == 1 })
+    }
+}
+
+/// As a `traceparent`.
+impl fmt::Display for SpanContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (trace, span) = (u128::from_be_bytes(self.trace_id), u64::from_be_bytes(self.span_id));
+        write!(f, "00-{trace:032x}-{span:016x}-{:02x}", u8::from(self.is_sampled))
+    }
 }
 
 impl TraceContext {
@@ -23,11 +58,24 @@ impl TraceContext {
     pub(crate) fn of(headers: &HeaderMap, meta: &Object) -> Self {
         let from_meta = |name| meta.get(name).and_then(Json::as_str);
         let from_header = |name| headers::single(headers, &HeaderName::from_static(name)).ok();
-        if from_meta("traceparent").is_some() {
-            Self::pick(from_meta)
-        } else {
-            Self::pick(from_header)
+        if from_meta("traceparent").is_none() {
+            return Self::pick(from_header);
         }
+        let trace = Self::pick(from_meta);
+        let beside = Self::pick(from_header).traceparent;
+        Self { beside: beside.filter(|other| Some(other) != trace.traceparent.as_ref()), ..trace }
+    }
+
+    /// The same, gone on with from `span`.
+    #[must_use]
+    pub fn through(&self, span: SpanContext) -> Self {
+        Self { traceparent: Some(span.to_string()), beside: None, ..self.clone() }
+    }
+
+    /// Where the client is in its trace.
+    #[must_use]
+    pub fn parent(&self) -> Option<SpanContext> {
+        SpanContext::parse(self.traceparent.as_deref()?)
     }
 
     fn pick<'a>(part: impl Fn(&'static str) -> Option<&'a str>) -> Self {
@@ -35,7 +83,7 @@ impl TraceContext {
         let traceparent = bounded("traceparent").filter(|text| is_traceparent(text));
         // Without a parent the state says nothing.
         let tracestate = traceparent.as_ref().and_then(|_| bounded("tracestate"));
-        Self { traceparent, tracestate, baggage: bounded("baggage") }
+        Self { traceparent, tracestate, baggage: bounded("baggage"), beside: None }
     }
 
     /// Puts the trace into `_meta`.
@@ -113,5 +161,25 @@ mod tests {
         let trace = TraceContext::of(&headers, &meta);
         assert_eq!(trace.traceparent.as_deref(), Some(from_meta));
         assert_eq!(trace.baggage, None);
+        // Not lost, but not passed on either.
+        assert_eq!(trace.beside.as_deref(), Some(from_header));
+        let mut sent = Object::default();
+        trace.write(&mut sent);
+        assert_eq!(sent, Object::default().with("traceparent", from_meta));
+    }
+
+    #[test]
+    fn a_span_context_is_read_as_it_is_written() {
+        let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let context = SpanContext::parse(text).unwrap();
+        assert!(context.is_sampled);
+        assert_eq!((context.trace_id[0], context.span_id[1]), (0x4b, 0xf0));
+        assert_eq!(context.to_string(), text);
+        let later = "7f-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-fe-more";
+        let read = SpanContext::parse(later).unwrap();
+        assert_eq!(read, SpanContext { is_sampled: false, ..context });
+        for wrong in ["", "00-0-0-0", "00-00000000000000000000000000000000-00f067aa0ba902b7-01"] {
+            assert_eq!(SpanContext::parse(wrong), None, "{wrong}");
+        }
     }
 }

@@ -172,6 +172,24 @@ impl Upstream {
         }
     }
 
+    /// The host and the port under which it is called, if it is not a child process.
+    #[must_use]
+    pub fn address(&self) -> Option<(String, u16)> {
+        match &self.transport {
+            Transport::Http(connection) => connection.address(),
+            Transport::Stdio(_) => None,
+        }
+    }
+
+    /// Whether it is known to speak as the modern era does. Of a child process it is known only while it is asked.
+    #[must_use]
+    pub fn is_modern(&self) -> bool {
+        match &self.transport {
+            Transport::Http(_) => self.detected.known() == Some(Speaks::Modern),
+            Transport::Stdio(_) => false,
+        }
+    }
+
     /// Ends what was started for this server.
     pub async fn stop(&self) {
         match &self.transport {

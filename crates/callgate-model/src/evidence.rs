@@ -145,7 +145,7 @@ pub struct Decided {
     pub decided_in_us: u64,
     /// Who is told that it is let through, if some permit obliges to that.
     pub notices: Vec<Notice>,
-    /// The W3C trace id, if the client sent one.
+    /// The W3C trace id: what the client sent, or if it sent none, that of the span that the gateway began.
     pub trace: Option<String>,
 }
 

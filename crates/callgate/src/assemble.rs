@@ -10,6 +10,7 @@ use callgate_gateway::identity::{Identities, Issuer, Registry};
 use callgate_gateway::kept::ListLimits;
 use callgate_gateway::pipeline::{Gateway, Settings};
 use callgate_gateway::server::Server;
+use callgate_gateway::spans::Telemetry;
 use callgate_mcp::inbound::HostRules;
 use callgate_mcp::upstream::{Upstream, UpstreamConfig, UpstreamLimits};
 use callgate_model::ambient::Ambient;
@@ -271,10 +272,21 @@ pub(crate) fn servers(
 
 /// Opens the evidence store and makes the gateway with it. `port` is the one it really listens on.
 pub(crate) async fn gateway(
+    config: Config,
+    parts: Parts,
+    ambient: Arc<dyn Ambient>,
+    port: u16,
+) -> Result<(Arc<Gateway>, Arc<SqliteStore>), String> {
+    watched_gateway(config, parts, ambient, port, Telemetry::default()).await
+}
+
+/// The same, of whose requests something is to be known.
+pub(crate) async fn watched_gateway(
     mut config: Config,
     parts: Parts,
     ambient: Arc<dyn Ambient>,
     port: u16,
+    telemetry: Telemetry,
 ) -> Result<(Arc<Gateway>, Arc<SqliteStore>), String> {
     let Parts { mut catalogs, bundle, .. } = parts;
     let servers = servers(&mut config, &mut catalogs)?;
@@ -303,6 +315,7 @@ pub(crate) async fn gateway(
         streams: config.limits.streams,
         sealing: config.sealing.take(),
         signer: config.signer.take(),
+        telemetry,
         same_person: std::mem::take(&mut config.approvals.same_person),
         hold: config.approvals.hold,
         page_hold: config.approvals.page_hold,

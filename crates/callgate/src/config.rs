@@ -13,6 +13,7 @@ mod problems;
 mod sealing;
 mod section;
 mod server;
+mod telemetry;
 mod tokens;
 
 use std::collections::BTreeMap;
@@ -45,6 +46,7 @@ pub(crate) use evidence::EvidenceRules;
 pub(crate) use problems::{Problem, Problems};
 pub(crate) use sealing::IN_CONFIGURATION;
 pub(crate) use server::{environment, is_protected};
+pub(crate) use telemetry::TelemetryConfig;
 
 /// A configuration that makes sense.
 #[derive(Debug)]
@@ -99,6 +101,8 @@ pub(crate) struct Config {
     pub(crate) tokens: BTreeMap<String, Caller>,
     /// How to log.
     pub(crate) log: LogConfig,
+    /// Where traces and metrics go, if anywhere.
+    pub(crate) telemetry: Option<Box<TelemetryConfig>>,
 }
 
 /// Catalogs beside those that are part of the program.

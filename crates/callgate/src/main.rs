@@ -18,6 +18,7 @@ mod http;
 mod keeping;
 mod means;
 mod notify;
+mod otlp;
 mod pipe;
 mod premises;
 mod print;

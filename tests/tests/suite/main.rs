@@ -59,6 +59,8 @@ mod sign_in;
 #[cfg(test)]
 mod stdio;
 #[cfg(test)]
+mod telemetry;
+#[cfg(test)]
 mod touched;
 #[cfg(test)]
 mod wire;

@@ -15,11 +15,11 @@ use super::world::{ALICE, ALICE_CHAIN, edit, read, reconcile, setup, site_and_ga
 /// It needs one to start.
 const TOKEN: &str = "token-of-the-operator";
 
-fn python() -> install::Python {
+pub(crate) fn python() -> install::Python {
     install::python(&install::default_directory()).unwrap()
 }
 
-fn setup_with(backend: &Backend) -> Setup {
+pub(crate) fn setup_with(backend: &Backend) -> Setup {
     let command = python().mcp_atlassian.display().to_string();
     let environment = [
         ("JIRA_URL", backend.url.as_str()),

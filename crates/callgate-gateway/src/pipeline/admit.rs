@@ -1,6 +1,7 @@
 //! Before the decision: transport checks, the strict read, the caller, the era.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use callgate_mcp::code;
@@ -25,6 +26,7 @@ use crate::method::{Treatment, treatment};
 use crate::resource::Resource;
 use crate::server::Server;
 use crate::session::InSession;
+use crate::spans::ServerSpan;
 
 /// The session header of the legacy era.
 pub(super) const SESSION: &str = "mcp-session-id";
@@ -63,6 +65,8 @@ pub(crate) struct Request {
     pub(crate) entrance: Entrance,
     /// The resources whose changes are told in its session.
     pub(crate) interests: Option<watch::Sender<Interests>>,
+    /// What is told of it to a tracing system, and counted, when it ends.
+    pub(crate) span: Option<Arc<ServerSpan>>,
 }
 
 /// What a client came to.
@@ -82,6 +86,8 @@ pub(super) struct Entered {
     pub(super) caller: Arc<Identified>,
     /// As a request has it.
     pub(super) entrance: Entrance,
+    /// When they came.
+    pub(super) begun: Instant,
 }
 
 impl Entered {
@@ -115,6 +121,7 @@ impl Request {
             task: None,
             entrance: Entrance::Server,
             interests: None,
+            span: None,
         }
     }
 
@@ -220,18 +227,18 @@ impl Gateway {
         http: &Parts,
         server: &str,
     ) -> Result<Entered, Box<Reply>> {
-        let headers = &http.headers;
+        let (headers, begun) = (&http.headers, Instant::now());
         let caller = self.who(http, server).await?;
         let Some(found) = self.servers.get(server).cloned() else {
             let refused = invalid(StatusCode::NOT_FOUND, Reason::ServerUnknown.message());
             return Err(self.turn_away(Some(&caller), server, &refused, Reason::ServerUnknown));
         };
         if http.method == Method::GET && headers.contains_key(SESSION) {
-            let entered = Entered { server: found, caller, entrance: Entrance::Server };
+            let entered = Entered { server: found, caller, entrance: Entrance::Server, begun };
             return Err(Box::new(self.listen_in_session(headers, entered)?));
         }
         self.check_post(http, &caller, server)?;
-        Ok(Entered { server: found, caller, entrance: Entrance::Server })
+        Ok(Entered { server: found, caller, entrance: Entrance::Server, begun })
     }
 
     /// Whether it is a POST of JSON. Nothing else is read.
@@ -257,7 +264,7 @@ impl Gateway {
         headers: &HeaderMap,
         message: Result<Message, Malformed>,
     ) -> Result<Request, Box<Reply>> {
-        let Entered { server, caller, entrance } = entered;
+        let Entered { server, caller, entrance, begun } = entered;
         let message = message.map_err(|unread| self.refuse_malformed(entered, unread))?;
         let inbound = inbound::classify(headers, &message).map_err(|refused| {
             let reason = Reason::RequestMalformed;
@@ -308,7 +315,9 @@ impl Gateway {
             task: None,
             entrance: *entrance,
             interests: None,
+            span: None,
         };
+        self.begin_span(&mut request, *begun, false);
         self.resume_session(headers, &mut request)?;
         self.enter_workflow(Some(headers), &mut request)?;
         Ok(request)
@@ -351,6 +360,9 @@ impl Gateway {
             return Err(Box::new(self.refuse_wire(request, record, &refused, reason)));
         };
         request.era = Era::Legacy(found.version);
+        if let Some(span) = &request.span {
+            span.speaks(request.era.version());
+        }
         request.log_level = found.log_level;
         request.capabilities = found.capabilities;
         request.interests = self.sessions.interests(&id, request.caller.key);

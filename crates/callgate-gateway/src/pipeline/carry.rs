@@ -31,6 +31,7 @@ use crate::name::NamedCall;
 use crate::obligation::shown;
 use crate::round::Opened;
 use crate::session::InSession;
+use crate::spans::Failure;
 use crate::tools::Tool;
 
 /// A call on its way.
@@ -101,6 +102,7 @@ impl Gateway {
                 presented,
                 key: request.server.session_key(&request.caller, session, in_session),
                 trace: request.trace.clone(),
+                span: request.span.as_ref().map(|span| span.part()),
                 progress: request.progress_token.is_some(),
                 log_level: request.log_level,
                 tool,
@@ -142,6 +144,7 @@ impl Gateway {
         let decided = Arc::new(record);
         match open(&self.evidence, Arc::clone(&decided), named.call).await {
             Ok(opened) => {
+                request.decided(&decided);
                 self.metrics.decided(&decided);
                 Ok((decided, opened))
             }
@@ -202,6 +205,7 @@ impl Gateway {
         let begun = Instant::now();
         let answered = self.exchange(running, permit, &mut evidence, say).await;
         let Some(answered) = answered.map(|answered| running.fit(answered)) else {
+            running.request.ends(Failure::Cancelled);
             self.conclude(running, evidence, Outcome::Cancelled, None, None).await.ok();
             return None;
         };
@@ -214,6 +218,7 @@ impl Gateway {
             self.conclude(running, evidence, outcome, Some(upstream_us), Some(&answered));
         if concluded.await.is_err() {
             let call = running.decided.call.to_string();
+            running.request.ends(Failure::Rpc(code::INTERNAL_ERROR));
             let answer = answer::unrecorded(&running.request.id, &call);
             return Some(Made::Last((StatusCode::OK, answer)));
         }
@@ -300,6 +305,7 @@ impl Gateway {
     ) -> Last {
         let (era, id) = (running.request.era, &running.request.id);
         let obligations = running.decided.decision.obligations();
+        running.request.ends(Failure::of(&answered));
         let answered = match answered.map(|answer| shown(obligations, answer)) {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(why)) => return (StatusCode::OK, running.withheld(outcome, why)),
@@ -325,6 +331,7 @@ impl Gateway {
                     Some(required) => reply::result(id, required.into_result()),
                     None => {
                         let text = "what the server needs cannot be sealed";
+                        request.ends(Failure::Rpc(code::INTERNAL_ERROR));
                         reply::error(Some(id), code::INTERNAL_ERROR, text, None)
                     }
                 }
@@ -403,12 +410,14 @@ impl Running {
 
     /// The answer that says that the call failed.
     pub(super) fn failed(&self, outcome: Outcome, what: &str) -> Bytes {
+        self.request.ends_refused();
         let (request, call) = (&self.request, self.decided.call.to_string());
         answer::failed(request.era, &request.id, request.subject.as_ref(), &call, outcome, what)
     }
 
     /// The answer that says that the call was made, and why not what it gave.
     fn withheld(&self, outcome: Outcome, why: &str) -> Bytes {
+        self.request.ends_refused();
         let (request, call) = (&self.request, self.decided.call.to_string());
         answer::withheld(request.era, &request.id, request.subject.as_ref(), &call, outcome, why)
     }

@@ -31,6 +31,7 @@ use super::reply::{MESSAGES_WAITING_MAX, Reply, answer_with};
 use super::rounds::binding;
 use super::{Attempt, Gateway, Request, Settings};
 use crate::round::{Opened, PAGE, Waited};
+use crate::spans::Failure;
 
 /// A client of the legacy era shows the page while it is held, and does not come back: it is held so many times as long.
 const LEGACY_HOLDS: u32 = 2;
@@ -168,6 +169,7 @@ impl Gateway {
         match self.sealer.seal_wait(&binding, &*self.ambient, at, round, waited) {
             Some(state) => {
                 let required = InputRequired { requests, state: Some(state) };
+                request.ends(None);
                 Reply::json(StatusCode::OK, reply::result(&request.id, required.into_result()))
             }
             // There is more to be brought back than a client can: it repeats the call.
@@ -203,7 +205,10 @@ impl Gateway {
         let registered = waiting.request.registered.take();
         let waits = tokio::select! {
             waits = self.wait(&mut waiting, hold, say) => waits,
-            () = given_up(registered.as_ref(), say, true) => return None,
+            () = given_up(registered.as_ref(), say, true) => {
+                waiting.request.ends(Failure::Cancelled);
+                return None;
+            }
         };
         waiting.request.registered = registered;
         Some(match (waits, hold.then) {

@@ -15,6 +15,7 @@ use super::{Gateway, Reply, Request};
 use crate::answer;
 use crate::kept::ListError;
 use crate::offers::Offer;
+use crate::spans::Failure;
 use crate::tools::Tool;
 
 /// How long a client may keep a list. Short: policies change.
@@ -85,6 +86,7 @@ pub(super) fn listed(request: &Request, member: &str, entries: Vec<Json>) -> Rep
         result.set("ttlMs", LIST_TTL_MS);
         result.set("cacheScope", "private");
     }
+    request.ends(None);
     let body = answer::finish(request.era, &request.id, result);
     let mut reply = Reply::json(StatusCode::OK, body);
     reply.headers.push(("cache-control", HeaderValue::from_static("no-store")));
@@ -94,6 +96,7 @@ pub(super) fn listed(request: &Request, member: &str, entries: Vec<Json>) -> Rep
 fn unavailable(request: &Request, error: &ListError) -> Reply {
     tracing::warn!(server = request.place(), %error, "what the server offers is not known");
     let text = error.reason().message();
+    request.ends(Failure::Rpc(code::INTERNAL_ERROR));
     let body = reply::error(Some(&request.id), code::INTERNAL_ERROR, text, None);
     Reply::json(StatusCode::OK, body)
 }

@@ -78,7 +78,7 @@ impl Gateway {
     }
 
     /// Answers `subscriptions/listen` with a stream.
-    pub(super) async fn listen(self: &Arc<Self>, request: Request) -> Reply {
+    pub(super) async fn listen(self: &Arc<Self>, mut request: Request) -> Reply {
         let (lists, uris) = match wanted(&request.params) {
             Ok(wanted) => wanted,
             Err(message) => return self.refuse_params(&request, message),
@@ -89,6 +89,8 @@ impl Gateway {
         };
         let interests = watch::Sender::new(self.interests(&request, uris).await);
         let wanted = Wanted { lists, interests: interests.subscribe() };
+        // That it may listen is the answer; what it hears later is none.
+        request.span = None;
         self.open_stream(request, wanted, place, None)
     }
 
@@ -116,7 +118,7 @@ impl Gateway {
             let reason = Reason::RequestMalformed;
             self.turn_away(Some(&entered.caller), entered.place(), &refused, reason)
         })?;
-        let Entered { server, caller, entrance } = entered;
+        let Entered { server, caller, entrance, .. } = entered;
         let era = Era::Legacy(LegacyVersion::ASSUMED);
         let mut request = Request { entrance, ..Request::unasked(server, caller, era) };
         self.resume_session(headers, &mut request)?;

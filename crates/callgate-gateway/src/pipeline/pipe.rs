@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 use callgate_mcp::era::{Era, LegacyVersion};
@@ -194,7 +195,7 @@ impl Gateway {
         let (says, log_level, declared) = agreed.map_or((None, None, Object::default()), |a| {
             (a.client_says, a.log_level, a.capabilities)
         });
-        let request = Request {
+        let mut request = Request {
             server: Arc::clone(&pipe.server),
             caller: Arc::clone(&pipe.caller),
             era: inbound.era,
@@ -222,7 +223,9 @@ impl Gateway {
             task: None,
             entrance: Entrance::Server,
             interests: Some(pipe.interests.clone()),
+            span: None,
         };
+        self.begin_span(&mut request, Instant::now(), true);
         let listens = treatment(&request.method, request.is_modern()) == Treatment::Listen;
         let piped = Piped(Box::new(request));
         if listens { Incoming::Listen(id, piped) } else { Incoming::Request(id, piped) }

@@ -18,6 +18,7 @@ use super::{Gateway, Reply, Request};
 use crate::answer;
 use crate::evidence::enqueue;
 use crate::identity::Identified;
+use crate::spans::Failure;
 
 impl Gateway {
     /// Records a refusal. If even that cannot be recorded, it stays a refusal.
@@ -53,9 +54,12 @@ impl Gateway {
         hidden: bool,
     ) -> Bytes {
         let (era, id, subject) = (request.era, &request.id, request.subject.as_ref());
+        request.decided(&record);
         let answer = if hidden {
+            request.ends(Failure::Rpc(answer::unknown_code(era, subject)));
             answer::unknown(era, id, subject, &request.as_called(&record.tool))
         } else {
+            request.ends_refused();
             answer::refused(era, id, subject, &record, (detail, self.approval_page(&record)))
         };
         self.record_refusal(record);
@@ -102,6 +106,8 @@ impl Gateway {
         reason: Reason,
     ) -> Reply {
         record.decision = Decision::deny(reason, record.decision.bundle);
+        request.decided(&record);
+        request.ends(Failure::Rpc(refused.code));
         self.record_refusal(record);
         let body = refusal_body(Some(&request.id), refused);
         Reply::json(refused.status, body)
@@ -131,6 +137,8 @@ impl Gateway {
         let bundle = self.bundle.load().digest();
         let mut record = self.blank_record(request, "", bundle);
         record.decision = Decision::deny(Reason::MethodUnsupported, bundle);
+        request.decided(&record);
+        request.ends(Failure::Rpc(code::METHOD_NOT_FOUND));
         self.record_refusal(record);
         let status = if request.is_modern() { StatusCode::NOT_FOUND } else { StatusCode::OK };
         let text = Reason::MethodUnsupported.message();

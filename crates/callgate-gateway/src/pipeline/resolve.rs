@@ -351,6 +351,7 @@ impl Inquiry<'_> {
             presented: self.presented(&mut record).await?,
             key: request.server.session_key(&request.caller, None, &Object::default()),
             trace: request.trace.clone(),
+            span: request.span.as_ref().map(|span| span.part()),
             progress: false,
             log_level: None,
             tool: Some(Arc::clone(tool)),

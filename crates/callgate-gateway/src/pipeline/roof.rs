@@ -4,7 +4,7 @@
 mod called;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use callgate_mcp::http::request::Parts;
@@ -55,9 +55,10 @@ impl Gateway {
         http: &Parts,
         body: &[u8],
     ) -> Result<Asked, Box<Reply>> {
+        let begun = Instant::now();
         let caller = self.who(http, "").await?;
         if http.method == Method::GET && session_in(&http.headers).is_some() {
-            let entered = self.enter_roof(caller)?;
+            let entered = self.enter_roof(caller, begun)?;
             return Err(Box::new(self.listen_in_session(&http.headers, entered)?));
         }
         self.check_post(http, &caller, "")?;
@@ -69,9 +70,10 @@ impl Gateway {
         });
         let entered = match &found {
             Some((server, _)) => {
-                Entered { server: Arc::clone(server), caller, entrance: Entrance::UnderRoof }
+                let (server, entrance) = (Arc::clone(server), Entrance::UnderRoof);
+                Entered { server, caller, entrance, begun }
             }
-            None => self.enter_roof(caller)?,
+            None => self.enter_roof(caller, begun)?,
         };
         let mut request = self.receive(&entered, &http.headers, message)?;
         match (named, found) {
@@ -88,14 +90,14 @@ impl Gateway {
     }
 
     /// Who comes for what is of no server.
-    fn enter_roof(&self, caller: Arc<Identified>) -> Result<Entered, Box<Reply>> {
+    fn enter_roof(&self, caller: Arc<Identified>, begun: Instant) -> Result<Entered, Box<Reply>> {
         let Some(any) = self.servers.values().next() else {
             let reason = Reason::ServerUnknown;
             let refused = invalid(StatusCode::NOT_FOUND, reason.message());
             return Err(self.turn_away(Some(&caller), "", &refused, reason));
         };
         // Any will do: none is asked.
-        Ok(Entered { server: Arc::clone(any), caller, entrance: Entrance::Roof })
+        Ok(Entered { server: Arc::clone(any), caller, entrance: Entrance::Roof, begun })
     }
 
     /// The server of a resource that is called so under the roof, and the URI that it has there.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use callgate_mcp::http::StatusCode;
 use callgate_mcp::message::ToolsCallParams;
-use callgate_mcp::reply;
+use callgate_mcp::{code, reply};
 use callgate_model::ambient::Id;
 use callgate_model::approval::{ApprovalState, Asker, Ended, Standing};
 use callgate_model::authority::{Change, Use};
@@ -26,6 +26,7 @@ use super::batch::whole;
 use super::deliver::{Waiting, ended};
 use super::{Attempt, Gateway, Reply, Request};
 use crate::answer;
+use crate::spans::Failure;
 use crate::tasks::made::{Going, Told};
 
 /// What the ids are sealed for.
@@ -55,6 +56,7 @@ impl Gateway {
         let state = self.approval_of(approval).await.ok().flatten();
         let (Some(id), Some(state)) = (id, state) else { return refused };
         let task = waits(&id, &state).with("resultType", "task");
+        request.ends(None);
         Reply::json(StatusCode::OK, reply::result(&request.id, task))
     }
 
@@ -96,14 +98,17 @@ impl Gateway {
                 }
             }
             Ok(_) => return self.refuse_task(&request),
-            Err(_) => None,
+            Err(_) => {
+                request.ends(Failure::Rpc(code::INTERNAL_ERROR));
+                None
+            }
         };
         match task {
             Some(task) => Reply::json(StatusCode::OK, answer::finish(era, &answered, task)),
             None => {
                 let text = "the store fails: ask again later";
-                let code = callgate_mcp::code::INTERNAL_ERROR;
-                Reply::json(StatusCode::OK, reply::error(Some(&answered), code, text, None))
+                let body = reply::error(Some(&answered), code::INTERNAL_ERROR, text, None);
+                Reply::json(StatusCode::OK, body)
             }
         }
     }
@@ -123,6 +128,7 @@ impl Gateway {
             Err(EvidenceError::Refused) => Some(taken),
             Err(error) => {
                 tracing::error!(%approval, %error, "an approval cannot be taken back");
+                request.ends(Failure::Rpc(code::INTERNAL_ERROR));
                 None
             }
         }
@@ -300,7 +306,7 @@ fn told(answer: &[u8]) -> Object {
         (_, Some(error)) => failed(error),
         (_, None) => {
             let message = "the call was made, and its answer cannot be told; see the evidence";
-            let error = Object::default().with("code", callgate_mcp::code::INTERNAL_ERROR);
+            let error = Object::default().with("code", code::INTERNAL_ERROR);
             failed(error.with("message", message).into())
         }
     }

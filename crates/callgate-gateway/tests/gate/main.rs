@@ -42,6 +42,7 @@ mod scopes;
 mod sent;
 mod signed;
 mod sites;
+mod spans;
 mod step_up;
 mod store;
 mod subscribe;

@@ -16,6 +16,7 @@ use callgate_gateway::pin::ApprovedBy;
 use callgate_gateway::pipeline::{ChannelRule, Gateway, SamePerson, Settings};
 use callgate_gateway::resource::Resources;
 use callgate_gateway::server::Server;
+use callgate_gateway::spans::Telemetry;
 use callgate_mcp::document::Document;
 use callgate_mcp::inbound::HostRules;
 use callgate_mcp::upstream::{EraSetting, Upstream, UpstreamConfig, UpstreamLimits};
@@ -101,6 +102,7 @@ pub(crate) struct Setup {
     pub(crate) rest: Option<String>,
     /// More servers: name, catalog and address; without an address, the simulated site.
     pub(crate) servers: Vec<(&'static str, &'static str, Option<String>)>,
+    pub(crate) telemetry: Telemetry,
 }
 
 impl Default for Setup {
@@ -136,12 +138,13 @@ impl Default for Setup {
             approved_by: ApprovedBy::Nobody,
             rest: None,
             servers: Vec::new(),
+            telemetry: Telemetry::default(),
         }
     }
 }
 
 impl Setup {
-    fn settings(&self) -> Settings {
+    fn settings(&mut self) -> Settings {
         Settings {
             json: self.json,
             resources: Resources { public_url: self.public_url.map(str::to_owned) },
@@ -151,6 +154,7 @@ impl Setup {
             streams: self.streams,
             sealing: None,
             signer: self.signer.clone(),
+            telemetry: std::mem::take(&mut self.telemetry),
             same_person: self.same_person.clone(),
             hold: self.hold,
             page_hold: self.page_hold,

@@ -86,6 +86,12 @@ impl Connection {
         Some(Self { url: Uri::from_parts(parts).ok()?, ..self.clone() })
     }
 
+    /// Its host and port.
+    pub(super) fn address(&self) -> Option<(String, u16)> {
+        let port = if self.url.scheme_str() == Some("https") { 443 } else { 80 };
+        Some((self.url.host()?.to_owned(), self.url.port_u16().unwrap_or(port)))
+    }
+
     /// The path of its address.
     pub(crate) fn path(&self) -> &str {
         self.url.path()

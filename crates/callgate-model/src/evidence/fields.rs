@@ -227,7 +227,11 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     ("event.granted_by.id", "UUID?", "The grant without which it would not be allowed."),
     ("event.granted_by.spends", "boolean", "Whether it takes a use of the grant."),
     ("event.decided_in_us", "integer", "From the request read to the decision, in microseconds."),
-    ("event.trace", "text?", "The W3C trace id, if the client sent one."),
+    (
+        "event.trace",
+        "text?",
+        "The W3C trace id: the client's, or the gateway's own if it makes traces and the client sent none.",
+    ),
     (
         "event.outcome",
         "text",

@@ -15,7 +15,7 @@ use crate::keeping::{Keeping, Plan};
 use crate::means::Means;
 use crate::premises::Premises;
 use crate::privilege::Configured;
-use crate::{assemble, http, notify, reload};
+use crate::{assemble, http, notify, otlp, reload};
 
 pub(crate) async fn run(options: WithConfig) -> Result<(), Failure> {
     let config = options.load()?;
@@ -50,12 +50,15 @@ pub(crate) async fn serve(
     let configured = Arc::new(Configured::of(&config));
     let desk = Desk::new(&config, &vocabulary, Arc::new(Machine));
     let plan = Plan::of(&mut config, &Machine)?;
-    let (gateway, store) =
-        assemble::gateway(config, parts, Arc::new(Machine), address.port()).await?;
+    let (telemetry, exporter) = otlp::prepare(config.telemetry.take());
+    let port = address.port();
+    let made = assemble::watched_gateway(config, parts, Arc::new(Machine), port, telemetry).await?;
+    let (gateway, store) = made;
     let keeping = Keeping::start(plan, &gateway, store, Arc::new(Machine)).await;
     tracing::info!(%address, bundle = %gateway.bundle().digest(), "serving");
     let (following, loaded) = reload::follow(&gateway, policies, vocabulary.clone(), means);
     let telling = notify::start(&gateway, Arc::clone(&channels), Arc::new(Machine));
+    let exporting = exporter.map(|exporter| exporter.start(&gateway, Arc::new(Machine)));
     let premises = Premises {
         desk: Arc::new(desk),
         configured,
@@ -69,12 +72,18 @@ pub(crate) async fn serve(
     keeping.quiet();
     gateway.close().await;
     keeping.end().await;
+    if let Some(exporting) = exporting {
+        exporting.finish().await;
+    }
     tracing::info!("stopped");
     Ok(())
 }
 
 /// Whatever weakens safety is in the log.
 fn warn_of_danger(config: &Config) {
+    if config.telemetry.as_ref().is_some_and(|telemetry| telemetry.danger_plain_http) {
+        tracing::warn!("danger_plain_http: traces and metrics may cross a network in the clear");
+    }
     if !config.tokens.is_empty() {
         tracing::warn!(
             tokens = config.tokens.len(),

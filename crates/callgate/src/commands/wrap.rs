@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::keeping::{Keeping, Plan};
 use crate::means::Means;
 use crate::pipe::Next;
-use crate::{assemble, notify, pipe, reload};
+use crate::{assemble, notify, otlp, pipe, reload};
 
 pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
     let mut config =
@@ -53,7 +53,10 @@ pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
     let (channels, means) = (Arc::clone(&config.channels), Means::of(&config));
     notify::reach(&channels, &parts.bundle, &config.approvals.break_glass).await?;
     let plan = Plan::of(&mut config, &Machine)?;
-    let (gateway, store) = assemble::gateway(config, parts, Arc::new(Machine), 0).await?;
+    let (telemetry, exporter) = otlp::prepare(config.telemetry.take());
+    let port = 0;
+    let made = assemble::watched_gateway(config, parts, Arc::new(Machine), port, telemetry).await?;
+    let (gateway, store) = made;
     let keeping = Keeping::start(plan, &gateway, store, Arc::new(Machine)).await;
     let Some(pipe) = gateway.pipe(&options.server, caller) else {
         return Err(format!("no server `{}`", options.server).into());
@@ -61,6 +64,7 @@ pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
     tracing::info!(server = options.server, caller = options.caller, "serving standard input");
     let (following, _loaded) = reload::follow(&gateway, policies, vocabulary, means);
     let telling = notify::start(&gateway, channels, Arc::new(Machine));
+    let exporting = exporter.map(|exporter| exporter.start(&gateway, Arc::new(Machine)));
     let ends = (tokio::io::stdin(), tokio::io::stdout());
     let take = |line, out: &mpsc::Sender<Bytes>| match line {
         Line::Whole(line) => next(&gateway, gateway.read_line(&pipe, &line), out),
@@ -71,6 +75,9 @@ pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
     keeping.quiet();
     gateway.close().await;
     keeping.end().await;
+    if let Some(exporting) = exporting {
+        exporting.finish().await;
+    }
     Ok(())
 }
 

@@ -40,6 +40,7 @@ const SECTIONS: &[&str] = &[
     "sealing",
     "servers",
     "store",
+    "telemetry",
     "tokens",
 ];
 
@@ -185,6 +186,7 @@ impl Reader {
         let sealing = self.sealing();
         self.keys.clone_from(&sealing);
         let signer = self.signer(public_url.as_deref());
+        let telemetry = self.telemetry();
         let channels = self.channels();
         let evidence = self.evidence();
         let approvals = self.approvals(&channels);
@@ -225,6 +227,7 @@ impl Reader {
             token_rules: token_rules?,
             tokens,
             log: log?,
+            telemetry: telemetry?,
         })
     }
 
