@@ -256,9 +256,9 @@ async fn i3_to_whoever_may_have_nothing_nothing_exists() {
 async fn i5_no_policy_about_a_product_lets_anybody_have_a_resource() {
     let world = World::start(setup(Eras::Both)).await;
     world.gateway.activate(starter_pack(&catalogs(&[])));
-    check_nothing_is_had(&world).await;
+    Box::pin(check_nothing_is_had(&world)).await;
     world.gateway.activate(load(&catalogs(&[]), crate::support::POLICIES));
-    check_nothing_is_had(&world).await;
+    Box::pin(check_nothing_is_had(&world)).await;
     assert!(world.sim.ledger().requests().is_empty());
 }
 
