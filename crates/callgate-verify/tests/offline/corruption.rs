@@ -151,7 +151,7 @@ fn i11_the_place_that_is_broken_is_named() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn i11_what_is_spoiled_in_a_larger_log_is_found(
         file in any::<prop::sample::Index>(),
