@@ -62,7 +62,8 @@ pub fn run(options: &Options, out: &mut dyn Write, err: &mut dyn Write) -> Outco
     let Told { outcome, words, result, json } = told.unwrap_or_else(|stop| of_stop(&stop));
     // A reader that has gone is not an error of the export: the status says what it is.
     if options.json {
-        writeln!(out, "{}", Json::from(json.with("verdict", outcome.as_str())).to_text()).ok();
+        let json = Json::from(json.with("verdict", outcome.as_str()));
+        writeln!(out, "{}", canonical(&json)).ok();
         return outcome;
     }
     let words: Vec<String> = words.iter().map(|line| safe(line)).collect();
@@ -100,7 +101,7 @@ fn of_export(folder: &Path, options: &Options, trust: &Trust) -> Result<Told, St
     }
     let records: Vec<Json> = report.records.iter().map(Record::to_json).collect();
     for (record, json) in report.records.iter().zip(&records) {
-        told.words.extend([record.summary(), json.to_text()]);
+        told.words.extend([record.summary(), canonical(json)]);
     }
     if !records.is_empty() {
         told.json.set("records", records);
@@ -122,7 +123,7 @@ fn of_proof(path: &Path, trust: &Trust) -> Result<Told, Stop> {
         format!("  checkpoint   {} records, root {}", checkpoint.size, checkpoint.root),
     ];
     words.extend(witnesses.iter().map(of_witness));
-    words.extend([record.summary(), record.to_json().to_text()]);
+    words.extend([record.summary(), canonical(&record.to_json())]);
     let json = Object::default()
         .with("origin", checkpoint.origin.as_str())
         .with("size", number(checkpoint.size))
@@ -164,7 +165,7 @@ fn words(report: &Report) -> Vec<String> {
         first,
         format!("  checkpoint   {size} records, root {}", checkpoint.root),
         format!(
-            "  history      {} checkpoints agree, {} that were noted before",
+            "  history      {} checkpoints of the export agree, {} noted before",
             report.checkpoints, report.against
         ),
         format!("  writers      {}, each chain whole", found.writers),
@@ -174,23 +175,23 @@ fn words(report: &Report) -> Vec<String> {
     ];
     words.extend(report.witnesses.iter().map(of_witness));
     for (count, what) in [
-        (found.open, "calls have no outcome yet, or it was lost"),
+        (found.open, "calls without an outcome, so far or for good"),
         (
             found.unsettled,
-            "calls of which nobody knows whether they took effect, and nobody has settled it",
+            "calls of which it is not known what they did, and not settled by anybody",
         ),
         (
             found.payloads.absent,
-            "payloads are not in the export, and no record says that they were erased",
+            "payloads that are not in the export, and not erased by any record",
         ),
+        (found.approvals_untold, "uses of approvals that only missing payloads could judge"),
         (
-            found.approvals_untold,
-            "uses of approvals cannot be judged without payloads that are not there",
+            found.payloads.kept,
+            "payloads that are there, although a record says that they were erased",
         ),
-        (found.payloads.kept, "payloads are there although a record says that they were erased"),
     ] {
         if count > 0 {
-            words.push(format!("  ! {count} {what}"));
+            words.push(format!("  ! {what}: {count}"));
         }
     }
     words.extend(
@@ -257,6 +258,10 @@ fn broken_to_json(broken: &Broken) -> Object {
         .with("writer", writer.map(|writer| writer.to_string()))
         .with("rule", rule)
         .with("message", broken.to_string())
+}
+
+fn canonical(json: &Json) -> String {
+    String::from_utf8(json.canonical()).unwrap_or_default()
 }
 
 fn number(count: u64) -> Json {

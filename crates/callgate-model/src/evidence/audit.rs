@@ -9,7 +9,7 @@ mod entry;
 mod indexes;
 mod payload;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use thiserror::Error;
@@ -30,6 +30,10 @@ use crate::transparency::{Checkpoint, Frontier, leaf_hash};
 
 /// The most that is remembered of one kind at one time: open calls, writers, approvals. More is no log of a gateway.
 pub const REMEMBERED_MAX: usize = 1 << 22;
+
+/// How many of the last entries are remembered by their hashes. A writer names the end of the chain before it as it saw
+/// it; what others wrote until its own record was stored is less than this.
+const RECENT_MAX: usize = 1 << 16;
 
 /// How much one payload may hold.
 pub const PAYLOAD_LIMITS: JsonLimits = JsonLimits {
@@ -194,6 +198,8 @@ struct Head {
 pub struct Auditor {
     frontier: Frontier,
     writers: BTreeMap<Id, Head>,
+    /// The hashes of the last entries.
+    recent: VecDeque<Digest>,
     calls: Calls,
     approvals: Approvals,
     whole: Indexes,
@@ -229,6 +235,10 @@ impl Auditor {
         });
         checked.map_err(|breach| breach.at(place(Some(entry.writer))))?;
         self.frontier.push(leaf);
+        self.recent.push_back(leaf);
+        if self.recent.len() > RECENT_MAX {
+            self.recent.pop_front();
+        }
         Ok(Audited { leaf, call: entry.about.call })
     }
 
@@ -300,6 +310,17 @@ impl Auditor {
         Ok(())
     }
 
+    /// A writer names the one before it and the end of its chain, so that this cannot be cut off any more.
+    fn after(&self, payload: Option<&Payload>) -> Result<(), Breach> {
+        let Some((writer, head)) = payload.and_then(Payload::after) else { return Ok(()) };
+        let is_end = self.writers.get(&writer).is_some_and(|known| known.hash == head);
+        if is_end || self.recent.contains(&head) {
+            return Ok(());
+        }
+        let expected = format!("`after` with the end of the chain of {writer}");
+        Err(Breach::new(Rule::Chain, expected, format!("{head}, which is not in the log")))
+    }
+
     fn rules(
         &mut self,
         entry: &Entry,
@@ -318,6 +339,9 @@ impl Auditor {
                 return Err(Breach::new(Rule::Payload, expected, erased.to_string()));
             }
             self.erased.insert(erased);
+        }
+        if kind == Kind::Opened {
+            self.after(payload)?;
         }
         self.calls.entry(&entry.about, kind, index)?;
         self.approvals.entry(&entry.about, kind, payload)

@@ -3,7 +3,7 @@
 use std::fs;
 
 use callgate_model::digest::Digest;
-use callgate_model::transparency::{Note, Witness};
+use callgate_model::transparency::{Note, Proof, Witness};
 use callgate_verify::{
     Broken, Options, Outcome, Stop, Trust, Wanted, prove, run, verify, verify_proof,
 };
@@ -43,6 +43,14 @@ fn i11_a_proof_that_was_changed_shows_nothing() {
         let spoiled = String::from_utf8(bytes);
         let verdict = spoiled.map(|text| verify_proof(&text, &trust(&[1])));
         assert!(!matches!(verdict, Ok(Ok(_))), "byte {at}");
+    }
+    for (from, to) in [("{\"entry\"", "{\"a\":1,\"entry\""), (",\"payload\":", ", \"payload\":")] {
+        let mut other = Proof::parse(&proof).unwrap();
+        let extra = String::from_utf8(other.extra.unwrap()).unwrap();
+        other.extra = Some(extra.replacen(from, to, 1).into_bytes());
+        assert_ne!(other.to_string(), proof);
+        let verdict = verify_proof(&other.to_string(), &trust(&[1]));
+        assert!(matches!(verdict, Err(Stop::Unreadable(_))), "{to}");
     }
     let other = proof.replace("index 6", "index 7");
     let verdict = verify_proof(&other, &trust(&[1]));

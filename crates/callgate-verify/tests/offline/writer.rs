@@ -72,7 +72,10 @@ impl Log {
     }
 
     pub(crate) fn open(&mut self, writer: usize) {
-        self.say(writer, "opened", &json!({}), &json!({"after": null, "version": "1.0.0"}));
+        let last = self.heads.iter().next_back();
+        let after = last
+            .map(|(writer, (_, head))| json!({"head": head.to_string(), "writer": id(*writer)}));
+        self.say(writer, "opened", &json!({}), &json!({"after": after, "version": "1.0.0"}));
     }
 
     pub(crate) fn intent(&mut self, writer: usize, call: usize) {
@@ -161,9 +164,18 @@ impl Log {
         self.entries.len()
     }
 
+    /// The log as it was when it had so many records.
     pub(crate) fn cut(mut self, size: usize) -> Self {
         self.entries.truncate(size);
         self.payloads.truncate(size);
+        self.heads.clear();
+        for entry in &self.entries {
+            let json: Value = serde_json::from_slice(entry).unwrap();
+            let writer = json["writer"].as_str().unwrap().rsplit('-').next().unwrap();
+            let next = json["sequence"].as_u64().unwrap() + 1;
+            let writer = usize::from_str_radix(writer, 16).unwrap();
+            self.heads.insert(writer, (next, leaf_hash(entry)));
+        }
         self
     }
 

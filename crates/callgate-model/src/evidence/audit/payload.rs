@@ -84,6 +84,12 @@ impl Payload {
         self.text(&["continues"]).and_then(Id::parse)
     }
 
+    /// The writer before one that opens its chain, and the end of its chain.
+    pub(super) fn after(&self) -> Option<(Id, Digest)> {
+        let (writer, head) = (self.text(&["after", "writer"])?, self.text(&["after", "head"])?);
+        Some((Id::parse(writer)?, head.parse().ok()?))
+    }
+
     /// Whether a vote is against it.
     pub(super) fn denies(&self) -> bool {
         let approves = self.0.get("vote").and_then(|vote| vote.get("approves"));

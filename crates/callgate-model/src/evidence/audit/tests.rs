@@ -45,6 +45,12 @@ impl Log {
         self.say(writer, "opened", Object::default(), named(&[("version", "1")]))
     }
 
+    /// A writer that names the one before it, and the end of its chain.
+    fn opened_after(&mut self, writer: u8, before: u8, head: Digest) -> &mut Self {
+        let after = named(&[("writer", &id(before)), ("head", &head.to_string())]);
+        self.say(writer, "opened", Object::default(), Object::default().with("after", after))
+    }
+
     fn intent(&mut self, call: u8) -> &mut Self {
         let of = named(&[("call", &id(call))]);
         self.say(1, "intent", of.clone(), of)
@@ -209,6 +215,35 @@ fn i11_a_chain_that_is_broken_is_found() {
 }
 
 #[test]
+fn i11_each_link_of_a_chain_counts() {
+    let mut log = opened();
+    let (first, second) = (log.heads[&1].1, log.intent(10).records[1].clone());
+    for (from, to) in [
+        (r#""sequence":1"#.to_owned(), r#""sequence":2"#.to_owned()),
+        (r#""sequence":1"#.to_owned(), r#""sequence":0"#.to_owned()),
+        (first.to_string(), Digest::default().to_string()),
+    ] {
+        let changed = second.0.replace(&from, &to);
+        assert_ne!(changed, second.0);
+        log.records[1].0 = changed;
+        assert_eq!(log.broken(), (1, Rule::Chain), "{from} → {to}");
+    }
+}
+
+#[test]
+fn i11_the_end_of_a_chain_is_named_by_the_next_writer() {
+    let mut log = opened();
+    log.intent(10).outcome(10, "succeeded");
+    let (early, end) = (leaf_hash(log.records[1].0.as_bytes()), log.heads[&1].1);
+    log.clone().opened_after(2, 1, end).audit().unwrap();
+    // Others may write until it is stored.
+    log.clone().opened_after(2, 1, early).audit().unwrap();
+    let cut = Log { records: log.records[..2].to_vec(), ..Log::default() };
+    assert_eq!(cut.clone().opened_after(2, 1, end).broken(), (2, Rule::Chain));
+    assert_eq!(cut.clone().opened_after(2, 3, Digest::default()).broken(), (2, Rule::Chain));
+}
+
+#[test]
 fn a_writer_opens_its_chain_once() {
     let mut log = Log::default();
     assert_eq!(log.intent(10).broken(), (0, Rule::Chain));
@@ -312,21 +347,28 @@ fn a_payload_says_what_its_entry_says() {
 
 #[test]
 fn only_payloads_in_their_one_form_are_read() {
-    for payload in [
-        "{}",
-        r#"{"event":{}}"#,
-        r#"{"event":{},"salt":"0"}"#,
-        r#"{"event":[],"salt":"00000000000000000000000000000000"}"#,
-        r#"{"event":{},"salt":"0000000000000000000000000000000A"}"#,
-        r#"{"event":{},"more":1,"salt":"00000000000000000000000000000000"}"#,
-        r#"{"event":{}, "salt":"00000000000000000000000000000000"}"#,
-        "not JSON",
+    let whole = opened().intent(10).records[1].1.clone().unwrap();
+    for (from, to) in [
+        (whole.as_str(), "{}"),
+        (whole.as_str(), "not JSON"),
+        (r#","salt":"00000000000000000000000000000000""#, ""),
+        (r#""salt":"00000000000000000000000000000000""#, r#""salt":"0""#),
+        (
+            r#""salt":"00000000000000000000000000000000""#,
+            r#""salt":"0000000000000000000000000000000A""#,
+        ),
+        (r#""salt""#, r#""more":1,"salt""#),
+        (r#""salt""#, r#" "salt""#),
+        (r#""event":{"#, r#""event":{ "#),
+        (r#"{"event""#, r#"{"Event""#),
     ] {
+        let payload = &whole.replace(from, to);
+        assert_ne!(*payload, whole, "{from}");
         let mut log = opened();
         log.intent(10);
         let was = Digest::of(log.records[1].1.as_deref().unwrap().as_bytes()).to_string();
         let is = Digest::of(payload.as_bytes()).to_string();
-        log.records[1] = (log.records[1].0.replace(&was, &is), Some(payload.to_owned()));
+        log.records[1] = (log.records[1].0.replace(&was, &is), Some(payload.clone()));
         assert_eq!(log.broken(), (1, Rule::Payload), "{payload}");
     }
 }
