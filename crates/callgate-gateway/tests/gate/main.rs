@@ -40,6 +40,7 @@ mod roof;
 mod rounds;
 mod scopes;
 mod sent;
+mod settle;
 mod signed;
 mod sites;
 mod spans;

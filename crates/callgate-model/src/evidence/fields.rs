@@ -353,5 +353,9 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     ),
     ("event.policies[].digest", "SHA-256", "change: of its text."),
     ("event.indexes[]", "integer", "change: a record of which is erased what it says."),
-    ("event.who", "text", "change: whose the passkey was that is removed."),
+    (
+        "event.who",
+        "text?",
+        "change: whose the passkey was that is removed; who is not signed in, if that is known.",
+    ),
 ];

@@ -233,6 +233,9 @@ impl Administered {
             Change::PasskeyAdded { passkey, .. } => {
                 links.push((Link::Human, passkey.who.clone()));
             }
+            Change::SignInRefused { who, .. } => {
+                links.extend(who.iter().map(|who| (Link::Human, who.clone())));
+            }
             Change::PasskeyRemoved { who, .. } => links.push((Link::Human, who.clone())),
             Change::Revoked { revocation } => {
                 links.push((Link::Human, revocation.subject.name.clone()));
@@ -247,7 +250,6 @@ impl Administered {
             Change::NoticeGivenUp { .. }
             | Change::PayloadsErased { .. }
             | Change::RevocationLifted { .. }
-            | Change::SignInRefused { .. }
             | Change::SignedOut { .. } => {}
         }
     }
