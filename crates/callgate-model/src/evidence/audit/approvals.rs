@@ -14,7 +14,8 @@ struct State {
     binding: Option<Digest>,
     /// Whether somebody has approved it, or broken the glass for it.
     is_given: bool,
-    is_withdrawn: bool,
+    /// Whether it was withdrawn, or its time was over.
+    is_ended: bool,
     /// The call that spent it, and the one that this continues.
     spent: Option<(Id, Option<Id>)>,
 }
@@ -32,6 +33,10 @@ impl Approvals {
         kind: Kind,
         payload: Option<&Payload>,
     ) -> Result<(), Breach> {
+        if about.change.as_deref() == Some("approval_expired") {
+            // Which, is in the payload only.
+            return payload.and_then(Payload::id).map_or(Ok(()), |id| self.end(id));
+        }
         let Some(approval) = about.approval else { return Ok(()) };
         match (about.call, about.change.as_deref()) {
             (Some(call), _) if kind == Kind::Intent => self.spend(call, approval, payload),
@@ -41,26 +46,28 @@ impl Approvals {
                 self.known(approval.id).map(|state| state.is_given |= !denies)
             }
             (_, Some("glass_broken")) => self.known(approval.id).map(|state| state.is_given = true),
-            (_, Some("approval_withdrawn")) => {
-                let state = self.known(approval.id)?;
-                if state.spent.is_some() {
-                    let expected = format!("the approval {} before it was spent", approval.id);
-                    return Err(breach(expected, "that it is withdrawn after"));
-                }
-                state.is_withdrawn = true;
-                Ok(())
-            }
+            (_, Some("approval_withdrawn")) => self.end(approval.id),
             (_, _) => Ok(()),
         }
     }
 
     fn request(&mut self, ByApproval { id, binding, .. }: ByApproval) -> Result<(), Breach> {
         bounded(self.states.len(), "approvals")?;
-        let state = State { binding, is_given: false, is_withdrawn: false, spent: None };
+        let state = State { binding, is_given: false, is_ended: false, spent: None };
         match self.states.insert(id, state) {
             None => Ok(()),
             Some(_) => Err(breach(format!("one request for the approval {id}"), "another one")),
         }
+    }
+
+    fn end(&mut self, id: Id) -> Result<(), Breach> {
+        let state = self.known(id)?;
+        if state.spent.is_some() {
+            let expected = format!("that the approval {id} ends before it is spent");
+            return Err(breach(expected, "that it was spent"));
+        }
+        state.is_ended = true;
+        Ok(())
     }
 
     fn known(&mut self, id: Id) -> Result<&mut State, Breach> {
@@ -80,8 +87,11 @@ impl Approvals {
             let expected = format!("the binding {}, which was approved", text(state.binding));
             return Err(breach(expected, text(binding)));
         }
-        if state.is_withdrawn {
-            return Err(breach(format!("an approval {id} that holds"), "one that was withdrawn"));
+        if state.is_ended {
+            return Err(breach(
+                format!("an approval {id} that holds"),
+                "one that was withdrawn, or whose time was over",
+            ));
         }
         if !state.is_given {
             return Err(breach(format!("that somebody approved {id}"), "that nobody has"));

@@ -84,6 +84,11 @@ impl Payload {
         self.text(&["continues"]).and_then(Id::parse)
     }
 
+    /// What the event names as `id`.
+    pub(super) fn id(&self) -> Option<Id> {
+        self.text(&["id"]).and_then(Id::parse)
+    }
+
     /// The writer before one that opens its chain, and the end of its chain.
     pub(super) fn after(&self) -> Option<(Id, Digest)> {
         let (writer, head) = (self.text(&["after", "writer"])?, self.text(&["after", "head"])?);

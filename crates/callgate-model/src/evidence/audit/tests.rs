@@ -90,6 +90,10 @@ impl Log {
         self.change("approval_withdrawn", Some(names(approval)), event)
     }
 
+    fn expired(&mut self, approval: u8) -> &mut Self {
+        self.change("approval_expired", None, named(&[("id", &id(approval))]))
+    }
+
     fn glass(&mut self, approval: u8) -> &mut Self {
         let glass = named(&[("approval", &id(approval))]);
         self.change("glass_broken", Some(names(approval)), Object::default().with("glass", glass))
@@ -396,6 +400,15 @@ fn what_is_not_known_may_come_late_or_be_settled() {
     lost().settled(10).outcome(10, "succeeded").audit().unwrap();
     let twice = lost().outcome(10, "succeeded").outcome(10, "succeeded").broken();
     assert_eq!(twice, (4, Rule::Call), "it comes late once");
+    assert_eq!(lost().outcome(10, "timed_out").findings().unsettled, 1, "it is not known still");
+    lost().settled(10).outcome(10, "timed_out").settled(10).audit().unwrap();
+    assert_eq!(lost().settled(10).settled(10).broken(), (4, Rule::Call), "settled twice");
+    let known = lost().outcome(10, "succeeded").settled(10).broken();
+    assert_eq!(known, (4, Rule::Call), "there is nothing to settle");
+    // Two gateways that start at once.
+    let mut both = lost();
+    assert_eq!(both.outcome(10, "indeterminate").findings().unsettled, 1);
+    both.outcome(10, "succeeded").audit().unwrap();
     assert_eq!(lost().intent(10).broken(), (3, Rule::Call));
     assert_eq!(opened().settled(10).broken(), (1, Rule::Call));
     assert_eq!(opened().intent(10).settled(10).broken(), (2, Rule::Call), "it is still open");
@@ -424,6 +437,9 @@ fn i2_an_approval_is_asked_for_given_and_spent_once() {
     let gone = given().withdrawn(50).spend(10, 50, "x", None).broken();
     assert_eq!(gone, (4, Rule::Approval));
     assert_eq!(given().spend(10, 50, "x", None).withdrawn(50).broken(), (4, Rule::Approval));
+    let late = given().expired(50).spend(10, 50, "x", None).broken();
+    assert_eq!(late, (4, Rule::Approval));
+    assert_eq!(given().spend(10, 50, "x", None).expired(50).broken(), (4, Rule::Approval));
     assert_eq!(given().requested(50, "x").broken(), (3, Rule::Approval), "asked for twice");
     assert_eq!(opened().voted(50, true).broken(), (1, Rule::Approval));
     assert_eq!(opened().withdrawn(50).broken(), (1, Rule::Approval));
