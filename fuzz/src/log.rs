@@ -179,8 +179,7 @@ impl Said {
             }
             Self::Withdrawn { approval, in_time: false } => {
                 let change = "approval_expired";
-                let event = json!({"change": change, "id": id(16 + approval)});
-                (json!({"change": change}), event)
+                changed(change, &names(approval), json!({"id": id(16 + approval)}))
             }
             Self::Spent { call, approval, binding, spends, continues } => {
                 let of = id(16 + approval);
@@ -188,7 +187,11 @@ impl Said {
                 let continues = (continues < 8).then(|| id(continues));
                 let event =
                     json!({"approved_by": {"id": of}, "call": id(call), "continues": continues});
-                (json!({"approval": by, "call": id(call)}), event)
+                let mut entry = json!({"approval": by, "call": id(call)});
+                if let Some((continues, entry)) = continues.zip(entry.as_object_mut()) {
+                    entry.insert("continues".to_owned(), continues.into());
+                }
+                (entry, event)
             }
         }
     }

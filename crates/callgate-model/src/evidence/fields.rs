@@ -31,6 +31,11 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     ("outcome", "text", "entry: what became of the call, of an outcome."),
     ("change", "text", "entry: the name of the change, of a change."),
     (
+        "continues",
+        "UUID",
+        "entry: the first of several calls that are one, of a later one of them: the server had asked for more.",
+    ),
+    (
         "approval.id",
         "UUID",
         "entry: the approval by which a call is let through, or that is asked for, decided, or withdrawn.",

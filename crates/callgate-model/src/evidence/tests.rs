@@ -213,9 +213,12 @@ fn full_events() -> Vec<Event> {
         result: Some((Digest::default(), 1)),
         detail: Some("d".into()),
     };
+    let mut intent = full_decided(call);
+    intent.decision.verdict = Verdict::Allow;
     vec![
         Event::Opened { version: "0.1.0".into(), after: Some((call, Digest::default())) },
         Event::Decided(Arc::new(full_decided(call))),
+        Event::Decided(Arc::new(intent)),
         Event::Concluded(concluded),
         Event::Settled(Settled {
             call,

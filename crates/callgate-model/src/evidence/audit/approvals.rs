@@ -23,7 +23,6 @@ struct State {
 #[derive(Debug, Default)]
 pub(super) struct Approvals {
     states: BTreeMap<Id, State>,
-    untold: u64,
 }
 
 impl Approvals {
@@ -33,20 +32,16 @@ impl Approvals {
         kind: Kind,
         payload: Option<&Payload>,
     ) -> Result<(), Breach> {
-        if about.change.as_deref() == Some("approval_expired") {
-            // Which, is in the payload only.
-            return payload.and_then(Payload::id).map_or(Ok(()), |id| self.end(id));
-        }
         let Some(approval) = about.approval else { return Ok(()) };
         match (about.call, about.change.as_deref()) {
-            (Some(call), _) if kind == Kind::Intent => self.spend(call, approval, payload),
+            (Some(call), _) if kind == Kind::Intent => self.spend(call, about.continues, approval),
             (_, Some("approval_requested")) => self.request(approval),
             (_, Some("approval_voted")) => {
                 let denies = payload.is_some_and(Payload::denies);
                 self.known(approval.id).map(|state| state.is_given |= !denies)
             }
             (_, Some("glass_broken")) => self.known(approval.id).map(|state| state.is_given = true),
-            (_, Some("approval_withdrawn")) => self.end(approval.id),
+            (_, Some("approval_expired" | "approval_withdrawn")) => self.end(approval.id),
             (_, _) => Ok(()),
         }
     }
@@ -78,8 +73,8 @@ impl Approvals {
     fn spend(
         &mut self,
         call: Id,
+        continues: Option<Id>,
         ByApproval { id, binding, spends }: ByApproval,
-        payload: Option<&Payload>,
     ) -> Result<(), Breach> {
         let state = self.known(id)?;
         if binding.is_some() && state.binding != binding {
@@ -96,7 +91,6 @@ impl Approvals {
         if !state.is_given {
             return Err(breach(format!("that somebody approved {id}"), "that nobody has"));
         }
-        let continues = payload.and_then(Payload::continues);
         let Some((first, before)) = state.spent else {
             if !spends {
                 let expected = format!("a call that spends the approval {id} before others go on");
@@ -105,14 +99,9 @@ impl Approvals {
             state.spent = Some((call, continues));
             return Ok(());
         };
-        match (payload, continues) {
-            (Some(_), Some(goes_on)) if goes_on == first || before == Some(goes_on) => {}
-            (Some(_), _) => {
-                let expected = format!("the approval {id} spent by the call {first} only");
-                return Err(breach(expected, format!("that the call {call} spends it too")));
-            }
-            // Which call it goes on with is in the payload.
-            (None, _) => self.untold += 1,
+        if continues.is_none_or(|goes_on| goes_on != first && before != Some(goes_on)) {
+            let expected = format!("the approval {id} spent by the call {first} only");
+            return Err(breach(expected, format!("that the call {call} spends it too")));
         }
         Ok(())
     }
@@ -120,7 +109,6 @@ impl Approvals {
     pub(super) fn tell(&self, findings: &mut Findings) {
         let spent = self.states.values().filter(|state| state.spent.is_some()).count();
         findings.approvals_spent = u64::try_from(spent).unwrap_or(u64::MAX);
-        findings.approvals_untold = self.untold;
     }
 }
 

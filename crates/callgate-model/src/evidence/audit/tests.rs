@@ -91,7 +91,7 @@ impl Log {
     }
 
     fn expired(&mut self, approval: u8) -> &mut Self {
-        self.change("approval_expired", None, named(&[("id", &id(approval))]))
+        self.change("approval_expired", Some(names(approval)), named(&[("id", &id(approval))]))
     }
 
     fn glass(&mut self, approval: u8) -> &mut Self {
@@ -116,7 +116,12 @@ impl Log {
         let event = named(&[("call", &id(call))])
             .with("approved_by", named(&[("id", &id(approval))]))
             .with("continues", continues.map(id));
-        self.say(1, "intent", named(&[("call", &id(call))]).with("approval", of), event)
+        let entry = named(&[("call", &id(call))]).with("approval", of);
+        let entry = match continues {
+            Some(first) => entry.with("continues", id(first)),
+            None => entry,
+        };
+        self.say(1, "intent", entry, event)
     }
 
     fn erased(&mut self, indexes: &[i64]) -> &mut Self {
@@ -462,14 +467,14 @@ fn i2_what_goes_on_with_a_call_takes_its_place() {
     let mut log = opened();
     log.requested(50, "x").voted(50, true).spend(11, 50, "x", Some(10));
     log.spend(12, 50, "x", Some(10)).spend(13, 50, "x", Some(11));
-    assert_eq!(log.findings().approvals_untold, 0);
+    assert_eq!(log.findings().approvals_spent, 1);
 }
 
 #[test]
 fn broken_glass_takes_the_place_of_those_who_approve() {
     let mut log = opened();
     log.requested(50, "x").glass(50).spend(10, 50, "x", None);
-    assert_eq!(log.findings().approvals_untold, 0);
+    assert_eq!(log.findings().approvals_spent, 1);
 }
 
 #[test]
@@ -486,9 +491,9 @@ fn payloads_that_are_not_there_are_counted() {
     assert_eq!(log.findings().payloads, payloads);
     assert_eq!(log.clone().erased(&[8]).broken(), (7, Rule::Payload));
     assert_eq!(log.erased(&[-1]).broken().1, Rule::Payload);
-    // Whether somebody spent it twice cannot be told without.
+    // Whether somebody spent it twice is told without.
     let mut log = opened();
-    log.requested(50, "x").voted(50, true).spend(10, 50, "x", None).spend(11, 50, "x", Some(10));
+    log.requested(50, "x").voted(50, true).spend(10, 50, "x", None).spend(11, 50, "x", None);
     log.records[4].1 = None;
-    assert_eq!(log.findings().approvals_untold, 1);
+    assert_eq!(log.broken(), (4, Rule::Approval));
 }
