@@ -92,7 +92,10 @@ fn bench(arguments: &[String]) -> Result<(), String> {
     run("cargo", &["run", "--release", "--package", "callgate-gateway", "--example", "touched"])?;
     say("finding a grant, and spending a use of it, in one process:");
     let example = ["run", "--release", "--package", "callgate-store", "--features", "testing"];
-    run("cargo", &[&example[..], &["--example", "grants"]].concat())
+    run("cargo", &[&example[..], &["--example", "grants"]].concat())?;
+    // Evidence, and how what it costs grows with it.
+    run("cargo", &[&example[..], &["--example", "throughput"]].concat())?;
+    run("cargo", &[&example[..], &["--example", "scale"]].concat())
 }
 
 fn docs() -> Result<(), String> {

@@ -69,6 +69,15 @@ pub(crate) fn parts(config: &Config) -> Result<Parts, Problems> {
             });
         }
     }
+    for unknown in config.recording.fields.keys() {
+        if !vocabulary.operations.contains_key(unknown) {
+            problems.push(Problem {
+                place: format!("evidence.fields.{unknown:?}"),
+                text: format!("no catalog has an operation `{unknown}`"),
+                hint: Some("`callgate policy schema` prints every name".to_owned()),
+            });
+        }
+    }
     let loaded = load_bundle(&config.policies, &vocabulary);
     match loaded.and_then(|bundle| Means::of(config).suffice(bundle)) {
         Ok(bundle) if problems.is_empty() => Ok(Parts { catalogs, vocabulary, bundle }),
@@ -315,6 +324,7 @@ pub(crate) async fn watched_gateway(
         streams: config.limits.streams,
         sealing: config.sealing.take(),
         signer: config.signer.take(),
+        recording: std::mem::take(&mut config.recording),
         telemetry,
         same_person: std::mem::take(&mut config.approvals.same_person),
         hold: config.approvals.hold,

@@ -34,6 +34,7 @@ mod people;
 mod pins;
 mod queries;
 mod questions;
+mod recording;
 mod redaction;
 mod resolving;
 mod roof;
