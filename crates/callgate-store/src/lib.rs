@@ -9,6 +9,7 @@
 mod authority;
 mod checkpoints;
 mod evidence;
+pub mod fail_point;
 mod log;
 mod notices;
 mod sessions;

@@ -32,6 +32,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::evidence::{
     Applies, EvidenceStore, Filter, LIST_MAX, Row, StoreError, StoreFuture, Tally,
 };
+use crate::fail_point::{Point, pass};
 use writers::Writers;
 
 /// The evidence in one SQLite file.
@@ -391,6 +392,9 @@ impl Connection {
                 }
             }
         }
+        let of_kind = |kind| rows.iter().filter(|row| row.kind == kind).count();
+        let (intents, outcomes) = (of_kind("intent"), of_kind("outcome"));
+        pass(Point::Claimed, intents);
         if !refused.is_empty() {
             // What was applied goes with it: the rest is tried again without these.
             self.settled().await;
@@ -400,8 +404,12 @@ impl Connection {
         let numbers = search::numbers(&mut self.sqlite, &mut self.known, rows).await?;
         rows::insert_payloads(&mut self.sqlite, rows, first, &numbers).await?;
         search::insert(&mut self.sqlite, rows, first, &numbers).await?;
+        pass(Point::IntentWritten, intents);
+        pass(Point::OutcomeWritten, outcomes);
         sqlx::query("COMMIT").execute(&mut self.sqlite).await?;
         self.unfinished = false;
+        pass(Point::IntentCommitted, intents);
+        pass(Point::OutcomeCommitted, outcomes);
         Ok(())
     }
 }

@@ -19,6 +19,8 @@ mod conformance;
 #[cfg(test)]
 mod console;
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod crowd;
 #[cfg(test)]
 mod delivery;
