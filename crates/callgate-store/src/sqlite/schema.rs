@@ -276,6 +276,14 @@ fn known() -> i64 {
     i64::try_from(STEPS.len()).unwrap_or(i64::MAX)
 }
 
+/// Commits the version once more: what changes nothing and has to be written nevertheless.
+pub(super) async fn touch(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
+    let version = version(connection).await?;
+    let touch = format!("PRAGMA user_version = {version}; COMMIT");
+    sqlx::raw_sql(AssertSqlSafe(touch)).execute(connection).await.map(drop)
+}
+
 async fn version(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar("PRAGMA user_version").fetch_one(connection).await
 }
