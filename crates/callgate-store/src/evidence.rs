@@ -281,7 +281,7 @@ pub enum StoreError {
     Database(#[from] sqlx::Error),
     /// There is no room. What was kept free for outcomes is free now: they can be stored at once.
     #[error(
-        "there is no room on the disk of the evidence database: {wanted} bytes are needed beside it for the outcomes of calls on their way"
+        "there is no room for evidence, and for the {wanted} bytes that are kept free for outcomes: make room on its disk"
     )]
     Full {
         /// What is to be kept free, in bytes.

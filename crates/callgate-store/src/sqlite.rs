@@ -7,6 +7,7 @@ mod approvals;
 mod authority;
 mod glass;
 mod notices;
+mod open_error;
 mod passkeys;
 mod reserve;
 mod rows;
@@ -20,14 +21,13 @@ mod writers;
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::digest::Digest;
 use callgate_model::json::Json;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Row as _};
-use thiserror::Error;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::evidence::{
@@ -37,6 +37,7 @@ use crate::fail_point::{Point, pass};
 use reserve::{WAL_PAGES, is_for_want_of_room};
 use writers::Writers;
 
+pub use open_error::OpenError;
 pub use reserve::room_for_outcomes;
 
 /// The evidence in one SQLite file.
@@ -51,61 +52,6 @@ pub struct SqliteStore {
     writers: Option<Writers>,
 }
 
-/// Why a file could not be opened.
-#[derive(Debug, Error)]
-pub enum OpenError {
-    /// The file or its lock file cannot be made or read.
-    #[error("cannot open `{}`", path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Another process opens it and does not get done.
-    #[error("`{}` is being opened by another process, which holds `{}`", path.display(), lock.display())]
-    InUse {
-        /// The database.
-        path: PathBuf,
-        /// The lock file.
-        lock: PathBuf,
-    },
-    /// There is no room for it.
-    #[error("there is no room for `{}`: make some on its disk", path.display())]
-    Full {
-        /// Which.
-        path: PathBuf,
-    },
-    /// It was written by a newer version of this program.
-    #[error("`{}` has schema version {found}, and this program knows versions up to {known}", path.display())]
-    Newer {
-        /// Which.
-        path: PathBuf,
-        /// Its version.
-        found: i64,
-        /// The latest version known.
-        known: i64,
-    },
-    /// It is to be read, and has no evidence or an older version's.
-    #[error("`{}` has schema version {found}, and only a gateway may bring it to version {known}", path.display())]
-    Older {
-        /// Which.
-        path: PathBuf,
-        /// Its version.
-        found: i64,
-        /// The version needed.
-        known: i64,
-    },
-    /// SQLite cannot use it.
-    #[error("cannot use `{}` as an evidence database", path.display())]
-    Database {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: sqlx::Error,
-    },
-}
-
 impl SqliteStore {
     /// Opens `path` to write; makes the file if there is none, readable by its owner only.
     ///
@@ -113,7 +59,7 @@ impl SqliteStore {
     /// [`OpenError`].
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = path.as_ref();
-        let failed = |source| OpenError::File { path: path.to_owned(), source };
+        let failed = |source| OpenError::file(path, source);
         create(path).map_err(failed)?;
         // Writers know each other by the file, whatever links lead to it.
         let path = &path.canonicalize().map_err(failed)?;
@@ -123,7 +69,7 @@ impl SqliteStore {
             if source.kind() == io::ErrorKind::WouldBlock {
                 OpenError::InUse { path: path.clone(), lock }
             } else {
-                OpenError::File { path: lock, source }
+                OpenError::file(&lock, source)
             }
         })?;
         let options = options(path)
@@ -472,7 +418,7 @@ async fn connect(
     path: &Path,
     options: &SqliteConnectOptions,
 ) -> Result<SqliteConnection, OpenError> {
-    let failed = |source| OpenError::Database { path: path.to_owned(), source };
+    let failed = |source| OpenError::database(path, source);
     options.connect().await.map_err(failed)
 }
 

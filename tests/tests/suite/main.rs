@@ -35,6 +35,8 @@ mod families;
 #[cfg(test)]
 mod fresh;
 #[cfg(test)]
+mod full;
+#[cfg(test)]
 mod listen;
 #[cfg(test)]
 mod login;

@@ -79,7 +79,8 @@ impl Writer {
     /// Waits for entries, up to the probe interval, and a little longer for more of them if nobody waits.
     async fn gather(&mut self) {
         let mut items = Vec::new();
-        if self.backlog.is_empty() || !self.is_healthy() {
+        let owes = self.backlog.iter().any(|entry| entry.is_owed() && entry.is_awaited());
+        if self.backlog.is_empty() || !self.is_healthy() && !owes {
             let first = self.items.recv_many(&mut items, self.limits.batch_max);
             // Elapsed is no error: it is time to look after the store's health.
             timeout(self.limits.probe_interval, first).await.ok();
@@ -252,11 +253,13 @@ impl Writer {
     /// stored; everything else happened, and is kept for the next attempt.
     fn failed(&mut self, error: &EvidenceError) {
         self.begin_to_fail(error);
+        self.backlog.iter_mut().for_each(|entry| entry.refuse(error));
+        let in_doubt = self.doubt.as_ref().map_or(0, |doubt| doubt.count);
+        // What came meanwhile was not tried. No call is let through by it.
         while let Ok(item) = self.items.try_recv() {
             self.take(item);
         }
-        self.backlog.iter_mut().for_each(|entry| entry.refuse(error));
-        let in_doubt = self.doubt.as_ref().map_or(0, |doubt| doubt.count);
+        self.refuse_intents(error);
         let later = self.backlog.split_off(in_doubt.min(self.backlog.len()));
         self.backlog.extend(later.into_iter().filter(|entry| entry.refused_intent().is_none()));
         self.give_up_beyond(self.limits.queue_max.max(in_doubt));
@@ -266,7 +269,8 @@ impl Writer {
     fn give_up_beyond(&mut self, kept: usize) {
         let lost = self.backlog.len().saturating_sub(kept);
         if lost > 0 {
-            self.backlog.truncate(kept);
+            let mut given_up = self.backlog.split_off(kept);
+            given_up.iter_mut().for_each(|entry| entry.refuse(&EvidenceError::Full));
             self.shared.dropped.fetch_add(u64::try_from(lost).unwrap_or(0), Ordering::Relaxed);
             tracing::error!(lost, "evidence was given up");
         }

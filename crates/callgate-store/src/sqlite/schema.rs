@@ -243,7 +243,7 @@ pub(super) async fn migrate(
     connection: &mut SqliteConnection,
     path: &Path,
 ) -> Result<(), OpenError> {
-    let failed = |source| OpenError::Database { path: path.to_owned(), source };
+    let failed = |source| OpenError::database(path, source);
     let found = version(connection).await.map_err(failed)?;
     refuse_newer(found, path)?;
     for (version, step) in (1_i64..).zip(STEPS).filter(|(version, _)| *version > found) {
@@ -256,7 +256,7 @@ pub(super) async fn migrate(
 
 /// Refuses a database that is not of the latest version.
 pub(super) async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
-    let failed = |source| OpenError::Database { path: path.to_owned(), source };
+    let failed = |source| OpenError::database(path, source);
     let found = version(connection).await.map_err(failed)?;
     refuse_newer(found, path)?;
     if found < known() {
