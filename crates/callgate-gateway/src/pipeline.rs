@@ -62,6 +62,7 @@ use callgate_model::json::{Json, JsonLimits, Object};
 use callgate_model::reason::Reason;
 use callgate_policy::Bundle;
 use callgate_store::EvidenceLog;
+use callgate_store::fail_point::{Point, pass};
 use tokio::sync::Semaphore;
 
 use crate::assertion::Signer;
@@ -322,6 +323,7 @@ impl Gateway {
         record.decided_in_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         match considered {
             Ok((named, tool)) => {
+                pass(Point::Decided, 1);
                 let asked = self.asked(&request, &bundle, round, &mut record);
                 Ok(self.carry_out(request, named, Some(tool), asked, record).await)
             }
