@@ -194,7 +194,7 @@ async fn gather(
         made: now,
         verified: Ok(Verified::default()),
         counts: Counts::default(),
-        approvals: Approvals::of(period),
+        approvals: Approvals::of(period, now),
         access: Access::default(),
         policies: Policies::default(),
         configurations: Configurations::default(),

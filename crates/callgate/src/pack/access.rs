@@ -65,7 +65,7 @@ pub(super) struct Figures {
     pub(super) given: u64,
     /// Taken back in the period.
     pub(super) taken: u64,
-    /// In force at the end of the period.
+    /// In force at the end.
     pub(super) held: u64,
     /// Of these, without an end.
     pub(super) endless: u64,
@@ -149,12 +149,13 @@ impl Access {
         table.end()
     }
 
-    pub(super) fn figures(&self, kind: &str, period: Period) -> Figures {
+    /// What there is of a kind; what is in force is so at `end`.
+    pub(super) fn figures(&self, kind: &str, period: Period, end: Timestamp) -> Figures {
         let mut all = Figures::default();
         for (_, one) in self.inside(period).into_iter().filter(|(_, one)| one.kind == kind) {
             all.given += u64::from(period.has(one.given));
             all.taken += u64::from(one.taken.as_ref().is_some_and(|(at, _)| period.has(*at)));
-            if one.ended().is_some_and(|ended| ended < period.to) {
+            if one.ended().is_some_and(|ended| ended < end) {
                 continue;
             }
             all.held += 1;

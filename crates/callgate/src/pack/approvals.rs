@@ -90,7 +90,7 @@ pub(super) struct Approvals {
     period: Period,
     stories: BTreeMap<String, Story>,
     known: BTreeMap<String, String>,
-    /// When the last record was.
+    /// When the pack is made.
     end: Timestamp,
     pub(super) left_out: u64,
 }
@@ -113,13 +113,12 @@ pub(super) struct Figures {
 }
 
 impl Approvals {
-    pub(super) fn of(period: Period) -> Self {
-        let end = Timestamp::default();
+    /// Of a period, as far as they are known at `end`.
+    pub(super) fn of(period: Period, end: Timestamp) -> Self {
         Self { period, stories: BTreeMap::new(), known: BTreeMap::new(), end, left_out: 0 }
     }
 
     pub(super) fn take(&mut self, seen: &Seen<'_>) {
-        self.end = self.end.max(seen.row.at);
         match seen.change() {
             "approval_requested" => self.asked(seen),
             "approval_voted" => self.said(seen),

@@ -110,13 +110,15 @@ pub(super) struct Item {
     pub(super) rule_about: String,
     /// What was asked for and is otherwise.
     pub(super) unmet: Vec<String>,
+    /// Whether no gateway can be more than this for it.
+    pub(super) is_capped: bool,
     pub(super) gap: String,
 }
 
 /// A figure as it is shown.
 #[derive(Debug)]
 pub(super) struct Shown {
-    pub(super) value: u64,
+    pub(super) value: String,
     pub(super) words: String,
     pub(super) file: &'static str,
 }
@@ -204,12 +206,19 @@ impl Shown {
     fn of(figures: &Figures, name: &str) -> Result<Self, Failure> {
         let found = figures.get(name).zip(about(name));
         let (value, (words, file)) = found.ok_or_else(|| unknown(name))?;
-        Ok(Self { value, words, file })
+        Ok(match words.strip_prefix("whether ") {
+            Some(words) => Self { value: yes_or_no(value), words: words.to_owned(), file },
+            None => Self { value: value.to_string(), words, file },
+        })
     }
 
     fn told(&self) -> String {
         format!("{}: {}", self.words, self.value)
     }
+}
+
+fn yes_or_no(value: u64) -> String {
+    if value == 0 { "no" } else { "yes" }.to_owned()
 }
 
 fn unknown(name: &str) -> Failure {
@@ -236,6 +245,7 @@ fn judged(
         title,
         control,
         status: status.min(at_most),
+        is_capped: at_most < status,
         figures: shown.collect::<Result<_, _>>()?,
         rule_about: rule.about.clone(),
         unmet: [lacking, falling].concat(),
@@ -250,9 +260,12 @@ fn unmet(conditions: &[String], figures: &Figures) -> Result<Vec<String>, Failur
     for text in conditions {
         let wrong = || Failure::Other(format!("the table of controls: `{text}` is no condition"));
         let condition = Condition::parse(text).ok_or_else(wrong)?;
-        let Shown { value, words, .. } = Shown::of(figures, &condition.figure)?;
+        let value = figures.get(&condition.figure).ok_or_else(|| unknown(&condition.figure))?;
         if !condition.holds(value) {
-            unmet.push(format!("{words}: {value}, asked for: {}", condition.wanted()));
+            let shown = Shown::of(figures, &condition.figure)?;
+            let is_flag = shown.value != value.to_string();
+            let wanted = if is_flag { yes_or_no(condition.value) } else { condition.wanted() };
+            unmet.push(format!("{} (asked for: {wanted})", shown.told()));
         }
     }
     Ok(unmet)

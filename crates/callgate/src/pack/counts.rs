@@ -10,6 +10,8 @@ use crate::export::{at, text_at, texts};
 
 /// The most names of one sort that are counted one by one; the rest is counted together.
 const NAMES_MAX: usize = 10_000;
+/// An hour, in milliseconds.
+pub(super) const HOUR_MS: i64 = 3_600_000;
 /// What those are called together.
 pub(super) const OTHERS: &str = "(others)";
 /// Of what it is not known, since the content of the record was erased.
@@ -48,7 +50,8 @@ pub(super) struct Counts {
     /// Of denials.
     pub(super) reasons: Tally,
     pub(super) all: Split,
-    pub(super) days: BTreeMap<i64, Split>,
+    /// By hours since 1970.
+    pub(super) hours: BTreeMap<i64, Split>,
     pub(super) agents: Splits,
     pub(super) people: Splits,
     pub(super) tools: Splits,
@@ -167,7 +170,7 @@ impl Counts {
         };
         self.decisions.add(verdict);
         self.all.add(verdict);
-        self.days.entry(seen.row.at.unix_ms().div_euclid(86_400_000)).or_default().add(verdict);
+        self.hours.entry(seen.row.at.unix_ms().div_euclid(HOUR_MS)).or_default().add(verdict);
         let effect = match text_at(event, "understood.effect") {
             "" if seen.is_erased() => ERASED,
             "" => "not_understood",

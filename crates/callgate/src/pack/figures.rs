@@ -196,7 +196,7 @@ pub(super) const FIGURES: &[Figure] = &[
     ("channels", "channels by which people are told", setting::JSONL),
     ("anonymous", "whether callers without a credential are let in", setting::JSONL),
     ("telemetry", "whether traces and metrics go to a collector", setting::JSONL),
-    ("sealing", "whether there is a key that seals what is stored", setting::JSONL),
+    ("sealing", "whether a key seals the secrets that are stored", setting::JSONL),
     ("assertions", "whether the gateway vouches for its calls to servers", setting::JSONL),
     (
         "catalogs_unsigned",
@@ -362,7 +362,9 @@ impl Figures {
     }
 
     fn given(&mut self, gathered: &Gathered) {
-        let of = |kind: &str| gathered.access.figures(kind, gathered.period);
+        // A period that is not over ends now.
+        let end = gathered.period.to.min(gathered.made);
+        let of = |kind: &str| gathered.access.figures(kind, gathered.period, end);
         let (tokens, grants) = (of("token"), of("grant"));
         let revocations = of("revocation");
         for (name, value) in [
@@ -448,11 +450,12 @@ impl Figures {
 pub(super) fn about(name: &str) -> Option<(String, &'static str)> {
     if let Some(code) = name.strip_prefix("denied.") {
         let is_known = Reason::ALL.iter().any(|reason| reason.code() == code);
-        return is_known.then(|| (format!("denials for `{code}`"), records::CSV));
+        return is_known.then(|| (format!("denials for {code}"), records::CSV));
     }
     if let Some(effect) = name.strip_prefix("allowed.") {
         let is_known = callgate_model::vocabulary::Effect::parse(effect).is_some();
-        return is_known.then(|| (format!("allowed with the effect `{effect}`"), records::CSV));
+        return is_known
+            .then(|| (format!("decisions to allow what has the effect {effect}"), records::CSV));
     }
     let found = FIGURES.iter().find(|(known, _, _)| *known == name)?;
     Some((found.1.to_owned(), found.2))

@@ -6,8 +6,8 @@ use callgate_model::json::{Json, Object};
 use callgate_model::transparency::Verifier;
 
 use super::Gathered;
-use super::controls::{Frameworks, Item, Status};
-use super::counts::{Split, Splits, Tally};
+use super::controls::{Frameworks, Status};
+use super::counts::{ERASED, HOUR_MS, Split, Splits, Tally};
 use super::figures::Figures;
 use super::files::Files;
 use super::population::Proved;
@@ -23,6 +23,10 @@ const VERDICTS: &[Series] =
 const SAID: &[Series] = &[("allow", "approved"), ("deny", "denied")];
 /// Bars of a chart over time.
 const BARS_MAX: i64 = 62;
+/// Hours that a bar may be of; more, if these are not enough.
+const STEPS: [i64; 9] = [1, 3, 6, 12, 24, 48, 7 * 24, 14 * 24, 28 * 24];
+/// Hours without anything before the first decision that are drawn.
+const HOURS_BEFORE_MAX: i64 = 400 * 24;
 /// Rows of a table of the most frequent.
 const TOP: usize = 10;
 /// Changes of policies, and findings, that are told; the files have all.
@@ -94,13 +98,6 @@ struct Readme {
     sample: String,
 }
 
-impl Report<'_> {
-    /// The items that are not covered, or not all of them.
-    fn gaps(&self) -> impl Iterator<Item = (&str, &Item)> {
-        self.frameworks.items().map(|(framework, item)| (framework.name.as_str(), item))
-    }
-}
-
 /// Writes them.
 pub(super) fn write(
     files: &Files,
@@ -157,21 +154,21 @@ fn report<'a>(
     let of = |name: &str| figures.get(name).unwrap_or_default();
     let all = policies.changes();
     let changes = all.iter().take(TOLD_MAX).map(|one| PolicyChange {
-        at: one.at.to_string(),
+        at: moment(one.at),
         what: one.what,
         policy: safe(one.policy),
         owner: safe(one.owner),
     });
     let (findings, findings_left) = findings(standing);
     Report {
-        from: period.from.to_string(),
-        to: period.to.to_string(),
-        made: made.to_string(),
+        from: moment(period.from),
+        to: moment(period.to),
+        made: moment(*made),
         origin: safe(&signed.origin),
         versions: safe(&gathered.configurations.versions().join(", ")),
         size: signed.kept.size,
         root: signed.root.to_string(),
-        signed_at: signed.kept.at.to_string(),
+        signed_at: moment(signed.kept.at),
         problem: gathered.verified.as_ref().err().map(|problem| safe(problem)),
         is_early: gathered.is_early(),
         tiles: tiles(&of),
@@ -233,30 +230,47 @@ fn approval_tiles(of: &impl Fn(&str) -> u64) -> Vec<Tile> {
     .into()
 }
 
-/// Decisions over the days of the period; of so many days together that it can be seen.
+/// Decisions over the period, as far as it has passed; of so many hours together that it can be seen.
 fn over_time(gathered: &Gathered) -> Option<Chart> {
-    let days = &gathered.counts.days;
-    let (first, last) = (*days.first_key_value()?.0, *days.last_key_value()?.0);
-    let step = ((last - first) / BARS_MAX + 1).max(1);
+    let hours = &gathered.counts.hours;
+    let hour = |at: Timestamp| at.unix_ms().div_euclid(HOUR_MS);
+    let end = gathered.period.to.min(gathered.made);
+    // Whoever asks for all there ever was is shown the time in which there was something.
+    let first = hour(gathered.period.from).max(*hours.first_key_value()?.0 - HOURS_BEFORE_MAX);
+    let last = hour(end).max(*hours.last_key_value()?.0);
+    let least = (last - first) / BARS_MAX + 1;
+    let step = STEPS.into_iter().find(|step| *step >= least).unwrap_or(least);
+    // Whole days begin at midnight.
+    let mut from = first.div_euclid(step) * step;
     let mut bars = Vec::new();
-    let mut day = first;
-    while day <= last {
-        let sum =
-            days.range(day..day + step).fold(Split::default(), |sum, (_, one)| sum.with(*one));
-        let at = Timestamp::from_unix_ms(day * 86_400_000).to_string();
-        bars.push((at.chars().take(10).collect(), sum.counts().to_vec()));
-        day += step;
+    while from <= last {
+        let some = hours.range(from..from + step);
+        let sum = some.fold(Split::default(), |sum, (_, one)| sum.with(*one));
+        let name = moment(Timestamp::from_unix_ms(from * HOUR_MS));
+        bars.push((name.chars().take(16).collect(), sum.counts().to_vec()));
+        from += step;
     }
-    let what =
-        if step == 1 { "Decisions by day".to_owned() } else { format!("Decisions by {step} days") };
+    let what = match step {
+        1 => "Decisions by hour".to_owned(),
+        24 => "Decisions by day".to_owned(),
+        step if step % 24 == 0 => format!("Decisions by {} days", step / 24),
+        step => format!("Decisions by {step} hours"),
+    };
     Chart::of(&what, VERDICTS, bars)
 }
 
 fn effects(all: &Splits) -> Option<Chart> {
-    let names =
-        ["read", "write", "share", "delete", "admin", "not_understood", super::counts::ERASED];
-    let bars = names.map(|name| (name.replace('_', " "), all.of(name).counts().to_vec()));
-    Chart::of("Decisions by effect", VERDICTS, bars.into_iter().collect())
+    let names = ["read", "write", "share", "delete", "admin", "not_understood", ERASED];
+    let bars = names.map(|name| (name.replace('_', " "), all.of(name)));
+    let bars = bars.into_iter().filter(|(_, split)| split.sum() > 0);
+    let bars = bars.map(|(name, split)| (name, split.counts().to_vec())).collect();
+    Chart::of("Decisions by effect", VERDICTS, bars)
+}
+
+/// A moment as people read it.
+fn moment(at: Timestamp) -> String {
+    let text: String = at.to_string().chars().take(19).collect();
+    format!("{} UTC", text.replace('T', " "))
 }
 
 fn latency(gathered: &Gathered) -> Option<Chart> {
