@@ -19,13 +19,14 @@ mod standing;
 
 use std::path::Path;
 
-use callgate_model::ambient::Timestamp;
+use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::digest::Digest;
 use callgate_model::json::Json;
 use callgate_model::transparency::{Checkpoint, Verifier};
 use callgate_store::{EvidenceStore as _, KeptCheckpoint, Row, SqliteStore};
 
 use crate::cli::Failure;
+use crate::export::text_at;
 use crate::privilege::Usage;
 use crate::tiles::{self, Payloads, Tiles};
 use crate::verification::{Stop, Verification, Verified};
@@ -84,24 +85,40 @@ pub(crate) struct Packed {
     pub(crate) controls: Vec<(&'static str, usize)>,
 }
 
-/// A record as it is read.
+/// A record as it is read: what its entry says, whatever the columns beside it say.
 struct Seen<'a> {
-    row: &'a Row,
-    index: u64,
     record: &'a Json,
     event: &'a Json,
+    index: u64,
+    at: Timestamp,
+    kind: &'a str,
+    call: Option<Id>,
     /// Whether it is of the period.
     is_inside: bool,
 }
 
-impl Seen<'_> {
+impl<'a> Seen<'a> {
+    fn of(record: &'a Json, index: u64, period: Period) -> Self {
+        let text = |name: &str| text_at(record, name);
+        let at = Timestamp::parse(text("at")).unwrap_or_default();
+        Self {
+            record,
+            event: record.get("event").unwrap_or(&Json::Null),
+            index,
+            at,
+            kind: text("kind"),
+            call: Id::parse(text("call")),
+            is_inside: period.has(at),
+        }
+    }
+
     /// The name of the change; empty, if it is none.
-    fn change(&self) -> &str {
-        crate::export::text_at(self.record, "change")
+    fn change(&self) -> &'a str {
+        text_at(self.record, "change")
     }
 
     fn is_erased(&self) -> bool {
-        self.row.text.is_empty()
+        *self.event == Json::Null
     }
 }
 
@@ -143,15 +160,14 @@ pub(crate) async fn write(
     let mut usage = Usage::default();
     let gathered =
         Box::pin(gather(store, keys, wanted, (signed, &files, &mut usage), tell)).await?;
-    let Gathered { verified, counts, access, approvals, policies, configurations, .. } = &gathered;
+    let Gathered { verified, counts, access, approvals, configurations, .. } = &gathered;
     access.write(&files, gathered.period)?;
     approvals.write(&files)?;
-    policies.write(&files)?;
     configurations.write(&files)?;
     standing.look(store, usage, &gathered).await?;
     standing.write(&files)?;
     let proved = population::prove(store, &files, &gathered).await?;
-    let figures = Figures::of(&gathered, standing);
+    let figures = Figures::of(&gathered, standing, &proved);
     population::write(&files, &gathered, &figures, &proved)?;
     let frameworks = Frameworks::judge(&figures)?;
     frameworks.write(&files)?;
@@ -196,7 +212,7 @@ async fn gather(
         counts: Counts::default(),
         approvals: Approvals::of(period, now),
         access: Access::default(),
-        policies: Policies::default(),
+        policies: Policies::begin(files)?,
         configurations: Configurations::default(),
         erasures: Erasures::default(),
         decisions: Sample::new(seed, sample),
@@ -208,16 +224,14 @@ async fn gather(
     while place < size {
         for row in tiles::read_to(store, place, size).await? {
             let record = Json::from(row.record());
-            let event = record.get("event").unwrap_or(&Json::Null);
-            let is_inside = period.has(row.at);
-            let seen = Seen { row: &row, index: place, record: &record, event, is_inside };
+            let seen = Seen::of(&record, place, period);
             checks.take(&row).await?;
             tiles.take(&row).map_err(failed(&log))?;
-            if is_inside {
+            if seen.is_inside {
                 records.take(store, &seen).await?;
                 usage.note(&row, period.from);
             }
-            gathered.take(&seen);
+            gathered.take(files, &seen)?;
             place += 1;
         }
         tell(place, size);
@@ -225,6 +239,7 @@ async fn gather(
     gathered.verified = checks.end().await?;
     gathered.unsigned = unsigned(store, size, period).await?;
     records.end()?;
+    gathered.policies.end(files)?;
     tiles.end(store, &gathered.signed.kept).await?;
     Ok(gathered)
 }
@@ -243,20 +258,21 @@ impl Gathered {
         self.made < self.period.to || self.unsigned > 0
     }
 
-    fn take(&mut self, seen: &Seen<'_>) {
+    fn take(&mut self, files: &Files, seen: &Seen<'_>) -> Result<(), Failure> {
+        self.policies.take(files, seen, self.period)?;
         self.approvals.take(seen);
         self.access.take(seen, self.period);
-        self.policies.take(seen, self.period);
         self.configurations.take(seen, self.period);
         if seen.is_inside {
             self.counts.take(seen);
             self.erasures.take(seen);
-            match &*seen.row.kind {
+            match seen.kind {
                 "intent" | "refusal" => self.decisions.take(seen),
                 "change" => self.changes.take(seen),
                 _ => {}
             }
         }
+        Ok(())
     }
 }
 

@@ -118,12 +118,12 @@ impl Access {
             return;
         }
         let by = text_at(seen.event, "by").to_owned();
-        let held = Held { kind, given: seen.row.at, by, index: seen.index, ..held };
+        let held = Held { kind, given: seen.at, by, index: seen.index, ..held };
         self.held.insert((kind, id), held);
     }
 
     fn end(&mut self, seen: &Seen<'_>, kind: &'static str, id: String) {
-        let taken = (seen.row.at, text_at(seen.event, "by").to_owned());
+        let taken = (seen.at, text_at(seen.event, "by").to_owned());
         match self.held.get_mut(&(kind, id)) {
             Some(held) => held.taken = Some(taken),
             None => self.left_out += u64::from(seen.is_inside),
@@ -146,7 +146,7 @@ impl Access {
         for (id, one) in self.inside(period) {
             table.row(&one.row(id))?;
         }
-        table.end()
+        table.flush()
     }
 
     /// What there is of a kind; what is in force is so at `end`.

@@ -140,7 +140,7 @@ impl Approvals {
                 let said = format!("{} by {}", text("verdict"), text("by"));
                 self.note(seen, text("approval"), |one, _| one.review = Some(said));
             }
-            _ if seen.row.kind == "intent" => self.intent(seen),
+            _ if seen.kind == "intent" => self.intent(seen),
             _ => {}
         }
         if self.stories.len() >= APPROVALS_MAX {
@@ -172,7 +172,7 @@ impl Approvals {
         let target = |one: &Json| format!("{} {}", text_at(one, "kind"), text_at(one, "id"));
         let people = texts(at(approval, "asker.people"));
         let story = Story {
-            asked: seen.row.at,
+            asked: seen.at,
             index: seen.index,
             asker: text("asker.accountable"),
             agent: text("asker.agent"),
@@ -183,7 +183,7 @@ impl Approvals {
             targets: targets.iter().map(target).collect::<Vec<_>>().join("; "),
             people: people.into_iter().map(str::to_owned).collect(),
             gates: gates.iter().map(gate).collect(),
-            decide_until: Timestamp::parse(&text("decide_until")).unwrap_or(seen.row.at),
+            decide_until: Timestamp::parse(&text("decide_until")).unwrap_or(seen.at),
             use_within_ms: count(approval, "use_within_s").saturating_mul(1_000),
             is_inside: seen.is_inside,
             ..Story::default()
@@ -200,7 +200,7 @@ impl Approvals {
         let how = if has_passkey { format!("{known} and a passkey") } else { known };
         let approves = at(vote, "approves").as_bool() == Some(true);
         let gates: Vec<String> = texts(at(vote, "gates")).into_iter().map(str::to_owned).collect();
-        let said = Said { by, how, approves, at: seen.row.at, has_passkey };
+        let said = Said { by, how, approves, at: seen.at, has_passkey };
         self.note(seen, text_at(seen.record, "approval.id"), |one, at| {
             for gate in &gates {
                 let words = one.words.entry(gate.clone()).or_default();
@@ -236,7 +236,7 @@ impl Approvals {
     fn note(&mut self, seen: &Seen<'_>, id: &str, change: impl FnOnce(&mut Story, Timestamp)) {
         if let Some(one) = self.stories.get_mut(id) {
             one.is_inside |= seen.is_inside;
-            change(one, seen.row.at);
+            change(one, seen.at);
         }
     }
 
@@ -253,7 +253,7 @@ impl Approvals {
         for (id, one) in self.inside() {
             table.row(&one.row(id, self.end))?;
         }
-        table.end()
+        table.flush()
     }
 
     pub(super) fn figures(&self) -> Figures {

@@ -149,11 +149,11 @@ impl Counts {
     pub(super) fn take(&mut self, seen: &Seen<'_>) {
         self.records += 1;
         self.erased += u64::from(seen.is_erased());
-        let place = (seen.index, seen.row.at);
+        let place = (seen.index, seen.at);
         self.first.get_or_insert(place);
         self.last = Some(place);
-        self.kinds.add(&seen.row.kind);
-        match &*seen.row.kind {
+        self.kinds.add(seen.kind);
+        match seen.kind {
             "intent" | "refusal" => self.decision(seen),
             "outcome" => self.outcomes.add(text_at(seen.record, "outcome")),
             "change" => self.changes.add(seen.change()),
@@ -163,14 +163,14 @@ impl Counts {
 
     fn decision(&mut self, seen: &Seen<'_>) {
         let event = seen.event;
-        let verdict = match (&*seen.row.kind, text_at(event, "decision.verdict")) {
+        let verdict = match (seen.kind, text_at(event, "decision.verdict")) {
             ("intent", _) => "allow",
             (_, "") => ERASED,
             (_, verdict) => verdict,
         };
         self.decisions.add(verdict);
         self.all.add(verdict);
-        self.hours.entry(seen.row.at.unix_ms().div_euclid(HOUR_MS)).or_default().add(verdict);
+        self.hours.entry(seen.at.unix_ms().div_euclid(HOUR_MS)).or_default().add(verdict);
         let effect = match text_at(event, "understood.effect") {
             "" if seen.is_erased() => ERASED,
             "" => "not_understood",

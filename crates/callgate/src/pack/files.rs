@@ -76,7 +76,7 @@ impl Table {
         writeln!(self.out, "{}", cells.join(",")).map_err(failed(&self.path))
     }
 
-    pub(super) fn end(mut self) -> Result<(), Failure> {
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
         self.out.flush().map_err(failed(&self.path))
     }
 }

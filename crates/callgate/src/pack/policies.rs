@@ -6,14 +6,14 @@ use std::fmt::Write as _;
 use callgate_model::ambient::Timestamp;
 use callgate_model::json::Json;
 
-use super::files::Files;
+use super::files::{Files, Table};
 use super::{Period, Seen};
 use crate::cli::Failure;
 use crate::export::{at, text_at};
 
 pub(super) const CSV: &str = "policies.csv";
-/// The most activations whose texts are kept; later ones are told by their digests.
-const ACTIVATIONS_MAX: usize = 1_000;
+/// The changes that are told one by one in the report; the table has all.
+pub(super) const TOLD_MAX: usize = 50;
 const TIERS: [&str; 3] = ["guardrails", "approvals", "permits"];
 const COLUMNS: &[&str] = &[
     "in_force_from",
@@ -29,13 +29,16 @@ const COLUMNS: &[&str] = &[
     "index",
 ];
 
+/// What is said of a policy when nothing is known of before.
+const IN_FORCE: &str = "in_force";
+
 /// A bundle that was put in force.
 #[derive(Clone, Debug)]
 pub(super) struct Activation {
-    pub(super) at: Timestamp,
+    at: Timestamp,
     index: u64,
     by: String,
-    pub(super) bundle: String,
+    bundle: String,
     policies: BTreeMap<String, Policy>,
 }
 
@@ -48,91 +51,129 @@ struct Policy {
     text: Option<String>,
 }
 
-/// All that were in force in the period.
-#[derive(Debug, Default)]
+/// All that were in force in the period, as they are written: what is remembered is the last.
 pub(super) struct Policies {
-    /// What was in force when it began.
-    first: Option<Activation>,
-    later: Vec<Activation>,
-    /// Of which it is only known that they were.
+    table: Table,
+    last: Option<Activation>,
+    /// How many are written.
+    written: usize,
+    /// How often others were put in force in the period.
+    pub(super) activations: u64,
+    /// How many policies were added, changed or removed in it, and the first of them.
+    pub(super) changed: u64,
+    pub(super) told: Vec<Changed>,
+    /// Activations of which it is only known that they were.
     pub(super) left_out: u64,
 }
 
 /// A change of a policy: when, what became of it, which, whose it is.
-pub(super) struct Changed<'a> {
+pub(super) struct Changed {
     pub(super) at: Timestamp,
     pub(super) what: &'static str,
-    pub(super) policy: &'a str,
-    pub(super) owner: &'a str,
+    pub(super) policy: String,
+    pub(super) owner: String,
 }
 
 impl Policies {
-    pub(super) fn take(&mut self, seen: &Seen<'_>, period: Period) {
-        if seen.change() != "policies_activated" || seen.row.at >= period.to {
-            return;
-        }
-        if seen.is_erased() || self.later.len() >= ACTIVATIONS_MAX {
-            self.left_out += u64::from(seen.is_inside);
-            return;
-        }
-        let activation = Activation::read(seen);
-        if seen.is_inside {
-            self.later.push(activation);
-        } else {
-            self.first = Some(activation);
-        }
+    pub(super) fn begin(files: &Files) -> Result<Self, Failure> {
+        Ok(Self {
+            table: files.table(CSV, COLUMNS)?,
+            last: None,
+            written: 0,
+            activations: 0,
+            changed: 0,
+            told: Vec::new(),
+            left_out: 0,
+        })
     }
 
-    /// Each of them, with what was in force before.
-    fn all(&self) -> impl Iterator<Item = (Option<&Activation>, &Activation)> {
-        let all = || self.first.iter().chain(&self.later);
-        std::iter::once(None).chain(all().map(Some)).zip(all())
+    pub(super) fn take(
+        &mut self,
+        files: &Files,
+        seen: &Seen<'_>,
+        period: Period,
+    ) -> Result<(), Failure> {
+        if seen.change() != "policies_activated" || seen.at >= period.to {
+            return Ok(());
+        }
+        if seen.is_erased() {
+            self.left_out += u64::from(seen.is_inside);
+            return Ok(());
+        }
+        if !seen.is_inside {
+            // Of those before the period the last one counts, which is not known before one of it comes, or the end.
+            if self.written == 0 {
+                self.last = Some(Activation::read(seen));
+            }
+            return Ok(());
+        }
+        self.end_before(files)?;
+        let now = Activation::read(seen);
+        let before = self.last.take();
+        self.write(files, before.as_ref(), &now)?;
+        self.activations += 1;
+        self.last = Some(now);
+        Ok(())
     }
 
     /// What is in force at the end of the period.
-    pub(super) fn last(&self) -> Option<&Activation> {
-        self.later.last().or(self.first.as_ref())
+    pub(super) const fn last(&self) -> Option<&Activation> {
+        self.last.as_ref()
     }
 
-    /// The changes in the period.
-    pub(super) fn changes(&self) -> Vec<Changed<'_>> {
-        let pairs = self.all().filter(|(before, _)| before.is_some());
-        pairs.flat_map(|(before, now)| now.differs(before)).collect()
+    /// Writes what was in force when the period began, if it is not written yet.
+    fn end_before(&mut self, files: &Files) -> Result<(), Failure> {
+        if self.written > 0 {
+            return Ok(());
+        }
+        let first = self.last.take();
+        if let Some(first) = &first {
+            self.write(files, None, first)?;
+        }
+        self.last = first;
+        Ok(())
     }
 
-    /// How often other policies were put in force in the period.
-    pub(super) const fn activations(&self) -> usize {
-        self.later.len()
+    pub(super) fn end(&mut self, files: &Files) -> Result<(), Failure> {
+        self.end_before(files)?;
+        self.table.flush()
     }
 
-    pub(super) fn write(&self, files: &Files) -> Result<(), Failure> {
-        let mut table = files.table(CSV, COLUMNS)?;
-        for (number, (before, now)) in self.all().enumerate() {
-            let folder = now.folder(number);
-            for tier in TIERS {
-                files.text(&format!("policies/{folder}/{tier}.cedar"), &now.text(tier))?;
+    fn write(
+        &mut self,
+        files: &Files,
+        before: Option<&Activation>,
+        now: &Activation,
+    ) -> Result<(), Failure> {
+        self.written += 1;
+        let folder = now.folder(self.written);
+        for tier in TIERS {
+            files.text(&format!("policies/{folder}/{tier}.cedar"), &now.text(tier))?;
+        }
+        for (what, id, policy) in now.differs(before) {
+            self.table.row(&[
+                &now.at.to_string(),
+                what,
+                id,
+                &policy.tier,
+                &policy.owner,
+                &policy.reason,
+                &policy.digest,
+                &now.bundle,
+                &now.by,
+                &format!("policies/{folder}/{}.cedar", policy.tier),
+                &now.index.to_string(),
+            ])?;
+            if what == IN_FORCE {
+                continue;
             }
-            for changed in now.differs(before) {
-                let of = if changed.what == "removed" { before } else { Some(now) };
-                let Some(policy) = of.and_then(|of| of.policies.get(changed.policy)) else {
-                    continue;
-                };
-                table.row(&[
-                    &now.at.to_string(),
-                    changed.what,
-                    changed.policy,
-                    &policy.tier,
-                    &policy.owner,
-                    &policy.reason,
-                    &policy.digest,
-                    &now.bundle,
-                    &now.by,
-                    &format!("policies/{folder}/{}.cedar", policy.tier),
-                    &now.index.to_string(),
-                ])?;
+            self.changed += 1;
+            if self.told.len() < TOLD_MAX {
+                let (policy, owner) = (id.to_owned(), policy.owner.clone());
+                self.told.push(Changed { at: now.at, what, policy, owner });
             }
         }
-        table.end()
+        Ok(())
     }
 }
 
@@ -151,7 +192,7 @@ impl Activation {
             (text("id"), policy)
         };
         Self {
-            at: seen.row.at,
+            at: seen.at,
             index: seen.index,
             by: text_at(seen.event, "by").to_owned(),
             bundle: text_at(seen.event, "bundle").to_owned(),
@@ -175,7 +216,7 @@ impl Activation {
         let time: String =
             self.at.to_string().chars().take(19).filter(|c| !matches!(c, ':')).collect();
         let bundle: String = self.bundle.chars().take(12).collect();
-        format!("{:03}-{time}Z-{bundle}", number + 1)
+        format!("{number:03}-{time}Z-{bundle}")
     }
 
     /// The policies of a tier, as they were.
@@ -192,25 +233,21 @@ impl Activation {
         all
     }
 
-    /// What is another than `before`; everything, if nothing is known of before.
-    fn differs<'a>(&'a self, before: Option<&'a Self>) -> Vec<Changed<'a>> {
-        let mut all = Vec::new();
-        let mut note = |what, (policy, of): (&'a String, &'a Policy)| {
-            all.push(Changed { at: self.at, what, policy, owner: &of.owner });
-        };
+    /// What is another than `before`, with what became of it; everything, if nothing is known of before.
+    fn differs<'a>(&'a self, before: Option<&'a Self>) -> Vec<(&'static str, &'a str, &'a Policy)> {
         let Some(before) = before else {
-            self.policies.iter().for_each(|one| note("in_force", one));
-            return all;
+            return self.policies.iter().map(|(id, one)| (IN_FORCE, id.as_str(), one)).collect();
         };
+        let mut all = Vec::new();
         for (id, policy) in &self.policies {
             match before.policies.get(id) {
-                None => note("added", (id, policy)),
-                Some(old) if old != policy => note("changed", (id, policy)),
+                None => all.push(("added", id.as_str(), policy)),
+                Some(old) if old != policy => all.push(("changed", id.as_str(), policy)),
                 Some(_) => {}
             }
         }
-        let is_gone = |(id, _): &(&String, &Policy)| !self.policies.contains_key(*id);
-        before.policies.iter().filter(is_gone).for_each(|one| note("removed", one));
+        let gone = before.policies.iter().filter(|(id, _)| !self.policies.contains_key(*id));
+        all.extend(gone.map(|(id, policy)| ("removed", id.as_str(), policy)));
         all
     }
 }

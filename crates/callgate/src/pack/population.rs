@@ -79,7 +79,7 @@ impl Erasures {
             return;
         }
         let erased = Object::default()
-            .with("at", seen.row.at.to_string())
+            .with("at", seen.at.to_string())
             .with("by", text_at(seen.event, "by"))
             .with("index", number(seen.index))
             .with("reason", text_at(seen.event, "reason"))

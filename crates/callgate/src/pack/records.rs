@@ -40,19 +40,18 @@ impl Records {
         store: &SqliteStore,
         seen: &Seen<'_>,
     ) -> Result<(), Failure> {
-        let intent =
-            match seen.row.call.filter(|_| matches!(&*seen.row.kind, "outcome" | "settled")) {
-                None => None,
-                Some(call) => match self.intents.remove(&call) {
-                    None => intent_of(store, call).await?,
-                    known => known,
-                },
-            };
+        let intent = match seen.call.filter(|_| matches!(seen.kind, "outcome" | "settled")) {
+            None => None,
+            Some(call) => match self.intents.remove(&call) {
+                None => intent_of(store, call).await?,
+                known => known,
+            },
+        };
         let exported = Exported { record: seen.record, intent: intent.as_ref() };
         let written = writeln!(self.jsonl, "{}", Format::Jsonl.write(&exported))
             .and_then(|()| writeln!(self.csv, "{}", Format::Csv.write(&exported)));
         written.map_err(unwritten)?;
-        if let Some(call) = seen.row.call.filter(|_| seen.row.kind == "intent") {
+        if let Some(call) = seen.call.filter(|_| seen.kind == "intent") {
             if self.intents.len() >= INTENTS_MAX {
                 self.intents.clear();
             }

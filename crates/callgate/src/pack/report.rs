@@ -29,7 +29,7 @@ const STEPS: [i64; 9] = [1, 3, 6, 12, 24, 48, 7 * 24, 14 * 24, 28 * 24];
 const HOURS_BEFORE_MAX: i64 = 400 * 24;
 /// Rows of a table of the most frequent.
 const TOP: usize = 10;
-/// Changes of policies, and findings, that are told; the files have all.
+/// Findings that are told; the files have all.
 const TOLD_MAX: usize = 50;
 
 /// A number with what it counts.
@@ -76,7 +76,7 @@ struct Report<'a> {
     approvals: Vec<Tile>,
     latency: Option<Chart>,
     changes: Vec<PolicyChange>,
-    changes_left: usize,
+    changes_left: u64,
     findings: Vec<(String, String, String)>,
     findings_left: usize,
     open: Vec<Vec<String>>,
@@ -152,12 +152,11 @@ fn report<'a>(
 ) -> Report<'a> {
     let Gathered { period, made, signed, counts, policies, .. } = gathered;
     let of = |name: &str| figures.get(name).unwrap_or_default();
-    let all = policies.changes();
-    let changes = all.iter().take(TOLD_MAX).map(|one| PolicyChange {
+    let changes = policies.told.iter().map(|one| PolicyChange {
         at: moment(one.at),
         what: one.what,
-        policy: safe(one.policy),
-        owner: safe(one.owner),
+        policy: safe(&one.policy),
+        owner: safe(&one.owner),
     });
     let (findings, findings_left) = findings(standing);
     Report {
@@ -183,7 +182,9 @@ fn report<'a>(
         median_s: duration(of("approvals_median_s")),
         approvals: approval_tiles(&of),
         latency: latency(gathered),
-        changes_left: all.len().saturating_sub(TOLD_MAX),
+        changes_left: policies
+            .changed
+            .saturating_sub(u64::try_from(policies.told.len()).unwrap_or(u64::MAX)),
         changes: changes.collect(),
         findings,
         findings_left,
@@ -206,7 +207,7 @@ fn tiles(of: &impl Fn(&str) -> u64) -> Vec<Tile> {
         ("waiting", "answers: approval required"),
         ("denied", "denials"),
         ("indeterminate", "outcomes that nobody knows"),
-        ("unsettled", "of all time, not settled"),
+        ("unsettled", "calls to be settled, of all time"),
         ("records_erased", "records erased"),
     ]
     .map(|(name, words)| Tile { value: of(name), words })
@@ -224,7 +225,7 @@ fn approval_tiles(of: &impl Fn(&str) -> u64) -> Vec<Tile> {
         ("approvals_of_own", "of somebody's own call"),
         ("approvals_by_passkey", "words with a passkey"),
         ("glass_broken", "glass broken"),
-        ("glass_unreviewed", "of these, not reviewed"),
+        ("glass_unreviewed", "broken and not reviewed"),
     ]
     .map(|(name, words)| Tile { value: of(name), words })
     .into()

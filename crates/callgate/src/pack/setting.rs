@@ -9,7 +9,7 @@ use crate::export::{at, texts};
 
 pub(super) const JSONL: &str = "configurations.jsonl";
 /// The most configurations that are kept.
-const CONFIGURATIONS_MAX: usize = 10_000;
+const CONFIGURATIONS_MAX: usize = 1_000;
 
 /// The record of what was in force when the period began, and those of later ones.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ pub(super) struct Configurations {
 
 impl Configurations {
     pub(super) fn take(&mut self, seen: &Seen<'_>, period: Period) {
-        if seen.change() != "configured" || seen.row.at >= period.to {
+        if seen.change() != "configured" || seen.at >= period.to {
             return;
         }
         if !seen.is_inside {

@@ -113,7 +113,7 @@ impl Standing {
         for row in self.tools() {
             table.row(&row)?;
         }
-        table.end()
+        table.flush()
     }
 
     fn pin(&self, server: &str, tool: &str) -> Option<&ToolPin> {
