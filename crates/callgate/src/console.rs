@@ -6,7 +6,7 @@ mod approval;
 mod callers;
 mod calls;
 mod channels;
-mod chart;
+pub(crate) mod chart;
 mod cookie;
 mod diff;
 mod glass;

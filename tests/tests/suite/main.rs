@@ -45,6 +45,8 @@ mod notify;
 #[cfg(test)]
 mod offers;
 #[cfg(test)]
+mod pack;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod passkeys;

@@ -22,6 +22,9 @@ pub(crate) enum Evidence {
     Verify(Check),
     /// Write the whole log to a folder that `callgate-verify` checks, wherever it is and whoever has it.
     Tiles(Tiles),
+    /// Write a folder for an auditor: the log that proves itself, the records of a period as tables, and a report that says what
+    /// of it answers which control.
+    Pack(Box<Pack>),
     /// List calls of which it is not known whether they took effect, and that nobody has settled.
     Open(Open),
     /// Say what became of such a call, when you have looked at the server. It is recorded beside the outcome.
@@ -186,6 +189,30 @@ pub(crate) struct Tiles {
     /// Write the payloads only of what happened before this moment.
     #[arg(long, value_parser = moment)]
     pub(crate) to: Option<Timestamp>,
+}
+
+/// Options of `evidence pack`.
+#[derive(Debug, Args)]
+pub(crate) struct Pack {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    /// The folder; it must not be there yet.
+    pub(crate) folder: PathBuf,
+    /// When the period begins: `2026-11-01T00:00:00Z`, or a day.
+    #[arg(long, value_parser = moment)]
+    pub(crate) from: Timestamp,
+    /// When it ends: what happened before this moment.
+    #[arg(long, value_parser = moment)]
+    pub(crate) to: Timestamp,
+    /// How many decisions, and how many changes, are drawn and proved one by one.
+    #[arg(long, value_name = "COUNT", default_value_t = 25, value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    pub(crate) sample: u32,
+    /// By what they are drawn, in the place of the log's root: a text that the auditor chose, and nobody could know before.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) seed: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Options of `evidence open`.

@@ -7,12 +7,12 @@ use callgate_store::{EvidenceStore, Filter, Row, SqliteStore, StoreError};
 use crate::ambient::Machine;
 use crate::cli::evidence::{Evidence, Hash, Key, List, Show, Tiles};
 use crate::cli::{Failure, WithConfig};
-use crate::commands::tiles::{self, Payloads};
-use crate::commands::{erase, export, settle, verify};
+use crate::commands::{erase, export, pack, settle, verify};
 use crate::config::Config;
 use crate::keeping;
 use crate::print;
 use crate::print::call::{CallTold, newest, outline};
+use crate::tiles::{self, Payloads};
 
 pub(crate) async fn run(command: Evidence) -> Result<(), Failure> {
     match command {
@@ -20,6 +20,7 @@ pub(crate) async fn run(command: Evidence) -> Result<(), Failure> {
         Evidence::Show(options) => show(options).await,
         Evidence::Verify(options) => verify::run(&options).await,
         Evidence::Tiles(options) => tiles(options).await,
+        Evidence::Pack(options) => pack::run(*options).await,
         Evidence::Open(options) => settle::open(&options).await,
         Evidence::Settle(options) => settle::settle(options).await,
         Evidence::Erase(options) => erase::run(&options).await,
