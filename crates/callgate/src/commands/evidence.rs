@@ -79,7 +79,7 @@ fn change(row: &Row) -> String {
     let event = row.event();
     let text = |value: Option<&Json>| value.and_then(Json::as_str).unwrap_or_default().to_owned();
     let at = |path: [&str; 2]| event.get(path[0]).and_then(|inner| inner.get(path[1]));
-    let things = ["token", "grant", "revocation", "session", "link"];
+    let things = ["token", "grant", "revocation", "session", "link", "approval"];
     let id = things.iter().find_map(|thing| at([thing, "id"])).or_else(|| event.get("id"));
     let about = [
         at(["token", "name"]),
@@ -89,6 +89,11 @@ fn change(row: &Row) -> String {
         at(["session", "who"]),
         at(["link", "who"]),
         event.get("channel"),
+        at(["vote", "approval"]).or_else(|| at(["glass", "approval"])),
+        at(["approval", "about"]).and_then(|about| about.get("operation")),
+        at(["pin", "of"]).or_else(|| event.get("of")).and_then(|of| of.get("tool")),
+        at(["setup", "version"]),
+        event.get("bundle"),
         at(["secret", "for"]).or_else(|| event.get("for")).and_then(|owner| owner.get("server")),
     ];
     let about: Vec<_> = about.into_iter().flatten().filter_map(Json::as_str).collect();
