@@ -18,6 +18,7 @@ pub(crate) mod revoke;
 pub(crate) mod secret;
 pub(crate) mod serve;
 mod settle;
+mod sinks;
 mod tiles;
 pub(crate) mod token;
 pub(crate) mod tools;

@@ -32,6 +32,8 @@ pub(crate) enum Evidence {
     Export(Box<Export>),
     /// Write records in such a form as they come to be, until interrupted.
     Follow(Box<Follow>),
+    /// Show how far those are to whom evidence goes: sinks, anchors and witnesses.
+    Sinks(Check),
     /// Print the public keys by which checkpoints of the evidence are verified, or make a new key.
     Key(Key),
 }

@@ -8,7 +8,7 @@ use crate::ambient::Machine;
 use crate::cli::evidence::{Evidence, Key, List, Show, Tiles};
 use crate::cli::{Failure, WithConfig};
 use crate::commands::tiles::{self, Payloads};
-use crate::commands::{erase, export, settle, verify};
+use crate::commands::{erase, export, settle, sinks, verify};
 use crate::config::Config;
 use crate::keeping;
 use crate::print;
@@ -25,6 +25,7 @@ pub(crate) async fn run(command: Evidence) -> Result<(), Failure> {
         Evidence::Erase(options) => erase::run(&options).await,
         Evidence::Export(options) => export::export(*options).await,
         Evidence::Follow(options) => export::follow(*options).await,
+        Evidence::Sinks(options) => sinks::run(&options).await,
         Evidence::Key(options) => key(&options),
     }
 }

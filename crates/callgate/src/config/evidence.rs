@@ -5,10 +5,11 @@ use std::time::Duration;
 use callgate_model::transparency::Signer;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
+use toml::Table;
 
 use super::section::Reader;
 use super::server::RawSecret;
-use crate::keeping::{DAY_MS, Retention};
+use crate::keeping::{DAY_MS, Elsewhere, Retention};
 
 /// What is done with evidence once it is stored.
 #[derive(Debug, Default)]
@@ -19,6 +20,8 @@ pub(crate) struct EvidenceRules {
     pub(crate) checkpoint_every: Duration,
     /// How long what records say is kept.
     pub(crate) retention: Retention,
+    /// Where copies of it go.
+    pub(crate) elsewhere: Box<Elsewhere>,
 }
 
 #[derive(Default, Deserialize)]
@@ -27,6 +30,9 @@ struct RawEvidence {
     keys: Vec<RawSecret>,
     checkpoint_s: Option<u64>,
     retention: RawRetention,
+    sinks: Table,
+    anchors: Table,
+    witnesses: Table,
 }
 
 /// In days.
@@ -72,6 +78,7 @@ impl Reader {
             signers,
             checkpoint_every: Duration::from_secs(seconds.max(1)),
             retention: self.retention(&raw.retention),
+            elsewhere: Box::new(self.elsewhere(raw.sinks, raw.anchors, raw.witnesses)),
         })
     }
 
