@@ -105,7 +105,7 @@ impl Keeping {
         basis::record(gateway, setup).await;
         let EvidenceRules { checkpoint_every, retention, elsewhere, .. } = rules;
         let keys: Vec<Verifier> = signers.iter().map(Signer::verifier).collect();
-        let couriers = Couriers::start(elsewhere.errands(&keys), gateway, &store, &ambient);
+        let couriers = Couriers::start(elsewhere.errands(&keys), gateway, &store, &ambient).await;
         let checkpoints = Arc::new(Checkpoints::new(store, Arc::clone(&ambient), signers));
         let (stop, stopped) = oneshot::channel();
         let stopped = async move {

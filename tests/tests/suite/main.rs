@@ -57,6 +57,8 @@ mod sessions;
 #[cfg(test)]
 mod sign_in;
 #[cfg(test)]
+mod sinks;
+#[cfg(test)]
 mod stdio;
 #[cfg(test)]
 mod telemetry;

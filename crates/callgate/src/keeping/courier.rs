@@ -46,13 +46,10 @@ pub(super) enum Errand {
 }
 
 impl Errand {
-    /// How many records there are to be told of.
-    async fn end(&self, store: &SqliteStore) -> Result<u64, StoreError> {
+    const fn told(&self) -> Told {
         match self {
-            Self::Sink(_) => store.size().await,
-            Self::Anchor(_) | Self::Witness(_) => {
-                Ok(store.last_checkpoint().await?.map_or(0, |last| last.size))
-            }
+            Self::Sink(_) => Told::Records,
+            Self::Anchor(_) | Self::Witness(_) => Told::Checkpoints,
         }
     }
 
@@ -79,22 +76,44 @@ impl Errand {
     }
 }
 
+/// What a place is told of.
+#[derive(Clone, Copy)]
+enum Told {
+    /// Every record.
+    Records,
+    /// Those that a checkpoint was signed of.
+    Checkpoints,
+}
+
+impl Told {
+    /// How many records that are.
+    async fn end(self, store: &SqliteStore) -> Result<u64, StoreError> {
+        match self {
+            Self::Records => store.size().await,
+            Self::Checkpoints => Ok(store.last_checkpoint().await?.map_or(0, |last| last.size)),
+        }
+    }
+}
+
 /// Everything that is sent, until it is told to end.
 pub(super) struct Couriers {
     stop: watch::Sender<bool>,
     tasks: Vec<(String, JoinHandle<()>)>,
+    watching: JoinHandle<()>,
 }
 
 impl Couriers {
     /// Sends from now on what is in `store`; places by their names in it.
-    pub(super) fn start(
+    pub(super) async fn start(
         errands: Vec<(String, Errand)>,
         gateway: &Arc<Gateway>,
         store: &Arc<SqliteStore>,
         ambient: &Arc<dyn Ambient>,
     ) -> Self {
         let stop = watch::Sender::new(false);
-        let courier = |(name, errand): (String, Errand)| {
+        let all = errands.iter().map(|(name, errand)| (name.clone(), errand.told())).collect();
+        let mut tasks = Vec::new();
+        for (name, errand) in errands {
             let courier = Courier {
                 name: name.clone(),
                 errand,
@@ -105,13 +124,19 @@ impl Couriers {
                 failures: 0,
                 again_at: Instant::now(),
             };
-            (name, tokio::spawn(courier.work(stop.subscribe())))
-        };
-        Self { tasks: errands.into_iter().map(courier).collect(), stop }
+            // Now is before the first call.
+            if let Err(error) = courier.begin().await {
+                tracing::error!(to = name, %error, "it is not known from where on evidence is sent: that is found out later");
+            }
+            tasks.push((name, tokio::spawn(courier.work(stop.subscribe()))));
+        }
+        let watching = tokio::spawn(watch_lags(all, Arc::clone(store), Arc::clone(gateway)));
+        Self { stop, tasks, watching }
     }
 
     /// Sends what is left, if that can be done soon.
     pub(super) async fn finish(self) {
+        self.watching.abort();
         self.stop.send_replace(true);
         let deadline = Instant::now() + LAST_WITHIN;
         for (name, mut task) in self.tasks {
@@ -123,6 +148,34 @@ impl Couriers {
                 }
             }
         }
+    }
+}
+
+/// Counts how many records each place does not have yet: also while it is sent some, and does not take them.
+async fn watch_lags(all: Vec<(String, Told)>, store: Arc<SqliteStore>, gateway: Arc<Gateway>) {
+    if all.is_empty() {
+        return;
+    }
+    loop {
+        let lags = async {
+            let cursors = store.cursors().await?;
+            let size = Told::Records.end(&store).await?;
+            let signed = Told::Checkpoints.end(&store).await?;
+            for (name, told) in &all {
+                let end = match told {
+                    Told::Records => size,
+                    Told::Checkpoints => signed,
+                };
+                let cursor = cursors.iter().find(|cursor| cursor.name == *name);
+                let lag = cursor.map_or(0, |cursor| end.saturating_sub(cursor.next));
+                gateway.counts().sink_lags(name, lag);
+            }
+            Ok::<_, StoreError>(())
+        };
+        if let Err(error) = lags.await {
+            tracing::debug!(%error, "it is not known how far evidence is behind elsewhere");
+        }
+        sleep(LOOK_EVERY).await;
     }
 }
 
@@ -172,20 +225,31 @@ impl Courier {
         }
     }
 
+    /// A place that is new begins here.
+    async fn begin(&self) -> Result<(), StoreError> {
+        if self.store.cursor(&self.name).await?.is_none() {
+            let begin = self.errand.begin(self.errand.told().end(&self.store).await?);
+            self.store.take_cursor(&self.name, self.hold(), begin).await?;
+        }
+        Ok(())
+    }
+
+    fn hold(&self) -> Holder {
+        let now = self.ambient.now();
+        Holder { id: self.holder, since: now, until: now.after_ms(HELD_MS) }
+    }
+
     /// Sends something, if there is anything; whether there may be more.
     async fn turn(&mut self) -> Result<bool, StoreError> {
-        let end = self.errand.end(&self.store).await?;
-        let next = self.store.cursor(&self.name).await?.map(|cursor| cursor.next);
-        let lag = next.map_or(0, |next| end.saturating_sub(next));
-        self.gateway.counts().sink_lags(&self.name, lag);
-        if next.is_some_and(|next| next >= end) || Instant::now() < self.again_at {
+        let end = self.errand.told().end(&self.store).await?;
+        let cursor = self.store.cursor(&self.name).await?;
+        let is_there = cursor.is_some_and(|cursor| cursor.next >= end);
+        if is_there || Instant::now() < self.again_at {
             return Ok(false);
         }
-        let now = self.ambient.now();
-        let holder = Holder { id: self.holder, since: now, until: now.after_ms(HELD_MS) };
         let begin = self.errand.begin(end);
         // Somebody else may send.
-        let taken = self.store.take_cursor(&self.name, holder, begin).await?;
+        let taken = self.store.take_cursor(&self.name, self.hold(), begin).await?;
         let Some(cursor) = taken.filter(|cursor| cursor.next < end) else { return Ok(false) };
         let sending = self.errand.send(&self.store, cursor.next, &*self.ambient);
         let sent = timeout(SEND_WITHIN, sending).await;
@@ -197,7 +261,6 @@ impl Courier {
                 }
                 self.failures = 0;
                 let is_ours = self.store.move_cursor(&self.name, self.holder, next, now).await?;
-                self.gateway.counts().sink_lags(&self.name, end.saturating_sub(next));
                 Ok(is_ours && next < end)
             }
             Err(why) => {
