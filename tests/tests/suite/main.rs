@@ -1,6 +1,8 @@
 //! One binary for every black-box suite, so that the foreign software is linked and looked for once.
 
 #[cfg(test)]
+mod anchors;
+#[cfg(test)]
 mod approvals;
 #[cfg(test)]
 mod authority;
