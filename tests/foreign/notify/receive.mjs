@@ -34,8 +34,13 @@ const judged = message => {
   return { type: attachment.contentType, problems: [...parsing, ...validation], actions: card.getActionCount() };
 };
 
+const parsed = (body, headers) => {
+  if (!headers['content-type'].startsWith('application/x-ndjson')) return JSON.parse(body);
+  return body.trimEnd().split('\n').map(line => JSON.parse(line));
+};
+
 const take = {
-  webhook: (body, headers) => ({ verified: verified(body, headers), id: headers['webhook-id'], type: headers['content-type'], body: JSON.parse(body) }),
+  webhook: (body, headers) => ({ verified: verified(body, headers), id: headers['webhook-id'], type: headers['content-type'], body: parsed(body, headers) }),
   flaky: (body, headers) => take.webhook(body, headers),
   slack: body => ({ body: JSON.parse(body) }),
   teams: body => ({ ...judged(JSON.parse(body)), body: JSON.parse(body) }),

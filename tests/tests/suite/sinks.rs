@@ -220,7 +220,7 @@ async fn e04_every_sink_has_every_record_over_crashes() {
     let records = exported(&gateway).await;
     assert!(records.len() > 20, "{}", records.len());
     in_the_file(&gateway, &records);
-    in_the_siem(&siem, &records);
+    in_the_siem(&siem, &records).await;
     in_the_webhook(&hooks, &records).await;
     in_the_collector(&collector, &records).await;
     assert!(!gateway.output().contains("canary-of-otlp"));
@@ -243,9 +243,19 @@ fn in_the_file(folder: &Folder, records: &[Value]) {
     }
 }
 
-fn in_the_siem(siem: &Siem, records: &[Value]) {
-    let messages = siem.messages();
+async fn in_the_siem(siem: &Siem, records: &[Value]) {
     let data = |one: &Value| one["data"]["callgate@32473"].clone();
+    let deadline = Instant::now() + ARRIVES_WITHIN;
+    let messages = loop {
+        // It takes messages faster than it reads them.
+        let messages = siem.messages();
+        let last = messages.last().map(|one| number(&data(one)["index"]) + 1);
+        if last == Some(records.len() as u64) {
+            break messages;
+        }
+        assert!(Instant::now() < deadline, "{last:?} of {}", records.len());
+        tokio::time::sleep(LOOK_EVERY).await;
+    };
     let came: Vec<u64> = messages.iter().map(|one| number(&data(one)["index"])).collect();
     is_whole("siem", &came, records.len());
     for (one, index) in messages.iter().zip(&came) {
@@ -350,6 +360,37 @@ async fn e03_a_sink_that_hangs_delays_no_call_and_no_end() {
     assert_eq!(said, 7, "once of each: {}", gateway.output());
 }
 
+/// Whoever has no certificate that counts gets nothing, and whoever does not accept ours has taken nothing.
+#[tokio::test]
+async fn a_receiver_is_who_it_says_and_knows_who_we_are() {
+    let siem = Siem::start().await;
+    let from = "from = \"start\"\n";
+    let good = siem.sink("good", from);
+    let sections = [
+        good.replace("authority = \"ca.pem\"\n", "").replace(".good]", ".stranger]"),
+        good.replace("localhost", "127.0.0.1").replace(".good]", ".misnamed]"),
+        good.lines()
+            .filter(|line| !line.starts_with("certificate") && !line.starts_with("key"))
+            .fold(String::new(), |all, line| all + line + "\n")
+            .replace(".good]", ".unknown]"),
+    ];
+    let (_sim, gateway) = world(&sections.concat(), |setup| siem.files(setup)).await;
+    calls(&gateway, 1).await;
+    let fails = |place: &Value| place["error"].is_string() && place["next"] == 0;
+    let told = places_when(&gateway, |all| all.iter().all(fails)).await;
+    for (place, why) in told.iter().zip([
+        "certificate not valid for name",
+        "UnknownIssuer",
+        "closes the connection",
+    ]) {
+        assert!(place["error"].as_str().unwrap().contains(why), "{told:#?}");
+    }
+    // Each was tried again, and still nothing came.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert!(places(&gateway).await.iter().all(fails));
+    assert_eq!(siem.messages(), Vec::<Value>::new());
+}
+
 /// What a receiver did not take is sent again as it was, and what came after it later.
 #[tokio::test]
 async fn what_is_not_taken_is_sent_again_as_it_was() {
@@ -387,7 +428,7 @@ async fn hooks_have(hooks: &Receiver, kind: &str, count: usize) {
 #[tokio::test]
 async fn of_many_gateways_one_sends() {
     let hooks = Receiver::start().await;
-    let section = format!("{}from = \"start\"\n", hook(&hooks, "hook", "webhook"));
+    let section = format!("{}lines = true\nfrom = \"start\"\n", hook(&hooks, "hook", "webhook"));
     let (_sim, gateway) = world(&section, |setup| hooks.files(setup)).await;
     let mut others = Vec::new();
     for _ in 0..2 {
@@ -412,6 +453,11 @@ async fn of_many_gateways_one_sends() {
     places_when(&gateway, is_taken).await;
     let mut came = Vec::new();
     for batch in hooks.received("webhook").await {
+        // The library wants one JSON value, and says so when it has verified the signature.
+        let stranger = "No matching signature found";
+        let verified: Vec<_> = (0..3).map(|n| batch["verified"][n] != stranger).collect();
+        assert_eq!(verified, [true, true, false], "{:#}", batch["verified"]);
+        assert_eq!(batch["type"], "application/x-ndjson; charset=utf-8");
         came.extend(batch["body"].as_array().unwrap().iter().map(|one| number(&one["index"])));
     }
     let records = exported(&gateway).await;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callgate_gateway::pipeline::Gateway;
-use callgate_model::ambient::{Ambient, Id};
+use callgate_model::ambient::{Ambient, Id, Timestamp};
 use callgate_store::TreeStore as _;
 use callgate_store::{CursorStore as _, EvidenceStore as _, Holder, SqliteStore, StoreError};
 use tokio::sync::watch;
@@ -21,9 +21,10 @@ use super::witnesses::Asked;
 /// How often it is looked for something to send.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// For a place to take what it is sent at one time.
-const SEND_WITHIN: Duration = Duration::from_secs(12);
+const SEND_WITHIN: Duration = Duration::from_millis(SEND_WITHIN_MS);
+const SEND_WITHIN_MS: u64 = 12_000;
 /// For how long whoever sends has the place for themselves, in milliseconds. A crash costs so much.
-const HELD_MS: u64 = 15_000;
+const HELD_MS: u64 = 20_000;
 /// How long after a first failure it is tried again; then twice as long after each.
 const AGAIN_AFTER_MS: u64 = 1_000;
 const AGAIN_AFTER_MS_MAX: u64 = 300_000;
@@ -33,7 +34,7 @@ const LAST_WITHIN: Duration = Duration::from_secs(5);
 const WHY_CHARS_MAX: usize = 300;
 
 // Nobody else may have the place while something is sent to it.
-const _: () = assert!(SEND_WITHIN.as_millis() < HELD_MS as u128);
+const _: () = assert!(SEND_WITHIN_MS < HELD_MS);
 
 /// What is sent, and where.
 pub(super) enum Errand {
@@ -123,6 +124,7 @@ impl Couriers {
                 holder: ambient.id(),
                 failures: 0,
                 again_at: Instant::now(),
+                held_until: Timestamp::default(),
             };
             // Now is before the first call.
             if let Err(error) = courier.begin().await {
@@ -191,6 +193,8 @@ struct Courier {
     failures: u32,
     /// Until then the place is left alone.
     again_at: Instant,
+    /// Until then nobody else has it.
+    held_until: Timestamp,
 }
 
 impl Courier {
@@ -243,14 +247,25 @@ impl Courier {
     async fn turn(&mut self) -> Result<bool, StoreError> {
         let end = self.errand.told().end(&self.store).await?;
         let cursor = self.store.cursor(&self.name).await?;
-        let is_there = cursor.is_some_and(|cursor| cursor.next >= end);
+        let is_there = cursor.as_ref().is_some_and(|cursor| cursor.next >= end);
         if is_there || Instant::now() < self.again_at {
             return Ok(false);
         }
-        let begin = self.errand.begin(end);
-        // Somebody else may send.
-        let taken = self.store.take_cursor(&self.name, self.hold(), begin).await?;
-        let Some(cursor) = taken.filter(|cursor| cursor.next < end) else { return Ok(false) };
+        let is_held = self.ambient.now().after_ms(SEND_WITHIN_MS) < self.held_until;
+        let taken = match cursor.filter(|_| is_held) {
+            Some(cursor) => Some(cursor),
+            None => {
+                let hold = self.hold();
+                self.held_until = hold.until;
+                let begin = self.errand.begin(end);
+                self.store.take_cursor(&self.name, hold, begin).await?
+            }
+        };
+        let Some(cursor) = taken.filter(|cursor| cursor.next < end) else {
+            // Somebody else sends.
+            self.held_until = Timestamp::default();
+            return Ok(false);
+        };
         let sending = self.errand.send(&self.store, cursor.next, &*self.ambient);
         let sent = timeout(SEND_WITHIN, sending).await;
         let now = self.ambient.now();
@@ -261,6 +276,9 @@ impl Courier {
                 }
                 self.failures = 0;
                 let is_ours = self.store.move_cursor(&self.name, self.holder, next, now).await?;
+                if !is_ours {
+                    self.held_until = Timestamp::default();
+                }
                 Ok(is_ours && next < end)
             }
             Err(why) => {

@@ -50,10 +50,11 @@ impl Collector {
         if !(200..300).contains(&status) {
             return Err(format!("the collector answers with HTTP status {status}"));
         }
-        let answer = ExportLogsServiceResponse::decode(&*answer);
-        let partial =
-            answer.map_err(|error| format!("the answer is none: {error}"))?.partial_success;
-        if let Some(partial) = partial.filter(|partial| partial.rejected_log_records > 0) {
+        // Some who answer for a collector say yes in words of their own.
+        let answer = ExportLogsServiceResponse::decode(&*answer).unwrap_or_default();
+        if let Some(partial) =
+            answer.partial_success.filter(|partial| partial.rejected_log_records > 0)
+        {
             // It is not to be sent again (OTLP): it would be refused again, and hold up what comes after it.
             tracing::error!(
                 rejected = partial.rejected_log_records,

@@ -4,15 +4,12 @@
 //! has closed the connection. Then the last batch is sent once more, before the next one.
 
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -23,7 +20,9 @@ use crate::export::Format;
 use crate::export::syslog::{Framing, Origin};
 
 /// Until a connection stands, TLS included.
-const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+const CONNECT_WITHIN: Duration = Duration::from_secs(8);
+/// For whoever does not want a connection to say so.
+const ACCEPTED_WITHIN: Duration = Duration::from_millis(500);
 
 /// A connection with whatever protects it.
 trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
@@ -63,7 +62,7 @@ impl Syslog {
     pub(super) async fn send(&mut self, messages: Vec<u8>) -> Result<(), String> {
         let mut connection = self.connection.take();
         if let Some(open) = &mut connection
-            && is_over(&mut **open).await
+            && is_over(&mut **open, Duration::ZERO).await
         {
             connection = None;
         }
@@ -71,6 +70,10 @@ impl Syslog {
             Some(connection) => connection,
             None => {
                 let mut new = self.connect().await?;
+                // A client whose certificate is not accepted is told after it has connected (TLS 1.3).
+                if is_over(&mut *new, ACCEPTED_WITHIN).await {
+                    return Err(format!("{}: it closes the connection", self.address));
+                }
                 // Whether the other side had it before it closed is not known.
                 write(&mut *new, &self.last).await?;
                 new
@@ -118,22 +121,11 @@ async fn write(stream: &mut dyn Stream, bytes: &[u8]) -> Result<(), String> {
     writing.await.map_err(|error: std::io::Error| format!("the connection broke: {error}"))
 }
 
-/// Whether the other side has closed the connection. It has nothing to say in it; what it says all the same is passed over.
-async fn is_over(stream: &mut dyn Stream) -> bool {
+/// Whether the other side closes the connection within so long. It has nothing to say in it; what it says all the same is passed over.
+async fn is_over(stream: &mut dyn Stream, within: Duration) -> bool {
     let mut said = [0; 512];
-    loop {
-        let mut buffer = ReadBuf::new(&mut said);
-        let read =
-            poll_fn(|context| match Pin::new(&mut *stream).poll_read(context, &mut buffer) {
-                Poll::Ready(read) => Poll::Ready(Some(read)),
-                Poll::Pending => Poll::Ready(None),
-            });
-        match read.await {
-            None => return false,
-            Some(Ok(())) if !buffer.filled().is_empty() => {}
-            Some(Ok(()) | Err(_)) => return true,
-        }
-    }
+    let over = async { while stream.read(&mut said).await.is_ok_and(|count| count > 0) {} };
+    timeout(within, over).await.is_ok()
 }
 
 impl fmt::Debug for Syslog {
