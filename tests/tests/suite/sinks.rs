@@ -1,6 +1,8 @@
 //! Sinks, taken by software that others wrote: syslog over TLS by Python's own and a parser, webhooks by the library of Standard Webhooks,
 //! logs by OpenTelemetry's own classes. Whatever becomes of the gateway or of a receiver, nothing is missing there, and no call waits.
 
+mod siem;
+
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
@@ -8,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use callgate_sim::{Running, SimOptions};
 use callgate_tests::gateway::{Folder, Gateway, Setup, program};
-use callgate_tests::install;
 use callgate_tests::wire::{Ask, get};
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::AsyncReadExt as _;
+use tokio::process::Command;
+
+use siem::{Siem, lines};
 
 use super::notify::{Receiver, nobody};
 use super::telemetry::Collector;
@@ -22,90 +24,6 @@ use super::world::{ALICE, BOB, SECRET, edit, read, setup, site};
 /// How long anything may take to arrive: a gateway that was killed has what it was sending for some time.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-
-/// Certificates of an authority of its own, in a folder.
-fn certificates() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let openssl = |arguments: &str| {
-        let mut command = std::process::Command::new("openssl");
-        let command = command.args(arguments.split(' ')).current_dir(folder.path());
-        let ran = command.output().unwrap();
-        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-    };
-    let new = "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2";
-    openssl(&format!("{new} -x509 -keyout ca.key -out ca.pem -subj /CN=authority"));
-    for (name, of) in
-        [("server", "subjectAltName=DNS:localhost"), ("client", "extendedKeyUsage=clientAuth")]
-    {
-        openssl(&format!(
-            "{new} -x509 -CA ca.pem -CAkey ca.key -keyout {name}.key -out {name}.pem -subj /CN={name} -addext {of} -addext basicConstraints=critical,CA:FALSE"
-        ));
-    }
-    folder
-}
-
-/// A receiver of syslog over TLS.
-struct Siem {
-    folder: TempDir,
-    port: u16,
-    child: Child,
-}
-
-impl Siem {
-    async fn start() -> Self {
-        let folder = certificates();
-        let (port, child) = Self::listen(&folder, 0).await;
-        Self { folder, port, child }
-    }
-
-    async fn listen(folder: &TempDir, port: u16) -> (u16, Child) {
-        let readers = install::readers(&install::default_directory()).unwrap();
-        let mut child = Command::new(&readers.interpreter)
-            .arg(&readers.syslog)
-            .arg(folder.path())
-            .arg(port.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        (lines.next_line().await.unwrap().unwrap().parse().unwrap(), child)
-    }
-
-    async fn stop(&mut self) {
-        self.child.kill().await.unwrap();
-    }
-
-    async fn again(&mut self) {
-        (_, self.child) = Self::listen(&self.folder, self.port).await;
-    }
-
-    /// The section of a sink, and the files that it names.
-    fn sink(&self, name: &str, more: &str) -> String {
-        format!(
-            "[evidence.sinks.{name}]\nkind = \"syslog\"\naddress = \"localhost:{}\"\nauthority = \"ca.pem\"\ncertificate = \"client.pem\"\nkey = {{ file = \"client.key\" }}\n{more}",
-            self.port
-        )
-    }
-
-    fn files(&self, setup: Setup) -> Setup {
-        ["ca.pem", "client.pem", "client.key"].into_iter().fold(setup, |setup, name| {
-            setup.file(name, &std::fs::read_to_string(self.folder.path().join(name)).unwrap())
-        })
-    }
-
-    fn messages(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.folder.path().join("messages.jsonl"));
-        lines(&text.unwrap_or_default())
-    }
-}
-
-/// Every whole line that is JSON.
-fn lines(text: &str) -> Vec<Value> {
-    let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-    whole.filter_map(|line| serde_json::from_str(line).ok()).collect()
-}
 
 async fn world(sections: &str, files: impl FnOnce(Setup) -> Setup) -> (Running, Gateway) {
     let sim = site(SimOptions::default()).await;
