@@ -59,16 +59,25 @@ pub(crate) struct Elsewhere {
 }
 
 /// What places are called in the store, in metrics and in the log.
-pub(crate) fn anchor_name(name: &str) -> String {
+fn anchor_name(name: &str) -> String {
     format!("anchors.{name}")
 }
 
 /// The same of a witness. A sink has its name alone: no name has a full stop.
-pub(crate) fn witness_name(name: &str) -> String {
+fn witness_name(name: &str) -> String {
     format!("witnesses.{name}")
 }
 
 impl Elsewhere {
+    /// Each place with its kind, by its name in the store.
+    pub(crate) fn places(&self) -> Vec<(String, &'static str)> {
+        let sinks = self.sinks.iter().map(|(name, sink)| (name.clone(), sink.kind()));
+        let anchors = self.anchors.iter();
+        let anchors = anchors.map(|(name, anchor)| (anchor_name(name), anchor.kind()));
+        let witnesses = self.witnesses.keys().map(|name| (witness_name(name), "witness"));
+        sinks.chain(anchors).chain(witnesses).collect()
+    }
+
     /// What there is to do for each; `keys` are the log's.
     fn errands(self, keys: &[Verifier]) -> Vec<(String, Errand)> {
         let sinks = self.sinks.into_iter().map(|(name, sink)| (name, Errand::Sink(Box::new(sink))));

@@ -388,7 +388,7 @@ async fn of_many_gateways_one_sends() {
 /// Only what is wanted is sent, and only what is recorded from now on; a file that was put aside is begun anew.
 #[tokio::test]
 async fn a_sink_has_what_is_wanted_of_it() {
-    let (_sim, mut gateway) = world(
+    let (_sim, gateway) = world(
         "[evidence.sinks.denied]\nkind = \"file\"\npath = \"denied.csv\"\nformat = \"csv\"\ndecisions = [\"deny\"]\nkinds = [\"refusal\"]\n\
          [evidence.sinks.writes]\nkind = \"file\"\npath = \"writes.jsonl\"\neffects = [\"write\"]\nkinds = [\"intent\", \"outcome\", \"refusal\"]\n",
         |setup| setup,
@@ -415,5 +415,15 @@ async fn a_sink_has_what_is_wanted_of_it() {
     assert_eq!(kinds(&read("writes.old")).len(), 3);
     assert_eq!(kinds(&read("writes.jsonl")), ["intent", "outcome", "refusal"]);
     assert_eq!(read("denied.csv").lines().count(), 3, "its header stands there once");
-    gateway.terminate().await.unwrap();
+    let checked = gateway.cli(&["check", "--json"]).await.unwrap();
+    assert_eq!(checked.json().unwrap()[0]["elsewhere"], json!(["denied", "writes"]), "{checked:?}");
+    // What is not configured any more is shown as such.
+    let config = std::fs::read_to_string(path("callgate.toml")).unwrap();
+    gateway.put("callgate.toml", &config.replace("sinks.writes", "sinks.others")).unwrap();
+    let told = places(&gateway).await;
+    let told: Vec<_> =
+        told.iter().map(|one| (&one["name"], &one["kind"], one["next"].is_u64())).collect();
+    let [denied, others, writes] = ["denied", "others", "writes"].map(Value::from);
+    let [file, none] = [json!("file"), Value::Null];
+    assert_eq!(told, [(&denied, &file, true), (&others, &file, false), (&writes, &none, true)]);
 }

@@ -5,8 +5,6 @@ use callgate_store::{Cursor, CursorStore as _, EvidenceStore as _, TreeStore as 
 
 use super::evidence::{open, unreadable};
 use crate::cli::{Check, Failure};
-use crate::config::Config;
-use crate::keeping::{anchor_name, witness_name};
 use crate::print;
 
 /// What a place is that is not configured any more.
@@ -16,7 +14,7 @@ pub(crate) async fn run(options: &Check) -> Result<(), Failure> {
     let config = options.config.load()?;
     let store = open(&config).await?;
     let mut cursors = store.cursors().await.map_err(unreadable)?;
-    let mut places = places(&config);
+    let mut places = config.evidence.elsewhere.places();
     let size = store.size().await.map_err(unreadable)?;
     let signed = store.last_checkpoint().await.map_err(unreadable)?.map_or(0, |last| last.size);
     let former =
@@ -39,16 +37,6 @@ pub(crate) async fn run(options: &Check) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// Each place that is configured, by its name in the store.
-fn places(config: &Config) -> Vec<(String, &'static str)> {
-    let elsewhere = &config.evidence.elsewhere;
-    let sinks = elsewhere.sinks.iter().map(|(name, sink)| (name.clone(), sink.kind()));
-    let anchors = elsewhere.anchors.iter();
-    let anchors = anchors.map(|(name, anchor)| (anchor_name(name), anchor.kind()));
-    let witnesses = elsewhere.witnesses.keys().map(|name| (witness_name(name), "witness"));
-    sinks.chain(anchors).chain(witnesses).collect()
 }
 
 fn line(name: &str, kind: &str, cursor: Option<&Cursor>, end: u64) -> String {
