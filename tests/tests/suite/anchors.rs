@@ -27,21 +27,20 @@ const NAME: &str = "gate.example/evidence";
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const IS_SO_WITHIN: Duration = Duration::from_secs(60);
 
-/// A gateway whose checkpoints are signed often, with a key of ours; and the key's public half.
-async fn world(sections: impl FnOnce(&str) -> String) -> (Running, Gateway, String) {
+/// A gateway to be started, whose checkpoints are signed often, with a key of ours; and the key's public half.
+async fn prepared() -> (Running, Setup, String) {
     let sim = site(SimOptions::default()).await;
     let setup = setup().server("atlassian", &sim.url, "atlassian-rovo", SECRET);
     let key = new_key(&setup).await;
-    let evidence = "[evidence]\ncheckpoint_s = 1\nkeys = [{ file = \"evidence.key\" }]\n";
-    let with_key = setup.file("evidence.key", &key).section(evidence);
-    let folder = with_key.write().unwrap();
-    let public = folder.cli(&["evidence", "key"]).await.unwrap().stdout.trim().to_owned();
-    let setup = with_key
-        .section(&sections(&public))
+    let setup = setup
+        .section("[evidence]\ncheckpoint_s = 1\nkeys = [{ file = \"evidence.key\" }]\n")
+        .file("evidence.key", &key)
         .file("anchor.secret", "canary-of-the-anchor\n")
         .file("new.secret", "whsec_a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=")
         .file("old.secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
-    (sim, setup.start().await.unwrap(), public)
+    let folder = setup.write().unwrap();
+    let public = folder.cli(&["evidence", "key"]).await.unwrap().stdout.trim().to_owned();
+    (sim, setup, public)
 }
 
 async fn new_key(setup: &Setup) -> String {
@@ -120,7 +119,8 @@ async fn i11_checkpoints_are_anchored_in_every_way() {
          [evidence.anchors.disk]\nkind = \"file\"\npath = \"{}\"\n{hook}",
         file.display()
     );
-    let (_sim, mut gateway, key) = world(|_| sections).await;
+    let (_sim, setup, key) = prepared().await;
+    let mut gateway = setup.section(&sections).start().await.unwrap();
     calls(&gateway, 3).await;
     let two = |_: &[Value]| kept.lock().unwrap().len() >= 2;
     places_when(&gateway, two).await;
@@ -210,23 +210,12 @@ async fn when(gateway: &Gateway, name: &str, is_so: impl Fn(&Value) -> bool) -> 
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn i11_two_witnesses_cosign_every_checkpoint() {
-    // The key is made with the folder: the witnesses have to know it before the gateway knows them.
-    let (key_sender, key) = tokio::sync::oneshot::channel::<String>();
-    let (section_sender, section) = std::sync::mpsc::channel::<String>();
-    let witnesses = tokio::spawn(async move {
-        let key = key.await.unwrap();
-        let two = [Witness::start(&key).await, Witness::start(&key).await];
-        section_sender.send(two[0].section("one") + &two[1].section("other")).unwrap();
-        two
-    });
-    let sections = |key: &str| {
-        key_sender.send(key.to_owned()).unwrap();
-        tokio::task::block_in_place(|| section.recv().unwrap())
-    };
-    let (_sim, mut gateway, key) = world(sections).await;
-    let [one, other] = witnesses.await.unwrap();
+    let (_sim, setup, key) = prepared().await;
+    let [one, other] = [Witness::start(&key).await, Witness::start(&key).await];
+    let sections = one.section("one") + &other.section("other");
+    let mut gateway = setup.section(&sections).start().await.unwrap();
     calls(&gateway, 3).await;
     let taken = |place: &Value| place["behind"] == 0 && place["next"].as_u64() > Some(6);
     let before = when(&gateway, "witnesses.one", taken).await["next"].as_u64();
@@ -260,4 +249,39 @@ async fn i11_two_witnesses_cosign_every_checkpoint() {
     let stranger = Witness::start(&key).await;
     let (code, said) = verified(&gateway, &["--key", &key, "--witness", &stranger.vkey]).await;
     assert_eq!(code, Some(3), "{said:#}");
+}
+
+/// Whoever puts the store back to what it was before cannot have the witness believe it, however much is recorded then.
+#[tokio::test]
+async fn i11_a_log_that_was_put_back_is_not_cosigned() {
+    let (_sim, setup, key) = prepared().await;
+    let witness = Witness::start(&key).await;
+    let mut gateway = setup.section(&witness.section("one")).start().await.unwrap();
+    let store = ["evidence.db", "evidence.db-wal", "evidence.db-shm"];
+    let before = tempfile::tempdir().unwrap();
+    let copy = |from: &std::path::Path, to: &std::path::Path| {
+        for name in store {
+            std::fs::copy(from.join(name), to.join(name)).unwrap();
+        }
+    };
+    gateway.terminate().await.unwrap();
+    copy(gateway.path(), before.path());
+    gateway.restart().await.unwrap();
+    calls(&gateway, 10).await;
+    gateway.terminate().await.unwrap();
+    let seen = witness.seen().await["size"].as_u64().unwrap();
+    assert!(seen > 20, "{seen}");
+
+    copy(before.path(), gateway.path());
+    gateway.restart().await.unwrap();
+    let says = |why: &'static str| {
+        move |place: &Value| place["error"].as_str().is_some_and(|error| error.contains(why))
+    };
+    when(&gateway, "witnesses.one", says("the witness has seen ")).await;
+    calls(&gateway, 15).await;
+    when(&gateway, "witnesses.one", says("HTTP status 422")).await;
+    assert_eq!(witness.seen().await["size"], seen);
+    gateway.terminate().await.unwrap();
+    let ran = gateway.cli(&["evidence", "verify"]).await.unwrap();
+    assert_eq!(ran.code, Some(0), "by itself nothing shows: {ran:?}");
 }
