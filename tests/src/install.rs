@@ -59,7 +59,11 @@ const OAUTH: Scripts = &[
 ];
 const BROWSER: Scripts = &[("console.mjs", include_str!("../foreign/browser/console.mjs"))];
 const NOTIFY: Scripts = &[("receive.mjs", include_str!("../foreign/notify/receive.mjs"))];
-const EXPORT: Scripts = &[("read.py", include_str!("../foreign/export/read.py"))];
+const EXPORT: Scripts = &[
+    ("read.py", include_str!("../foreign/export/read.py")),
+    ("syslog.py", include_str!("../foreign/export/syslog.py")),
+];
+const WITNESS: Scripts = &[("witness.mjs", include_str!("../foreign/witness/witness.mjs"))];
 const FIXTURE: Scripts = &[
     ("fixture.mjs", include_str!("../foreign/conformance/fixture.mjs")),
     ("offers.mjs", include_str!("../foreign/conformance/offers.mjs")),
@@ -101,6 +105,8 @@ pub struct Readers {
     pub interpreter: PathBuf,
     /// The script that reads a folder of exports.
     pub read: PathBuf,
+    /// The script that receives syslog.
+    pub syslog: PathBuf,
 }
 
 /// Node with both TypeScript SDKs, `mcp-remote` and the servers that the protocol's makers publish.
@@ -230,7 +236,8 @@ pub fn readers(directory: &Path) -> io::Result<Readers> {
     let home = directory.join("export");
     let interpreter = pip(&home, EXPORT_REQUIREMENTS)?;
     scripts(&home, EXPORT)?;
-    Ok(Readers { interpreter, read: home.join("read.py") })
+    let [read, syslog] = ["read.py", "syslog.py"].map(|name| home.join(name));
+    Ok(Readers { interpreter, read, syslog })
 }
 
 /// Installs the Node side into `directory`.
@@ -309,6 +316,17 @@ pub fn otlp(directory: &Path) -> io::Result<(PathBuf, PathBuf)> {
     let interpreter = pip(&home, OTLP_REQUIREMENTS)?;
     scripts(&home, OTLP)?;
     Ok((interpreter, home.join("receive.py")))
+}
+
+/// Puts the witness into `directory`: its script, which needs nothing but Node.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn witness(directory: &Path) -> io::Result<PathBuf> {
+    let home = directory.join("witness");
+    fs::create_dir_all(&home)?;
+    scripts(&home, WITNESS)?;
+    Ok(home.join("witness.mjs"))
 }
 
 /// Installs the conformance suite, the SDK of its server and, where there is a package of it, the Node they need.

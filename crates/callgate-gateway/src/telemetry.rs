@@ -33,6 +33,8 @@ pub struct Metrics {
     evidence_healthy: Gauge<u64, AtomicU64>,
     spans_dropped: Counter,
     exports: Family<ExportLabels, Counter>,
+    sink_lag: Family<SinkLabel, Gauge>,
+    sink_failures: Family<SinkLabel, Counter>,
     durations: Option<Durations>,
 }
 
@@ -67,6 +69,11 @@ struct ExportLabels {
     outcome: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct SinkLabel {
+    sink: String,
+}
+
 impl Metrics {
     /// Nothing counted yet, of servers of these names; if `durations` are wanted, those by method and tool, too.
     pub fn new(servers: impl Iterator<Item = String>, durations: bool) -> Self {
@@ -87,6 +94,8 @@ impl Metrics {
             evidence_healthy: Gauge::default(),
             spans_dropped: Counter::default(),
             exports: Family::default(),
+            sink_lag: Family::default(),
+            sink_failures: Family::default(),
             durations,
             registry: Registry::default(),
         };
@@ -126,17 +135,32 @@ impl Metrics {
             "1 while evidence can be written",
             metrics.evidence_healthy.clone(),
         );
+        metrics.register_sent(registry);
+        Self { registry: all, ..metrics }
+    }
+
+    /// What is told of things that are sent elsewhere.
+    fn register_sent(&self, registry: &mut Registry) {
         registry.register(
             "spans_dropped",
             "Spans that nobody took in time",
-            metrics.spans_dropped.clone(),
+            self.spans_dropped.clone(),
         );
         registry.register(
             "telemetry_exports",
             "Attempts to send traces and metrics",
-            metrics.exports.clone(),
+            self.exports.clone(),
         );
-        Self { registry: all, ..metrics }
+        registry.register(
+            "sink_lag",
+            "Records that somebody elsewhere does not have yet",
+            self.sink_lag.clone(),
+        );
+        registry.register(
+            "sink_failures",
+            "Attempts to send evidence elsewhere that failed",
+            self.sink_failures.clone(),
+        );
     }
 }
 
@@ -198,6 +222,17 @@ impl Metrics {
     pub fn exported(&self, signal: &'static str, is_taken: bool) {
         let outcome = if is_taken { "taken" } else { "failed" };
         self.exports.get_or_create(&ExportLabels { signal, outcome }).inc();
+    }
+
+    /// How many records `sink` does not have yet.
+    pub fn sink_lags(&self, sink: &str, records: u64) {
+        let lag = i64::try_from(records).unwrap_or(i64::MAX);
+        self.sink_lag.get_or_create(&SinkLabel { sink: sink.to_owned() }).set(lag);
+    }
+
+    /// Counts an attempt to send evidence to `sink` that failed.
+    pub fn sink_failed(&self, sink: &str) {
+        self.sink_failures.get_or_create(&SinkLabel { sink: sink.to_owned() }).inc();
     }
 
     /// Where durations are counted, if they are.

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Response, Uri};
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
-use crate::upstream::{CallErrorKind, Connection, UnusableUpstream, UpstreamLimits};
+use crate::upstream::{CallError, CallErrorKind, Connection, UnusableUpstream, UpstreamLimits};
 
 /// Longest document, in bytes.
 const BYTES_MAX: usize = 256 << 10;
@@ -74,11 +74,39 @@ impl Document {
         headers: HeaderMap,
         body: impl Into<Bytes>,
     ) -> Result<(), CallErrorKind> {
+        let answer = async { taken(self.connection.post(headers, body.into()).await) };
+        timeout(self.limits.total, answer).await.unwrap_or(Err(CallErrorKind::Timeout))
+    }
+
+    /// Sends `body` there, and says what is answered: whatever the status is, and the bytes that come with it.
+    ///
+    /// # Errors
+    /// [`CallErrorKind`], if there is no answer.
+    pub async fn ask(
+        &self,
+        headers: HeaderMap,
+        body: impl Into<Bytes>,
+    ) -> Result<(u16, Vec<u8>), CallErrorKind> {
         let answer = async {
             let response = self.connection.post(headers, body.into()).await;
-            let status = response.map_err(|error| error.kind)?.status();
-            if status.is_success() { Ok(()) } else { Err(CallErrorKind::Status(status.as_u16())) }
+            let (parts, body) = response.map_err(|error| error.kind)?.into_parts();
+            Ok((parts.status.as_u16(), self.connection.read_whole(body).await?))
         };
+        timeout(self.limits.total, answer).await.unwrap_or(Err(CallErrorKind::Timeout))
+    }
+
+    /// Puts `body` at `path` below it.
+    ///
+    /// # Errors
+    /// [`CallErrorKind`], also for every status that does not say that it was taken, and if there can be no such path.
+    pub async fn put_below(
+        &self,
+        path: &str,
+        headers: HeaderMap,
+        body: impl Into<Bytes>,
+    ) -> Result<(), CallErrorKind> {
+        let connection = self.below(path)?;
+        let answer = async { taken(connection.put(headers, body.into()).await) };
         timeout(self.limits.total, answer).await.unwrap_or(Err(CallErrorKind::Timeout))
     }
 
@@ -99,10 +127,7 @@ impl Document {
         path: &str,
         authorization: Option<&HeaderValue>,
     ) -> Result<Json, CallErrorKind> {
-        let whole = format!("{}{path}", self.connection.path().trim_end_matches('/'));
-        let connection = whole.parse().ok().and_then(|path| self.connection.to(path));
-        let no_path = || CallErrorKind::Connect("there is no such path".to_owned());
-        let connection = connection.ok_or_else(no_path)?;
+        let connection = self.below(path)?;
         let mut headers = wanted();
         headers.extend(authorization.map(|value| (AUTHORIZATION, value.clone())));
         let answer = async {
@@ -110,6 +135,13 @@ impl Document {
             self.read(response.map_err(|error| error.kind)?).await
         };
         timeout(self.limits.total, answer).await.unwrap_or(Err(CallErrorKind::Timeout))
+    }
+
+    /// The same connections, to `path` below it.
+    fn below(&self, path: &str) -> Result<Connection, CallErrorKind> {
+        let whole = format!("{}{path}", self.connection.path().trim_end_matches('/'));
+        let connection = whole.parse().ok().and_then(|path| self.connection.to(path));
+        connection.ok_or_else(|| CallErrorKind::Connect("there is no such path".to_owned()))
     }
 
     async fn get(&self) -> Result<Json, CallErrorKind> {
@@ -129,6 +161,12 @@ impl Document {
         let limits = JsonLimits { bytes_max: BYTES_MAX, ..JsonLimits::default() };
         read(&bytes, &limits).map_err(|error| CallErrorKind::NotMcp(error.to_string()))
     }
+}
+
+/// Whether what was sent was taken.
+fn taken(response: Result<Response<Incoming>, CallError>) -> Result<(), CallErrorKind> {
+    let status = response.map_err(|error| error.kind)?.status();
+    if status.is_success() { Ok(()) } else { Err(CallErrorKind::Status(status.as_u16())) }
 }
 
 /// JSON, as it is.

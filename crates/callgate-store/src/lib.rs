@@ -8,6 +8,7 @@
 
 mod authority;
 mod checkpoints;
+mod cursors;
 mod evidence;
 pub mod fail_point;
 mod log;
@@ -22,6 +23,7 @@ pub use authority::{
     AuthorityStore, GRANTS_TOGETHER_MAX, GrantState, PasskeyState, THINGS_MAX, TokenState,
 };
 pub use checkpoints::{CheckpointError, Checkpoints};
+pub use cursors::{Cursor, CursorStore, Holder};
 pub use evidence::{Applies, EvidenceStore, Filter, LIST_MAX, Row, StoreError, StoreFuture, Tally};
 pub use log::{Counters, Durability, EvidenceError, EvidenceLimits, EvidenceLog, Recovery};
 pub use notices::{
@@ -35,6 +37,8 @@ pub use tree::{KeptCheckpoint, LEVELS, TreeStore, hash_of, prove};
 mod approving;
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod following;
 #[cfg(test)]
 mod logged;
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 mod approvals;
 mod authority;
+mod cursors;
 mod glass;
 mod notices;
 mod open_error;

@@ -40,8 +40,16 @@ pub trait TreeStore: EvidenceStore {
     /// A subtree that [`Self::grow`] was told of.
     fn subtree(&self, subtree: Subtree) -> StoreFuture<'_, Option<Digest>>;
 
-    /// Keeps a checkpoint, in place of one of the same size.
+    /// Keeps a checkpoint, unless there is one of that size: somebody may have cosigned it.
     fn keep_checkpoint<'a>(&'a self, checkpoint: &'a KeptCheckpoint) -> StoreFuture<'a, ()>;
+
+    /// Puts `note`, which has more signatures, in the place of that of `checkpoint`. `false`: it has others by now, and nothing
+    /// was stored.
+    fn cosign_checkpoint<'a>(
+        &'a self,
+        checkpoint: &'a KeptCheckpoint,
+        note: &'a str,
+    ) -> StoreFuture<'a, bool>;
 
     /// Checkpoints of at least this size, the oldest first.
     fn checkpoints(&self, from: u64, limit: u32) -> StoreFuture<'_, Vec<KeptCheckpoint>>;

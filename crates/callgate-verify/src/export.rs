@@ -84,7 +84,7 @@ impl Export {
 
     fn lines(&self, path: &'static str, bytes_max: usize) -> Result<Lines, Stop> {
         let reader = BufReader::new(self.open(path)?);
-        Ok(Lines { path, reader, number: 0, bytes_max })
+        Ok(Lines { path: path.to_owned(), reader, number: 0, bytes_max })
     }
 
     /// A file of the export. One that is not there breaks it: it was taken away.
@@ -99,10 +99,36 @@ impl Export {
     }
 }
 
-/// A checkpoint that was noted before, from a file of its own.
-pub(crate) fn noted(path: &Path, keys: &[Verifier]) -> Result<Signed, Stop> {
-    let note = text_file(path, NOTE_BYTES_MAX)?;
-    Checkpoint::verify(&note, keys).map_err(|error| {
+/// The checkpoints that were noted before in a file: one, or one on each line as a JSON string.
+pub(crate) fn noted(path: &Path, keys: &[Verifier]) -> Result<Vec<Checkpoint>, Stop> {
+    let mut reader = BufReader::new(open(path).map_err(|error| unreadable(path, &error))?);
+    let begins = reader.fill_buf().map_err(|error| unreadable(path, &error))?;
+    if begins.first() != Some(&b'"') {
+        let note = text_file(path, NOTE_BYTES_MAX)?;
+        return Ok(vec![of_note(path, &note, keys)?]);
+    }
+    let mut lines = Lines {
+        path: path.display().to_string(),
+        reader,
+        number: 0,
+        bytes_max: CHECKPOINT_LINE_BYTES_MAX,
+    };
+    let mut noted = Vec::new();
+    while let Some(line) = lines.next()? {
+        // A line that was cut off when it was written notes nothing.
+        let Some(json) = read(&line, &JsonLimits::of_bytes(CHECKPOINT_LINE_BYTES_MAX)).ok() else {
+            continue;
+        };
+        if let Some(note) = json.as_str() {
+            noted.push(of_note(path, note, keys)?);
+        }
+    }
+    Ok(noted)
+}
+
+fn of_note(path: &Path, note: &str, keys: &[Verifier]) -> Result<Checkpoint, Stop> {
+    let read = Checkpoint::verify(note, keys).map(|signed| signed.checkpoint);
+    read.map_err(|error| {
         let path = path.display();
         Stop::Unreadable(format!("{path} cannot be compared with: {error}"))
     })
@@ -177,7 +203,7 @@ impl Bundle {
 /// A file of lines, each of which ends.
 #[derive(Debug)]
 struct Lines {
-    path: &'static str,
+    path: String,
     reader: BufReader<File>,
     number: u64,
     bytes_max: usize,

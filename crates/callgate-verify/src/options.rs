@@ -23,7 +23,7 @@ pub struct Options {
     /// A key of the log, NAME+HASH+KEY. Several, if the log has changed its key: each that signed any checkpoint.
     #[arg(long = "key", value_name = "VKEY", required = true, value_parser = key)]
     pub keys: Vec<Verifier>,
-    /// A checkpoint that was noted before. The export has to go on from it: a log that was cut off or made anew does not.
+    /// A checkpoint that was noted before, or a file of them, each on a line as a JSON string. The export has to go on from it: a log that was cut off or made anew does not.
     #[arg(long, value_name = "FILE", conflicts_with = "proof")]
     pub against: Vec<PathBuf>,
     /// The key of a witness that has to have cosigned.

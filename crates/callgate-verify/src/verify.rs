@@ -8,7 +8,7 @@ use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::digest::Digest;
 use callgate_model::evidence::audit::{Auditor, Findings, Place, Rule};
 use callgate_model::transparency::{
-    Signed, TILE_WIDTH, Tile, Tiling, Verifier, Witness, leaf_hash,
+    Checkpoint, Signed, TILE_WIDTH, Tile, Tiling, Verifier, Witness, leaf_hash,
 };
 
 use crate::broken::{Broken, Stop};
@@ -107,26 +107,27 @@ pub fn verify(
 }
 
 /// The checkpoints that were noted before, the smallest first. Each must be one that this log can go on from.
-fn noted(
-    against: &[PathBuf],
+fn noted<'a>(
+    against: &'a [PathBuf],
     signed: &Signed,
     trust: &Trust,
-) -> Result<Vec<(String, Signed)>, Stop> {
-    let mut noted = Vec::new();
+) -> Result<Vec<(&'a Path, Checkpoint)>, Stop> {
+    let (mut noted, now) = (Vec::new(), &signed.checkpoint);
     for path in against {
-        let (name, before) = (path.display().to_string(), export::noted(path, &trust.keys)?);
-        let (origin, now) = (&before.checkpoint.origin, &signed.checkpoint);
-        if *origin != now.origin {
-            let other = format!("{name} is of the log {origin}, the export of {}", now.origin);
-            return Err(Stop::Unreadable(other));
+        for before in export::noted(path, &trust.keys)? {
+            let (name, origin) = (path.display().to_string(), &before.origin);
+            if *origin != now.origin {
+                let other = format!("{name} is of the log {origin}, the export of {}", now.origin);
+                return Err(Stop::Unreadable(other));
+            }
+            if before.size > now.size {
+                let (before, size) = (before.size, now.size);
+                return Err(Broken::CutOff { path: name, before, size }.into());
+            }
+            noted.push((path.as_path(), before));
         }
-        if before.checkpoint.size > now.size {
-            let (before, size) = (before.checkpoint.size, now.size);
-            return Err(Broken::CutOff { path: name, before, size }.into());
-        }
-        noted.push((name, before));
     }
-    noted.sort_by_key(|(_, before)| before.checkpoint.size);
+    noted.sort_by_key(|(_, before)| before.size);
     Ok(noted)
 }
 
@@ -134,7 +135,7 @@ struct Walk<'a> {
     trust: &'a Trust,
     wanted: Wanted,
     /// What was noted before and is still to come.
-    noted: &'a [(String, Signed)],
+    noted: &'a [(&'a Path, Checkpoint)],
     auditor: Auditor,
     tiling: Tiling,
     payloads: Payloads,
@@ -194,11 +195,11 @@ impl Walk<'_> {
     fn compare(&mut self) -> Result<(), Stop> {
         let size = self.auditor.size();
         while let Some((first, rest)) = self.noted.split_first()
-            && first.1.checkpoint.size == size
+            && first.1.size == size
         {
             let (path, before) = first;
-            self.auditor.compare(&before.checkpoint).map_err(|broken| Broken::Rewritten {
-                path: path.clone(),
+            self.auditor.compare(before).map_err(|broken| Broken::Rewritten {
+                path: path.display().to_string(),
                 size,
                 expected: broken.expected,
                 found: broken.found,

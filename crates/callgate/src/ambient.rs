@@ -1,7 +1,12 @@
-//! The real clock and the operating system's randomness.
+//! The real clock, the operating system's randomness, and what the machine is called.
 
 use callgate_model::ambient::{Ambient, Timestamp};
 use time::OffsetDateTime;
+
+/// The name of this machine.
+pub(crate) fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
 
 /// The machine we run on.
 #[derive(Debug)]

@@ -19,6 +19,7 @@ pub(crate) mod revoke;
 pub(crate) mod secret;
 pub(crate) mod serve;
 mod settle;
+mod sinks;
 pub(crate) mod token;
 pub(crate) mod tools;
 mod verify;

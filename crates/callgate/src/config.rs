@@ -6,6 +6,7 @@ mod approvals;
 mod assertion;
 mod console;
 mod credential;
+mod elsewhere;
 mod evidence;
 mod issuer;
 mod notify;

@@ -1,8 +1,14 @@
-//! What is done with evidence once it is stored, behind the path of calls: checkpoints are signed, time takes its course.
+//! What is done with evidence once it is stored, behind the path of calls: checkpoints are signed, time takes its course, and
+//! copies go elsewhere.
 
+pub(crate) mod anchors;
 mod basis;
+mod courier;
+pub(crate) mod sinks;
 mod sweep;
+pub(crate) mod witnesses;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -20,6 +26,10 @@ pub(crate) use basis::record_policies;
 pub(crate) use sweep::{DAY_MS, Retention};
 
 use crate::config::{Config, EvidenceRules};
+use anchors::Anchor;
+use courier::{Couriers, Errand};
+use sinks::Sink;
+use witnesses::{Asked, WitnessConfig};
 
 /// It, until it is told to end.
 #[must_use = "what is not ended makes no last checkpoint"]
@@ -27,6 +37,7 @@ pub(crate) struct Keeping {
     stop: oneshot::Sender<()>,
     checkpoints: JoinHandle<()>,
     sweep: JoinHandle<()>,
+    couriers: Couriers,
 }
 
 /// What it needs to know of the configuration, which the gateway takes for itself.
@@ -34,6 +45,51 @@ pub(crate) struct Plan {
     signers: Vec<Signer>,
     setup: Setup,
     rules: EvidenceRules,
+}
+
+/// Where copies of the evidence go, by their names in the configuration.
+#[derive(Debug, Default)]
+pub(crate) struct Elsewhere {
+    /// Who gets records.
+    pub(crate) sinks: BTreeMap<String, Sink>,
+    /// Where checkpoints are noted.
+    pub(crate) anchors: BTreeMap<String, Anchor>,
+    /// Who cosigns them.
+    pub(crate) witnesses: BTreeMap<String, WitnessConfig>,
+}
+
+/// What places are called in the store, in metrics and in the log.
+fn anchor_name(name: &str) -> String {
+    format!("anchors.{name}")
+}
+
+/// The same of a witness. A sink has its name alone: no name has a full stop.
+fn witness_name(name: &str) -> String {
+    format!("witnesses.{name}")
+}
+
+impl Elsewhere {
+    /// Each place with its kind, by its name in the store.
+    pub(crate) fn places(&self) -> Vec<(String, &'static str)> {
+        let sinks = self.sinks.iter().map(|(name, sink)| (name.clone(), sink.kind()));
+        let anchors = self.anchors.iter();
+        let anchors = anchors.map(|(name, anchor)| (anchor_name(name), anchor.kind()));
+        let witnesses = self.witnesses.keys().map(|name| (witness_name(name), "witness"));
+        sinks.chain(anchors).chain(witnesses).collect()
+    }
+
+    /// What there is to do for each; `keys` are the log's.
+    fn errands(self, keys: &[Verifier]) -> Vec<(String, Errand)> {
+        let sinks = self.sinks.into_iter().map(|(name, sink)| (name, Errand::Sink(Box::new(sink))));
+        let anchors = self.anchors.into_iter();
+        let anchors =
+            anchors.map(|(name, anchor)| (anchor_name(&name), Errand::Anchor(Box::new(anchor))));
+        let witnesses = self.witnesses.into_iter().map(|(name, witness)| {
+            let asked = Asked { witness, keys: keys.to_vec() };
+            (witness_name(&name), Errand::Witness(Box::new(asked)))
+        });
+        sinks.chain(anchors).chain(witnesses).collect()
+    }
 }
 
 impl Plan {
@@ -56,15 +112,18 @@ impl Keeping {
     ) -> Self {
         let Plan { signers, setup, rules } = plan;
         basis::record(gateway, setup).await;
+        let EvidenceRules { checkpoint_every, retention, elsewhere, .. } = rules;
+        let keys: Vec<Verifier> = signers.iter().map(Signer::verifier).collect();
+        let couriers = Couriers::start(elsewhere.errands(&keys), gateway, &store, &ambient).await;
         let checkpoints = Arc::new(Checkpoints::new(store, Arc::clone(&ambient), signers));
         let (stop, stopped) = oneshot::channel();
         let stopped = async move {
             // If nobody can say it any more, it is the end as well.
             stopped.await.ok();
         };
-        let checkpoints = tokio::spawn(checkpoints.run(rules.checkpoint_every, stopped));
-        let sweep = tokio::spawn(sweep::run(Arc::clone(gateway), rules.retention, ambient));
-        Self { stop, checkpoints, sweep }
+        let checkpoints = tokio::spawn(checkpoints.run(checkpoint_every, stopped));
+        let sweep = tokio::spawn(sweep::run(Arc::clone(gateway), retention, ambient));
+        Self { stop, checkpoints, sweep, couriers }
     }
 
     /// Stops what records: to be called before the log is closed.
@@ -72,12 +131,13 @@ impl Keeping {
         self.sweep.abort();
     }
 
-    /// Makes the last checkpoint. The log has to be closed before.
+    /// Makes the last checkpoint, and sends what is left. The log has to be closed before.
     pub(crate) async fn end(self) {
         self.stop.send(()).ok();
         if let Err(error) = self.checkpoints.await {
             tracing::error!(%error, "the last checkpoint was not made");
         }
+        self.couriers.finish().await;
     }
 }
 

@@ -4,7 +4,6 @@
 //! and counted, and the gateway ends without it.
 
 mod exposition;
-#[cfg_attr(not(test), expect(dead_code, reason = "for whatever sends evidence elsewhere"))]
 pub(crate) mod logs;
 mod metrics;
 mod spans;
@@ -239,7 +238,7 @@ impl MetricSender {
     }
 }
 
-fn headers(secret: &HeaderMap) -> HeaderMap {
+pub(crate) fn headers(secret: &HeaderMap) -> HeaderMap {
     let mut headers = secret.clone();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
     let agent = concat!("callgate/", env!("CARGO_PKG_VERSION"));
@@ -248,7 +247,11 @@ fn headers(secret: &HeaderMap) -> HeaderMap {
 }
 
 /// What sends: each start is another instance, since what it counts begins anew.
-fn resource(service: &str, more: BTreeMap<String, String>, ambient: &dyn Ambient) -> Resource {
+pub(crate) fn resource(
+    service: &str,
+    more: BTreeMap<String, String>,
+    ambient: &dyn Ambient,
+) -> Resource {
     let mut attributes = BTreeMap::from([
         ("service.instance.id".to_owned(), ambient.id().to_string()),
         ("service.name".to_owned(), service.to_owned()),

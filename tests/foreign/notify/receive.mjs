@@ -34,9 +34,15 @@ const judged = message => {
   return { type: attachment.contentType, problems: [...parsing, ...validation], actions: card.getActionCount() };
 };
 
+const parsed = (body, headers) => {
+  if (!headers['content-type'].startsWith('application/x-ndjson')) return JSON.parse(body);
+  return body.trimEnd().split('\n').map(line => JSON.parse(line));
+};
+
 const take = {
-  webhook: (body, headers) => ({ verified: verified(body, headers), id: headers['webhook-id'], type: headers['content-type'], body: JSON.parse(body) }),
+  webhook: (body, headers) => ({ verified: verified(body, headers), id: headers['webhook-id'], type: headers['content-type'], body: parsed(body, headers) }),
   flaky: (body, headers) => take.webhook(body, headers),
+  slow: (body, headers) => take.webhook(body, headers),
   slack: body => ({ body: JSON.parse(body) }),
   teams: body => ({ ...judged(JSON.parse(body)), body: JSON.parse(body) }),
   broken: (_, headers) => ({ id: headers['webhook-id'] }),
@@ -50,6 +56,7 @@ const answer = (kind, response) => {
     case 'flaky': return response.writeHead(mended ? 204 : 503).end();
     case 'elsewhere': return response.writeHead(302, { location: '/webhook' }).end();
     case 'hang': return undefined;
+    case 'slow': return setTimeout(() => response.writeHead(204).end(), 1500);
     default: return response.writeHead(204).end();
   }
 };

@@ -1,6 +1,8 @@
 //! One binary for every black-box suite, so that the foreign software is linked and looked for once.
 
 #[cfg(test)]
+mod anchors;
+#[cfg(test)]
 mod approvals;
 #[cfg(test)]
 mod authority;
@@ -62,6 +64,8 @@ mod servers;
 mod sessions;
 #[cfg(test)]
 mod sign_in;
+#[cfg(test)]
+mod sinks;
 #[cfg(test)]
 mod stdio;
 #[cfg(test)]

@@ -31,13 +31,13 @@ const ARRIVES_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A collector. Dropping it ends it.
-struct Collector {
+pub(crate) struct Collector {
     port: u16,
     _child: Child,
 }
 
 impl Collector {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let (interpreter, script) = install::otlp(&install::default_directory()).unwrap();
         let mut child = Command::new(interpreter)
             .arg(script)
@@ -52,18 +52,18 @@ impl Collector {
     }
 
     /// Where it answers so.
-    fn at(&self, how: &str) -> String {
+    pub(crate) fn at(&self, how: &str) -> String {
         format!("http://127.0.0.1:{}/{how}", self.port)
     }
 
     /// What it was sent of `signal`, each thing with the headers that it came with.
-    async fn has(&self, signal: &str) -> Vec<Value> {
+    pub(crate) async fn has(&self, signal: &str) -> Vec<Value> {
         let heard = get(([127, 0, 0, 1], self.port).into(), "/received").await.unwrap();
         let all: Vec<Value> = serde_json::from_str(&heard.body).unwrap();
         all.into_iter().filter(|one| one["signal"] == signal).collect()
     }
 
-    async fn all(&self, signal: &str) -> Vec<Value> {
+    pub(crate) async fn all(&self, signal: &str) -> Vec<Value> {
         let of = |one: &Value| one["all"].as_array().unwrap().clone();
         self.has(signal).await.iter().filter(|one| one["is_taken"] == true).flat_map(of).collect()
     }

@@ -72,6 +72,15 @@ impl Connection {
         self.send(Method::GET, headers, Bytes::new()).await
     }
 
+    /// Sends one PUT.
+    pub(crate) async fn put(
+        &self,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, CallError> {
+        self.send(Method::PUT, headers, body).await
+    }
+
     /// Makes a connection and closes it.
     pub(crate) async fn reach(&self) -> Result<(), CallErrorKind> {
         let connecting = self.connector.clone().oneshot(self.url.clone());

@@ -236,6 +236,6 @@ fn state(row: &SqliteRow) -> Result<ChannelState, StoreError> {
 }
 
 /// As much of a reason as is kept.
-fn shortened(text: &str) -> &str {
+pub(super) fn shortened(text: &str) -> &str {
     text.get(..text.floor_char_boundary(ERROR_BYTES_MAX)).unwrap_or(text)
 }

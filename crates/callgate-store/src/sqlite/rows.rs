@@ -140,6 +140,17 @@ pub(super) fn row(row: &SqliteRow) -> Result<Row, StoreError> {
     Ok(row)
 }
 
+/// What is counted is never negative.
+pub(super) fn number(row: &SqliteRow, column: &'static str) -> Result<u64, StoreError> {
+    let malformed = |_negative| StoreError::Malformed { column };
+    u64::try_from(row.try_get::<i64, _>(column)?).map_err(malformed)
+}
+
+/// The same as SQLite has numbers.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 /// How many decisions of a verdict there were in a span.
 pub(super) fn tally(row: &SqliteRow) -> Result<Tally, StoreError> {
     let count: i64 = row.try_get("count")?;

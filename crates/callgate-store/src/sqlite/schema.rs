@@ -233,6 +233,9 @@ pub(super) const STEPS: &[&str] = &[
     CREATE TABLE cursors (
         name TEXT PRIMARY KEY,
         next INTEGER NOT NULL,
+        holder TEXT,
+        held_until_ms INTEGER,
+        moved_ms INTEGER,
         error TEXT,
         error_ms INTEGER
     ) STRICT, WITHOUT ROWID;",

@@ -20,14 +20,14 @@ impl TreeStore for SqliteStore {
             let hashes: &[u8] = row.try_get("frontier")?;
             let (hashes, []) = hashes.as_chunks::<32>() else { return Err(malformed()) };
             let hashes = hashes.iter().copied().map(Digest::new).collect();
-            Frontier::from_parts(number(&row, "size")?, hashes).ok_or_else(malformed)
+            Frontier::from_parts(rows::number(&row, "size")?, hashes).ok_or_else(malformed)
         })
     }
 
     fn hashes(&self, from: u64, limit: u32) -> StoreFuture<'_, Vec<Digest>> {
         Box::pin(async move {
             let found = sqlx::query("SELECT hash FROM evidence WHERE id > ? ORDER BY id LIMIT ?")
-                .bind(signed(from))
+                .bind(rows::signed(from))
                 .bind(limit)
                 .fetch_all(self.reading().await.settled().await)
                 .await?;
@@ -49,9 +49,9 @@ impl TreeStore for SqliteStore {
             sqlx::query("BEGIN IMMEDIATE").execute(&mut *sqlite).await?;
             let frontier: Vec<u8> = to.hashes().iter().flat_map(|hash| *hash.as_bytes()).collect();
             let grown = sqlx::query("UPDATE tree SET size = ?, frontier = ? WHERE size = ?")
-                .bind(signed(to.size()))
+                .bind(rows::signed(to.size()))
                 .bind(frontier)
-                .bind(signed(from))
+                .bind(rows::signed(from))
                 .execute(&mut *sqlite)
                 .await?;
             if grown.rows_affected() != 1 {
@@ -61,7 +61,7 @@ impl TreeStore for SqliteStore {
             for (subtree, hash) in completed {
                 sqlx::query("INSERT INTO subtrees (level, place, hash) VALUES (?, ?, ?)")
                     .bind(subtree.level)
-                    .bind(signed(subtree.index))
+                    .bind(rows::signed(subtree.index))
                     .bind(hash.as_bytes().to_vec())
                     .execute(&mut *sqlite)
                     .await?;
@@ -76,7 +76,7 @@ impl TreeStore for SqliteStore {
         Box::pin(async move {
             let found = sqlx::query("SELECT hash FROM subtrees WHERE level = ? AND place = ?")
                 .bind(subtree.level)
-                .bind(signed(subtree.index))
+                .bind(rows::signed(subtree.index))
                 .fetch_optional(self.reading().await.settled().await)
                 .await?;
             found.as_ref().map(rows::hash).transpose()
@@ -85,8 +85,9 @@ impl TreeStore for SqliteStore {
 
     fn keep_checkpoint<'a>(&'a self, checkpoint: &'a KeptCheckpoint) -> StoreFuture<'a, ()> {
         Box::pin(async move {
-            sqlx::query("INSERT OR REPLACE INTO checkpoints (size, at_ms, note) VALUES (?, ?, ?)")
-                .bind(signed(checkpoint.size))
+            let insert = "INSERT INTO checkpoints (size, at_ms, note) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
+            sqlx::query(insert)
+                .bind(rows::signed(checkpoint.size))
                 .bind(checkpoint.at.unix_ms())
                 .bind(checkpoint.note.clone())
                 .execute(self.writing.lock().await.settled().await)
@@ -95,11 +96,28 @@ impl TreeStore for SqliteStore {
         })
     }
 
+    fn cosign_checkpoint<'a>(
+        &'a self,
+        checkpoint: &'a KeptCheckpoint,
+        note: &'a str,
+    ) -> StoreFuture<'a, bool> {
+        Box::pin(async move {
+            let update = "UPDATE checkpoints SET note = ?3 WHERE size = ?1 AND note = ?2";
+            let done = sqlx::query(update)
+                .bind(rows::signed(checkpoint.size))
+                .bind(checkpoint.note.clone())
+                .bind(note.to_owned())
+                .execute(self.writing.lock().await.settled().await)
+                .await?;
+            Ok(done.rows_affected() == 1)
+        })
+    }
+
     fn checkpoints(&self, from: u64, limit: u32) -> StoreFuture<'_, Vec<KeptCheckpoint>> {
         Box::pin(async move {
             let found =
                 sqlx::query("SELECT * FROM checkpoints WHERE size >= ? ORDER BY size LIMIT ?")
-                    .bind(signed(from))
+                    .bind(rows::signed(from))
                     .bind(limit)
                     .fetch_all(self.reading().await.settled().await)
                     .await?;
@@ -119,17 +137,8 @@ impl TreeStore for SqliteStore {
 
 fn kept(row: &SqliteRow) -> Result<KeptCheckpoint, StoreError> {
     Ok(KeptCheckpoint {
-        size: number(row, "size")?,
+        size: rows::number(row, "size")?,
         at: Timestamp::from_unix_ms(row.try_get("at_ms")?),
         note: row.try_get("note")?,
     })
-}
-
-fn number(row: &SqliteRow, column: &'static str) -> Result<u64, StoreError> {
-    let malformed = |_negative| StoreError::Malformed { column };
-    u64::try_from(row.try_get::<i64, _>(column)?).map_err(malformed)
-}
-
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }

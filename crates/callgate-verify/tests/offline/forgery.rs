@@ -50,6 +50,34 @@ fn i11_a_log_that_was_cut_off_is_found_by_an_older_checkpoint() {
     stopped(back.check(&trust(&[1]), &[]));
 }
 
+/// A file to which checkpoints were added, each as a JSON string on a line; one was cut off.
+#[test]
+fn i11_every_checkpoint_of_a_file_of_them_is_compared() {
+    let log = Log::sample(40);
+    let line = |of: &Log, size| {
+        serde_json::Value::from(of.checkpoint(size, &[&signer(1)])).to_string() + "\n"
+    };
+    let mut anew = log.clone().cut(20);
+    (0..20).for_each(|call| anew.intent(0, 9_000 + call));
+    let whole = log.export(&[10, log.len()], &[&signer(1)]);
+    let cut_off = line(&log, 12).split_at(40).0.to_owned();
+    let lines = [&*line(&log, 10), &cut_off, "\n", &line(&log, 30), &line(&log, 30)].concat();
+    assert_eq!(whole.check(&trust(&[1]), &[&lines]).unwrap().against, 3);
+    // Wherever it stands, one that does not fit is found.
+    for forged in [line(&anew, 30) + &lines, lines.clone() + &line(&anew, 30)] {
+        let broken = stopped(whole.check(&trust(&[1]), &[&forged]));
+        assert!(matches!(broken, Broken::Rewritten { size: 30, .. }), "{broken}");
+    }
+    let cut = log.clone().cut(26).export(&[26], &[&signer(1)]);
+    let broken = stopped(cut.check(&trust(&[1]), &[&lines]));
+    assert!(matches!(broken, Broken::CutOff { before: 30, size: 26, .. }), "{broken}");
+    // One that nobody signed whom we trust is no verdict.
+    let unsigned =
+        lines + &serde_json::Value::from(log.checkpoint(11, &[&signer(2)])).to_string() + "\n";
+    let stop = whole.check(&trust(&[1]), &[&unsigned]).unwrap_err();
+    assert!(matches!(stop, Stop::Unreadable(_)));
+}
+
 #[test]
 fn i11_a_log_that_was_made_anew_is_found_by_an_older_checkpoint() {
     let log = Log::sample(40);

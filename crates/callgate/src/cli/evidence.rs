@@ -37,6 +37,8 @@ pub(crate) enum Evidence {
     Follow(Box<Follow>),
     /// Print the hashes of a value, by which `evidence list --hash` finds calls that had it. It is stored nowhere.
     Hash(Hash),
+    /// Show how far those are to whom evidence goes: sinks, anchors and witnesses.
+    Sinks(Check),
     /// Print the public keys by which checkpoints of the evidence are verified, or make a new key.
     Key(Key),
 }

@@ -20,10 +20,13 @@ pub(crate) fn run(options: &Check) -> Result<(), Failure> {
     };
     match checked {
         Ok((config, parts)) => {
+            let places = config.evidence.elsewhere.places();
+            let places: Vec<_> = places.into_iter().map(|(name, _)| Json::from(name)).collect();
             let summary = Object::default()
                 .with("ok", true)
                 .with("servers", config.servers.keys().map(String::as_str).collect::<Vec<_>>())
                 .with("channels", config.channels.keys().map(String::as_str).collect::<Vec<_>>())
+                .with("elsewhere", places)
                 .with("tokens", config.tokens.keys().map(String::as_str).collect::<Vec<_>>())
                 .with("operations", i64::try_from(parts.vocabulary.operations.len()).unwrap_or(0))
                 .with("policies", i64::try_from(parts.bundle.len()).unwrap_or(0))

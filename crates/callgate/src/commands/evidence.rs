@@ -7,7 +7,7 @@ use callgate_store::{EvidenceStore, Filter, Row, SqliteStore, StoreError};
 use crate::ambient::Machine;
 use crate::cli::evidence::{Evidence, Hash, Key, List, Show, Tiles};
 use crate::cli::{Failure, WithConfig};
-use crate::commands::{erase, export, pack, settle, verify};
+use crate::commands::{erase, export, pack, settle, sinks, verify};
 use crate::config::Config;
 use crate::keeping;
 use crate::print;
@@ -27,6 +27,7 @@ pub(crate) async fn run(command: Evidence) -> Result<(), Failure> {
         Evidence::Export(options) => export::export(*options).await,
         Evidence::Follow(options) => export::follow(*options).await,
         Evidence::Hash(options) => hash(&options),
+        Evidence::Sinks(options) => sinks::run(&options).await,
         Evidence::Key(options) => key(&options),
     }
 }

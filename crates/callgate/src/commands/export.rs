@@ -12,6 +12,7 @@ use callgate_store::{EvidenceStore, Filter, Row, SqliteStore};
 
 use super::evidence::{open_with, unreadable};
 use super::serve::stop_signal;
+use crate::ambient::host;
 use crate::cli::Failure;
 use crate::cli::evidence::{Export, Follow, Form};
 use crate::export::syslog::{Framing, Origin};
@@ -182,9 +183,4 @@ fn record_json(row: &Row) -> Result<Json, Failure> {
         return Err(Failure::Other(format!("the record at place {place} of the log {why}")));
     }
     Ok(record.into())
-}
-
-/// The name of this machine.
-fn host() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

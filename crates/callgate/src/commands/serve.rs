@@ -84,6 +84,10 @@ fn warn_of_danger(config: &Config) {
     if config.telemetry.as_ref().is_some_and(|telemetry| telemetry.danger_plain_http) {
         tracing::warn!("danger_plain_http: traces and metrics may cross a network in the clear");
     }
+    let in_the_clear = |at: &&String| at.starts_with("evidence.") && at.contains("danger_plain_");
+    for at in config.dangers.iter().filter(in_the_clear) {
+        tracing::warn!("{at}: what goes there may cross a network in the clear");
+    }
     if !config.tokens.is_empty() {
         tracing::warn!(
             tokens = config.tokens.len(),

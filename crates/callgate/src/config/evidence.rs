@@ -7,10 +7,11 @@ use callgate_gateway::recording::{HashKey, Recording, Treatment};
 use callgate_model::transparency::Signer;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
+use toml::Table;
 
 use super::section::Reader;
 use super::server::RawSecret;
-use crate::keeping::{DAY_MS, Retention};
+use crate::keeping::{DAY_MS, Elsewhere, Retention};
 
 /// What is done with evidence once it is stored.
 #[derive(Debug, Default)]
@@ -21,6 +22,8 @@ pub(crate) struct EvidenceRules {
     pub(crate) checkpoint_every: Duration,
     /// How long what records say is kept.
     pub(crate) retention: Retention,
+    /// Where copies of it go.
+    pub(crate) elsewhere: Box<Elsewhere>,
 }
 
 #[derive(Default, Deserialize)]
@@ -33,6 +36,9 @@ struct RawEvidence {
     /// By operation and path.
     fields: BTreeMap<String, BTreeMap<String, String>>,
     hash_keys: Vec<RawSecret>,
+    sinks: Table,
+    anchors: Table,
+    witnesses: Table,
 }
 
 /// In days.
@@ -79,6 +85,7 @@ impl Reader {
             signers,
             checkpoint_every: Duration::from_secs(seconds.max(1)),
             retention: self.retention(&raw.retention),
+            elsewhere: Box::new(self.elsewhere(raw.sinks, raw.anchors, raw.witnesses)),
         };
         Some((rules, recording))
     }

@@ -38,11 +38,11 @@ struct RawChannel {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawWebhook {
-    url: String,
-    secrets: Vec<RawSecret>,
+pub(super) struct RawWebhook {
+    pub(super) url: String,
+    pub(super) secrets: Vec<RawSecret>,
     #[serde(default)]
-    danger_plain_http: bool,
+    pub(super) danger_plain_http: bool,
 }
 
 /// Who knows the address can post there: it is a secret.
@@ -148,8 +148,15 @@ impl Reader {
 
     fn webhook(&mut self, place: &str, table: Table) -> Option<(Way, Option<&'static str>)> {
         let raw: RawWebhook = self.read(place, table.into())?;
+        let danger = raw.danger_plain_http.then_some(PLAIN_HTTP);
+        let webhook = self.signed(place, raw, "what people are told")?;
+        Some((Way::Webhook(webhook), danger))
+    }
+
+    /// A webhook that is signed, and sent `what`.
+    pub(super) fn signed(&mut self, place: &str, raw: RawWebhook, what: &str) -> Option<Webhook> {
         let plain = raw.danger_plain_http;
-        let document = self.receiver(&format!("{place}.url"), &raw.url, plain)?;
+        let document = self.receiver(&format!("{place}.url"), &raw.url, plain, what)?;
         if raw.secrets.is_empty() || raw.secrets.len() > SECRETS_MAX {
             let hint = "secrets = [{ file = \"webhook.secret\" }]  # (printf whsec_; openssl rand -base64 32) > webhook.secret";
             let text = "one, or two while one takes the place of the other";
@@ -168,8 +175,7 @@ impl Reader {
                 }
             }
         }
-        let danger = plain.then_some(PLAIN_HTTP);
-        Some((Way::Webhook(Webhook::new(document, keys)), danger))
+        Some(Webhook::new(document, keys))
     }
 
     fn post(
@@ -183,7 +189,8 @@ impl Reader {
         let plain = raw.danger_plain_http;
         match self.secret(raw.url) {
             Ok(url) => {
-                let document = self.receiver(&at, url.expose_secret().trim(), plain)?;
+                let url = url.expose_secret().trim();
+                let document = self.receiver(&at, url, plain, "what people are told")?;
                 Some((way(document), plain.then_some(PLAIN_HTTP)))
             }
             Err(text) => {
@@ -195,11 +202,17 @@ impl Reader {
     }
 
     /// Where messages are sent. The address may be a secret: no problem tells it.
-    fn receiver(&mut self, place: &str, url: &str, danger_plain_http: bool) -> Option<Document> {
+    fn receiver(
+        &mut self,
+        place: &str,
+        url: &str,
+        danger_plain_http: bool,
+        what: &str,
+    ) -> Option<Document> {
         if !danger_plain_http && !is_protected(url) {
             let hint = "use https, or say `danger_plain_http = true`";
-            let text = "what people are told would cross the network unprotected";
-            self.problem(place, text, Some(hint.to_owned()));
+            let text = format!("{what} would cross the network unprotected");
+            self.problem(place, &text, Some(hint.to_owned()));
             return None;
         }
         let limits = UpstreamLimits { total: SEND_WITHIN, ..UpstreamLimits::default() };
@@ -253,7 +266,7 @@ impl Reader {
     }
 
     /// A certificate in PEM.
-    fn authority(&mut self, place: &str, file: &Path) -> Option<String> {
+    pub(super) fn authority(&mut self, place: &str, file: &Path) -> Option<String> {
         let file = self.relative(file);
         let read = std::fs::read_to_string(&file).map_err(|error| error.to_string());
         let read = read.and_then(|pem| match pem.contains("-----BEGIN CERTIFICATE-----") {

@@ -105,12 +105,13 @@ impl Reader {
             }
         }
         let plain = raw.danger_plain_http;
-        let traces = self.collector(&raw.otlp, "v1/traces", plain)?;
-        let metrics = self.collector(&raw.otlp, "v1/metrics", plain)?;
+        let place = "telemetry.otlp";
+        let traces = self.collector(place, &raw.otlp, "v1/traces", plain)?;
+        let metrics = self.collector(place, &raw.otlp, "v1/metrics", plain)?;
         Some(Some(Box::new(TelemetryConfig {
             traces: raw.traces.then_some(traces),
             metrics: raw.metrics.then_some(metrics),
-            headers: self.collector_headers(raw.headers),
+            headers: self.collector_headers("telemetry.headers", raw.headers),
             sample: raw.sample,
             service: raw.service,
             attributes: raw.attributes,
@@ -120,8 +121,13 @@ impl Reader {
     }
 
     /// Where a collector takes one kind of thing.
-    fn collector(&mut self, url: &str, path: &str, danger_plain_http: bool) -> Option<Document> {
-        let place = "telemetry.otlp";
+    pub(super) fn collector(
+        &mut self,
+        place: &str,
+        url: &str,
+        path: &str,
+        danger_plain_http: bool,
+    ) -> Option<Document> {
         if !danger_plain_http && !is_protected(url) {
             let hint = "use https, or say `danger_plain_http = true`";
             let text = "who calls what would cross the network unprotected";
@@ -141,14 +147,19 @@ impl Reader {
         document.map_err(|text| self.problem(place, &text, None)).ok()
     }
 
-    fn collector_headers(&mut self, raw: BTreeMap<String, RawSecret>) -> HeaderMap {
+    /// What whoever is sent something wants to see with it.
+    pub(super) fn collector_headers(
+        &mut self,
+        place: &str,
+        raw: BTreeMap<String, RawSecret>,
+    ) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, secret) in raw {
             let read = self.secret(secret).and_then(|secret| header(&name, &secret));
             match read {
                 Ok((name, value)) => drop(headers.insert(name, value)),
                 // No problem tells the value.
-                Err(text) => self.problem(&format!("telemetry.headers.{name}"), &text, None),
+                Err(text) => self.problem(&format!("{place}.{name}"), &text, None),
             }
         }
         headers

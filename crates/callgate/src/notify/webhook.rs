@@ -1,4 +1,4 @@
-//! A signed webhook (Standard Webhooks 1.0), whose body is a `CloudEvent` (1.0, structured).
+//! A signed webhook (Standard Webhooks 1.0), whose body, of what people are told, is a `CloudEvent` (1.0, structured).
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
@@ -36,7 +36,20 @@ impl Webhook {
         if body.len() > BODY_BYTES_MAX {
             body = event(news, false);
         }
-        let headers = self.headers(&news.id().to_string(), news.at(), &body);
+        let kind = "application/cloudevents+json; charset=utf-8";
+        self.post(&news.id().to_string(), news.at(), kind, body).await
+    }
+
+    /// Posts `body`, signed. Only an answer that says so means that it was taken.
+    pub(crate) async fn post(
+        &self,
+        id: &str,
+        at: Timestamp,
+        kind: &'static str,
+        body: String,
+    ) -> Result<(), String> {
+        let mut headers = self.headers(id, at, &body);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         self.document.send(headers, body).await.map_err(|error| error.to_string())
     }
 
@@ -53,8 +66,6 @@ impl Webhook {
         });
         let signatures = signatures.collect::<Vec<_>>().join(" ");
         let mut headers = HeaderMap::new();
-        let event_type = HeaderValue::from_static("application/cloudevents+json; charset=utf-8");
-        headers.insert(CONTENT_TYPE, event_type);
         let all = [("id", id), ("timestamp", &seconds.to_string()), ("signature", &signatures)];
         for (name, value) in all {
             let name = HeaderName::try_from(format!("webhook-{name}"));

@@ -1,0 +1,107 @@
+//! What every store must do for those who send evidence elsewhere, as one suite.
+
+use std::sync::Arc;
+
+use callgate_model::ambient::{Ambient as _, Timestamp};
+
+use crate::testing::Ticking;
+use crate::{Cursor, CursorStore, Holder, KeptCheckpoint, SqliteStore, TreeStore};
+
+fn at(unix_ms: i64) -> Timestamp {
+    Timestamp::from_unix_ms(unix_ms)
+}
+
+/// Two who want the same cursor.
+fn rivals() -> [impl Fn(i64) -> Holder; 2] {
+    let ambient = Ticking::new(1);
+    let rival = || {
+        let id = ambient.id();
+        move |since| Holder { id, since: at(since), until: at(since + 1_000) }
+    };
+    [rival(), rival()]
+}
+
+async fn conforms<S: CursorStore + TreeStore + 'static>(open: impl AsyncFn() -> Arc<S>) {
+    a_cursor_is_of_whoever_takes_it_for_a_while(&*open().await).await;
+    a_cursor_only_goes_forward(&*open().await).await;
+    one_of_many_takes_a_cursor(open().await).await;
+    a_cosignature_is_not_lost(&*open().await).await;
+}
+
+async fn a_cursor_is_of_whoever_takes_it_for_a_while(store: &dyn CursorStore) {
+    let [one, other] = rivals();
+    assert_eq!(store.cursor("siem").await.unwrap(), None);
+    let taken = store.take_cursor("siem", one(0), 7).await.unwrap().unwrap();
+    let new = Cursor { name: "siem".to_owned(), next: 7, moved_at: None, failure: None };
+    assert_eq!(taken, new);
+    assert_eq!(store.take_cursor("siem", other(999), 0).await.unwrap(), None);
+    // It is held for longer, and then not any more.
+    assert!(store.take_cursor("siem", one(999), 0).await.unwrap().is_some());
+    assert_eq!(store.take_cursor("siem", other(1_998), 0).await.unwrap(), None);
+    assert_eq!(store.take_cursor("siem", other(1_999), 0).await.unwrap(), Some(new.clone()));
+    // Whoever lost it moves nothing, tells nothing, and cannot leave it.
+    assert!(!store.move_cursor("siem", one(0).id, 9, at(5)).await.unwrap());
+    store.fail_cursor("siem", one(0).id, "late", at(5)).await.unwrap();
+    store.leave_cursor("siem", one(0).id).await.unwrap();
+    assert_eq!(store.cursor("siem").await.unwrap(), Some(new));
+    assert_eq!(store.take_cursor("siem", one(2_000), 0).await.unwrap(), None);
+    store.leave_cursor("siem", other(0).id).await.unwrap();
+    assert!(store.take_cursor("siem", one(2_000), 0).await.unwrap().is_some());
+}
+
+async fn a_cursor_only_goes_forward(store: &dyn CursorStore) {
+    let [one, _] = rivals();
+    let id = one(0).id;
+    assert!(!store.move_cursor("siem", id, 1, at(1)).await.unwrap(), "there is none");
+    store.take_cursor("siem", one(0), 0).await.unwrap();
+    store.take_cursor("anchors.vault", one(0), 3).await.unwrap();
+    store.fail_cursor("siem", id, &"ä".repeat(600), at(1)).await.unwrap();
+    let failed = store.cursor("siem").await.unwrap().unwrap();
+    assert_eq!(failed.failure, Some(("ä".repeat(250), at(1))));
+    assert!(store.move_cursor("siem", id, 500, at(2)).await.unwrap());
+    assert!(!store.move_cursor("siem", id, 499, at(3)).await.unwrap());
+    let (siem, vault) = (
+        Cursor { name: "siem".to_owned(), next: 500, moved_at: Some(at(2)), failure: None },
+        Cursor { name: "anchors.vault".to_owned(), next: 3, moved_at: None, failure: None },
+    );
+    assert_eq!(store.cursors().await.unwrap(), [vault, siem]);
+}
+
+async fn one_of_many_takes_a_cursor<S: CursorStore + 'static>(store: Arc<S>) {
+    let ambient = Ticking::new(1);
+    let mut all = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let holder = Holder { id: ambient.id(), since: at(0), until: at(1) };
+        let store = Arc::clone(&store);
+        all.spawn(async move { store.take_cursor("siem", holder, 0).await.unwrap().is_some() });
+    }
+    let taken = all.join_all().await.into_iter().filter(|taken| *taken).count();
+    assert_eq!(taken, 1);
+}
+
+async fn a_cosignature_is_not_lost(store: &dyn TreeStore) {
+    let signed = KeptCheckpoint { size: 5, at: at(1), note: "signed".to_owned() };
+    store.keep_checkpoint(&signed).await.unwrap();
+    assert!(store.cosign_checkpoint(&signed, "signed, cosigned").await.unwrap());
+    assert!(!store.cosign_checkpoint(&signed, "by another").await.unwrap());
+    // Another gateway signs the same tree later.
+    store.keep_checkpoint(&signed).await.unwrap();
+    let kept = store.last_checkpoint().await.unwrap().unwrap();
+    assert_eq!(kept, KeptCheckpoint { note: "signed, cosigned".to_owned(), ..signed });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i12_a_file_conforms() {
+    let directory = tempfile::tempdir().unwrap();
+    let next = std::sync::atomic::AtomicU32::new(0);
+    conforms(async || {
+        let number = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Arc::new(SqliteStore::open(directory.path().join(format!("{number}.db"))).await.unwrap())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn i12_memory_conforms() {
+    conforms(async || Arc::new(SqliteStore::open_in_memory().await.unwrap())).await;
+}

@@ -1,0 +1,141 @@
+//! Records that are sent together, and which of them are sent at all.
+
+use std::collections::{BTreeSet, HashMap};
+
+use callgate_model::ambient::Id;
+use callgate_model::digest::Digest;
+use callgate_model::json::Json;
+use callgate_store::{EvidenceStore as _, Row, SqliteStore, StoreError};
+
+use crate::export::{Exported, Format};
+
+/// Records that are looked at together.
+const RECORDS_MAX: u32 = 250;
+/// How much they may be, in bytes; one is sent in any case.
+const BYTES_MAX: usize = 512 << 10;
+
+/// Which records are sent: of each list that says something, what is in it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wanted {
+    /// Kinds of records.
+    pub(crate) kinds: BTreeSet<String>,
+    /// Of records of calls: how it was decided about them.
+    pub(crate) decisions: BTreeSet<String>,
+    /// Of records of calls: what they do. Those of which that is not known are always sent.
+    pub(crate) effects: BTreeSet<String>,
+}
+
+impl Wanted {
+    fn wants(&self, one: &One) -> bool {
+        let is_in = |list: &BTreeSet<String>, value: &str| list.is_empty() || list.contains(value);
+        if !is_in(&self.kinds, &one.kind) {
+            return false;
+        }
+        let decided = match &*one.kind {
+            "intent" | "refusal" => &one.record,
+            // Whatever else has a call came after an intent.
+            "outcome" | "settled" => match &one.intent {
+                Some(intent) => intent,
+                None => return is_in(&self.decisions, "allow"),
+            },
+            _ => return true,
+        };
+        let event = decided.get("event");
+        let effect = event.and_then(|event| event.get("understood")?.get("effect")?.as_str());
+        let verdict = one.verdict.as_deref().unwrap_or("allow");
+        is_in(&self.decisions, verdict) && effect.is_none_or(|effect| is_in(&self.effects, effect))
+    }
+}
+
+/// One record.
+struct One {
+    kind: String,
+    verdict: Option<String>,
+    record: Json,
+    /// That of the intent, if it is about what became of a call.
+    intent: Option<Json>,
+}
+
+/// Some records in the order of the log.
+pub(super) struct Batch {
+    /// The place of the first that was looked at.
+    pub(super) first: u64,
+    /// The place after the last.
+    pub(super) next: u64,
+    /// The hash of the last that is in it.
+    pub(super) last: Digest,
+    all: Vec<One>,
+}
+
+impl Batch {
+    /// Those that are wanted from the place `first` on: up to `next`, if that is known from the last time.
+    pub(super) async fn read(
+        store: &SqliteStore,
+        wanted: &Wanted,
+        first: u64,
+        next: Option<u64>,
+    ) -> Result<Self, StoreError> {
+        let again = next.and_then(|next| u32::try_from(next.saturating_sub(first)).ok());
+        let limit = again.filter(|count| *count > 0);
+        let rows = store.read(first, limit.unwrap_or(RECORDS_MAX)).await?;
+        let mut batch = Self { first, next: first, last: Digest::default(), all: Vec::new() };
+        let (mut intents, mut bytes) = (HashMap::new(), 0_usize);
+        for row in rows {
+            bytes = bytes.saturating_add(row.entry.len() + row.text.len());
+            if limit.is_none() && bytes > BYTES_MAX && batch.next > first {
+                break;
+            }
+            batch.next = row.index.map_or(batch.next, |index| index + 1);
+            let one = one(store, &row, &mut intents).await?;
+            if let Some(call) = row.call.filter(|_| row.kind == "intent") {
+                intents.insert(call, one.record.clone());
+            }
+            if wanted.wants(&one) {
+                batch.last = row.hash;
+                batch.all.push(one);
+            }
+        }
+        Ok(batch)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    pub(super) fn exported(&self) -> impl Iterator<Item = Exported<'_>> {
+        self.all.iter().map(|one| Exported { record: &one.record, intent: one.intent.as_ref() })
+    }
+
+    /// Each on a line.
+    pub(super) fn lines(&self, format: Format) -> String {
+        self.exported().fold(String::new(), |mut lines, one| {
+            lines.push_str(&format.write(&one));
+            lines.push('\n');
+            lines
+        })
+    }
+}
+
+async fn one(
+    store: &SqliteStore,
+    row: &Row,
+    intents: &mut HashMap<Id, Json>,
+) -> Result<One, StoreError> {
+    let record = row.record();
+    if record.get("format").is_none() {
+        // It goes out as what is left of it: whoever changes a record must not keep those after it from being seen.
+        tracing::error!(index = row.index, hash = %row.hash, "a record is not what was recorded; `callgate evidence verify` says more");
+    }
+    let intent = match row.call.filter(|_| matches!(&*row.kind, "outcome" | "settled")) {
+        None => None,
+        Some(call) => match intents.get(&call) {
+            Some(intent) => Some(intent.clone()),
+            None => {
+                let rows = store.show(call).await?;
+                let intent = rows.into_iter().find(|row| row.kind == "intent");
+                intent.map(|row| row.record().into())
+            }
+        },
+    };
+    Ok(One { kind: row.kind.clone(), verdict: row.verdict.clone(), record: record.into(), intent })
+}
