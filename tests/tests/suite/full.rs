@@ -53,7 +53,7 @@ impl Drop for Disk {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "who reads that it passed has to know what was not shown")]
+/// Who reads that it passed has to know what was not shown.
 fn skipped() {
     eprintln!("skipped: this user may not mount a disk of its own to fill; root may");
 }
