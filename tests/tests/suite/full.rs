@@ -53,6 +53,7 @@ impl Drop for Disk {
     }
 }
 
+/// Who reads that it passed has to know what was not shown.
 fn skipped() {
     eprintln!("skipped: this user may not mount a disk of its own to fill; root may");
 }

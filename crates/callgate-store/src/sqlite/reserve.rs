@@ -95,3 +95,76 @@ pub(super) fn is_for_want_of_room(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
     code.is_some_and(|code| codes.contains(&&*code))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::metadata;
+
+    use callgate_model::ambient::Ambient as _;
+    use callgate_model::evidence::{Chain, Event, Payload};
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::evidence::{EvidenceStore as _, Row};
+    use crate::testing::{Ticking, intent, outcome};
+    use crate::{LIST_MAX, SqliteStore};
+
+    #[test]
+    fn e01_the_room_is_taken_whole_or_not_at_all() {
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        let length = || file.metadata().unwrap().len();
+        let reserve = Reserve { file: Arc::clone(&file), bytes: 100_001 };
+        for _ in 0..2 {
+            reserve.take().unwrap();
+            assert_eq!(length(), 100_001);
+            reserve.give_up().unwrap();
+            assert_eq!(length(), 0);
+        }
+        let huge = Reserve { bytes: 1 << 60, ..reserve };
+        assert!(matches!(huge.take(), Err(StoreError::Full { wanted }) if wanted == 1 << 60));
+        assert_eq!(length(), 0);
+    }
+
+    /// Outcomes with a long detail, each alone in its commit, in a database that is not new.
+    #[tokio::test]
+    async fn e01_what_is_kept_free_is_enough_for_an_outcome() {
+        const OUTCOMES: u64 = 50;
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("evidence.db");
+        let store = SqliteStore::open(&path).await.unwrap();
+        let ambient = Ticking::new(1);
+        let mut chain = Chain::new(ambient.id());
+        let mut seal = |event: Event| {
+            let payload = Payload::new(&event, ambient.random());
+            Row::seal(&mut chain, ambient.now(), &event, payload)
+        };
+        let mut calls = Vec::new();
+        for _ in 0..5 {
+            calls = (0..LIST_MAX).map(|_| ambient.id()).collect();
+            let decided = calls
+                .iter()
+                .map(|call| seal(Event::Decided(Arc::new(intent(*call, "alice", "release-bot")))));
+            store.append(&decided.collect::<Vec<_>>()).await.unwrap();
+        }
+        let emptied = async || {
+            let mut connection = store.writing.lock().await;
+            let checkpoint = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)");
+            checkpoint.execute(connection.settled().await).await.unwrap();
+            metadata(&path).unwrap().len()
+        };
+        let before = emptied().await;
+        for call in calls.iter().take(usize::try_from(OUTCOMES).unwrap()) {
+            let mut event = outcome(*call);
+            if let Event::Concluded(concluded) = &mut event {
+                concluded.detail = Some("x".repeat(1_000));
+            }
+            store.append(&[seal(event)]).await.unwrap();
+        }
+        let commits = metadata(directory.path().join("evidence.db-wal")).unwrap().len();
+        let kept = emptied().await - before;
+        let told = format!("{} and {} bytes", commits / OUTCOMES, kept / OUTCOMES);
+        assert!(commits < OUTCOMES * COMMIT_BYTES_MAX, "{told}");
+        assert!(kept < OUTCOMES * OUTCOME_BYTES_MAX, "{told}");
+        assert!(commits + kept < room_for_outcomes(usize::try_from(OUTCOMES).unwrap()), "{told}");
+    }
+}

@@ -318,3 +318,43 @@ async fn e03_a_file_locked_by_a_stranger_is_an_error_in_time() {
     let (writer, head) = store.last_chain().await.unwrap().unwrap();
     assert_eq!(verified(&*store, writer).await, head);
 }
+
+#[tokio::test]
+async fn e01_a_database_that_is_read_only_is_one_that_fails_until_it_is_written() {
+    let directory = TempDir::new().unwrap();
+    let store = Arc::new(SqliteStore::open(directory.path().join("evidence.db")).await.unwrap());
+    let ambient = Arc::new(Ticking::new(1));
+    let probe_interval = Duration::from_millis(20);
+    let limits = EvidenceLimits { probe_interval, ..EvidenceLimits::default() };
+    let opening = EvidenceLog::open(
+        Arc::<SqliteStore>::clone(&store),
+        Arc::<Ticking>::clone(&ambient),
+        limits,
+    );
+    let (log, _) = opening.await.unwrap();
+    let write = async || {
+        let call = ambient.id();
+        let event = Event::Decided(Arc::new(intent(call, "alice", "release-bot")));
+        log.record(event, Durability::Durable).await.map(|()| call)
+    };
+    let is_read_only = async |pragma: &'static str| {
+        let mut connection = store.writing.lock().await;
+        sqlx::query(pragma).execute(connection.settled().await).await.unwrap();
+    };
+    let done = write().await.unwrap();
+
+    is_read_only("PRAGMA query_only = 1").await;
+    assert!(matches!(write().await, Err(EvidenceError::Store(_))));
+    assert!(log.record(outcome(done), Durability::Durable).await.is_err());
+    for _ in 0..5 {
+        tokio::time::sleep(3 * probe_interval).await;
+        assert!(!log.is_healthy(), "it was taken for one that can be written");
+        assert!(matches!(write().await, Err(EvidenceError::Failing)));
+    }
+
+    is_read_only("PRAGMA query_only = 0").await;
+    log.health().wait_for(|healthy| *healthy).await.unwrap();
+    let call = write().await.unwrap();
+    log.shutdown().await.unwrap();
+    assert_eq!(store.orphans().await.unwrap(), [call], "what happened was kept");
+}
