@@ -23,10 +23,11 @@ struct Log(Vec<Json>);
 
 impl Log {
     fn add(&mut self, at: i64, kind: &str, more: Value, event: Value) {
-        let mut record = json!({ "at": moment(at).to_string(), "kind": kind, "event": event });
-        let (Value::Object(record), Value::Object(more)) = (&mut record, more) else { panic!() };
-        record.extend(more);
-        self.0.push(Value::Object(record.clone()).into());
+        let mut record = more;
+        record["at"] = moment(at).to_string().into();
+        record["kind"] = kind.into();
+        record["event"] = event;
+        self.0.push(record.into());
     }
 
     fn change(&mut self, at: i64, name: &str, event: Value) {
