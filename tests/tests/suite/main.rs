@@ -19,6 +19,8 @@ mod conformance;
 #[cfg(test)]
 mod console;
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod crowd;
 #[cfg(test)]
 mod delivery;
@@ -32,6 +34,8 @@ mod exports;
 mod families;
 #[cfg(test)]
 mod fresh;
+#[cfg(test)]
+mod full;
 #[cfg(test)]
 mod listen;
 #[cfg(test)]

@@ -35,6 +35,8 @@ pub(crate) enum Evidence {
     Export(Box<Export>),
     /// Write records in such a form as they come to be, until interrupted.
     Follow(Box<Follow>),
+    /// Print the hashes of a value, by which `evidence list --hash` finds calls that had it. It is stored nowhere.
+    Hash(Hash),
     /// Print the public keys by which checkpoints of the evidence are verified, or make a new key.
     Key(Key),
 }
@@ -105,6 +107,9 @@ pub(crate) struct Which {
     /// Only changes by this operator or caller.
     #[arg(long)]
     pub(crate) by: Option<String>,
+    /// Only calls that had a field of this hash.
+    #[arg(long)]
+    pub(crate) hash: Option<String>,
     /// Only calls of this W3C trace.
     #[arg(long)]
     pub(crate) trace: Option<String>,
@@ -139,6 +144,7 @@ impl Which {
             (Link::Approval, &self.approval),
             (Link::Grant, &self.grant),
             (Link::By, &self.by),
+            (Link::Hash, &self.hash),
             (Link::Trace, &self.trace),
             (Link::Kind, &self.changes.then(|| "change".to_owned())),
         ];
@@ -298,4 +304,16 @@ pub(crate) struct Follow {
     pub(crate) form: Form,
     #[command(flatten)]
     pub(crate) which: Which,
+}
+
+/// Options of `evidence hash`.
+#[derive(Debug, Args)]
+pub(crate) struct Hash {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    /// The value; `-` reads it from standard input, so that it is in no history.
+    pub(crate) value: String,
+    /// It is JSON: a number, `true`, an object. Else it is a text.
+    #[arg(long)]
+    pub(crate) json: bool,
 }

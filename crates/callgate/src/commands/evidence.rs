@@ -1,11 +1,11 @@
 //! `callgate evidence`: what was decided, and what came of it. Works while a gateway is running.
 
 use callgate_model::ambient::{Ambient as _, Id};
-use callgate_model::json::Json;
+use callgate_model::json::{Json, JsonLimits, read};
 use callgate_store::{EvidenceStore, Filter, Row, SqliteStore, StoreError};
 
 use crate::ambient::Machine;
-use crate::cli::evidence::{Evidence, Key, List, Show, Tiles};
+use crate::cli::evidence::{Evidence, Hash, Key, List, Show, Tiles};
 use crate::cli::{Failure, WithConfig};
 use crate::commands::{erase, export, pack, settle, verify};
 use crate::config::Config;
@@ -26,6 +26,7 @@ pub(crate) async fn run(command: Evidence) -> Result<(), Failure> {
         Evidence::Erase(options) => erase::run(&options).await,
         Evidence::Export(options) => export::export(*options).await,
         Evidence::Follow(options) => export::follow(*options).await,
+        Evidence::Hash(options) => hash(&options),
         Evidence::Key(options) => key(&options),
     }
 }
@@ -78,7 +79,7 @@ fn change(row: &Row) -> String {
     let event = row.event();
     let text = |value: Option<&Json>| value.and_then(Json::as_str).unwrap_or_default().to_owned();
     let at = |path: [&str; 2]| event.get(path[0]).and_then(|inner| inner.get(path[1]));
-    let things = ["token", "grant", "revocation", "session", "link"];
+    let things = ["token", "grant", "revocation", "session", "link", "approval"];
     let id = things.iter().find_map(|thing| at([thing, "id"])).or_else(|| event.get("id"));
     let about = [
         at(["token", "name"]),
@@ -88,6 +89,11 @@ fn change(row: &Row) -> String {
         at(["session", "who"]),
         at(["link", "who"]),
         event.get("channel"),
+        at(["vote", "approval"]).or_else(|| at(["glass", "approval"])),
+        at(["approval", "about"]).and_then(|about| about.get("operation")),
+        at(["pin", "of"]).or_else(|| event.get("of")).and_then(|of| of.get("tool")),
+        at(["setup", "version"]),
+        event.get("bundle"),
         at(["secret", "for"]).or_else(|| event.get("for")).and_then(|owner| owner.get("server")),
     ];
     let about: Vec<_> = about.into_iter().flatten().filter_map(Json::as_str).collect();
@@ -124,6 +130,28 @@ async fn show(options: Show) -> Result<(), Failure> {
             }
         }
     }
+    Ok(())
+}
+
+/// The hashes of a value, one a line: that of the current key first.
+fn hash(options: &Hash) -> Result<(), Failure> {
+    let keys = options.config.load()?.recording.keys;
+    if keys.is_empty() {
+        return Err("nothing is hashed: `evidence.hash_keys` names no key".into());
+    }
+    let mut text = options.value.clone();
+    if text == "-" {
+        let read = std::io::read_to_string(std::io::stdin());
+        text = read.map_err(|error| format!("standard input: {error}"))?;
+        text.truncate(text.trim_end_matches(['\r', '\n']).len());
+    }
+    let value = if options.json {
+        read(text.as_bytes(), &JsonLimits::default())
+            .map_err(|error| format!("it is no JSON: {error}"))?
+    } else {
+        text.into()
+    };
+    keys.iter().for_each(|key| print::line(&key.hash(&value)));
     Ok(())
 }
 
