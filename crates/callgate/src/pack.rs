@@ -318,3 +318,6 @@ fn broken(stop: Stop) -> Result<String, Failure> {
 fn number(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

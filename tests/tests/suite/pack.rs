@@ -1,15 +1,15 @@
 //! A pack for an auditor of a day on which everything happened: `callgate-verify` proves it, and what it says is counted again here,
 //! out of the records alone.
 
+mod made;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use callgate_sim::{Fault, Running, SimOptions};
 use callgate_tests::gateway::{Gateway, digest};
-use callgate_tests::install;
 use callgate_tests::wire::Ask;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -19,7 +19,9 @@ use super::console::browse_at;
 use super::pages;
 use super::world::{ALICE, APPROVALS, BOB, GUARDRAILS, PERMITS, SECRET, edit, read, site};
 
-/// Sales people sell, and wait for a lead no longer than a second.
+use made::Pack;
+
+/// Nobody waits for a lead longer than a second.
 const HURRY: &str = r#"
 @id("deletes-need-a-lead") @reason("What is deleted is gone") @owner("platform") @approval("team:leads") @decide_within("1s")
 forbid(principal, action in Action::"delete", resource);
@@ -134,115 +136,6 @@ async fn afternoon(sim: &Running, gateway: &mut Gateway, token: &str) {
     assert_eq!(gateway.terminate().await.unwrap(), Some(0));
 }
 
-/// A pack that was made.
-struct Pack {
-    folder: PathBuf,
-    population: Value,
-    records: Vec<Value>,
-    told: Value,
-}
-
-impl Pack {
-    async fn make(gateway: &Gateway, name: &str, more: &[&str]) -> Self {
-        let arguments = ["evidence", "pack", name, "--from", "2000-01-01", "--json"];
-        let made = run(gateway, &[&arguments[..], more].concat()).await;
-        let folder = gateway.path().join(name);
-        let text = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
-        let records = text("records/records.jsonl");
-        Self {
-            population: serde_json::from_str(&text("population.json")).unwrap(),
-            records: records.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
-            told: serde_json::from_str(&made).unwrap(),
-            folder,
-        }
-    }
-
-    /// Of all there is, as soon as it is signed while the gateway runs.
-    async fn signed(gateway: &Gateway) -> Self {
-        for number in 0..40 {
-            let name = format!("packs/early-{number}");
-            let pack = Self::make(gateway, &name, &["--to", "2100-01-01"]).await;
-            if pack.population["period"]["records_unsigned"] == 0 {
-                return pack;
-            }
-            tokio::time::sleep(Duration::from_millis(300)).await;
-        }
-        panic!("the log was not signed");
-    }
-
-    fn text(&self, name: &str) -> String {
-        fs::read_to_string(self.folder.join(name)).unwrap()
-    }
-
-    /// The rows of a table, each by its columns.
-    fn table(&self, name: &str) -> Vec<BTreeMap<String, String>> {
-        let text = self.text(name);
-        let mut lines = text.lines().map(cells);
-        let columns = lines.next().unwrap();
-        let row = |cells: Vec<String>| {
-            assert_eq!(cells.len(), columns.len(), "{name}: {cells:?}");
-            columns.iter().cloned().zip(cells).collect()
-        };
-        lines.map(row).collect()
-    }
-
-    fn figure(&self, name: &str) -> u64 {
-        self.population["figures"][name].as_u64().unwrap_or_else(|| panic!("no figure {name}"))
-    }
-
-    /// How many records have these texts at these places.
-    fn count(&self, wanted: &[(&str, &str)]) -> u64 {
-        let has = |one: &Value| {
-            wanted
-                .iter()
-                .all(|(path, text)| one.pointer(path).and_then(Value::as_str) == Some(text))
-        };
-        self.records.iter().filter(|one| has(one)).count() as u64
-    }
-
-    /// How many denials have this reason.
-    fn denied(&self, code: &str) -> u64 {
-        let is_it = |one: &Value| {
-            one.pointer("/event/decision/verdict") == Some(&json!("deny"))
-                && one["event"]["decision"]["reasons"].as_array().unwrap().contains(&json!(code))
-        };
-        self.records.iter().filter(|one| is_it(one)).count() as u64
-    }
-
-    /// What the auditor's program says of something in it.
-    fn verify(&self, arguments: &[&str]) -> (Option<i32>, String) {
-        let program = install::beside("callgate-verify", "callgate-verify").unwrap();
-        let key = self.text("keys.txt");
-        let key = key.lines().find(|line| !line.starts_with('#')).unwrap().to_owned();
-        let ran = Command::new(program)
-            .args(arguments)
-            .args(["--key", &key])
-            .current_dir(&self.folder)
-            .output()
-            .unwrap();
-        (ran.status.code(), String::from_utf8_lossy(&ran.stdout).into_owned())
-    }
-}
-
-/// The cells of a line of a table, as RFC 4180 has them.
-fn cells(line: &str) -> Vec<String> {
-    let (mut all, mut cell, mut quoted) = (Vec::new(), String::new(), false);
-    let mut chars = line.chars().peekable();
-    while let Some(c) = chars.next() {
-        match (c, quoted) {
-            ('"', true) if chars.peek() == Some(&'"') => {
-                chars.next();
-                cell.push('"');
-            }
-            ('"', _) => quoted = !quoted,
-            (',', false) => all.push(std::mem::take(&mut cell)),
-            (c, _) => cell.push(c),
-        }
-    }
-    all.push(cell);
-    all
-}
-
 #[tokio::test]
 async fn an_auditor_counts_the_same_and_proves_it() {
     let (sim, mut gateway) = world().await;
@@ -268,6 +161,31 @@ async fn an_auditor_counts_the_same_and_proves_it() {
         assert_eq!(again.code, Some(2), "{again:?}");
     }
     has_only_its_period(&gateway, &pack).await;
+}
+
+/// Somebody who owns the machine writes another verdict into the log. The pack is made, says so, and covers nothing.
+#[tokio::test]
+async fn i11_of_evidence_that_was_changed_nothing_is_covered() {
+    let (_sim, mut gateway) = world().await;
+    assert_eq!(call(&gateway, ALICE, "getJiraIssue", read("HR-3")).await, "guardrail");
+    assert_eq!(gateway.terminate().await.unwrap(), Some(0));
+    let change = "import sqlite3; db = sqlite3.connect('evidence.db'); \
+        db.execute('DROP TRIGGER evidence_is_not_changed'); \
+        db.execute(\"\"\"UPDATE evidence SET entry = replace(entry, 'refusal', 'outcome') WHERE kind = 'refusal'\"\"\"); \
+        db.commit()";
+    let changed =
+        Command::new("python3").args(["-c", change]).current_dir(gateway.path()).output().unwrap();
+    assert!(changed.status.success(), "{changed:?}");
+    let arguments = ["evidence", "pack", "pack", "--from", "2000-01-01", "--to", "2100-01-01"];
+    let made = gateway.cli(&arguments).await.unwrap();
+    assert!(made.code == Some(1) && made.stdout.contains("BROKEN: record "), "{made:?}");
+    let pack = Pack::read(&gateway, "pack", "{}");
+    assert!(pack.text("report.html").contains("The log is broken."));
+    assert_eq!(pack.population["log"]["verdict"], "broken");
+    let controls = pack.table("controls.csv");
+    assert!(controls.iter().all(|one| one["status"] == "not covered"), "{controls:?}");
+    let (code, told) = pack.verify(&["log"]);
+    assert_eq!(code, Some(1), "{told}");
 }
 
 /// The log, and each record that was drawn.

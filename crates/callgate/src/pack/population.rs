@@ -61,7 +61,7 @@ impl Sample {
     }
 
     /// Their indexes, in the order in which they were drawn.
-    fn indexes(&self) -> Vec<u64> {
+    pub(super) fn indexes(&self) -> Vec<u64> {
         self.drawn.values().copied().collect()
     }
 }

@@ -221,9 +221,9 @@ fn approval_tiles(of: &impl Fn(&str) -> u64) -> Vec<Tile> {
         ("approvals_denied", "denied"),
         ("approvals_expired", "expired"),
         ("approvals_withdrawn", "withdrawn"),
-        ("approvals_quick", "words within three seconds"),
-        ("approvals_of_own", "of somebody's own call"),
-        ("approvals_by_passkey", "words with a passkey"),
+        ("approvals_quick", "votes within three seconds"),
+        ("approvals_of_own", "votes for a call of one's own"),
+        ("approvals_by_passkey", "votes with a passkey"),
         ("glass_broken", "glass broken"),
         ("glass_unreviewed", "broken and not reviewed"),
     ]
