@@ -61,7 +61,7 @@ enum Said {
     Requested { approval: usize, binding: usize },
     Voted { approval: usize, approves: bool },
     Glass { approval: usize },
-    Withdrawn { approval: usize },
+    Withdrawn { approval: usize, in_time: bool },
     Spent { call: usize, approval: usize, binding: usize, spends: bool, continues: usize },
 }
 
@@ -81,7 +81,7 @@ impl Said {
             4 => Self::Requested { approval, binding: more % 2 },
             5 => Self::Voted { approval, approves: more % 4 != 0 },
             6 => Self::Glass { approval },
-            7 => Self::Withdrawn { approval },
+            7 => Self::Withdrawn { approval, in_time: more % 2 == 0 },
             _ => Self::Spent {
                 call,
                 approval,
@@ -112,7 +112,7 @@ impl Said {
             Self::Requested { approval, .. }
             | Self::Voted { approval, .. }
             | Self::Glass { approval }
-            | Self::Withdrawn { approval }
+            | Self::Withdrawn { approval, .. }
             | Self::Spent { approval, .. } => Some(approval),
             Self::Opened | Self::Intent { .. } | Self::Outcome { .. } | Self::Settled { .. } => {
                 None
@@ -174,8 +174,12 @@ impl Said {
                 let glass = json!({"glass": {"approval": id(16 + approval)}});
                 changed("glass_broken", &names(approval), glass)
             }
-            Self::Withdrawn { approval } => {
+            Self::Withdrawn { approval, in_time: true } => {
                 changed("approval_withdrawn", &names(approval), json!({"id": id(16 + approval)}))
+            }
+            Self::Withdrawn { approval, in_time: false } => {
+                let change = "approval_expired";
+                changed(change, &names(approval), json!({"id": id(16 + approval)}))
             }
             Self::Spent { call, approval, binding, spends, continues } => {
                 let of = id(16 + approval);
@@ -183,7 +187,11 @@ impl Said {
                 let continues = (continues < 8).then(|| id(continues));
                 let event =
                     json!({"approved_by": {"id": of}, "call": id(call), "continues": continues});
-                (json!({"approval": by, "call": id(call)}), event)
+                let mut entry = json!({"approval": by, "call": id(call)});
+                if let Some((continues, entry)) = continues.zip(entry.as_object_mut()) {
+                    entry.insert("continues".to_owned(), continues.into());
+                }
+                (entry, event)
             }
         }
     }
@@ -250,25 +258,16 @@ fn broken(said: &[Said]) -> Option<Rule> {
     (!is_approval(&of_it)).then_some(Rule::Approval)
 }
 
-/// Whether this may be the life of a call: `(ik)*` and then nothing, `i`, `i`-`u`-`s*`, or `i`-`l`-`s*` with one outcome in
-/// between.
+/// Whether this may be the life of a call: `(ik)*(i(us?|l+(sl*)?(k|us?)?)?)?`.
 fn is_life(mut letters: &str) -> bool {
     while let Some(rest) = letters.strip_prefix("ik") {
         letters = rest;
     }
-    let settled = |letters: &str| letters.chars().all(|letter| letter == 's');
-    match letters.strip_prefix('i') {
-        None => letters.is_empty(),
-        Some("") => true,
-        Some(rest) => match (rest.strip_prefix('u'), rest.strip_prefix('l')) {
-            (Some(rest), _) => settled(rest),
-            (None, Some(rest)) => {
-                let mut parts = rest.splitn(2, ['k', 'u', 'l']);
-                parts.all(settled)
-            }
-            (None, None) => false,
-        },
-    }
+    let Some(rest) = letters.strip_prefix('i') else { return letters.is_empty() };
+    let Some(rest) = rest.strip_prefix('l') else { return matches!(rest, "" | "u" | "us") };
+    let rest = rest.trim_start_matches('l');
+    let rest = rest.strip_prefix('s').map_or(rest, |rest| rest.trim_start_matches('l'));
+    matches!(rest, "" | "k" | "u" | "us")
 }
 
 fn is_approval(said: &[Said]) -> bool {

@@ -8,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,7 @@ pub struct Gateway {
     /// Where it listens.
     pub address: SocketAddr,
     folder: Folder,
+    command: Vec<String>,
     child: Child,
     output: Output,
 }
@@ -48,10 +49,19 @@ impl Gateway {
     /// # Errors
     /// If it ends or does not listen in time, with what it printed.
     pub async fn start(folder: Folder) -> io::Result<Self> {
+        let program = program()?.display().to_string();
+        Self::start_by(folder, vec![program, "serve".to_owned()]).await
+    }
+
+    /// The same by another command, which becomes the program.
+    ///
+    /// # Errors
+    /// If it ends or does not listen in time, with what it printed.
+    pub async fn start_by(folder: Folder, command: Vec<String>) -> io::Result<Self> {
         let output = Output::default();
-        let mut child = spawn(&folder, &output)?;
+        let mut child = spawn(&folder, &command, &output)?;
         let address = address(&mut child, &output, 0).await?;
-        Ok(Self { address, folder, child, output })
+        Ok(Self { address, folder, command, child, output })
     }
 
     /// Its process, while it runs.
@@ -80,14 +90,21 @@ impl Gateway {
         self.child.kill().await
     }
 
+    /// Waits until it has ended by itself.
+    ///
+    /// # Errors
+    /// If it does not, in time.
+    pub async fn ended(&mut self) -> io::Result<ExitStatus> {
+        tokio::time::timeout(WAIT_MAX, self.child.wait()).await?
+    }
+
     /// Asks it to end, as a service manager does, and gives its exit code.
     ///
     /// # Errors
     /// If it does not end in time.
     pub async fn terminate(&mut self) -> io::Result<Option<i32>> {
         self.ask_to_end().await?;
-        let ended = tokio::time::timeout(WAIT_MAX, self.child.wait()).await??;
-        Ok(ended.code())
+        Ok(self.ended().await?.code())
     }
 
     /// Sends SIGTERM and does not wait.
@@ -119,7 +136,7 @@ impl Gateway {
     /// If it ends or does not listen in time.
     pub async fn restart(&mut self) -> io::Result<()> {
         let printed = self.output.bytes().len();
-        self.child = spawn(&self.folder, &self.output)?;
+        self.child = spawn(&self.folder, &self.command, &self.output)?;
         self.address = address(&mut self.child, &self.output, printed).await?;
         Ok(())
     }
@@ -174,9 +191,10 @@ pub fn program() -> io::Result<PathBuf> {
     install::beside("callgate", "callgate")
 }
 
-fn spawn(folder: &Folder, output: &Output) -> io::Result<Child> {
-    let mut child = Command::new(program()?)
-        .arg("serve")
+fn spawn(folder: &Folder, command: &[String], output: &Output) -> io::Result<Child> {
+    let (program, arguments) = command.split_first().ok_or_else(|| io::Error::other("nothing"))?;
+    let mut child = Command::new(program)
+        .args(arguments)
         .current_dir(folder.path())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

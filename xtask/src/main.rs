@@ -2,8 +2,8 @@
 
 mod fuzz;
 
-use std::env;
 use std::process::{Command, ExitCode};
+use std::{env, fs};
 
 const USAGE: &str = "\
 cargo xtask test [ARGS]   install what the tests need, then run all of them; ARGS go to the test runner
@@ -16,6 +16,11 @@ cargo xtask docs          write the generated reference pages anew
 
 /// The package of the foreign client and the foreign server that are made with the Rust SDK.
 const RUST_SDK: &str = "callgate-tests-rmcp";
+
+/// The feature of the program that tests let crash.
+const FAIL_POINTS: &str = "callgate-store/fail-points";
+/// Where programs are built.
+const BUILT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/debug");
 
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
@@ -41,6 +46,7 @@ fn main() -> ExitCode {
 fn test(arguments: &[String]) -> Result<(), String> {
     // Foreign clients and servers, into `target/foreign`; quick if they are there.
     run("cargo", &["run", "--quiet", "--package", "callgate-tests", "--bin", "install"])?;
+    failing_program()?;
     // The black-box tests run the program as it is.
     run("cargo", &["build", "--package", "callgate", "--package", "callgate-verify"])?;
     // They also run what is made with the Rust SDK. It is always built alone: the features that the SDK wants of crates
@@ -59,9 +65,24 @@ fn test(arguments: &[String]) -> Result<(), String> {
     Ok(())
 }
 
+/// The program that can be made to end at any point of the way of a call, beside the one that cannot. Both are built from what
+/// is built already, but for two crates.
+fn failing_program() -> Result<(), String> {
+    let packages = ["--package", "callgate", "--package", "callgate-verify"];
+    let features = ["--features", FAIL_POINTS];
+    run("cargo", &[&["build"][..], &packages, &features].concat())?;
+    let [built, failing] = ["callgate", "callgate-fail-points"]
+        .map(|name| format!("{BUILT}/{name}{}", env::consts::EXE_SUFFIX));
+    fs::copy(&built, &failing).map_err(|error| format!("`{failing}` cannot be made: {error}"))?;
+    Ok(())
+}
+
 fn check() -> Result<(), String> {
     run("cargo", &["fmt", "--all", "--check"])?;
     run("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    // What is in the program that tests let crash, and in no other.
+    let failing = ["clippy", "--package", "callgate-store", "--features", FAIL_POINTS];
+    run("cargo", &[&failing[..], &["--", "-D", "warnings"]].concat())?;
     run_with("cargo", &["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])?;
     for (tool, arguments) in [
         ("deny", &["deny", "check", "bans", "licenses", "sources"][..]),
@@ -92,7 +113,10 @@ fn bench(arguments: &[String]) -> Result<(), String> {
     run("cargo", &["run", "--release", "--package", "callgate-gateway", "--example", "touched"])?;
     say("finding a grant, and spending a use of it, in one process:");
     let example = ["run", "--release", "--package", "callgate-store", "--features", "testing"];
-    run("cargo", &[&example[..], &["--example", "grants"]].concat())
+    run("cargo", &[&example[..], &["--example", "grants"]].concat())?;
+    // Evidence, and how what it costs grows with it.
+    run("cargo", &[&example[..], &["--example", "throughput"]].concat())?;
+    run("cargo", &[&example[..], &["--example", "scale"]].concat())
 }
 
 fn docs() -> Result<(), String> {

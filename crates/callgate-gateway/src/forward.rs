@@ -14,6 +14,7 @@ use callgate_model::digest::Digest;
 use callgate_model::evidence::Outcome;
 use callgate_model::json::{Json, Object};
 use callgate_model::vocabulary::Effect;
+use callgate_store::fail_point::{Point, pass};
 
 use crate::assertion::Voucher;
 use crate::credential::Presented;
@@ -100,8 +101,10 @@ pub async fn forward(
         is_interactive: way.is_interactive,
         round: way.round.clone(),
     };
+    pass(Point::Permitted, 1);
     evidence.dispatched();
     let answered = server.upstream.call(call, on_told).await;
+    pass(Point::Answered, 1);
     if let Some(span) = span {
         span.ended(&answered, server);
     }

@@ -23,6 +23,7 @@ pub mod pin;
 pub mod pipeline;
 pub mod propose;
 pub mod questions;
+pub mod recording;
 pub mod rehearse;
 pub mod resolve;
 pub mod resource;

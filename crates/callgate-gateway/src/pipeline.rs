@@ -55,13 +55,14 @@ use callgate_mcp::message::{Round, SubjectParams, ToolsCallParams};
 use callgate_model::ambient::{Ambient, Id};
 use callgate_model::authority::Under;
 use callgate_model::call::Method;
+use callgate_model::decision::Decision;
 use callgate_model::digest::Digest;
 use callgate_model::evidence::{Decided, Understood};
 use callgate_model::json::{Json, JsonLimits, Object};
 use callgate_model::reason::Reason;
-use callgate_model::{decision::Decision, redact};
 use callgate_policy::Bundle;
 use callgate_store::EvidenceLog;
+use callgate_store::fail_point::{Point, pass};
 use tokio::sync::Semaphore;
 
 use crate::assertion::Signer;
@@ -71,6 +72,7 @@ use crate::listeners::{Listeners, StreamLimits};
 use crate::method::{Treatment, treatment};
 use crate::name::{NamedCall, Unnameable, name};
 use crate::questions::Questions;
+use crate::recording::Recording;
 use crate::resource::Resources;
 use crate::round::{Opened, Sealer};
 use crate::sealing::Keyring;
@@ -127,6 +129,8 @@ pub struct Settings {
     pub owners: Owners,
     /// The channels that are told when somebody breaks the glass; without any, nobody can.
     pub break_glass: Vec<String>,
+    /// What of arguments comes into the record.
+    pub recording: Recording,
     /// By whom servers know that calls went through the gate.
     pub signer: Option<Arc<Signer>>,
     /// What is to be known of requests, beside what is recorded and counted of them anyway.
@@ -319,6 +323,7 @@ impl Gateway {
         record.decided_in_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         match considered {
             Ok((named, tool)) => {
+                pass(Point::Decided, 1);
                 let asked = self.asked(&request, &bundle, round, &mut record);
                 Ok(self.carry_out(request, named, Some(tool), asked, record).await)
             }
@@ -379,7 +384,7 @@ impl Gateway {
             Stop::Refused { detail: unnameable.detail, hidden: hidden() }
         })?;
         self.resolve(request, &set, &mut named, bundle, record.call).await;
-        record.understood = Some(understood(&named));
+        self.settings.recording.name(record, &named);
         self.decide_and_record(request, &named, bundle, record).await;
         if !record.decision.is_allow() {
             // Only who may know that there is such a tool is told what to write.
@@ -402,7 +407,7 @@ impl Gateway {
     ) -> Decided {
         let mut record = self.blank_record(request, name, bundle);
         record.arguments_digest = Some(Digest::of_object(arguments));
-        record.arguments = redact::arguments(arguments);
+        record.arguments = self.settings.recording.unnamed(arguments);
         record
     }
 
@@ -420,6 +425,7 @@ impl Gateway {
             understood: None,
             arguments_digest: None,
             arguments: Json::Null,
+            hashes: Vec::new(),
             responses_digest: None,
             under: Under::default(),
             decision: Decision::deny(Reason::RequestMalformed, bundle),
@@ -467,7 +473,7 @@ impl std::fmt::Debug for Gateway {
     }
 }
 
-fn understood(named: &NamedCall) -> Understood {
+pub(crate) fn understood(named: &NamedCall) -> Understood {
     let call = &named.call;
     Understood {
         operation: call.operation.name.clone(),

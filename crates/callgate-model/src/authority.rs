@@ -166,6 +166,8 @@ pub enum Change {
     },
     /// Somebody could not sign in to the console.
     SignInRefused {
+        /// Who, if that is known.
+        who: Option<String>,
         /// Why.
         reason: String,
     },

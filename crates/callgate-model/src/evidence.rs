@@ -133,8 +133,10 @@ pub struct Decided {
     pub understood: Option<Understood>,
     /// The digest of the arguments as called, if there were any.
     pub arguments_digest: Option<Digest>,
-    /// The arguments, redacted ([`crate::redact`]).
+    /// The arguments, as far as they are recorded, redacted ([`crate::redact`]).
     pub arguments: Json,
+    /// The hashes of fields that stand in them, by which who has the key finds the call.
+    pub hashes: Vec<String>,
     /// The digest of what answers the server's questions, if it asked before and they are sent.
     pub responses_digest: Option<Digest>,
     /// What it is made under.

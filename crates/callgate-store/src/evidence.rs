@@ -28,10 +28,14 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 /// Where evidence is kept. Rows are added and never changed.
 pub trait EvidenceStore: Debug + Send + Sync {
     /// Adds `rows` in one transaction, all or none, durable when it answers `Ok`. After an error, or if the future was
-    /// dropped, they may have been stored; [`Self::head`] tells. With no rows it proves that the store can commit.
+    /// dropped, they may have been stored; [`Self::head`] tells.
     /// What the rows apply to the authority in force is part of the transaction: [`StoreError::Refused`] names those that
     /// could not be applied, and then nothing was stored.
     fn append<'a>(&'a self, rows: &'a [Row]) -> StoreFuture<'a, ()>;
+
+    /// Proves, after an error, that records can be stored again: by committing something, and by keeping the room free that
+    /// outcomes may need when there is none.
+    fn prove(&self) -> StoreFuture<'_, ()>;
 
     /// The last row of a writer. It answers only when every append begun earlier has ended.
     fn head(&self, writer: Id) -> StoreFuture<'_, Option<(u64, Digest)>>;
@@ -275,6 +279,14 @@ pub enum StoreError {
     /// The database failed.
     #[error("the evidence database failed")]
     Database(#[from] sqlx::Error),
+    /// There is no room. What was kept free for outcomes is free now: they can be stored at once.
+    #[error(
+        "there is no room for evidence, and for the {wanted} bytes that are kept free for outcomes: make room on its disk"
+    )]
+    Full {
+        /// What is to be kept free, in bytes.
+        wanted: u64,
+    },
     /// The writers that live cannot be told.
     #[error("the locks of the evidence writers cannot be used")]
     Writers(#[from] std::io::Error),

@@ -10,6 +10,7 @@ mod authority;
 mod checkpoints;
 mod cursors;
 mod evidence;
+pub mod fail_point;
 mod log;
 mod notices;
 mod sessions;
@@ -29,7 +30,7 @@ pub use notices::{
     ChannelState, ERROR_BYTES_MAX, NOTICES_WAITING_MAX, NoticeStore, RETRIED_MAX, Settled, Taken,
 };
 pub use sessions::{LINKS_MAX, SESSIONS_MAX, SESSIONS_OF_ONE_MAX, SessionState, SessionStore};
-pub use sqlite::{OpenError, SqliteStore};
+pub use sqlite::{OpenError, SqliteStore, room_for_outcomes};
 pub use tree::{KeptCheckpoint, LEVELS, TreeStore, hash_of, prove};
 
 #[cfg(test)]

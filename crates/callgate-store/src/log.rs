@@ -72,7 +72,7 @@ pub enum EvidenceError {
     /// The log is shut down.
     #[error("the evidence log is closed")]
     Closed,
-    /// The store fails, and an intent that is not waited for would not be known to fail with it.
+    /// The store fails. What little it may still take is for what has happened already.
     #[error("the evidence store is failing")]
     Failing,
     /// Too many records wait already.
@@ -87,6 +87,12 @@ pub enum EvidenceError {
     /// The store did not answer in time.
     #[error("the evidence was not stored in time")]
     Timeout,
+}
+
+impl EvidenceError {
+    fn is_full(&self) -> bool {
+        matches!(self, Self::Store(error) if matches!(**error, StoreError::Full { .. }))
+    }
 }
 
 impl From<StoreError> for EvidenceError {
@@ -178,10 +184,10 @@ impl EvidenceLog {
     /// [`EvidenceError`]; a call whose intent this was must not be dispatched.
     pub async fn record(&self, event: Event, durability: Durability) -> Result<(), EvidenceError> {
         let ambient = &*self.ambient;
+        if is_intent(&event) && !self.is_healthy() {
+            return Err(EvidenceError::Failing);
+        }
         match durability {
-            Durability::Queued if is_intent(&event) && !self.is_healthy() => {
-                Err(EvidenceError::Failing)
-            }
             Durability::Queued => self.enqueue(Entry::new(ambient, event, Waiter::Nobody)),
             Durability::Durable => {
                 let (waiter, answer) = oneshot::channel();

@@ -7,6 +7,7 @@ use callgate_model::authority::Change;
 use callgate_model::evidence::audit::Auditor;
 use callgate_model::evidence::{Event, Finding, Link, Outcome, Settled};
 
+use crate::approving;
 use crate::logged::Logged;
 use crate::testing::{intent, outcome};
 use crate::{AuthorityStore as _, Durability, EvidenceError, EvidenceStore as _, Filter};
@@ -140,13 +141,36 @@ async fn the_oldest_of_a_kind_are_told_for_retention() {
     assert!(told("intent", Timestamp::default(), 100).await.is_empty());
     world.erase(&[1, 3]).await;
     assert_eq!(told("intent", later, 100).await, [5]);
+    // That something was erased is told for ever.
+    assert!(told("change", world.ambient.now(), 100).await.is_empty());
+    assert_eq!(told("opened", later, 100).await, [0]);
 }
 
 #[tokio::test]
 async fn an_approval_that_expires_is_told_once() {
-    let world = Logged::new().await;
-    let none = world.store.approvals_to_expire(world.ambient.now()).await.unwrap();
-    assert!(none.is_empty());
-    let expired = world.change(Change::ApprovalExpired { id: world.ambient.id() }).await;
-    assert!(matches!(expired, Err(EvidenceError::Refused)), "{expired:?}");
+    let world = approving::World::new().await;
+    let ask = async |what: &str| {
+        let approval = approving::approval(world.ambient.id(), "alice", what, approving::at(0));
+        let (id, until) = (approval.id, approval.decide_until);
+        let notices = Vec::new();
+        let asked = Change::ApprovalRequested { approval: Box::new(approval), notices };
+        assert!(world.change(asked, approving::at(0)).await);
+        (id, until)
+    };
+    let (waiting, until) = ask("one").await;
+    let (withdrawn, _) = ask("another").await;
+    let reason = "not needed".to_owned();
+    let ended = Change::ApprovalWithdrawn { id: withdrawn, reason };
+    assert!(world.change(ended, approving::at(1)).await);
+
+    let due = async |now| world.store.approvals_to_expire(now).await.unwrap();
+    let expired = || Change::ApprovalExpired { id: waiting };
+    assert!(due(until.before_ms(1)).await.is_empty());
+    assert!(!world.change(expired(), until.before_ms(1)).await, "its time is not over");
+    assert_eq!(due(until).await, [waiting]);
+    assert!(world.change(expired(), until).await);
+    assert!(!world.change(expired(), until).await, "it was told");
+    assert!(due(until).await.is_empty());
+    let of_withdrawn = Change::ApprovalExpired { id: withdrawn };
+    assert!(!world.change(of_withdrawn, until).await, "it ended otherwise");
 }

@@ -8,7 +8,9 @@ mod authority;
 mod cursors;
 mod glass;
 mod notices;
+mod open_error;
 mod passkeys;
+mod reserve;
 mod rows;
 mod schema;
 mod search;
@@ -20,20 +22,24 @@ mod writers;
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::digest::Digest;
 use callgate_model::json::Json;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Row as _};
-use thiserror::Error;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::evidence::{
     Applies, EvidenceStore, Filter, LIST_MAX, Row, StoreError, StoreFuture, Tally,
 };
+use crate::fail_point::{Point, pass};
+use reserve::{WAL_PAGES, is_for_want_of_room};
 use writers::Writers;
+
+pub use open_error::OpenError;
+pub use reserve::room_for_outcomes;
 
 /// The evidence in one SQLite file.
 #[derive(Debug)]
@@ -47,55 +53,6 @@ pub struct SqliteStore {
     writers: Option<Writers>,
 }
 
-/// Why a file could not be opened.
-#[derive(Debug, Error)]
-pub enum OpenError {
-    /// The file or its lock file cannot be made or read.
-    #[error("cannot open `{}`", path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Another process opens it and does not get done.
-    #[error("`{}` is being opened by another process, which holds `{}`", path.display(), lock.display())]
-    InUse {
-        /// The database.
-        path: PathBuf,
-        /// The lock file.
-        lock: PathBuf,
-    },
-    /// It was written by a newer version of this program.
-    #[error("`{}` has schema version {found}, and this program knows versions up to {known}", path.display())]
-    Newer {
-        /// Which.
-        path: PathBuf,
-        /// Its version.
-        found: i64,
-        /// The latest version known.
-        known: i64,
-    },
-    /// It is to be read, and has no evidence or an older version's.
-    #[error("`{}` has schema version {found}, and only a gateway may bring it to version {known}", path.display())]
-    Older {
-        /// Which.
-        path: PathBuf,
-        /// Its version.
-        found: i64,
-        /// The version needed.
-        known: i64,
-    },
-    /// SQLite cannot use it.
-    #[error("cannot use `{}` as an evidence database", path.display())]
-    Database {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: sqlx::Error,
-    },
-}
-
 impl SqliteStore {
     /// Opens `path` to write; makes the file if there is none, readable by its owner only.
     ///
@@ -103,7 +60,7 @@ impl SqliteStore {
     /// [`OpenError`].
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = path.as_ref();
-        let failed = |source| OpenError::File { path: path.to_owned(), source };
+        let failed = |source| OpenError::file(path, source);
         create(path).map_err(failed)?;
         // Writers know each other by the file, whatever links lead to it.
         let path = &path.canonicalize().map_err(failed)?;
@@ -113,7 +70,7 @@ impl SqliteStore {
             if source.kind() == io::ErrorKind::WouldBlock {
                 OpenError::InUse { path: path.clone(), lock }
             } else {
-                OpenError::File { path: lock, source }
+                OpenError::file(&lock, source)
             }
         })?;
         let options = options(path)
@@ -122,7 +79,7 @@ impl SqliteStore {
             // Where an ordinary fsync does not reach the disk (macOS), ask for the one that does.
             .pragma("fullfsync", "1")
             // Copying pages to the database every 16 MB instead of every 4 spares a fifth of the work.
-            .pragma("wal_autocheckpoint", "4000")
+            .pragma("wal_autocheckpoint", WAL_PAGES.to_string())
             // What is erased is overwritten.
             .pragma("secure_delete", "1");
         let mut writing = connect(path, &options).await?;
@@ -166,6 +123,26 @@ impl SqliteStore {
         Self { writing, reading: None, deciding: None, writers: None }
     }
 
+    /// Keeps so many bytes free on the disk for the outcomes of calls on their way, from when a writer joins.
+    #[must_use]
+    pub fn with_room(mut self, bytes: u64) -> Self {
+        if let Some(writers) = &mut self.writers {
+            writers.keeping(bytes);
+        }
+        self
+    }
+
+    /// What was kept free is given up when room is wanting.
+    fn noticing(&self, done: Result<(), StoreError>) -> Result<(), StoreError> {
+        match (done, &self.writers) {
+            (Err(StoreError::Database(error)), Some(writers)) if is_for_want_of_room(&error) => {
+                tracing::error!(%error, "the disk of the evidence database is full");
+                Err(StoreError::Full { wanted: writers.give_up_room() })
+            }
+            (done, Some(_) | None) => done,
+        }
+    }
+
     async fn reading(&self) -> MutexGuard<'_, Connection> {
         self.reading.as_ref().unwrap_or(&self.writing).lock().await
     }
@@ -188,11 +165,22 @@ macro_rules! rows {
 impl EvidenceStore for SqliteStore {
     fn append<'a>(&'a self, rows: &'a [Row]) -> StoreFuture<'a, ()> {
         Box::pin(async {
-            self.writing.lock().await.append(rows).await?;
+            let appended = self.writing.lock().await.append(rows).await;
+            self.noticing(appended)?;
             if let Some(writers) = &self.writers {
                 writers.has_begun();
             }
             Ok(())
+        })
+    }
+
+    fn prove(&self) -> StoreFuture<'_, ()> {
+        Box::pin(async {
+            if let Some(writers) = &self.writers {
+                writers.keep_room().await?;
+            }
+            let proved = self.writing.lock().await.prove().await;
+            self.noticing(proved)
         })
     }
 
@@ -375,6 +363,15 @@ impl Connection {
         &mut self.sqlite
     }
 
+    /// Commits something that changes nothing.
+    async fn prove(&mut self) -> Result<(), StoreError> {
+        self.settled().await;
+        self.unfinished = true;
+        schema::touch(&mut self.sqlite).await?;
+        self.unfinished = false;
+        Ok(())
+    }
+
     async fn append(&mut self, rows: &[Row]) -> Result<(), StoreError> {
         self.settled().await;
         self.unfinished = true;
@@ -392,6 +389,9 @@ impl Connection {
                 }
             }
         }
+        let of_kind = |kind| rows.iter().filter(|row| row.kind == kind).count();
+        let (intents, outcomes) = (of_kind("intent"), of_kind("outcome"));
+        pass(Point::Claimed, intents);
         if !refused.is_empty() {
             // What was applied goes with it: the rest is tried again without these.
             self.settled().await;
@@ -401,8 +401,12 @@ impl Connection {
         let numbers = search::numbers(&mut self.sqlite, &mut self.known, rows).await?;
         rows::insert_payloads(&mut self.sqlite, rows, first, &numbers).await?;
         search::insert(&mut self.sqlite, rows, first, &numbers).await?;
+        pass(Point::IntentWritten, intents);
+        pass(Point::OutcomeWritten, outcomes);
         sqlx::query("COMMIT").execute(&mut self.sqlite).await?;
         self.unfinished = false;
+        pass(Point::IntentCommitted, intents);
+        pass(Point::OutcomeCommitted, outcomes);
         Ok(())
     }
 }
@@ -415,7 +419,7 @@ async fn connect(
     path: &Path,
     options: &SqliteConnectOptions,
 ) -> Result<SqliteConnection, OpenError> {
-    let failed = |source| OpenError::Database { path: path.to_owned(), source };
+    let failed = |source| OpenError::database(path, source);
     options.connect().await.map_err(failed)
 }
 

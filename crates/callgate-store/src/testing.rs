@@ -18,6 +18,9 @@ pub enum Fault {
     Fail,
     /// It is an error, and everything is stored: a connection lost after `COMMIT`.
     FailAfterCommit,
+    /// There is no room. The first append fails, nothing is stored, and what was kept free is given up; later ones have room
+    /// by that.
+    Full,
     /// It never answers, and nothing is stored.
     Hang,
 }
@@ -34,6 +37,8 @@ struct Plan {
     appends: u64,
     every: Option<Fault>,
     one: Option<(u64, Fault)>,
+    /// Whether what was kept free is given up.
+    given_up: bool,
 }
 
 impl FaultyStore {
@@ -74,19 +79,16 @@ impl FaultyStore {
 
 impl EvidenceStore for FaultyStore {
     fn append<'a>(&'a self, rows: &'a [Row]) -> StoreFuture<'a, ()> {
-        let injected = || StoreError::Database(sqlx::Error::Protocol("injected fault".to_owned()));
         let fault = self.next();
-        Box::pin(async move {
-            match fault {
-                None => self.inner.append(rows).await,
-                Some(Fault::Fail) => Err(injected()),
-                Some(Fault::FailAfterCommit) => {
-                    self.inner.append(rows).await?;
-                    Err(injected())
-                }
-                Some(Fault::Hang) => std::future::pending().await,
-            }
-        })
+        let has_room =
+            fault == Some(Fault::Full) && std::mem::replace(&mut self.plan().given_up, true);
+        Box::pin(faulty(fault.filter(|_| !has_room), self.inner.append(rows)))
+    }
+
+    fn prove(&self) -> StoreFuture<'_, ()> {
+        let fault = self.next();
+        self.plan().given_up &= fault.is_some();
+        Box::pin(faulty(fault, self.inner.prove()))
     }
 
     fn head(&self, writer: Id) -> StoreFuture<'_, Option<(u64, Digest)>> {
@@ -148,5 +150,19 @@ impl EvidenceStore for FaultyStore {
 
     fn writers(&self) -> StoreFuture<'_, Vec<Id>> {
         self.inner.writers()
+    }
+}
+
+async fn faulty(fault: Option<Fault>, work: StoreFuture<'_, ()>) -> Result<(), StoreError> {
+    let injected = || StoreError::Database(sqlx::Error::Protocol("injected fault".to_owned()));
+    match fault {
+        None => work.await,
+        Some(Fault::Fail) => Err(injected()),
+        Some(Fault::FailAfterCommit) => {
+            work.await?;
+            Err(injected())
+        }
+        Some(Fault::Full) => Err(StoreError::Full { wanted: 0 }),
+        Some(Fault::Hang) => std::future::pending().await,
     }
 }

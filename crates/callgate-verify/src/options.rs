@@ -11,7 +11,7 @@ const AFTER: &str = "Exit status:
   1  broken: the first broken place is named
   2  it cannot be read, or was asked wrongly
   3  verified, but incomplete: calls are open or not settled, payloads are not there,
-     a witness has not cosigned, or a use of an approval cannot be judged";
+     or a witness has not cosigned";
 
 /// Checks an export of Callgate's evidence: offline, and trusting nothing but the keys that it is given.
 #[derive(Debug, Parser)]

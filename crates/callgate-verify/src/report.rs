@@ -184,7 +184,6 @@ fn words(report: &Report) -> Vec<String> {
             found.payloads.absent,
             "payloads that are not in the export, and not erased by any record",
         ),
-        (found.approvals_untold, "uses of approvals that only missing payloads could judge"),
         (
             found.payloads.kept,
             "payloads that are there, although a record says that they were erased",
@@ -223,9 +222,7 @@ fn to_json(report: &Report) -> Object {
         .with("open", number(found.open))
         .with("open_calls", open.collect::<Vec<_>>())
         .with("unsettled", number(found.unsettled));
-    let approvals = Object::default()
-        .with("spent", number(found.approvals_spent))
-        .with("untold", number(found.approvals_untold));
+    let approvals = Object::default().with("spent", number(found.approvals_spent));
     let payloads = Object::default()
         .with("whole", number(found.payloads.whole))
         .with("erased", number(found.payloads.erased))

@@ -3,6 +3,7 @@
 
 mod approvals;
 mod callers;
+mod calls;
 mod grants;
 mod revocations;
 mod tokens;
@@ -44,7 +45,7 @@ pub(crate) struct Api {
 #[openapi(
     info(
         title = "Callgate",
-        description = "Approvals, tokens, grants, revocations and workflows. Each route is decided by policy: the operation is named with it."
+        description = "Approvals, calls, tokens, grants, revocations and workflows. Each route is decided by policy: the operation is named with it."
     ),
     paths(
         approvals::approve,
@@ -54,6 +55,8 @@ pub(crate) struct Api {
         approvals::show,
         approvals::withdraw,
         callers::show,
+        calls::settle,
+        calls::unsettled,
         grants::create,
         grants::list,
         grants::revoke,
@@ -80,6 +83,8 @@ pub(crate) fn routes(api: Api) -> Router {
         .route("/approvals/{id}/review", post(approvals::review))
         .route("/approvals/{id}/withdraw", post(approvals::withdraw))
         .route("/callers/show", post(callers::show))
+        .route("/calls/unsettled", get(calls::unsettled))
+        .route("/calls/{id}/settle", post(calls::settle))
         .route("/grants", get(grants::list).post(grants::create))
         .route("/grants/{id}", delete(grants::revoke))
         .route("/revocations", get(revocations::list).post(revocations::create))

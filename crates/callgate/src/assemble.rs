@@ -1,6 +1,7 @@
 //! From a configuration to a running gateway's parts. `check`, `serve`, `explain` and `policy test` go the same way.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,12 +18,13 @@ use callgate_model::ambient::Ambient;
 use callgate_model::caller::Caller;
 use callgate_model::vocabulary::Vocabulary;
 use callgate_policy::{Bundle, Source, Tier};
-use callgate_store::{EvidenceLimits, EvidenceLog, SqliteStore};
+use callgate_store::{EvidenceLimits, EvidenceLog, SqliteStore, room_for_outcomes};
 
 use crate::config::{At, CatalogFiles, Config, Places, Problem, Problems};
 use crate::console::CONSOLE;
 use crate::desk::known_actions;
 use crate::means::Means;
+use crate::print::causes;
 
 /// Everything that is checked before anything is opened.
 pub(crate) struct Parts {
@@ -66,6 +68,15 @@ pub(crate) fn parts(config: &Config) -> Result<Parts, Problems> {
                 place: "approvals.owners".to_owned(),
                 text: format!("no catalog has things of the kind `{}`", unknown.kind),
                 hint: None,
+            });
+        }
+    }
+    for unknown in config.recording.fields.keys() {
+        if !vocabulary.operations.contains_key(unknown) {
+            problems.push(Problem {
+                place: format!("evidence.fields.{unknown:?}"),
+                text: format!("no catalog has an operation `{unknown}`"),
+                hint: Some("`callgate policy schema` prints every name".to_owned()),
             });
         }
     }
@@ -291,13 +302,14 @@ pub(crate) async fn watched_gateway(
     let Parts { mut catalogs, bundle, .. } = parts;
     let servers = servers(&mut config, &mut catalogs)?;
     let exchanged = servers.iter().filter_map(Server::exchanges).map(str::to_owned).collect();
-    let store = SqliteStore::open(&config.store).await.map_err(|error| error.to_string())?;
+    let store = SqliteStore::open(&config.store).await.map_err(|error| causes(&error))?;
+    let store = store.with_room(room_for_outcomes(config.limits.calls_in_flight_max));
     let limits = EvidenceLimits {
         append_timeout: config.limits.evidence_time_max,
         ..EvidenceLimits::default()
     };
     let store = Arc::new(store);
-    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", config.store.display());
+    let failed = |error: &dyn Error| format!("{}: {}", config.store.display(), causes(error));
     let opening =
         EvidenceLog::open(Arc::<SqliteStore>::clone(&store), Arc::clone(&ambient), limits);
     let (evidence, recovery) = opening.await.map_err(|error| failed(&error))?;
@@ -315,6 +327,7 @@ pub(crate) async fn watched_gateway(
         streams: config.limits.streams,
         sealing: config.sealing.take(),
         signer: config.signer.take(),
+        recording: std::mem::take(&mut config.recording),
         telemetry,
         same_person: std::mem::take(&mut config.approvals.same_person),
         hold: config.approvals.hold,

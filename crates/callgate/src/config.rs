@@ -29,6 +29,7 @@ use callgate_gateway::credential::Broker;
 use callgate_gateway::identity::Issuer;
 use callgate_gateway::listeners::StreamLimits;
 use callgate_gateway::pin::ApprovedBy;
+use callgate_gateway::recording::Recording;
 use callgate_gateway::resource::Resources;
 use callgate_gateway::sealing::Keyring;
 use callgate_gateway::server::Rest;
@@ -72,6 +73,8 @@ pub(crate) struct Config {
     pub(crate) store: PathBuf,
     /// What is done with the evidence in it.
     pub(crate) evidence: EvidenceRules,
+    /// What of arguments comes into it.
+    pub(crate) recording: Recording,
     /// The folder with `guardrails`, `approvals`, `permits` and `cases`.
     pub(crate) policies: PathBuf,
     /// The operator's own catalogs.

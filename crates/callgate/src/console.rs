@@ -6,7 +6,7 @@ mod approval;
 mod callers;
 mod calls;
 mod channels;
-mod chart;
+pub(crate) mod chart;
 mod cookie;
 mod diff;
 mod glass;
@@ -130,6 +130,7 @@ impl Console {
             .route("/approvals/{id}/review", post(glass::review))
             .route("/calls", get(calls::list))
             .route("/calls/{id}", get(calls::show))
+            .route("/calls/{id}/settle", post(calls::settle))
             .route("/callers", get(callers::list))
             .route("/callers/caller", get(callers::show))
             .route("/callers/revoke", get(callers::ask).post(callers::revoke))

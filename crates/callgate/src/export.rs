@@ -16,7 +16,9 @@ mod tests;
 
 use callgate_model::json::{Json, Object};
 
+pub(crate) use csv::cell;
 use facts::Facts;
+pub(crate) use facts::{at, text_at, texts};
 
 use crate::print;
 

@@ -157,8 +157,11 @@ fn signers(
     let random = [ambient.random(), ambient.random()];
     let signer = new_signer(&format!("callgate.local/{name:016x}"), random)?;
     let path = beside(store);
-    make(&path, &signer.to_secret_text())
-        .map_err(|error| format!("{}: {error}", path.display()))?;
+    make(&path, &signer.to_secret_text()).map_err(|error| {
+        let hint =
+            if error.kind() == io::ErrorKind::StorageFull { ": make room on its disk" } else { "" };
+        format!("the key `{}` cannot be made: {error}{hint}", path.display())
+    })?;
     tracing::info!(key = %path.display(), "made a key that signs checkpoints of the evidence");
     Ok(signer_beside(store)?.into_iter().collect())
 }

@@ -19,11 +19,14 @@ mod keeping;
 mod means;
 mod notify;
 mod otlp;
+mod pack;
 mod pipe;
 mod premises;
 mod print;
 mod privilege;
 mod reload;
+mod tiles;
+mod verification;
 
 use std::process::ExitCode;
 

@@ -27,6 +27,20 @@ pub(crate) fn note(text: &str) {
     writeln!(io::stderr().lock(), "{text}").ok();
 }
 
+/// An error with everything that led to it.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        // Some say what led to them, too.
+        if !text.ends_with(&error.to_string()) {
+            text = format!("{text}: {error}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
 /// Text from outside, safe on a terminal: control and invisible characters are shown as escapes.
 pub(crate) fn safe(text: &str) -> String {
     text.chars()

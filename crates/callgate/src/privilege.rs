@@ -6,6 +6,7 @@ mod gather;
 mod matrix;
 mod narrow;
 mod reach;
+mod table;
 mod usage;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -325,6 +325,22 @@ const does = {
     await new Promise((done) => setTimeout(done, milliseconds));
     return {};
   },
+  // Prints a page, in a browser that may run scripts: how large that is, and everything that the page asked for but itself.
+  async print({ path, picture }) {
+    const other = await browser.newContext({ viewport: { width: 794, height: 1123 } });
+    const page = await other.newPage();
+    const asked = [];
+    page.on('request', (one) => one.url() !== path && asked.push(one.url()));
+    await page.goto(path);
+    const scripts = await page.locator('script').count();
+    const pdf = await page.pdf({ path: `${pictures}/${picture}.pdf`, format: 'A4', preferCSSPageSize: true });
+    await page.emulateMedia({ media: 'print' });
+    await page.screenshot({ path: `${pictures}/${picture}-print.png` });
+    const links = await page.locator('a[href]').evaluateAll((all) => all.map((one) => one.getAttribute('href')));
+    const headings = await page.locator('h2').allInnerTexts();
+    await other.close();
+    return { asked, scripts, bytes: pdf.length, begins: pdf.subarray(0, 5).toString(), links, headings };
+  },
   async check({ person, path, picture }) {
     // Without a path, the page that they see.
     return checked(person, path ?? (await of(person)).page.url(), picture ?? person);

@@ -141,6 +141,13 @@ impl Setup {
         self
     }
 
+    /// Its evidence is at this path.
+    #[must_use]
+    pub fn store(mut self, path: &str) -> Self {
+        self.config = self.config.replacen("evidence.db", path, 1);
+        self
+    }
+
     /// More of the configuration.
     #[must_use]
     pub fn section(mut self, section: &str) -> Self {

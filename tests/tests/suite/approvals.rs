@@ -18,7 +18,7 @@ pub(crate) const LEAD: &str = "token-of-alice-as-lead";
 
 const KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 
-const LEADS: &str = r#"
+pub(crate) const LEADS: &str = r#"
 @id("leads-decide") @reason("They are asked") @owner("platform")
 permit(principal in Group::"leads", action in [Action::"callgate.approval.decide", Action::"callgate.approval.list", Action::"callgate.approval.show", Action::"callgate.call.list", Action::"callgate.call.show"], resource);
 "#;

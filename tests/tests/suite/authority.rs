@@ -90,6 +90,9 @@ async fn i5_every_route_of_the_api_is_denied_unless_policy_permits_it() {
                 ("post", path) if path.ends_with("review") => {
                     ("POST", json!({ "verdict": "justified", "note": "x" }))
                 }
+                ("post", path) if path.ends_with("settle") => {
+                    ("POST", json!({ "finding": "no_effect", "note": "x" }))
+                }
                 ("post", path) if path.ends_with("withdraw") => ("POST", json!({ "reason": "x" })),
                 ("post", _) => ("POST", json!({})),
                 other => panic!("{other:?} is not tried here"),
@@ -102,7 +105,7 @@ async fn i5_every_route_of_the_api_is_denied_unless_policy_permits_it() {
             routes += 1;
         }
     }
-    assert_eq!(routes, 18, "a new route is tried here too");
+    assert_eq!(routes, 20, "a new route is tried here too");
     let evidence = gateway.evidence_when(|all| all.0.len() >= 2 * routes).await.unwrap();
     let of_api = |decision: &&Decision| decision.record["event"]["server"] == "callgate";
     let refused = evidence.0.iter().filter(of_api).filter(|one| one.kind == "refusal").count();

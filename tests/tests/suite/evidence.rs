@@ -13,19 +13,11 @@ use tokio::task::JoinSet;
 
 use super::world::{
     ALICE, ALICE_CHAIN, BOB, PERMITS, READER, SECRET, edit, read, reconcile, setup, site,
-    site_and_gateway,
+    site_and_gateway, wait_until,
 };
 
 /// How long a change of the policies may take to hold, with other unoptimized gateways beside.
 const HOLDS_WITHIN: Duration = Duration::from_secs(6);
-
-async fn wait_until(what: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !what() {
-        assert!(Instant::now() < deadline, "it never happened");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
 
 /// Checks all of the evidence and gives how many chains there are.
 async fn verified_chains(gateway: &Gateway) -> u64 {

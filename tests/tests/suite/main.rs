@@ -21,6 +21,8 @@ mod conformance;
 #[cfg(test)]
 mod console;
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod crowd;
 #[cfg(test)]
 mod delivery;
@@ -35,6 +37,8 @@ mod families;
 #[cfg(test)]
 mod fresh;
 #[cfg(test)]
+mod full;
+#[cfg(test)]
 mod listen;
 #[cfg(test)]
 mod login;
@@ -42,6 +46,8 @@ mod login;
 mod notify;
 #[cfg(test)]
 mod offers;
+#[cfg(test)]
+mod pack;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::console::{browse, says};
 use super::world::{ALICE, BOB, setup};
 
 pub(crate) const OPERATOR: &str = "token-of-olga";
-const SELLER: &str = "token-of-sam";
+pub(crate) const SELLER: &str = "token-of-sam";
 const SELLER_CHAIN: Chain = Chain { human: "sam", group: "sales", agent: "shop-bot" };
 
 /// Looks like the end of a page, and at other letters.
@@ -65,7 +65,7 @@ fn tool(name: &str, says: &str) -> Value {
 }
 
 /// What the shop has, as its file says it.
-fn tools(sells: &str) -> String {
+pub(crate) fn tools(sells: &str) -> String {
     let all = json!([
         tool("look", "Looks."),
         tool("sell", sells),

@@ -1,5 +1,7 @@
 //! The world of these suites: three callers, one set of policies for every Atlassian server, a site behind the gate.
 
+use std::time::{Duration, Instant};
+
 use callgate_sim::{Running, Sim, SimOptions, Site};
 use callgate_tests::evidence::Evidence;
 use callgate_tests::gateway::{Chain, Gateway, Setup, digest};
@@ -96,6 +98,15 @@ pub(crate) async fn site_and_gateway_with(options: SimOptions, clocks: &str) -> 
     (sim, gateway)
 }
 
+/// Waits until `what` is so.
+pub(crate) async fn wait_until(what: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !what() {
+        assert!(Instant::now() < deadline, "it never happened");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// The site, as a call may spell it.
 pub(crate) const SITE: &str = "https://acme.atlassian.net";
 
@@ -129,7 +140,7 @@ pub(crate) fn reconcile(sim: &Running, evidence: &Evidence) {
 
 /// The digest of arguments as the evidence has it: of their canonical form, which for the texts of these suites is the
 /// compact one with sorted names.
-fn digest_of(arguments: &str) -> String {
+pub(crate) fn digest_of(arguments: &str) -> String {
     let value: Value = serde_json::from_str(arguments).unwrap();
     digest(sorted(&value).to_string().as_bytes())
 }

@@ -109,9 +109,15 @@ impl ServerCatalog {
         self.catalog.dispatchers.get(tool).map(|dispatcher| &*dispatcher.effects)
     }
 
-    #[cfg(test)]
-    pub(crate) fn catalog_tools(&self) -> impl Iterator<Item = (&str, &ToolRule)> {
+    /// Every tool that the catalog knows, but for dispatchers.
+    pub fn catalog_tools(&self) -> impl Iterator<Item = (&str, &ToolRule)> {
         self.catalog.tools.iter().map(|(name, rule)| (name.as_str(), rule.as_ref()))
+    }
+
+    /// Every tool that runs other tools, and those of which effects.
+    pub fn dispatchers(&self) -> impl Iterator<Item = (&str, &[Effect])> {
+        let all = self.catalog.dispatchers.iter();
+        all.map(|(name, dispatcher)| (name.as_str(), &*dispatcher.effects))
     }
 
     /// What a call of `tool` means, a dispatcher unwrapped.

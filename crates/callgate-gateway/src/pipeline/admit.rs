@@ -14,6 +14,7 @@ use callgate_mcp::message::{Malformed, Message, Notification, RequestId, Subject
 use callgate_mcp::reply;
 use callgate_model::json::{Json, Object};
 use callgate_model::reason::Reason;
+use callgate_store::fail_point::{Point, pass};
 use tokio::sync::watch;
 
 use super::refuse::refusal_body;
@@ -165,8 +166,11 @@ impl Gateway {
         body: &Bytes,
     ) -> Result<Request, Box<Reply>> {
         let entered = self.enter(http, server).await?;
+        pass(Point::Identified, 1);
         let message = Message::read(body, &self.settings.json);
-        self.receive(&entered, &http.headers, message)
+        let request = self.receive(&entered, &http.headers, message)?;
+        pass(Point::Read, 1);
+        Ok(request)
     }
 
     /// Who comes, to `server`; to all of them, if that is nothing.

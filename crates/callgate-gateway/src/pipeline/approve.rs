@@ -245,12 +245,15 @@ impl Gateway {
             gates.iter().map(|gate| gate.decide_within_s).min().unwrap_or_default();
         let use_within_s = gates.iter().map(|gate| gate.use_within_s).min().unwrap_or_default();
         let arguments = String::from_utf8(named.call.arguments.canonical()).unwrap_or_default();
+        let mut about = About::of(&named.call, &named.targets, why);
+        let (recorded, _) = self.settings.recording.named(&about.operation, &named.call.arguments);
+        about.arguments = serde_json::to_value(&recorded).unwrap_or_default();
         Approval {
             offer: Offer::of(&gates, &named.targets),
             id: self.ambient.id(),
             binding,
             asker,
-            about: About::of(&named.call, &named.targets, why),
+            about,
             gates,
             bundle,
             at,

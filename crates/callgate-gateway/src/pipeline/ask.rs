@@ -13,7 +13,7 @@ use callgate_model::products::mcp;
 use callgate_model::vocabulary::Operation;
 use callgate_policy::{Bundle, could_allow_in};
 
-use super::{Gateway, Reply, Request, understood};
+use super::{Gateway, Reply, Request};
 use crate::name::{NamedCall, Unnameable, name_subject, operation_of};
 
 impl Gateway {
@@ -66,7 +66,7 @@ impl Gateway {
             record.decision = Decision::deny(reason, bundle.digest());
             detail
         })?;
-        record.understood = Some(understood(&named));
+        self.settings.recording.name(record, &named);
         self.decide_and_record(request, &named, bundle, record).await;
         if record.decision.is_allow() { Ok(named) } else { Err(None) }
     }

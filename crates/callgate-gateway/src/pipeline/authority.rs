@@ -12,6 +12,7 @@ use callgate_store::{AuthorityStore, Durability, EvidenceError, EvidenceStore};
 
 use super::admit::invalid;
 use super::{Gateway, Reply, Request};
+use crate::evidence::enqueue;
 use crate::identity::{Identified, Signal, Unacceptable, Visit, What};
 use crate::workflow::{Run, Said, said};
 
@@ -39,6 +40,16 @@ impl Gateway {
             registry.refresh(self.ambient.now()).await?;
         }
         Ok(())
+    }
+
+    /// Records that somebody could not sign in to the console: nobody waits for it.
+    pub fn not_signed_in(&self, who: Option<String>, reason: String) {
+        let change = Change::SignInRefused { who, reason };
+        let by = "callgate".to_owned();
+        let event = Event::Administered(Arc::new(Administered { by, change }));
+        if let Err(error) = enqueue(&self.evidence, event) {
+            tracing::error!(%error, "that somebody could not sign in was not recorded");
+        }
     }
 
     /// Takes an event of an issuer (RFC 8935): whoever it is about is let in no more, or only with what they get from now on.

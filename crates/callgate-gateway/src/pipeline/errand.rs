@@ -142,6 +142,7 @@ impl Gateway {
             understood: Some(understood(named)),
             arguments_digest: Some(named.call.arguments_digest),
             arguments: redact::arguments(&named.call.arguments),
+            hashes: Vec::new(),
             responses_digest: None,
             under: Under::default(),
             decision,

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::carry::Running;
-use super::{Gateway, Request, understood};
+use super::{Gateway, Request};
 use crate::answer;
 use crate::evidence::{OpenEvidence, Permit};
 use crate::name::name_asking;
@@ -211,7 +211,7 @@ impl Gateway {
         method.clone_into(&mut record.method);
         record.continues = party.call;
         let named = name_asking(&request.server.name, asking, params);
-        record.understood = Some(understood(&named));
+        self.settings.recording.name(&mut record, &named);
         record.decision = self.decide(request, &named, &bundle);
         record.decided_in_us = micros(begun);
         if !record.decision.is_allow() {

@@ -86,6 +86,7 @@ impl Gateway {
             tool: String::new(),
             understood: None,
             arguments_digest: None,
+            hashes: Vec::new(),
             arguments: Json::from(refused.message.chars().take(200).collect::<String>()),
             responses_digest: None,
             under: Under::default(),

@@ -19,7 +19,7 @@ use callgate_model::vocabulary::{Effect, FieldValue};
 use callgate_policy::{Bundle, Question, could_allow, decide};
 use tokio::time::timeout;
 
-use super::{Gateway, Request, understood};
+use super::{Gateway, Request};
 use crate::catalog::{Ask, Found, Seen};
 use crate::credential::Presented;
 use crate::evidence::enqueue;
@@ -345,7 +345,7 @@ impl Inquiry<'_> {
         let arguments = &named.call.arguments;
         let mut record = gateway.begin_record(request, &named.call.tool, arguments, self.bundle);
         record.resolves = Some(self.call);
-        record.understood = Some(understood(&named));
+        gateway.settings.recording.name(&mut record, &named);
         record.decision = Decision::own_read(self.bundle);
         let way = Way {
             presented: self.presented(&mut record).await?,

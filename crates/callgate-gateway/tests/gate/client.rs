@@ -137,7 +137,7 @@ impl Ask {
     }
 
     pub(crate) async fn reply(&self, gateway: &Arc<Gateway>) -> Reply {
-        gateway.handle(&self.head(), self.server, self.body()).await
+        Box::pin(gateway.handle(&self.head(), self.server, self.body())).await
     }
 }
 
@@ -233,7 +233,7 @@ impl World {
 
     /// Sends other bytes under the headers of `ask`.
     pub(crate) async fn raw(&self, ask: &Ask, body: Bytes) -> Said {
-        Said::of(self.gateway.handle(&ask.head(), ask.server, body).await).await
+        Said::of(Box::pin(self.gateway.handle(&ask.head(), ask.server, body)).await).await
     }
 
     /// A modern client's call.

@@ -59,6 +59,10 @@ impl EvidenceStore for Watched {
         })
     }
 
+    fn prove(&self) -> StoreFuture<'_, ()> {
+        self.inner.prove()
+    }
+
     fn head(&self, writer: Id) -> StoreFuture<'_, Option<(u64, Digest)>> {
         self.inner.head(writer)
     }

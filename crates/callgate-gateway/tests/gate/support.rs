@@ -14,6 +14,7 @@ use callgate_gateway::kept::ListLimits;
 use callgate_gateway::listeners::StreamLimits;
 use callgate_gateway::pin::ApprovedBy;
 use callgate_gateway::pipeline::{ChannelRule, Gateway, SamePerson, Settings};
+use callgate_gateway::recording::Recording;
 use callgate_gateway::resource::Resources;
 use callgate_gateway::server::Server;
 use callgate_gateway::spans::Telemetry;
@@ -28,6 +29,7 @@ use callgate_policy::{Bundle, Source, Tier};
 use callgate_sim::{Running, Sim, SimOptions, Site};
 use callgate_store::testing::FaultyStore;
 use callgate_store::{EvidenceLimits, EvidenceLog, Row};
+use futures_util::future::BoxFuture;
 
 use crate::people::everybody;
 use crate::store::{InForce, ManualClock, Watched};
@@ -103,6 +105,7 @@ pub(crate) struct Setup {
     /// More servers: name, catalog and address; without an address, the simulated site.
     pub(crate) servers: Vec<(&'static str, &'static str, Option<String>)>,
     pub(crate) telemetry: Telemetry,
+    pub(crate) recording: Recording,
 }
 
 impl Default for Setup {
@@ -139,6 +142,7 @@ impl Default for Setup {
             rest: None,
             servers: Vec::new(),
             telemetry: Telemetry::default(),
+            recording: Recording { arguments: true, ..Recording::default() },
         }
     }
 }
@@ -153,6 +157,7 @@ impl Setup {
             reveal_denied_tools: self.reveal,
             streams: self.streams,
             sealing: None,
+            recording: self.recording.clone(),
             signer: self.signer.clone(),
             telemetry: std::mem::take(&mut self.telemetry),
             same_person: self.same_person.clone(),
@@ -192,7 +197,12 @@ impl Drop for AbortOnDrop {
 }
 
 impl World {
-    pub(crate) async fn start(mut setup: Setup) -> Self {
+    /// On the heap: there is much in it.
+    pub(crate) fn start(setup: Setup) -> BoxFuture<'static, Self> {
+        Box::pin(Self::begin(setup))
+    }
+
+    async fn begin(mut setup: Setup) -> Self {
         let settings = setup.settings();
         let mut broker = setup.broker.take();
         if broker.is_some() {

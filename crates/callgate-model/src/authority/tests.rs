@@ -283,7 +283,10 @@ pub(crate) fn examples() -> [Change; 28] {
         Change::Configured { setup: Box::new(setup()) },
         Change::PoliciesActivated { bundle: Digest::default(), policies: vec![policy_in_force()] },
         Change::PayloadsErased { indexes: vec![1, 2], reason: "retention".into() },
-        Change::SignInRefused { reason: "the link was used up".into() },
+        Change::SignInRefused {
+            who: Some("corp/bob".into()),
+            reason: "the link was used up".into(),
+        },
         Change::SignInLinkMade { link: Box::new(link()) },
         Change::SignedIn { session: Box::new(session()), link: Some(id(5)) },
         Change::SignedOut { id: id(6) },

@@ -180,8 +180,6 @@ pub struct Findings {
     pub unsettled: u64,
     /// Approvals that were spent.
     pub approvals_spent: u64,
-    /// Uses of approvals that cannot be judged, for the payloads that would tell are not there.
-    pub approvals_untold: u64,
     /// Payloads.
     pub payloads: Payloads,
 }

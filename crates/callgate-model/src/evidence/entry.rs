@@ -6,6 +6,7 @@ use crate::ambient::{Id, Timestamp};
 use crate::authority::{Administered, Change};
 use crate::digest::Digest;
 use crate::json::{CanonicalObject, Json, JsonLimits, Object, read};
+use crate::transparency::leaf_hash;
 
 /// The format of records written by this version.
 pub const FORMAT: u64 = 2;
@@ -75,6 +76,8 @@ pub struct About {
     pub call: Option<Id>,
     /// The name of the change.
     pub change: Option<String>,
+    /// The first of several calls that are one, if this is a later one of them.
+    pub continues: Option<Id>,
     /// What became of the call.
     pub outcome: Option<Outcome>,
 }
@@ -112,7 +115,8 @@ impl About {
             id: one.id,
             spends: one.spends,
         });
-        Self { approval, call: Some(decided.call), ..Self::default() }
+        let continues = decided.continues.filter(|_| decided.is_intent());
+        Self { approval, call: Some(decided.call), continues, ..Self::default() }
     }
 
     fn changed(administered: &Administered) -> Self {
@@ -121,10 +125,11 @@ impl About {
                 Some((approval.id, Some(approval.binding)))
             }
             Change::ApprovalVoted { vote } => Some((vote.approval, None)),
-            Change::ApprovalWithdrawn { id, .. } => Some((*id, None)),
+            Change::ApprovalExpired { id } | Change::ApprovalWithdrawn { id, .. } => {
+                Some((*id, None))
+            }
             Change::GlassBroken { glass, .. } => Some((glass.approval, None)),
-            Change::ApprovalExpired { .. }
-            | Change::ApprovalViewed { .. }
+            Change::ApprovalViewed { .. }
             | Change::Configured { .. }
             | Change::GlassReviewed { .. }
             | Change::GrantIssued { .. }
@@ -175,6 +180,9 @@ impl Entry {
         if let Some(change) = &self.about.change {
             object = object.text("change", change);
         }
+        if let Some(continues) = self.about.continues {
+            object = object.plain("continues", continues);
+        }
         object = object.integer("format", FORMAT).text("kind", &self.kind);
         if let Some(outcome) = self.about.outcome {
             object = object.text("outcome", outcome.as_str());
@@ -219,6 +227,7 @@ impl Entry {
             approval,
             call: text("call").and_then(Id::parse),
             change: text("change").map(str::to_owned),
+            continues: text("continues").and_then(Id::parse),
             outcome: text("outcome").and_then(Outcome::parse),
         };
         let sequence = object.get("sequence").and_then(Json::as_number)?.as_i64()?;
@@ -234,12 +243,8 @@ impl Entry {
     }
 }
 
-/// The hash of an entry: what the next one of its writer holds as `previous`, and the leaf of the Merkle tree (RFC 6962,
-/// section 2.1).
+/// The hash of an entry: what the next one of its writer holds as `previous`, and the leaf of the Merkle tree.
 #[must_use]
 pub fn hash_of(entry: &str) -> Digest {
-    let mut leaf = Vec::with_capacity(entry.len() + 1);
-    leaf.push(0);
-    leaf.extend_from_slice(entry.as_bytes());
-    Digest::of(&leaf)
+    leaf_hash(entry.as_bytes())
 }

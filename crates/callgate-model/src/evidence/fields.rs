@@ -31,6 +31,11 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     ("outcome", "text", "entry: what became of the call, of an outcome."),
     ("change", "text", "entry: the name of the change, of a change."),
     (
+        "continues",
+        "UUID",
+        "entry: the first of several calls that are one, of a later one of them: the server had asked for more.",
+    ),
+    (
         "approval.id",
         "UUID",
         "entry: the approval by which a call is let through, or that is asked for, decided, or withdrawn.",
@@ -353,5 +358,9 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     ),
     ("event.policies[].digest", "SHA-256", "change: of its text."),
     ("event.indexes[]", "integer", "change: a record of which is erased what it says."),
-    ("event.who", "text", "change: whose the passkey was that is removed."),
+    (
+        "event.who",
+        "text?",
+        "change: whose the passkey was that is removed; who is not signed in, if that is known.",
+    ),
 ];

@@ -22,6 +22,8 @@ pub enum Link {
     Credential,
     /// The grant that is given, or gone by.
     Grant,
+    /// The hash of a field of the arguments.
+    Hash,
     /// The accountable identity: the human, or the service account. Of a change, whom it is about.
     Human,
     /// The kind of record.
@@ -52,7 +54,7 @@ pub enum Link {
 
 impl Link {
     /// Each of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Agent,
         Self::Approval,
         Self::By,
@@ -60,6 +62,7 @@ impl Link {
         Self::Client,
         Self::Credential,
         Self::Grant,
+        Self::Hash,
         Self::Human,
         Self::Kind,
         Self::Operation,
@@ -86,6 +89,7 @@ impl Link {
             Self::Client => "client",
             Self::Credential => "credential",
             Self::Grant => "grant",
+            Self::Hash => "hash",
             Self::Human => "human",
             Self::Kind => "kind",
             Self::Operation => "operation",
@@ -154,6 +158,7 @@ impl Decided {
         links.push((Link::Tool, self.tool.clone()));
         links.extend(self.decision.reasons.iter().map(|one| (Link::Reason, one.code().to_owned())));
         links.extend(self.decision.policies.iter().map(|one| (Link::Policy, one.id.clone())));
+        links.extend(self.hashes.iter().map(|hash| (Link::Hash, hash.clone())));
         links.extend(self.trace.iter().map(|trace| (Link::Trace, trace.clone())));
         let used = [(Link::Approval, self.under.approval), (Link::Grant, self.under.grant)];
         links.extend(used.into_iter().filter_map(|(link, one)| Some((link, one?.id.to_string()))));
@@ -233,6 +238,9 @@ impl Administered {
             Change::PasskeyAdded { passkey, .. } => {
                 links.push((Link::Human, passkey.who.clone()));
             }
+            Change::SignInRefused { who, .. } => {
+                links.extend(who.iter().map(|who| (Link::Human, who.clone())));
+            }
             Change::PasskeyRemoved { who, .. } => links.push((Link::Human, who.clone())),
             Change::Revoked { revocation } => {
                 links.push((Link::Human, revocation.subject.name.clone()));
@@ -247,7 +255,6 @@ impl Administered {
             Change::NoticeGivenUp { .. }
             | Change::PayloadsErased { .. }
             | Change::RevocationLifted { .. }
-            | Change::SignInRefused { .. }
             | Change::SignedOut { .. } => {}
         }
     }

@@ -84,6 +84,7 @@ fn a_refusal_is_not_an_intent() {
         understood: None,
         arguments_digest: None,
         arguments: Json::Null,
+        hashes: Vec::new(),
         responses_digest: None,
         under: Under::default(),
         decision: Decision::deny(Reason::ToolUnknown, Digest::default()),
@@ -130,8 +131,8 @@ fn full_caller() -> Caller {
     }
 }
 
-fn full_decided(call: Id) -> Decided {
-    let gate = Gate {
+fn full_gate() -> Gate {
+    Gate {
         policy: "g".into(),
         approvers: "team:leads".into(),
         quorum: 1,
@@ -141,7 +142,11 @@ fn full_decided(call: Id) -> Decided {
         escalation: Some(Escalation { approvers: "team:m".into(), after_s: 300 }),
         grants: Some(Allotment { uses: 10, within_s: 7_200 }),
         step_up: true,
-    };
+    }
+}
+
+fn full_decided(call: Id) -> Decided {
+    let gate = full_gate();
     let project = Resource::new("Jira::Project", "acme/ENG");
     let unresolved = Unresolved {
         kind: "Confluence::Page".into(),
@@ -172,6 +177,7 @@ fn full_decided(call: Id) -> Decided {
         }),
         arguments_digest: Some(Digest::default()),
         arguments: Object::default().with("issueIdOrKey", "ENG-1").into(),
+        hashes: Vec::new(),
         responses_digest: Some(Digest::of(b"responses")),
         under: Under {
             binding: Some(Digest::default()),
@@ -213,9 +219,12 @@ fn full_events() -> Vec<Event> {
         result: Some((Digest::default(), 1)),
         detail: Some("d".into()),
     };
+    let mut intent = full_decided(call);
+    intent.decision.verdict = Verdict::Allow;
     vec![
         Event::Opened { version: "0.1.0".into(), after: Some((call, Digest::default())) },
         Event::Decided(Arc::new(full_decided(call))),
+        Event::Decided(Arc::new(intent)),
         Event::Concluded(concluded),
         Event::Settled(Settled {
             call,

@@ -6,7 +6,7 @@ use callgate_model::ambient::{Ambient, Id, Timestamp};
 use callgate_model::evidence::{Concluded, Event, Outcome, Payload};
 use tokio::sync::{mpsc, oneshot};
 
-use super::EvidenceError;
+use super::{EvidenceError, is_intent};
 
 /// What is said of an intent whose call was refused or given up meanwhile.
 const ABANDONED: &str = "nobody waited for the intent any more";
@@ -43,6 +43,16 @@ impl Entry {
 
     pub(super) const fn is_awaited(&self) -> bool {
         matches!(self.waiter, Waiter::Waiting(_))
+    }
+
+    pub(super) fn is_intent(&self) -> bool {
+        is_intent(&self.event)
+    }
+
+    /// Whether it is about a call that was let through already: what came of it, or its intent if that was not waited for.
+    pub(super) fn is_owed(&self) -> bool {
+        matches!(self.event, Event::Concluded(_))
+            || self.is_intent() && matches!(self.waiter, Waiter::Nobody)
     }
 
     /// Tells who waits that it failed.

@@ -79,7 +79,8 @@ impl Writer {
     /// Waits for entries, up to the probe interval, and a little longer for more of them if nobody waits.
     async fn gather(&mut self) {
         let mut items = Vec::new();
-        if self.backlog.is_empty() || !self.is_healthy() {
+        let owes = self.backlog.iter().any(|entry| entry.is_owed() && entry.is_awaited());
+        if self.backlog.is_empty() || !self.is_healthy() && !owes {
             let first = self.items.recv_many(&mut items, self.limits.batch_max);
             // Elapsed is no error: it is time to look after the store's health.
             timeout(self.limits.probe_interval, first).await.ok();
@@ -112,21 +113,51 @@ impl Writer {
         }
     }
 
-    /// Stores the next batch; with nothing to store, proves that the store would. Whoever is turned away is told so when what
-    /// stands in their way is stored, and can be seen.
+    /// Stores the next batch, or proves that the store would. When there is no room, what was kept free is there for what has
+    /// already happened: that is stored at once.
     async fn attempt(&mut self) -> Result<(), EvidenceError> {
+        match self.attempt_once().await {
+            Err(error) if error.is_full() && self.is_healthy() => {
+                self.begin_to_fail(&error);
+                self.refuse_intents(&error);
+                self.attempt_once().await
+            }
+            done => done,
+        }
+    }
+
+    /// While the store fails, only what is owed is tried, and then whether the rest can be.
+    async fn attempt_once(&mut self) -> Result<(), EvidenceError> {
         self.settle().await?;
+        if self.is_healthy() {
+            return self.store_next(self.backlog.len()).await;
+        }
+        self.backlog.sort_by_key(|entry| !entry.is_owed());
+        let owed = self.backlog.iter().take_while(|entry| entry.is_owed()).count();
+        if owed > 0 {
+            self.store_next(owed).await?;
+        }
+        self.within_deadline(self.store.prove()).await
+    }
+
+    /// Stores the next batch, of the first `ready` entries. Whoever is turned away is told so when what stands in their way is
+    /// stored, and can be seen.
+    async fn store_next(&mut self, ready: usize) -> Result<(), EvidenceError> {
         let mut turned_away = Vec::new();
-        let stored = self.store_next(&mut turned_away).await;
+        let stored = self.store_batch(ready.min(self.limits.batch_max), &mut turned_away).await;
         let told = stored.as_ref().err().unwrap_or(&EvidenceError::Refused);
         turned_away.iter_mut().for_each(|entry| entry.refuse(told));
         stored
     }
 
-    async fn store_next(&mut self, turned_away: &mut Vec<Entry>) -> Result<(), EvidenceError> {
+    async fn store_batch(
+        &mut self,
+        mut count: usize,
+        turned_away: &mut Vec<Entry>,
+    ) -> Result<(), EvidenceError> {
         loop {
             let mut chain = self.chain.clone();
-            let batch = self.backlog.iter().take(self.limits.batch_max);
+            let batch = self.backlog.iter().take(count);
             let rows: Vec<Row> = batch
                 .map(|entry| Row::seal(&mut chain, entry.at, &entry.event, entry.payload.clone()))
                 .collect();
@@ -140,10 +171,13 @@ impl Writer {
                 Err(EvidenceError::Store(error)) => match &*error {
                     // Each time there is at least one less.
                     StoreError::Refused { rows } if !rows.is_empty() => {
-                        turned_away.extend(self.turn_away(rows));
+                        let refused = self.turn_away(rows);
+                        count = count.saturating_sub(refused.len());
+                        turned_away.extend(refused);
                     }
                     StoreError::Refused { .. }
                     | StoreError::Database(_)
+                    | StoreError::Full { .. }
                     | StoreError::Writers(_)
                     | StoreError::Malformed { .. } => return Err(EvidenceError::Store(error)),
                 },
@@ -201,19 +235,31 @@ impl Writer {
         }
     }
 
-    /// Tells everybody who waits. An intent that was refused will not be dispatched and is forgotten, unless it may be
-    /// stored; everything else happened, and is kept for the next attempt.
-    fn failed(&mut self, error: &EvidenceError) {
+    fn begin_to_fail(&self, error: &EvidenceError) {
         if self.is_healthy() {
             let reason = error as &dyn std::error::Error;
             tracing::error!(reason, "evidence cannot be stored");
         }
         self.shared.set_healthy(false);
+    }
+
+    /// Tells those who wait to make a call.
+    fn refuse_intents(&mut self, error: &EvidenceError) {
+        let intents = self.backlog.iter_mut().filter(|entry| entry.is_intent());
+        intents.for_each(|entry| entry.refuse(error));
+    }
+
+    /// Tells everybody who waits. An intent that was refused will not be dispatched and is forgotten, unless it may be
+    /// stored; everything else happened, and is kept for the next attempt.
+    fn failed(&mut self, error: &EvidenceError) {
+        self.begin_to_fail(error);
+        self.backlog.iter_mut().for_each(|entry| entry.refuse(error));
+        let in_doubt = self.doubt.as_ref().map_or(0, |doubt| doubt.count);
+        // What came meanwhile was not tried. No call is let through by it.
         while let Ok(item) = self.items.try_recv() {
             self.take(item);
         }
-        self.backlog.iter_mut().for_each(|entry| entry.refuse(error));
-        let in_doubt = self.doubt.as_ref().map_or(0, |doubt| doubt.count);
+        self.refuse_intents(error);
         let later = self.backlog.split_off(in_doubt.min(self.backlog.len()));
         self.backlog.extend(later.into_iter().filter(|entry| entry.refused_intent().is_none()));
         self.give_up_beyond(self.limits.queue_max.max(in_doubt));
@@ -223,7 +269,8 @@ impl Writer {
     fn give_up_beyond(&mut self, kept: usize) {
         let lost = self.backlog.len().saturating_sub(kept);
         if lost > 0 {
-            self.backlog.truncate(kept);
+            let mut given_up = self.backlog.split_off(kept);
+            given_up.iter_mut().for_each(|entry| entry.refuse(&EvidenceError::Full));
             self.shared.dropped.fetch_add(u64::try_from(lost).unwrap_or(0), Ordering::Relaxed);
             tracing::error!(lost, "evidence was given up");
         }

@@ -11,7 +11,7 @@ use sqlx::query::Query;
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqliteRow};
 
 use super::search;
-use crate::evidence::{Row, StoreError, Tally};
+use crate::evidence::{Applies, Row, StoreError, Tally};
 
 /// How many rows, their entries, and their payloads.
 type Insert = (usize, Arc<str>, Arc<str>);
@@ -71,7 +71,10 @@ pub(super) async fn insert_payloads(
         while let Some((now, later)) = rest.split_at_checked(*size) {
             let query = sqlx::query(AssertSqlSafe(Arc::clone(payloads)));
             let query = now.iter().fold(query, |query, (id, (row, numbers))| {
-                let query = query.bind(*id).bind(row.kind.clone()).bind(row.at.unix_ms());
+                // What says that something was erased is never erased itself: nobody would know any more.
+                let erases = row.applies.iter().any(Applies::erases);
+                let kind = if erases { "erasure" } else { &*row.kind };
+                let query = query.bind(*id).bind(kind.to_owned()).bind(row.at.unix_ms());
                 query.bind(search::joined(numbers)).bind(row.text.clone())
             });
             query.execute(&mut *connection).await?;

@@ -246,7 +246,7 @@ pub(super) async fn migrate(
     connection: &mut SqliteConnection,
     path: &Path,
 ) -> Result<(), OpenError> {
-    let failed = |source| OpenError::Database { path: path.to_owned(), source };
+    let failed = |source| OpenError::database(path, source);
     let found = version(connection).await.map_err(failed)?;
     refuse_newer(found, path)?;
     for (version, step) in (1_i64..).zip(STEPS).filter(|(version, _)| *version > found) {
@@ -259,7 +259,7 @@ pub(super) async fn migrate(
 
 /// Refuses a database that is not of the latest version.
 pub(super) async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
-    let failed = |source| OpenError::Database { path: path.to_owned(), source };
+    let failed = |source| OpenError::database(path, source);
     let found = version(connection).await.map_err(failed)?;
     refuse_newer(found, path)?;
     if found < known() {
@@ -277,6 +277,14 @@ fn refuse_newer(found: i64, path: &Path) -> Result<(), OpenError> {
 
 fn known() -> i64 {
     i64::try_from(STEPS.len()).unwrap_or(i64::MAX)
+}
+
+/// Commits the version once more: what changes nothing and has to be written nevertheless.
+pub(super) async fn touch(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
+    let version = version(connection).await?;
+    let touch = format!("PRAGMA user_version = {version}; COMMIT");
+    sqlx::raw_sql(AssertSqlSafe(touch)).execute(connection).await.map(drop)
 }
 
 async fn version(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {

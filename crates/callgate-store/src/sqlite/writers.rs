@@ -5,12 +5,14 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::private;
+use super::reserve::Reserve;
+use crate::evidence::StoreError;
 
 /// How long one writer waits for another one to have begun.
 const WAIT_MAX: Duration = Duration::from_secs(5);
@@ -21,13 +23,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub(super) struct Writers {
     folder: PathBuf,
     lock: PathBuf,
+    /// What each keeps free on the disk: its own file takes it.
+    room_bytes: u64,
     held: Mutex<Held>,
 }
 
 /// The locks that this process holds.
 #[derive(Debug, Default)]
 struct Held {
-    own: Vec<(PathBuf, File)>,
+    own: Vec<(PathBuf, Reserve)>,
     /// The others that lived when this one joined.
     living: Vec<String>,
     /// Until this writer has settled what others left: two must not settle the same.
@@ -42,7 +46,13 @@ impl Writers {
             name.push(extension);
             PathBuf::from(name)
         };
-        Self { folder: beside(".writers"), lock: beside(".lock"), held: Mutex::default() }
+        let (folder, lock) = (beside(".writers"), beside(".lock"));
+        Self { folder, lock, room_bytes: 0, held: Mutex::default() }
+    }
+
+    /// Each writer that joins from now on keeps so many bytes free.
+    pub(super) const fn keeping(&mut self, bytes: u64) {
+        self.room_bytes = bytes;
     }
 
     /// The file whose lock is held while a writer begins.
@@ -69,17 +79,48 @@ impl Writers {
     }
 
     /// Makes `writer` one that lives.
-    pub(super) async fn join(&self, writer: &str) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Writers`].
+    pub(super) async fn join(&self, writer: &str) -> Result<(), StoreError> {
         let opening = self.opening().await?;
         create(&self.folder)?;
         let living = self.look()?;
         let path = self.folder.join(writer);
         let file = private().open(&path)?;
-        file.try_lock()?;
+        file.try_lock().map_err(io::Error::from)?;
+        let reserve = Reserve { file: Arc::new(file), bytes: self.room_bytes };
+        take(reserve.clone()).await?;
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.own.push((path, file));
+        held.own.push((path, reserve));
         held.living = living;
         held.opening = Some(opening);
+        Ok(())
+    }
+
+    /// Gives up what was kept free: how many bytes are wanted.
+    pub(super) fn give_up_room(&self) -> u64 {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        for (path, reserve) in &held.own {
+            if let Err(error) = reserve.give_up() {
+                tracing::error!(path = %path.display(), %error, "the reserve cannot be given up");
+            }
+        }
+        self.room_bytes
+    }
+
+    /// Keeps free again what was given up.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Writers`].
+    pub(super) async fn keep_room(&self) -> Result<(), StoreError> {
+        let reserves: Vec<Reserve> = {
+            let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            held.own.iter().map(|(_, reserve)| reserve.clone()).collect()
+        };
+        for reserve in reserves {
+            take(reserve).await?;
+        }
         Ok(())
     }
 
@@ -122,12 +163,18 @@ impl Writers {
 impl Drop for Writers {
     fn drop(&mut self) {
         let held = self.held.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for (path, file) in held.own.drain(..) {
+        for (path, reserve) in held.own.drain(..) {
             // If it stays, the next writer removes it.
             fs::remove_file(path).ok();
-            drop(file);
+            drop(reserve);
         }
     }
+}
+
+/// Fills a reserve, on a thread that may wait for the disk.
+async fn take(reserve: Reserve) -> Result<(), StoreError> {
+    let taken = tokio::task::spawn_blocking(move || reserve.take()).await;
+    taken.map_err(|ended| StoreError::Writers(io::Error::other(ended)))?
 }
 
 fn create(folder: &Path) -> io::Result<()> {

@@ -97,6 +97,7 @@ pub fn intent(call: Id, human: &str, agent: &str) -> Decided {
         }),
         arguments_digest: Some(Digest::of(b"arguments")),
         arguments: arguments.into(),
+        hashes: Vec::new(),
         responses_digest: None,
         under: Under::default(),
         decision: Decision {

@@ -22,6 +22,9 @@ pub(crate) enum Evidence {
     Verify(Check),
     /// Write the whole log to a folder that `callgate-verify` checks, wherever it is and whoever has it.
     Tiles(Tiles),
+    /// Write a folder for an auditor: the log that proves itself, the records of a period as tables, and a report that says what
+    /// of it answers which control.
+    Pack(Box<Pack>),
     /// List calls of which it is not known whether they took effect, and that nobody has settled.
     Open(Open),
     /// Say what became of such a call, when you have looked at the server. It is recorded beside the outcome.
@@ -34,6 +37,8 @@ pub(crate) enum Evidence {
     Follow(Box<Follow>),
     /// Show how far those are to whom evidence goes: sinks, anchors and witnesses.
     Sinks(Check),
+    /// Print the hashes of a value, by which `evidence list --hash` finds calls that had it. It is stored nowhere.
+    Hash(Hash),
     /// Print the public keys by which checkpoints of the evidence are verified, or make a new key.
     Key(Key),
 }
@@ -104,6 +109,9 @@ pub(crate) struct Which {
     /// Only changes by this operator or caller.
     #[arg(long)]
     pub(crate) by: Option<String>,
+    /// Only calls that had a field of this hash.
+    #[arg(long)]
+    pub(crate) hash: Option<String>,
     /// Only calls of this W3C trace.
     #[arg(long)]
     pub(crate) trace: Option<String>,
@@ -138,6 +146,7 @@ impl Which {
             (Link::Approval, &self.approval),
             (Link::Grant, &self.grant),
             (Link::By, &self.by),
+            (Link::Hash, &self.hash),
             (Link::Trace, &self.trace),
             (Link::Kind, &self.changes.then(|| "change".to_owned())),
         ];
@@ -182,6 +191,30 @@ pub(crate) struct Tiles {
     /// Write the payloads only of what happened before this moment.
     #[arg(long, value_parser = moment)]
     pub(crate) to: Option<Timestamp>,
+}
+
+/// Options of `evidence pack`.
+#[derive(Debug, Args)]
+pub(crate) struct Pack {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    /// The folder; it must not be there yet.
+    pub(crate) folder: PathBuf,
+    /// When the period begins: `2026-11-01T00:00:00Z`, or a day.
+    #[arg(long, value_parser = moment)]
+    pub(crate) from: Timestamp,
+    /// When it ends: what happened before this moment.
+    #[arg(long, value_parser = moment)]
+    pub(crate) to: Timestamp,
+    /// How many decisions, and how many changes, are drawn and proved one by one.
+    #[arg(long, value_name = "COUNT", default_value_t = 25, value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    pub(crate) sample: u32,
+    /// By what they are drawn, in the place of the log's root: a text that the auditor chose, and nobody could know before.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) seed: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Options of `evidence open`.
@@ -273,4 +306,16 @@ pub(crate) struct Follow {
     pub(crate) form: Form,
     #[command(flatten)]
     pub(crate) which: Which,
+}
+
+/// Options of `evidence hash`.
+#[derive(Debug, Args)]
+pub(crate) struct Hash {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    /// The value; `-` reads it from standard input, so that it is in no history.
+    pub(crate) value: String,
+    /// It is JSON: a number, `true`, an object. Else it is a text.
+    #[arg(long)]
+    pub(crate) json: bool,
 }

@@ -1,18 +1,18 @@
 //! `callgate evidence`: what was decided, and what came of it. Works while a gateway is running.
 
 use callgate_model::ambient::{Ambient as _, Id};
-use callgate_model::json::Json;
+use callgate_model::json::{Json, JsonLimits, read};
 use callgate_store::{EvidenceStore, Filter, Row, SqliteStore, StoreError};
 
 use crate::ambient::Machine;
-use crate::cli::evidence::{Evidence, Key, List, Show, Tiles};
+use crate::cli::evidence::{Evidence, Hash, Key, List, Show, Tiles};
 use crate::cli::{Failure, WithConfig};
-use crate::commands::tiles::{self, Payloads};
-use crate::commands::{erase, export, settle, sinks, verify};
+use crate::commands::{erase, export, pack, settle, sinks, verify};
 use crate::config::Config;
 use crate::keeping;
 use crate::print;
 use crate::print::call::{CallTold, newest, outline};
+use crate::tiles::{self, Payloads};
 
 pub(crate) async fn run(command: Evidence) -> Result<(), Failure> {
     match command {
@@ -20,12 +20,14 @@ pub(crate) async fn run(command: Evidence) -> Result<(), Failure> {
         Evidence::Show(options) => show(options).await,
         Evidence::Verify(options) => verify::run(&options).await,
         Evidence::Tiles(options) => tiles(options).await,
+        Evidence::Pack(options) => pack::run(*options).await,
         Evidence::Open(options) => settle::open(&options).await,
         Evidence::Settle(options) => settle::settle(options).await,
         Evidence::Erase(options) => erase::run(&options).await,
         Evidence::Export(options) => export::export(*options).await,
         Evidence::Follow(options) => export::follow(*options).await,
         Evidence::Sinks(options) => sinks::run(&options).await,
+        Evidence::Hash(options) => hash(&options),
         Evidence::Key(options) => key(&options),
     }
 }
@@ -124,6 +126,28 @@ async fn show(options: Show) -> Result<(), Failure> {
             }
         }
     }
+    Ok(())
+}
+
+/// The hashes of a value, one a line: that of the current key first.
+fn hash(options: &Hash) -> Result<(), Failure> {
+    let keys = options.config.load()?.recording.keys;
+    if keys.is_empty() {
+        return Err("nothing is hashed: `evidence.hash_keys` names no key".into());
+    }
+    let mut text = options.value.clone();
+    if text == "-" {
+        let read = std::io::read_to_string(std::io::stdin());
+        text = read.map_err(|error| format!("standard input: {error}"))?;
+        text.truncate(text.trim_end_matches(['\r', '\n']).len());
+    }
+    let value = if options.json {
+        read(text.as_bytes(), &JsonLimits::default())
+            .map_err(|error| format!("it is no JSON: {error}"))?
+    } else {
+        text.into()
+    };
+    keys.iter().for_each(|key| print::line(&key.hash(&value)));
     Ok(())
 }
 

@@ -19,6 +19,7 @@ use crate::cli::{Failure, WithConfig};
 use crate::config::{Config, Roles, ServerConfig, environment};
 use crate::desk::Desk;
 use crate::notify::Channels;
+use crate::print::causes;
 
 /// An operator at the machine of the gateway.
 pub(crate) struct Office {
@@ -33,7 +34,7 @@ impl Office {
     pub(crate) async fn open(options: &WithConfig) -> Result<Self, Failure> {
         let config = options.load()?;
         let vocabulary = assemble::vocabulary(&config)?;
-        let store = SqliteStore::open(&config.store).await.map_err(|error| error.to_string())?;
+        let store = SqliteStore::open(&config.store).await.map_err(|error| causes(&error))?;
         let user = environment("USER").unwrap_or_else(|_none| "unknown".to_owned());
         let by = format!("{user} on the command line");
         Ok(Self { config, vocabulary, store: Arc::new(store), by })

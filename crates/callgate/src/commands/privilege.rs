@@ -1,11 +1,9 @@
 //! `callgate privilege report`: who may do what, what they did, and how they could have less. Works while a gateway runs.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use callgate_model::ambient::{Ambient as _, Timestamp};
-use callgate_model::json::{Json, Object};
 use callgate_store::SqliteStore;
 
 use super::office::unread;
@@ -28,12 +26,12 @@ pub(crate) async fn report(options: PrivilegeReport) -> Result<(), Failure> {
     let span = Span { now: Machine.now(), days: options.days, records_max: None, places_max: None };
     let rules = (Arc::new(bundle), Arc::new(vocabulary));
     let known = Known::gather((&store, &store), &Configured::of(&config), rules, span).await;
-    let known = Known { files: files(&config), ..known.map_err(unread)? };
+    let known = Known { files: secret_files(&config), ..known.map_err(unread)? };
     let report = known.report();
     if options.csv {
-        csv(&report);
+        report.csv().iter().for_each(|line| print::line(line));
     } else if options.json {
-        json(&report);
+        print::json(&report.to_json().into());
     } else {
         text(&report);
     }
@@ -41,7 +39,7 @@ pub(crate) async fn report(options: PrivilegeReport) -> Result<(), Failure> {
 }
 
 /// The files of secrets that the configuration names.
-fn files(config: &Config) -> Vec<(String, Option<Timestamp>)> {
+pub(super) fn secret_files(config: &Config) -> Vec<(String, Option<Timestamp>)> {
     let written = |path: &Path| {
         let since = std::fs::metadata(path).ok()?.modified().ok()?;
         let since = since.duration_since(std::time::UNIX_EPOCH).ok()?;
@@ -49,38 +47,6 @@ fn files(config: &Config) -> Vec<(String, Option<Timestamp>)> {
     };
     let files = config.secret_files.iter();
     files.map(|path| (path.display().to_string(), written(path))).collect()
-}
-
-fn json(report: &Report) {
-    let holdings: Vec<Json> = report.holdings.iter().map(|one| one.to_json().into()).collect();
-    let findings: Vec<Json> = report.findings.iter().map(Finding::to_json).collect();
-    let all = Object::default().with("holdings", holdings).with("findings", findings);
-    print::json(&all.into());
-}
-
-fn csv(report: &Report) {
-    print::line("kind,id,name,owner,operation,place,may,calls,findings");
-    for one in &report.holdings {
-        let codes: BTreeSet<_> = one.findings.iter().map(|finding| finding.code).collect();
-        let codes = codes.into_iter().collect::<Vec<_>>().join(" ");
-        let owner = one.owner.clone().unwrap_or_default();
-        for [operation, place, may, calls] in one.rows() {
-            let cells =
-                [one.kind, &one.id, &one.name, &owner, &operation, &place, &may, &calls, &codes];
-            print::line(&cells.map(cell).join(","));
-        }
-    }
-}
-
-/// A cell as RFC 4180 has it. What a spreadsheet would take for a formula is text.
-fn cell(text: &str) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let text = if is_formula { format!("'{text}") } else { text.to_owned() };
-    if text.contains(['"', ',', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text
-    }
 }
 
 fn text(report: &Report) {
@@ -140,23 +106,4 @@ fn block(one: &Holding) {
 
 fn finding(finding: &Finding) {
     print::line(&print::safe(&format!("  {}    {}", finding.code, finding.text)));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::cell;
-
-    #[test]
-    fn a_spreadsheet_runs_nothing_of_it() {
-        for (text, written) in [
-            ("plain", "plain"),
-            ("a,b", "\"a,b\""),
-            ("say \"x\"", "\"say \"\"x\"\"\""),
-            ("=HYPERLINK(\"x\")", "\"'=HYPERLINK(\"\"x\"\")\""),
-            ("-1", "'-1"),
-            ("@x", "'@x"),
-        ] {
-            assert_eq!(cell(text), written);
-        }
-    }
 }

@@ -1,7 +1,9 @@
 //! The section of what is done with evidence once it is stored.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use callgate_gateway::recording::{HashKey, Recording, Treatment};
 use callgate_model::transparency::Signer;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
@@ -30,6 +32,10 @@ struct RawEvidence {
     keys: Vec<RawSecret>,
     checkpoint_s: Option<u64>,
     retention: RawRetention,
+    arguments: Option<String>,
+    /// By operation and path.
+    fields: BTreeMap<String, BTreeMap<String, String>>,
+    hash_keys: Vec<RawSecret>,
     sinks: Table,
     anchors: Table,
     witnesses: Table,
@@ -50,8 +56,9 @@ const DAYS_MIN: u64 = 190;
 const DAYS_MAX: u64 = 36_500;
 
 impl Reader {
-    pub(super) fn evidence(&mut self) -> Option<EvidenceRules> {
+    pub(super) fn evidence(&mut self) -> Option<(EvidenceRules, Recording)> {
         let raw: RawEvidence = self.optional("evidence")?;
+        let recording = self.recording(raw.arguments.as_deref(), raw.fields, raw.hash_keys);
         let mut signers = Vec::new();
         for (index, raw) in raw.keys.into_iter().enumerate() {
             let read = self.secret(raw).and_then(|text| {
@@ -74,12 +81,58 @@ impl Reader {
         if !(1..=3_600).contains(&seconds) {
             self.problem("evidence.checkpoint_s", "say 1 to 3600 seconds", None);
         }
-        Some(EvidenceRules {
+        let rules = EvidenceRules {
             signers,
             checkpoint_every: Duration::from_secs(seconds.max(1)),
             retention: self.retention(&raw.retention),
             elsewhere: Box::new(self.elsewhere(raw.sinks, raw.anchors, raw.witnesses)),
-        })
+        };
+        Some((rules, recording))
+    }
+
+    fn recording(
+        &mut self,
+        arguments: Option<&str>,
+        fields: BTreeMap<String, BTreeMap<String, String>>,
+        keys: Vec<RawSecret>,
+    ) -> Recording {
+        let arguments = match arguments {
+            None | Some("digest") => false,
+            Some("redacted") => true,
+            Some(_) => {
+                self.problem("evidence.arguments", "say `digest` or `redacted`", None);
+                false
+            }
+        };
+        let mut recording = Recording { arguments, ..Recording::default() };
+        for (index, raw) in keys.into_iter().enumerate() {
+            let short = || "it is too short: 32 bytes at least".to_owned();
+            let key = self.secret(raw).and_then(|text| {
+                HashKey::new(text.expose_secret().trim().as_bytes()).ok_or_else(short)
+            });
+            match key {
+                Ok(key) => recording.keys.push(key),
+                Err(text) => {
+                    let hint = Some("openssl rand -base64 32".to_owned());
+                    self.problem(&format!("evidence.hash_keys[{index}]"), &text, hint);
+                }
+            }
+        }
+        for (operation, rules) in fields {
+            for (path, name) in rules {
+                let place = format!("evidence.fields.{operation:?}.{path:?}");
+                let Some(treatment) = Treatment::parse(&name) else {
+                    self.problem(&place, "say `keep`, `hash`, `truncate` or `drop`", None);
+                    continue;
+                };
+                if treatment == Treatment::Hash && recording.keys.is_empty() {
+                    let hint = Some("evidence.hash_keys = [{ file = \"hash.key\" }]".to_owned());
+                    self.problem(&place, "there is no key to hash with", hint);
+                }
+                recording.fields.entry(operation.clone()).or_default().insert(path, treatment);
+            }
+        }
+        recording
     }
 
     fn retention(&mut self, raw: &RawRetention) -> Retention {

@@ -188,7 +188,7 @@ impl Reader {
         let signer = self.signer(public_url.as_deref());
         let telemetry = self.telemetry();
         let channels = self.channels();
-        let evidence = self.evidence();
+        let (evidence, recording) = self.evidence().unzip();
         let approvals = self.approvals(&channels);
         let servers = self.servers(signer.as_ref());
         let token_rules = self.token_rules();
@@ -212,6 +212,7 @@ impl Reader {
             danger_anonymous: listen.danger_anonymous,
             store: self.relative(&store?.path),
             evidence: evidence?,
+            recording: recording?,
             policies: self.relative(&policies?.folder),
             catalogs: self.catalogs(&catalogs?),
             approvals: approvals?,

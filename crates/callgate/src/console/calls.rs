@@ -3,25 +3,32 @@
 use askama::Template;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use callgate_gateway::pipeline::ErrandError;
+use callgate_gateway::pipeline::{ErrandError, by_themselves};
 use callgate_model::ambient::{Id, Timestamp};
-use callgate_model::evidence::Link;
+use callgate_model::evidence::{Finding, Link};
 use callgate_model::json::{Json, Object};
 use callgate_model::products::gateway::{Errand, NAME};
 use callgate_model::reason::Reason;
-use callgate_store::{Filter, Row, Tally};
+use callgate_store::{EvidenceStore, Filter, Row, StoreError, Tally};
 use http::StatusCode;
 use serde::Deserialize;
 
 use super::chart::{Chart, Series};
 use super::live::{self, Source};
-use super::{Console, live_page, not_understood, page, query, refused, unreadable};
+use super::{
+    CONSOLE, Console, Guarded, live_page, not_understood, page, query, refused, see_other,
+    unreadable,
+};
+use crate::cli::authority::moment as moment_of;
 use crate::print::approval::moment;
-use crate::print::call::{CallTold, newest, outline};
+use crate::print::call::{CallTold, ending, is_unsettled, newest, outline};
 use crate::print::safe;
 
 /// Calls on one page: the newest that match.
 const CALLS_MAX: u32 = 50;
+
+/// Calls to be settled that are looked at for one page: the newest.
+const UNSETTLED_MAX: u32 = 100;
 
 /// Over which times decisions are counted: the name in the address and for people, and how many spans of so many minutes.
 const OVER: &[(&str, &str, i64, i64)] = &[
@@ -46,6 +53,13 @@ pub(super) struct Wanted {
     target: String,
     decision: String,
     reason: String,
+    server: String,
+    policy: String,
+    credential: String,
+    workflow: String,
+    /// A day, or a moment (RFC 3339).
+    from: String,
+    to: String,
     /// Over which time they are counted.
     over: String,
     /// `on`, if also what was asked of the gateway itself.
@@ -58,6 +72,8 @@ struct Calls<'a> {
     who: &'a str,
     csrf: &'a str,
     wanted: &'a Wanted,
+    /// Those of which somebody has to say what became of them, the newest.
+    unsettled: Vec<Line>,
     calls: Vec<Line>,
     overs: Vec<(&'static str, &'static str)>,
     /// Every reason code.
@@ -80,6 +96,8 @@ struct CallPage<'a> {
     /// The code and what it means.
     reasons: Vec<(String, &'static str)>,
     records: Vec<Record>,
+    /// Whether whoever looks may say what became of it, and nobody has.
+    can_settle: bool,
 }
 
 /// A call in a list.
@@ -128,11 +146,24 @@ impl Wanted {
             (Link::Target, target),
             (Link::Verdict, &self.decision),
             (Link::Reason, &self.reason),
+            (Link::Server, &self.server),
+            (Link::Policy, &self.policy),
+            (Link::Credential, &self.credential),
+            (Link::Workflow, &self.workflow),
         ];
-        let filter = wanted
-            .into_iter()
-            .fold(Filter::default(), |filter, (link, text)| filter.with(link, said(text)));
+        // What is no time does not matter, as what is not there.
+        let time = |text: &str| moment_of(text.trim()).ok();
+        let filter = Filter { since: time(&self.from), until: time(&self.to), ..Filter::default() };
+        let filter =
+            wanted.into_iter().fold(filter, |filter, (link, text)| filter.with(link, said(text)));
         if self.gateway.is_empty() { filter.without(Link::Server, NAME) } else { filter }
+    }
+
+    /// Whether anything is looked for that is not asked for at first sight.
+    fn is_more(&self) -> bool {
+        let more =
+            [&self.server, &self.policy, &self.credential, &self.workflow, &self.from, &self.to];
+        more.iter().any(|text| !text.is_empty())
     }
 
     /// As the record says what was asked for.
@@ -146,6 +177,12 @@ impl Wanted {
             ("target", &self.target),
             ("decision", &self.decision),
             ("reason", &self.reason),
+            ("server", &self.server),
+            ("policy", &self.policy),
+            ("credential", &self.credential),
+            ("workflow", &self.workflow),
+            ("from", &self.from),
+            ("to", &self.to),
             ("over", &self.over),
             ("gateway", &self.gateway),
         ];
@@ -171,20 +208,48 @@ pub(super) async fn list(
         let every_ms = minutes * 60_000;
         // The last span is the one that is not over yet.
         let first = (now.unix_ms() / every_ms - (spans - 1)) * every_ms;
-        let filter = Filter { since: Some(Timestamp::from_unix_ms(first)), ..wanted.filter() };
+        let asked = wanted.filter();
+        let since = asked.since.into_iter().chain([Timestamp::from_unix_ms(first)]).max();
+        let filter = Filter { since, ..asked };
         let tallies = store.tally(&filter, every_ms).await.map_err(unreadable)?;
-        Ok((calls, chart(&tallies, over, first)))
+        let unsettled = unsettled(&*store).await.map_err(unreadable)?;
+        Ok((calls, unsettled, chart(&tallies, over, first)))
     };
     let found = gateway.run_errand(&visitor.caller, Errand::CallList, None, wanted.asked(), work);
-    let (calls, chart) = found.await.map_err(refused)?;
-    let calls = calls.into_iter().map(|(row, outcome)| Line::of(&row, outcome)).collect();
+    let (calls, unsettled, chart) = found.await.map_err(refused)?;
+    let lines = |all: Vec<(Row, Option<String>)>| -> Vec<Line> {
+        all.into_iter().map(|(row, outcome)| Line::of(&row, outcome)).collect()
+    };
+    let (calls, unsettled) = (lines(calls), lines(unsettled));
     let (who, csrf) = (visitor.who(), visitor.session.csrf());
     let overs = OVER.iter().map(|(name, told, ..)| (*name, *told)).collect();
     let now = moment(now);
     let reasons = Reason::ALL.iter().map(|reason| reason.code()).collect();
-    let page_of =
-        Calls { who: &who, csrf, wanted: &wanted, calls, overs, reasons, chart, now, seen };
+    let page_of = Calls {
+        who: &who,
+        csrf,
+        wanted: &wanted,
+        unsettled,
+        calls,
+        overs,
+        reasons,
+        chart,
+        now,
+        seen,
+    };
     Ok(live_page(StatusCode::OK, &page_of))
+}
+
+/// The newest calls that are no reads, and of which nobody knows whether they took effect.
+async fn unsettled(store: &dyn EvidenceStore) -> Result<Vec<(Row, Option<String>)>, StoreError> {
+    let mut calls = Vec::new();
+    for outcome in store.unsettled(UNSETTLED_MAX).await? {
+        let Some(call) = outcome.call else { continue };
+        let intent = store.show(call).await?.into_iter().find(|row| row.kind == "intent");
+        let intent = intent.filter(|intent| CallTold::of(intent).effect != "read");
+        calls.extend(intent.map(|intent| (intent, outcome.outcome)));
+    }
+    Ok(calls)
 }
 
 /// The decisions of each span, beginning with the one at `first`.
@@ -222,17 +287,49 @@ pub(super) async fn show(
     let asked = Object::default().with("call", id.to_string());
     let found = gateway.run_errand(&visitor.caller, Errand::CallShow, None, asked, work);
     let (decided, rows) = found.await.map_err(refused)?;
-    let outcome = rows.iter().find_map(|row| row.outcome.clone());
-    let one = Line::of(&decided, outcome);
+    let one = Line::of(&decided, ending(&rows));
+    let can_settle = is_unsettled(&rows)
+        && by_themselves(&visitor.caller.caller).is_ok()
+        && gateway.may(&visitor.caller, Errand::CallSettle, None);
     let page_of = CallPage {
         who: &visitor.who(),
         csrf: visitor.session.csrf(),
         chain: chain(&decided, &one),
         reasons: one.told.reasons.iter().map(|code| (code.clone(), meaning(code))).collect(),
         records: rows.iter().map(record).collect(),
+        can_settle,
         one,
     };
     Ok(page(StatusCode::OK, &page_of))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SettleForm {
+    csrf: String,
+    note: String,
+    finding: String,
+}
+
+impl Guarded for SettleForm {
+    fn csrf(&self) -> &str {
+        &self.csrf
+    }
+}
+
+pub(super) async fn settle(
+    State(console): State<Console>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Response> {
+    let (visitor, form) = console.form::<SettleForm>(request).await?;
+    let call = Id::parse(&id).ok_or_else(|| refused(ErrandError::Gone))?;
+    let finding = Finding::parse(&form.finding)
+        .ok_or_else(|| refused(ErrandError::Wrong("There is no such finding.".to_owned())))?;
+    let gateway = &console.front.gateway;
+    let settled = gateway.settle(&visitor.caller, call, (finding, &form.note)).await;
+    settled.map_err(refused)?;
+    Ok(see_other(&format!("{CONSOLE}/calls/{call}"), None))
 }
 
 /// Whom the call comes from, through whom, and what it does.

@@ -10,40 +10,40 @@ const STEP: u64 = 10;
 const WIDTH: u64 = 8;
 
 /// A series: the class that draws it, and what it is.
-pub(super) type Series = (&'static str, &'static str);
+pub(crate) type Series = (&'static str, &'static str);
 
 /// A chart.
-pub(super) struct Chart {
+pub(crate) struct Chart {
     /// What it shows, in a sentence with its sums.
-    pub(super) label: String,
-    pub(super) series: Vec<Series>,
-    pub(super) bars: Vec<Bar>,
+    pub(crate) label: String,
+    pub(crate) series: Vec<Series>,
+    pub(crate) bars: Vec<Bar>,
     /// The width of the drawing.
-    pub(super) width: u64,
+    pub(crate) width: u64,
     /// The highest bar.
-    pub(super) most: u64,
+    pub(crate) most: u64,
 }
 
 /// One bar.
-pub(super) struct Bar {
-    pub(super) name: String,
-    pub(super) counts: Vec<u64>,
+pub(crate) struct Bar {
+    pub(crate) name: String,
+    pub(crate) counts: Vec<u64>,
     /// In words.
-    pub(super) title: String,
-    pub(super) parts: Vec<Part>,
+    pub(crate) title: String,
+    pub(crate) parts: Vec<Part>,
 }
 
 /// A part of a bar.
-pub(super) struct Part {
-    pub(super) class: &'static str,
-    pub(super) x: u64,
-    pub(super) y: u64,
-    pub(super) height: u64,
+pub(crate) struct Part {
+    pub(crate) class: &'static str,
+    pub(crate) x: u64,
+    pub(crate) y: u64,
+    pub(crate) height: u64,
 }
 
 impl Chart {
     /// Of bars with a count for each series. Nothing, if there is nothing to count.
-    pub(super) fn of(what: &str, series: &[Series], bars: Vec<(String, Vec<u64>)>) -> Option<Self> {
+    pub(crate) fn of(what: &str, series: &[Series], bars: Vec<(String, Vec<u64>)>) -> Option<Self> {
         let sum = |counts: &Vec<u64>| counts.iter().sum::<u64>();
         let most = bars.iter().map(|(_, counts)| sum(counts)).max().filter(|most| *most > 0)?;
         let total = |at: usize| bars.iter().filter_map(|(_, counts)| counts.get(at)).sum::<u64>();
@@ -60,12 +60,12 @@ impl Chart {
     }
 
     /// How wide a bar is drawn.
-    pub(super) const fn bar_width() -> u64 {
+    pub(crate) const fn bar_width() -> u64 {
         WIDTH
     }
 
     /// What stands under it on the left, and on the right.
-    pub(super) fn ends(&self) -> (&str, &str) {
+    pub(crate) fn ends(&self) -> (&str, &str) {
         (
             self.bars.first().map_or("", |bar| &bar.name),
             self.bars.last().map_or("", |bar| &bar.name),

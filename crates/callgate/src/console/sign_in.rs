@@ -244,6 +244,7 @@ impl Console {
         let admitted = self.front.gateway.visitor(session.caller(Vec::new())).await;
         admitted.map(drop).map_err(|wrong| {
             tracing::warn!(who = session.who, %wrong, "somebody is not let in");
+            self.front.gateway.not_signed_in(Some(session.who.clone()), wrong.to_string());
             if wrong.is_ours() {
                 return self.problem(StatusCode::SERVICE_UNAVAILABLE, NOT_NOW);
             }
@@ -286,13 +287,18 @@ impl Console {
             tracing::error!(%error, "a link cannot be looked up");
             not_now()
         })?;
-        found.filter(|link| self.ambient.now() < link.ends).ok_or_else(used_up)
+        found.filter(|link| self.ambient.now() < link.ends).ok_or_else(|| {
+            let reason = "a link that is used up, has ended, or never was".to_owned();
+            self.front.gateway.not_signed_in(None, reason);
+            used_up()
+        })
     }
 
     /// What came of it that somebody wanted to sign in at the issuer.
     fn not_signed_in(&self, error: &LoginError) -> Response {
         let issuer = self.front.gateway.login_issuer().unwrap_or("the issuer");
         tracing::warn!(issuer, %error, "a sign-in came to nothing");
+        self.front.gateway.not_signed_in(None, format!("{issuer}: {error}"));
         let (status, text) = match error {
             LoginError::NotBegun => (
                 StatusCode::BAD_REQUEST,

@@ -80,7 +80,7 @@ fn number(value: Option<&Json>) -> String {
 }
 
 /// A cell of text. A quote before what would be a formula shows it as text; a record stays on one line.
-fn cell(text: &str) -> String {
+pub(crate) fn cell(text: &str) -> String {
     let guard = if text.starts_with(FORMULA) { "'" } else { "" };
     let text = format!("{guard}{}", print::safe(text));
     if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }

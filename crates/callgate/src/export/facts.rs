@@ -391,17 +391,17 @@ fn target(target: &Json) -> String {
 }
 
 /// The member that `path` leads to.
-pub(super) fn at<'a>(value: &'a Json, path: &str) -> &'a Json {
+pub(crate) fn at<'a>(value: &'a Json, path: &str) -> &'a Json {
     path.split('.').try_fold(value, Json::get).unwrap_or(&Json::Null)
 }
 
 /// The same as text; empty if there is none.
-pub(super) fn text_at<'a>(value: &'a Json, path: &str) -> &'a str {
+pub(crate) fn text_at<'a>(value: &'a Json, path: &str) -> &'a str {
     at(value, path).as_str().unwrap_or_default()
 }
 
 /// The texts of an array.
-pub(super) fn texts(value: &Json) -> Vec<&str> {
+pub(crate) fn texts(value: &Json) -> Vec<&str> {
     value.as_array().unwrap_or_default().iter().filter_map(Json::as_str).collect()
 }
 

@@ -14,6 +14,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::SEND_WITHIN;
 use super::news::News;
 use super::told::Message;
+use crate::print;
 
 /// How mail gets to the relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,9 +56,10 @@ impl Mail {
             let mut builder = TlsParameters::builder(host.clone());
             if let Some(pem) = &authority {
                 let authority = Certificate::from_pem(pem.as_bytes());
-                builder = builder.add_root_certificate(authority.map_err(|error| causes(&error))?);
+                builder =
+                    builder.add_root_certificate(authority.map_err(|error| print::causes(&error))?);
             }
-            builder.build().map_err(|error| causes(&error))
+            builder.build().map_err(|error| print::causes(&error))
         };
         let (tls, usual) = match protection {
             Protection::Implicit => (Tls::Wrapper(parameters()?), 465),
@@ -78,7 +80,7 @@ impl Mail {
 
     pub(super) async fn send(&self, news: &News, message: &Message) -> Result<(), String> {
         let mail = self.mail(news, message)?;
-        self.relay.send(mail).await.map(drop).map_err(|error| causes(&error))
+        self.relay.send(mail).await.map(drop).map_err(|error| print::causes(&error))
     }
 
     /// Whether the relay greets us, by TLS and with the login that it wants.
@@ -86,7 +88,7 @@ impl Mail {
         match self.relay.test_connection().await {
             Ok(true) => Ok(()),
             Ok(false) => Err("the relay closes the connection".to_owned()),
-            Err(error) => Err(causes(&error)),
+            Err(error) => Err(print::causes(&error)),
         }
     }
 
@@ -137,20 +139,6 @@ impl Header for AutoSubmitted {
     fn display(&self) -> HeaderValue {
         HeaderValue::new(Self::name(), "auto-generated".to_owned())
     }
-}
-
-/// An error with everything that led to it.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        // Some say what led to them, too.
-        if !text.ends_with(&error.to_string()) {
-            text = format!("{text}: {error}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 impl fmt::Debug for Mail {

@@ -6,6 +6,8 @@ use callgate_gateway::pipeline::Gateway;
 use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::approval::{ApprovalState, Ended, Occasion, Standing};
 use callgate_model::decision::{Gate, PolicyRef};
+use callgate_model::json::{Json, JsonLimits, read};
+use callgate_model::redact;
 use callgate_store::Taken;
 use serde_json::{Value, json};
 
@@ -159,7 +161,7 @@ impl Told {
             "use_within_s": approval.use_within_s,
         });
         if let Some(all) = data.as_object_mut().filter(|_| arguments) {
-            all.insert(ARGUMENTS.to_owned(), read_by(*foreign, &about.arguments));
+            all.insert(ARGUMENTS.to_owned(), read_by(*foreign, &self.arguments()));
         }
         data
     }
@@ -188,13 +190,24 @@ impl Told {
         say("clock", &words::clock(&self.state, self.at));
         words::votes(&self.state).iter().for_each(|vote| say("said", &inert(vote)));
         self.granted().iter().for_each(|what| say("granted", &inert(what)));
-        let named = about.arguments.as_object().filter(|_| arguments).into_iter().flatten();
+        let told = self.arguments();
+        let named = told.as_object().filter(|_| arguments).into_iter().flatten();
         let named = named.map(|(name, value)| format!("{name} = {value}"));
         some(named.collect()).iter().for_each(|text| say("argument", &inert(text)));
         if self.page.is_none() && self.occasion.asks() {
             lines.push(format!("decide: callgate approvals show {}", approval.id));
         }
         Message::new(&self.title(), lines, self.page.clone())
+    }
+
+    /// The arguments without secrets, while it is open; then, what is recorded of them.
+    fn arguments(&self) -> Value {
+        let approval = &self.state.approval;
+        let whole = approval.arguments.as_bytes();
+        let whole = read(whole, &JsonLimits::of_bytes(whole.len())).ok();
+        let told = whole.as_ref().and_then(Json::as_object).map(redact::arguments);
+        let told = told.and_then(|told| serde_json::to_value(told).ok());
+        told.unwrap_or_else(|| approval.about.arguments.clone())
     }
 
     /// What those who approved it let through beside it.

@@ -81,12 +81,26 @@ pub(crate) async fn newest(
     let mut lines = Vec::new();
     for row in store.list(&filter).await? {
         let outcome = match row.call.filter(|_| row.kind == "intent") {
-            Some(call) => store.show(call).await?.into_iter().find_map(|row| row.outcome),
+            Some(call) => ending(&store.show(call).await?),
             None => None,
         };
         lines.push((row, outcome));
     }
     Ok(lines)
+}
+
+/// What came of a call, by its records: its last outcome, unless somebody has settled it.
+pub(crate) fn ending(rows: &[Row]) -> Option<String> {
+    let settled = rows.iter().rfind(|row| row.kind == "settled");
+    let finding = settled.map(|row| text(&row.event(), "finding")).filter(|it| !it.is_empty());
+    finding.or_else(|| rows.iter().rev().find_map(|row| row.outcome.clone()))
+}
+
+/// Whether somebody has to say what became of a call: nobody knows, and nobody has.
+pub(crate) fn is_unsettled(rows: &[Row]) -> bool {
+    let unknown = ["cancelled", "indeterminate", "timed_out"];
+    let last = rows.iter().rev().find(|row| matches!(&*row.kind, "outcome" | "settled"));
+    last.and_then(|row| row.outcome.as_deref()).is_some_and(|how| unknown.contains(&how))
 }
 
 fn text(value: &Json, name: &str) -> String {

@@ -66,11 +66,25 @@ impl Known {
         (bundle, vocabulary): (Arc<Bundle>, Arc<Vocabulary>),
         span: Span,
     ) -> Result<Self, StoreError> {
-        let Span { now, days, .. } = span;
-        let since = now.unix_ms().saturating_sub(i64::from(days) * 86_400_000);
+        let since = span.now.unix_ms().saturating_sub(i64::from(span.days) * 86_400_000);
         let mut usage = Usage::default();
-        configured.chains.iter().for_each(|chain| usage.know(chain));
         read(evidence, &mut usage, Timestamp::from_unix_ms(since), span.records_max).await?;
+        Self::of(usage, authority, configured, (bundle, vocabulary), span).await
+    }
+
+    /// The same, of what is known of the evidence already.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn of(
+        mut usage: Usage,
+        authority: &dyn AuthorityStore,
+        configured: &Configured,
+        (bundle, vocabulary): (Arc<Bundle>, Arc<Vocabulary>),
+        span: Span,
+    ) -> Result<Self, StoreError> {
+        let Span { now, days, .. } = span;
+        configured.chains.iter().for_each(|chain| usage.know(chain));
         let tokens = authority.tokens(Some(now)).await?;
         tokens.iter().for_each(|state| usage.expect(&state.token.caller()));
         let places: BTreeSet<_> = bundle.places().chain(usage.places()).collect();

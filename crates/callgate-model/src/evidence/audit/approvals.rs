@@ -14,7 +14,8 @@ struct State {
     binding: Option<Digest>,
     /// Whether somebody has approved it, or broken the glass for it.
     is_given: bool,
-    is_withdrawn: bool,
+    /// Whether it was withdrawn, or its time was over.
+    is_ended: bool,
     /// The call that spent it, and the one that this continues.
     spent: Option<(Id, Option<Id>)>,
 }
@@ -22,7 +23,6 @@ struct State {
 #[derive(Debug, Default)]
 pub(super) struct Approvals {
     states: BTreeMap<Id, State>,
-    untold: u64,
 }
 
 impl Approvals {
@@ -34,33 +34,35 @@ impl Approvals {
     ) -> Result<(), Breach> {
         let Some(approval) = about.approval else { return Ok(()) };
         match (about.call, about.change.as_deref()) {
-            (Some(call), _) if kind == Kind::Intent => self.spend(call, approval, payload),
+            (Some(call), _) if kind == Kind::Intent => self.spend(call, about.continues, approval),
             (_, Some("approval_requested")) => self.request(approval),
             (_, Some("approval_voted")) => {
                 let denies = payload.is_some_and(Payload::denies);
                 self.known(approval.id).map(|state| state.is_given |= !denies)
             }
             (_, Some("glass_broken")) => self.known(approval.id).map(|state| state.is_given = true),
-            (_, Some("approval_withdrawn")) => {
-                let state = self.known(approval.id)?;
-                if state.spent.is_some() {
-                    let expected = format!("the approval {} before it was spent", approval.id);
-                    return Err(breach(expected, "that it is withdrawn after"));
-                }
-                state.is_withdrawn = true;
-                Ok(())
-            }
+            (_, Some("approval_expired" | "approval_withdrawn")) => self.end(approval.id),
             (_, _) => Ok(()),
         }
     }
 
     fn request(&mut self, ByApproval { id, binding, .. }: ByApproval) -> Result<(), Breach> {
         bounded(self.states.len(), "approvals")?;
-        let state = State { binding, is_given: false, is_withdrawn: false, spent: None };
+        let state = State { binding, is_given: false, is_ended: false, spent: None };
         match self.states.insert(id, state) {
             None => Ok(()),
             Some(_) => Err(breach(format!("one request for the approval {id}"), "another one")),
         }
+    }
+
+    fn end(&mut self, id: Id) -> Result<(), Breach> {
+        let state = self.known(id)?;
+        if state.spent.is_some() {
+            let expected = format!("that the approval {id} ends before it is spent");
+            return Err(breach(expected, "that it was spent"));
+        }
+        state.is_ended = true;
+        Ok(())
     }
 
     fn known(&mut self, id: Id) -> Result<&mut State, Breach> {
@@ -71,8 +73,8 @@ impl Approvals {
     fn spend(
         &mut self,
         call: Id,
+        continues: Option<Id>,
         ByApproval { id, binding, spends }: ByApproval,
-        payload: Option<&Payload>,
     ) -> Result<(), Breach> {
         let state = self.known(id)?;
         if binding.is_some() && state.binding != binding {
@@ -80,13 +82,15 @@ impl Approvals {
             let expected = format!("the binding {}, which was approved", text(state.binding));
             return Err(breach(expected, text(binding)));
         }
-        if state.is_withdrawn {
-            return Err(breach(format!("an approval {id} that holds"), "one that was withdrawn"));
+        if state.is_ended {
+            return Err(breach(
+                format!("an approval {id} that holds"),
+                "one that was withdrawn, or whose time was over",
+            ));
         }
         if !state.is_given {
             return Err(breach(format!("that somebody approved {id}"), "that nobody has"));
         }
-        let continues = payload.and_then(Payload::continues);
         let Some((first, before)) = state.spent else {
             if !spends {
                 let expected = format!("a call that spends the approval {id} before others go on");
@@ -95,14 +99,9 @@ impl Approvals {
             state.spent = Some((call, continues));
             return Ok(());
         };
-        match (payload, continues) {
-            (Some(_), Some(goes_on)) if goes_on == first || before == Some(goes_on) => {}
-            (Some(_), _) => {
-                let expected = format!("the approval {id} spent by the call {first} only");
-                return Err(breach(expected, format!("that the call {call} spends it too")));
-            }
-            // Which call it goes on with is in the payload.
-            (None, _) => self.untold += 1,
+        if continues.is_none_or(|goes_on| goes_on != first && before != Some(goes_on)) {
+            let expected = format!("the approval {id} spent by the call {first} only");
+            return Err(breach(expected, format!("that the call {call} spends it too")));
         }
         Ok(())
     }
@@ -110,7 +109,6 @@ impl Approvals {
     pub(super) fn tell(&self, findings: &mut Findings) {
         let spent = self.states.values().filter(|state| state.spent.is_some()).count();
         findings.approvals_spent = u64::try_from(spent).unwrap_or(u64::MAX);
-        findings.approvals_untold = self.untold;
     }
 }
 

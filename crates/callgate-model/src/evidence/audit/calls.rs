@@ -60,8 +60,11 @@ impl Calls {
             return Ok(());
         }
         match self.unknown.get_mut(&call) {
+            // Two gateways that start at once may both conclude what a third has left.
+            Some(state) if state.may_be_late && outcome == Some(Outcome::Indeterminate) => Ok(()),
             Some(state) if state.may_be_late => {
-                *state = Unknown { may_be_late: false, is_settled: true };
+                let is_settled = !outcome.is_none_or(is_unknown);
+                *state = Unknown { may_be_late: false, is_settled };
                 Ok(())
             }
             Some(_) | None => {
@@ -72,11 +75,11 @@ impl Calls {
     }
 
     fn settled(&mut self, call: Id) -> Result<(), Breach> {
-        let state = self.unknown.get_mut(&call).ok_or_else(|| {
-            breach(
-                format!("a call {call} whose effect is not known"),
-                "that somebody settles one of which it is",
-            )
+        let state = self.unknown.get_mut(&call).filter(|state| !state.is_settled);
+        let state = state.ok_or_else(|| {
+            let expected =
+                format!("that the call {call} is settled once, while its effect is unknown");
+            breach(expected, "that it is settled when that is known, or not asked yet")
         })?;
         state.is_settled = true;
         Ok(())

@@ -37,7 +37,7 @@ pub(super) fn read(text: &[u8]) -> Result<(Entry, Kind), Breach> {
         entry.ok_or_else(|| form("an entry of format 2 in its one form", "something else"))?;
     let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == entry.kind);
     let kind = kind.ok_or_else(|| form("a known `kind`", "another"))?;
-    let About { approval, call, change, outcome } = &entry.about;
+    let About { approval, call, change, continues, outcome } = &entry.about;
     let of_call = matches!(kind, Kind::Intent | Kind::Refusal | Kind::Outcome | Kind::Settled);
     for (name, has, wants) in [
         ("call", call.is_some(), of_call),
@@ -48,6 +48,9 @@ pub(super) fn read(text: &[u8]) -> Result<(Entry, Kind), Breach> {
             let (expected, found) = if wants { ("a", "none") } else { ("no", "one") };
             return Err(form(format!("{expected} `{name}` of {}", kind.as_str()), found));
         }
+    }
+    if continues.is_some() && kind != Kind::Intent {
+        return Err(form(format!("no `continues` of {}", kind.as_str()), "one"));
     }
     check_approval(kind, change.as_deref(), *approval).map(|()| (entry, kind))
 }
@@ -60,7 +63,9 @@ fn check_approval(
 ) -> Result<(), Breach> {
     let of_change = match change {
         Some("approval_requested") => Some(true),
-        Some("approval_voted" | "approval_withdrawn" | "glass_broken") => Some(false),
+        Some("approval_expired" | "approval_voted" | "approval_withdrawn" | "glass_broken") => {
+            Some(false)
+        }
         Some(_) | None => None,
     };
     match (approval, of_change) {

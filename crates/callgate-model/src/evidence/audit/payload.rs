@@ -43,6 +43,11 @@ impl Payload {
         let about = &entry.about;
         let call = about.call.map(|call| call.to_string());
         let outcome = about.outcome.map(|outcome| outcome.as_str().to_owned());
+        let continues = about.continues.map(|call| call.to_string());
+        if kind == Kind::Intent && self.text(&["continues"]) != continues.as_deref() {
+            let text = |call: Option<&str>| format!("`continues` {}", call.unwrap_or("null"));
+            return Err(breach(text(continues.as_deref()), text(self.text(&["continues"]))));
+        }
         for (name, value) in
             [("call", call), ("outcome", outcome), ("change", about.change.clone())]
         {
@@ -56,7 +61,7 @@ impl Payload {
             (Kind::Intent, _) => &["approved_by", "id"],
             (_, Some("approval_requested")) => &["approval", "id"],
             (_, Some("approval_voted")) => &["vote", "approval"],
-            (_, Some("approval_withdrawn")) => &["id"],
+            (_, Some("approval_expired" | "approval_withdrawn")) => &["id"],
             (_, Some("glass_broken")) => &["glass", "approval"],
             (_, _) => return Ok(()),
         };
@@ -77,11 +82,6 @@ impl Payload {
     /// The text at a path.
     fn text(&self, path: &[&str]) -> Option<&str> {
         path.iter().try_fold(&self.0, |json, name| json.get(name)).and_then(Json::as_str)
-    }
-
-    /// The first call of several, if this is a later one.
-    pub(super) fn continues(&self) -> Option<Id> {
-        self.text(&["continues"]).and_then(Id::parse)
     }
 
     /// The writer before one that opens its chain, and the end of its chain.

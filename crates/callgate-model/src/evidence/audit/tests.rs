@@ -90,6 +90,10 @@ impl Log {
         self.change("approval_withdrawn", Some(names(approval)), event)
     }
 
+    fn expired(&mut self, approval: u8) -> &mut Self {
+        self.change("approval_expired", Some(names(approval)), named(&[("id", &id(approval))]))
+    }
+
     fn glass(&mut self, approval: u8) -> &mut Self {
         let glass = named(&[("approval", &id(approval))]);
         self.change("glass_broken", Some(names(approval)), Object::default().with("glass", glass))
@@ -112,7 +116,12 @@ impl Log {
         let event = named(&[("call", &id(call))])
             .with("approved_by", named(&[("id", &id(approval))]))
             .with("continues", continues.map(id));
-        self.say(1, "intent", named(&[("call", &id(call))]).with("approval", of), event)
+        let entry = named(&[("call", &id(call))]).with("approval", of);
+        let entry = match continues {
+            Some(first) => entry.with("continues", id(first)),
+            None => entry,
+        };
+        self.say(1, "intent", entry, event)
     }
 
     fn erased(&mut self, indexes: &[i64]) -> &mut Self {
@@ -396,6 +405,15 @@ fn what_is_not_known_may_come_late_or_be_settled() {
     lost().settled(10).outcome(10, "succeeded").audit().unwrap();
     let twice = lost().outcome(10, "succeeded").outcome(10, "succeeded").broken();
     assert_eq!(twice, (4, Rule::Call), "it comes late once");
+    assert_eq!(lost().outcome(10, "timed_out").findings().unsettled, 1, "it is not known still");
+    lost().settled(10).outcome(10, "timed_out").settled(10).audit().unwrap();
+    assert_eq!(lost().settled(10).settled(10).broken(), (4, Rule::Call), "settled twice");
+    let known = lost().outcome(10, "succeeded").settled(10).broken();
+    assert_eq!(known, (4, Rule::Call), "there is nothing to settle");
+    // Two gateways that start at once.
+    let mut both = lost();
+    assert_eq!(both.outcome(10, "indeterminate").findings().unsettled, 1);
+    both.outcome(10, "succeeded").audit().unwrap();
     assert_eq!(lost().intent(10).broken(), (3, Rule::Call));
     assert_eq!(opened().settled(10).broken(), (1, Rule::Call));
     assert_eq!(opened().intent(10).settled(10).broken(), (2, Rule::Call), "it is still open");
@@ -424,6 +442,9 @@ fn i2_an_approval_is_asked_for_given_and_spent_once() {
     let gone = given().withdrawn(50).spend(10, 50, "x", None).broken();
     assert_eq!(gone, (4, Rule::Approval));
     assert_eq!(given().spend(10, 50, "x", None).withdrawn(50).broken(), (4, Rule::Approval));
+    let late = given().expired(50).spend(10, 50, "x", None).broken();
+    assert_eq!(late, (4, Rule::Approval));
+    assert_eq!(given().spend(10, 50, "x", None).expired(50).broken(), (4, Rule::Approval));
     assert_eq!(given().requested(50, "x").broken(), (3, Rule::Approval), "asked for twice");
     assert_eq!(opened().voted(50, true).broken(), (1, Rule::Approval));
     assert_eq!(opened().withdrawn(50).broken(), (1, Rule::Approval));
@@ -446,14 +467,14 @@ fn i2_what_goes_on_with_a_call_takes_its_place() {
     let mut log = opened();
     log.requested(50, "x").voted(50, true).spend(11, 50, "x", Some(10));
     log.spend(12, 50, "x", Some(10)).spend(13, 50, "x", Some(11));
-    assert_eq!(log.findings().approvals_untold, 0);
+    assert_eq!(log.findings().approvals_spent, 1);
 }
 
 #[test]
 fn broken_glass_takes_the_place_of_those_who_approve() {
     let mut log = opened();
     log.requested(50, "x").glass(50).spend(10, 50, "x", None);
-    assert_eq!(log.findings().approvals_untold, 0);
+    assert_eq!(log.findings().approvals_spent, 1);
 }
 
 #[test]
@@ -470,9 +491,9 @@ fn payloads_that_are_not_there_are_counted() {
     assert_eq!(log.findings().payloads, payloads);
     assert_eq!(log.clone().erased(&[8]).broken(), (7, Rule::Payload));
     assert_eq!(log.erased(&[-1]).broken().1, Rule::Payload);
-    // Whether somebody spent it twice cannot be told without.
+    // Whether somebody spent it twice is told without.
     let mut log = opened();
-    log.requested(50, "x").voted(50, true).spend(10, 50, "x", None).spend(11, 50, "x", Some(10));
+    log.requested(50, "x").voted(50, true).spend(10, 50, "x", None).spend(11, 50, "x", None);
     log.records[4].1 = None;
-    assert_eq!(log.findings().approvals_untold, 1);
+    assert_eq!(log.broken(), (4, Rule::Approval));
 }

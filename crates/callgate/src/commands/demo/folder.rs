@@ -74,6 +74,10 @@ address = "{listen}"
 [store]
 path = "evidence.db"
 
+[evidence]
+# To see what was called. Leave this out, and only digests of arguments are recorded.
+arguments = "redacted"
+
 [policies]
 folder = "policies"
 
