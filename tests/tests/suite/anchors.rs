@@ -261,7 +261,9 @@ async fn i11_a_log_that_was_put_back_is_not_cosigned() {
     let before = tempfile::tempdir().unwrap();
     let copy = |from: &std::path::Path, to: &std::path::Path| {
         for name in store {
-            std::fs::copy(from.join(name), to.join(name)).unwrap();
+            // What is not there is in the first already.
+            std::fs::remove_file(to.join(name)).ok();
+            std::fs::copy(from.join(name), to.join(name)).ok();
         }
     };
     gateway.terminate().await.unwrap();
