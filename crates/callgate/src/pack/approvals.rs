@@ -122,10 +122,10 @@ impl Approvals {
         match seen.change() {
             "approval_requested" => self.asked(seen),
             "approval_voted" => self.said(seen),
-            "approval_withdrawn" => self.note(seen, text_at(seen.event, "id"), |one, _| {
+            "approval_withdrawn" => self.note(seen, which(seen), |one, _| {
                 one.withdrawn = true;
             }),
-            "approval_expired" => self.note(seen, text_at(seen.event, "id"), |one, _| {
+            "approval_expired" => self.note(seen, which(seen), |one, _| {
                 one.expired = true;
             }),
             "glass_broken" => {
@@ -280,6 +280,12 @@ impl Approvals {
         all.took_ms.sort_unstable();
         all
     }
+}
+
+/// Which approval it is about: its entry says so, also when its content is erased; earlier ones said it in the event.
+fn which<'a>(seen: &Seen<'a>) -> &'a str {
+    let said = text_at(seen.record, "approval.id");
+    if said.is_empty() { text_at(seen.event, "id") } else { said }
 }
 
 impl Figures {
