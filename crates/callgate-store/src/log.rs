@@ -183,17 +183,33 @@ impl EvidenceLog {
     /// # Errors
     /// [`EvidenceError`]; a call whose intent this was must not be dispatched.
     pub async fn record(&self, event: Event, durability: Durability) -> Result<(), EvidenceError> {
-        let ambient = &*self.ambient;
+        match self.begin(event, durability)? {
+            Some(answer) => self.wait(answer).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Puts `event` into the queue; what comes of it, if that is to be waited for. Not a part of the future, which would have to
+    /// hold the event.
+    fn begin(
+        &self,
+        event: Event,
+        durability: Durability,
+    ) -> Result<Option<oneshot::Receiver<Answer>>, EvidenceError> {
         if is_intent(&event) && !self.is_healthy() {
             return Err(EvidenceError::Failing);
         }
+        let ambient = &*self.ambient;
         match durability {
-            Durability::Queued => self.enqueue(Entry::new(ambient, event, Waiter::Nobody)),
+            Durability::Queued => {
+                self.enqueue(Entry::new(ambient, event, Waiter::Nobody))?;
+                Ok(None)
+            }
             Durability::Durable => {
                 let (waiter, answer) = oneshot::channel();
                 self.enqueue(Entry::new(ambient, event, Waiter::Waiting(waiter)))?;
                 self.shared.urgent.notify_one();
-                self.wait(answer).await
+                Ok(Some(answer))
             }
         }
     }

@@ -49,8 +49,8 @@ pub struct SqliteStore {
     reading: Option<Mutex<Connection>>,
     /// A third one, so that a call which needs to look something up waits for no search.
     deciding: Option<Mutex<Connection>>,
-    /// Who writes; `None` if nobody else can.
-    writers: Option<Writers>,
+    /// Who writes; `None` if nobody else can. Boxed, for futures that hold a store.
+    writers: Option<Box<Writers>>,
 }
 
 impl SqliteStore {
@@ -64,7 +64,7 @@ impl SqliteStore {
         create(path).map_err(failed)?;
         // Writers know each other by the file, whatever links lead to it.
         let path = &path.canonicalize().map_err(failed)?;
-        let writers = Writers::of(path);
+        let writers = Box::new(Writers::of(path));
         let opening = writers.opening().await.map_err(|source| {
             let lock = writers.lock().to_owned();
             if source.kind() == io::ErrorKind::WouldBlock {
@@ -215,7 +215,7 @@ impl EvidenceStore for SqliteStore {
 
     fn orphans(&self) -> StoreFuture<'_, Vec<Id>> {
         Box::pin(async move {
-            let living = self.writers.as_ref().map_or_else(Vec::new, Writers::living);
+            let living = self.writers.as_deref().map_or_else(Vec::new, Writers::living);
             let living: Vec<Json> = living.into_iter().map(Json::from).collect();
             let found = sqlx::query(
                 // The inner one needs nothing but an index; the writer is looked up for what is left. One call has one.
