@@ -71,9 +71,10 @@ impl<'s> Verification<'s> {
 
     /// After the last record: nothing more was signed.
     pub(crate) async fn end(mut self) -> Result<Verified, Stop> {
-        let size = self.size();
-        if let Some(beyond) = self.checkpoints.next().await? {
-            let signed = beyond.size;
+        let signed = self.checkpoints.next().await?.map(|beyond| beyond.size);
+        // What a gateway has recorded and signed meanwhile is for the next time.
+        let size = self.checkpoints.store.size().await?;
+        if let Some(signed) = signed.filter(|signed| size < *signed) {
             return Err(Stop::Broken(format!(
                 "{signed} records were signed and there are {size}: the end was cut off"
             )));
