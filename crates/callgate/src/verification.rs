@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 
 use callgate_model::evidence::audit::{Auditor, Findings};
 use callgate_model::transparency::{Checkpoint, Verifier};
-use callgate_store::{KeptCheckpoint, Row, SqliteStore, StoreError, TreeStore as _};
+use callgate_store::{
+    EvidenceStore as _, KeptCheckpoint, Row, SqliteStore, StoreError, TreeStore as _,
+};
 
 /// Checkpoints that are read in one go.
 const PAGE: u32 = 1_000;
