@@ -15,7 +15,7 @@ use crate::evidence::StoreError;
 use crate::tree::{KeptCheckpoint, LEVELS, TreeStore};
 
 /// Entries that are added to the tree in one transaction.
-const ENTRIES_AT_ONCE: u32 = 8_192;
+const ENTRIES_AT_ONCE: u32 = 65_536;
 
 /// Why there is no checkpoint.
 #[derive(Debug, Error)]
