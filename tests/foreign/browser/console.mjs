@@ -335,7 +335,6 @@ const does = {
     const scripts = await page.locator('script').count();
     const pdf = await page.pdf({ path: `${pictures}/${picture}.pdf`, format: 'A4', preferCSSPageSize: true });
     await page.emulateMedia({ media: 'print' });
-    await page.screenshot({ path: `${pictures}/${picture}-print.png` });
     const links = await page.locator('a[href]').evaluateAll((all) => all.map((one) => one.getAttribute('href')));
     const headings = await page.locator('h2').allInnerTexts();
     await other.close();
