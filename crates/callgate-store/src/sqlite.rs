@@ -342,11 +342,13 @@ struct Connection {
     sqlite: SqliteConnection,
     unfinished: bool,
     known: search::Known,
+    /// How many records are not linked, as far as this connection knows; nothing, if it has to look.
+    unlinked: Option<i64>,
 }
 
 impl Connection {
     fn new(sqlite: SqliteConnection) -> Self {
-        Self { sqlite, unfinished: false, known: search::Known::default() }
+        Self { sqlite, unfinished: false, known: search::Known::default(), unlinked: None }
     }
 
     /// The connection, after ending what an append that failed or was abandoned left open: no later statement may see
@@ -400,13 +402,35 @@ impl Connection {
         let first = rows::insert_entries(&mut self.sqlite, rows).await?;
         let numbers = search::numbers(&mut self.sqlite, &mut self.known, rows).await?;
         rows::insert_payloads(&mut self.sqlite, rows, first, &numbers).await?;
-        search::insert(&mut self.sqlite, rows, first, &numbers).await?;
         pass(Point::IntentWritten, intents);
         pass(Point::OutcomeWritten, outcomes);
         sqlx::query("COMMIT").execute(&mut self.sqlite).await?;
         self.unfinished = false;
         pass(Point::IntentCommitted, intents);
         pass(Point::OutcomeCommitted, outcomes);
+        // What is stored is stored, and found, whether or not it can be linked now.
+        if let Err(error) = self.link(rows.len()).await {
+            tracing::warn!(%error, "records could not be linked");
+        }
+        Ok(())
+    }
+
+    /// Links what is stored, if there is enough that is not linked yet, now that there are so many more.
+    async fn link(&mut self, more: usize) -> Result<(), sqlx::Error> {
+        let unlinked = match self.unlinked {
+            Some(unlinked) => unlinked.saturating_add(i64::try_from(more).unwrap_or(i64::MAX)),
+            None => search::unlinked(&mut self.sqlite).await?,
+        };
+        self.unlinked = Some(unlinked);
+        if unlinked < search::LINKED_TOGETHER_MIN {
+            return Ok(());
+        }
+        self.unlinked = None;
+        self.unfinished = true;
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut self.sqlite).await?;
+        search::link(&mut self.sqlite).await?;
+        sqlx::query("COMMIT").execute(&mut self.sqlite).await?;
+        self.unfinished = false;
         Ok(())
     }
 }

@@ -163,7 +163,8 @@ pub(super) const STEPS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX glass_to_review ON glass (breaker) WHERE review IS NULL;",
     // Records of format 1 are kept as they are. Entries are for ever, payloads can be erased, and `links` is by what records
-    // are found: a value's number, the time, the record; a payload names its values' numbers, so that they go with it.
+    // are found: a value's number, the time, the record; a payload names its values' numbers, so that they go with it,
+    // and so that it is found before it is linked: records up to `linked` are.
     "DROP INDEX evidence_call;
     DROP INDEX evidence_writers;
     DROP TRIGGER evidence_is_not_changed;
@@ -214,6 +215,8 @@ pub(super) const STEPS: &[&str] = &[
         id INTEGER NOT NULL,
         PRIMARY KEY (number, at_ms, id)
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE linked (upto INTEGER NOT NULL) STRICT;
+    INSERT INTO linked VALUES (0);
     ALTER TABLE approvals ADD COLUMN expiry_told INTEGER NOT NULL DEFAULT FALSE;
     CREATE INDEX approvals_to_expire ON approvals (COALESCE(use_until_ms, decide_until_ms))
         WHERE ended IS NULL AND NOT expiry_told;

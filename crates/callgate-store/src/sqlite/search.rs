@@ -1,9 +1,10 @@
 //! Finding records by their links: each link of a record is a row of an index that is ordered by time, so that what is
-//! looked for is read from its newest end, however much else there is.
+//! looked for is read from its newest end, however much else there is. The newest records are not linked yet, and looked
+//! through one by one.
 
-use std::collections::HashMap;
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, HashMap};
 
+use callgate_model::ambient::Timestamp;
 use callgate_model::evidence::Link;
 use sqlx::query::Query;
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqliteRow};
@@ -18,13 +19,19 @@ const KNOWN_MAX: usize = 20_000;
 /// Of a value that more records have than this it is not counted how many: it is no good one to begin with.
 const COUNTED_MAX: u32 = 2_000;
 
+/// Records that are linked together: at least, and at most.
+pub(super) const LINKED_TOGETHER_MIN: i64 = 512;
+const LINKED_TOGETHER_MAX: i64 = 8_192;
+
 /// Links of a statement.
 const AT_ONCE: usize = 128;
 
 /// The numbers of values that were used before. What another process does to the database may make them wrong.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    numbers: HashMap<(Link, String), i64>,
+    numbers: HashMap<Link, HashMap<String, i64>>,
+    /// How many there are.
+    count: usize,
     /// SQLite's own count of what others did.
     version: i64,
 }
@@ -33,6 +40,7 @@ impl Known {
     /// Forgets all: what was added in a transaction that is no more, or values that were erased.
     pub(super) fn forget(&mut self) {
         self.numbers.clear();
+        self.count = 0;
     }
 
     async fn number(
@@ -41,8 +49,7 @@ impl Known {
         link: Link,
         value: &str,
     ) -> Result<i64, sqlx::Error> {
-        let key = (link, value.to_owned());
-        if let Some(number) = self.numbers.get(&key) {
+        if let Some(number) = self.numbers.get(&link).and_then(|all| all.get(value)) {
             return Ok(*number);
         }
         let number = sqlx::query_scalar(
@@ -53,10 +60,11 @@ impl Known {
         .bind(value)
         .fetch_one(connection)
         .await?;
-        if self.numbers.len() >= KNOWN_MAX {
-            self.numbers.clear();
+        if self.count >= KNOWN_MAX {
+            self.forget();
         }
-        self.numbers.insert(key, number);
+        self.count += 1;
+        self.numbers.entry(link).or_default().insert(value.to_owned(), number);
         Ok(number)
     }
 }
@@ -83,17 +91,29 @@ pub(super) async fn numbers(
     Ok(all)
 }
 
-/// Makes `rows`, the first of which has the number `first` in the table of evidence, found by their links.
-pub(super) async fn insert(
-    connection: &mut SqliteConnection,
-    rows: &[Row],
-    first: i64,
-    numbers: &[Vec<i64>],
-) -> Result<(), sqlx::Error> {
-    let numbered = (first..).zip(rows.iter().zip(numbers));
-    let links = numbered
-        .flat_map(|(id, (row, all))| all.iter().map(move |one| (*one, row.at.unix_ms(), id)));
-    let mut links: Vec<(i64, i64, i64)> = links.collect();
+/// How many records are not linked yet.
+pub(super) async fn unlinked(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    let query = "SELECT COALESCE((SELECT MAX(id) FROM evidence), 0) - upto FROM linked";
+    sqlx::query_scalar(query).fetch_one(connection).await
+}
+
+/// Links records that are not linked yet. A commit that adds to the index writes a page for each value, so that is not done with
+/// each record.
+pub(super) async fn link(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let upto: i64 =
+        sqlx::query_scalar("SELECT upto FROM linked").fetch_one(&mut *connection).await?;
+    let newest = upto.saturating_add(unlinked(connection).await?.min(LINKED_TOGETHER_MAX));
+    let found = sqlx::query("SELECT id, at_ms, links FROM payloads WHERE id > ? AND id <= ?")
+        .bind(upto)
+        .bind(newest)
+        .fetch_all(&mut *connection)
+        .await?;
+    let mut links = Vec::new();
+    for row in &found {
+        let (id, at_ms, numbers): (i64, i64, &str) =
+            (row.try_get("id")?, row.try_get("at_ms")?, row.try_get("links")?);
+        links.extend(parsed(numbers).map(|number| (number, at_ms, id)));
+    }
     // In the order of the index a page is written once.
     links.sort_unstable();
     for some in links.chunks(AT_ONCE) {
@@ -105,12 +125,26 @@ pub(super) async fn insert(
         };
         some.iter().fold(query, bind).execute(&mut *connection).await?;
     }
+    sqlx::query("UPDATE linked SET upto = ?").bind(newest).execute(connection).await?;
     Ok(())
 }
 
 /// Numbers as a payload has them.
 pub(super) fn joined(numbers: &[i64]) -> String {
     numbers.iter().map(i64::to_string).collect::<Vec<_>>().join(" ")
+}
+
+fn parsed(numbers: &str) -> impl Iterator<Item = i64> {
+    numbers.split_ascii_whitespace().filter_map(|one| one.parse().ok())
+}
+
+/// Whether the row `of` has the value of this number, whether or not it is linked yet.
+fn has(number: i64, of: &str) -> String {
+    format!(
+        "(EXISTS (SELECT 1 FROM links WHERE number = {number} AND at_ms = {of}.at_ms AND id = {of}.id) \
+         OR ({of}.id > (SELECT upto FROM linked) AND EXISTS (SELECT 1 FROM payloads AS said \
+         WHERE said.id = {of}.id AND ' ' || said.links || ' ' LIKE '% {number} %')))"
+    )
 }
 
 /// Erases the payload of a record and all by which that is found; the values that nothing else has, too.
@@ -122,7 +156,7 @@ pub(super) async fn erase(connection: &mut SqliteConnection, id: i64) -> Result<
     };
     let at_ms: i64 = row.try_get("at_ms")?;
     let numbers: String = row.try_get("links")?;
-    for number in numbers.split_ascii_whitespace().filter_map(|one| one.parse::<i64>().ok()) {
+    for number in parsed(&numbers) {
         sqlx::query("DELETE FROM links WHERE number = ? AND at_ms = ? AND id = ?")
             .bind(number)
             .bind(at_ms)
@@ -131,7 +165,9 @@ pub(super) async fn erase(connection: &mut SqliteConnection, id: i64) -> Result<
             .await?;
         sqlx::query(
             "DELETE FROM link_values WHERE number = ?1 \
-             AND NOT EXISTS (SELECT 1 FROM links WHERE number = ?1)",
+             AND NOT EXISTS (SELECT 1 FROM links WHERE number = ?1) \
+             AND NOT EXISTS (SELECT 1 FROM payloads WHERE id > (SELECT upto FROM linked) \
+             AND ' ' || links || ' ' LIKE '% ' || ?1 || ' %')",
         )
         .bind(number)
         .execute(&mut *connection)
@@ -170,57 +206,59 @@ impl<'f> Wanted<'f> {
         Ok(Some(Self { filter, with, without }))
     }
 
-    /// From where rows are read, and which of them match.
-    fn condition(&self) -> String {
-        // The first place is the call, the next two are the times; then the numbers.
-        let mut places = 4_usize..;
-        let mut place = || places.next().unwrap_or_default();
-        let time = "AND (?2 IS NULL OR TIME >= ?2) AND (?3 IS NULL OR TIME < ?3)";
-        let from_links = !self.with.is_empty() && self.filter.call.is_none();
-        let mut sql = if from_links {
-            let time = time.replace("TIME", "found.at_ms");
-            format!(
-                "FROM links AS found JOIN evidence ON evidence.id = found.id \
-                 LEFT JOIN payloads ON payloads.id = evidence.id \
-                 WHERE found.number = ?{} {time} AND ?1 IS NULL",
-                place()
-            )
-        } else {
-            let time = time.replace("TIME", "evidence.at_ms");
-            let call = if self.filter.call.is_some() { "call = ?1" } else { "?1 IS NULL" };
-            format!(
-                "FROM evidence LEFT JOIN payloads ON payloads.id = evidence.id WHERE {call} {time}"
-            )
+    /// From where rows are read, and which of them match: those that are linked by the rarest value, if there is one, and those
+    /// that are not linked yet.
+    fn conditions(&self) -> Vec<String> {
+        let said = "LEFT JOIN payloads ON payloads.id = evidence.id";
+        let (call, rarest) = (self.filter.call.is_some(), self.with.first());
+        let others = |with: &[i64]| {
+            let with = with.iter().map(|number| format!(" AND {}", has(*number, "evidence")));
+            let without = self.without.iter();
+            let without = without.map(|number| format!(" AND NOT {}", has(*number, "evidence")));
+            let decided =
+                self.filter.decided.then(|| " AND evidence.verdict IS NOT NULL".to_owned());
+            with.chain(without).chain(decided).collect::<String>()
         };
-        let others = self.with.len() - usize::from(from_links);
-        let tests = [("", others), ("NOT ", self.without.len())];
-        for (negated, count) in tests {
-            for _ in 0..count {
-                // Writing to a string cannot fail.
-                write!(
-                    sql,
-                    " AND {negated}EXISTS (SELECT 1 FROM links AS other WHERE other.number = ?{} \
-                     AND other.at_ms = evidence.at_ms AND other.id = evidence.id)",
-                    place()
-                )
-                .ok();
+        let time = "(?2 IS NULL OR TIME >= ?2) AND (?3 IS NULL OR TIME < ?3)";
+        let own = time.replace("TIME", "evidence.at_ms");
+        match (call, rarest) {
+            (false, Some(rarest)) => {
+                let found = time.replace("TIME", "found.at_ms");
+                let rest = self.with.get(1..).unwrap_or_default();
+                vec![
+                    format!(
+                        "FROM links AS found JOIN evidence ON evidence.id = found.id {said} \
+                         WHERE found.number = {rarest} AND {found} AND ?1 IS NULL{}",
+                        others(rest)
+                    ),
+                    format!(
+                        // By its number, not by time: there are few, and they are the newest.
+                        "FROM evidence NOT INDEXED {said} WHERE evidence.id > (SELECT upto FROM linked) \
+                         AND {own} AND ?1 IS NULL{}",
+                        others(&self.with)
+                    ),
+                ]
+            }
+            (true, _) => {
+                vec![format!(
+                    "FROM evidence {said} WHERE call = ?1 AND {own}{}",
+                    others(&self.with)
+                )]
+            }
+            (false, None) => {
+                vec![format!("FROM evidence {said} WHERE ?1 IS NULL AND {own}{}", others(&[]))]
             }
         }
-        if self.filter.decided {
-            sql.push_str(" AND evidence.verdict IS NOT NULL");
-        }
-        sql
     }
 
     fn bind<'q>(
         &self,
         query: Query<'q, Sqlite, SqliteArguments>,
     ) -> Query<'q, Sqlite, SqliteArguments> {
-        let query = query
+        query
             .bind(self.filter.call.map(|call| call.to_string()))
             .bind(self.filter.since.map(|since| since.unix_ms()))
-            .bind(self.filter.until.map(|until| until.unix_ms()));
-        self.with.iter().chain(&self.without).fold(query, |query, number| query.bind(*number))
+            .bind(self.filter.until.map(|until| until.unix_ms()))
     }
 }
 
@@ -249,16 +287,23 @@ pub(super) async fn list(
     filter: &Filter,
 ) -> Result<Vec<Row>, StoreError> {
     let Some(wanted) = Wanted::of(connection, filter).await? else { return Ok(Vec::new()) };
-    let condition = wanted.condition();
-    let time = if condition.starts_with("FROM links") { "found" } else { "evidence" };
     let limit = filter.limit.unwrap_or(LIST_MAX).min(LIST_MAX);
-    // Nothing of the filter is in the statement but how many values it names.
-    let sql = format!(
-        "SELECT evidence.*, payloads.text {condition} ORDER BY {time}.at_ms DESC, {time}.id DESC LIMIT {limit}"
-    );
-    let query = sqlx::query(AssertSqlSafe(sql));
-    let found = wanted.bind(query).fetch_all(connection).await?;
-    found.iter().map(rows::row).collect()
+    let mut rows = Vec::new();
+    for condition in wanted.conditions() {
+        let time = if condition.starts_with("FROM links") { "found" } else { "evidence" };
+        // Nothing of the filter is in the statement but numbers of ours.
+        let sql = format!(
+            "SELECT evidence.*, payloads.text {condition} ORDER BY {time}.at_ms DESC, {time}.id DESC LIMIT {limit}"
+        );
+        let query = sqlx::query(AssertSqlSafe(sql));
+        let found = wanted.bind(query).fetch_all(&mut *connection).await?;
+        rows.extend(found.iter().map(rows::row).collect::<Result<Vec<_>, _>>()?);
+    }
+    rows.sort_by_key(|row: &Row| std::cmp::Reverse((row.at, row.index)));
+    // What was linked in between is in both.
+    rows.dedup_by_key(|row| row.index);
+    rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(rows)
 }
 
 /// The rows that match, or conclude a call whose intent does, in the order of the log from the index `from` on.
@@ -270,19 +315,12 @@ pub(super) async fn page(
     let Some(wanted) = Wanted::of(connection, filter).await? else { return Ok(Vec::new()) };
     // Of the row itself, or else of the intent of its call.
     let matches = |of: &str| {
-        let tests = wanted.with.iter().map(|number| ("", number));
-        let tests = tests.chain(wanted.without.iter().map(|number| ("NOT ", number)));
-        let mut sql = tests.fold("TRUE".to_owned(), |sql, (negated, number)| {
-            // A number is one of ours.
-            format!(
-                "{sql} AND {negated}EXISTS (SELECT 1 FROM links WHERE number = {number} \
-                 AND at_ms = {of}.at_ms AND id = {of}.id)"
-            )
-        });
-        if filter.decided {
-            sql = format!("{sql} AND {of}.verdict IS NOT NULL");
-        }
-        sql
+        let with = wanted.with.iter().map(|number| format!(" AND {}", has(*number, of)));
+        let without = wanted.without.iter();
+        let without = without.map(|number| format!(" AND NOT {}", has(*number, of)));
+        let decided = filter.decided.then(|| format!(" AND {of}.verdict IS NOT NULL"));
+        let all: String = with.chain(without).chain(decided).collect();
+        format!("TRUE{all}")
     };
     let sql = format!(
         "SELECT evidence.*, payloads.text FROM evidence \
@@ -313,12 +351,19 @@ pub(super) async fn tally(
     every_ms: i64,
 ) -> Result<Vec<Tally>, StoreError> {
     let Some(wanted) = Wanted::of(connection, filter).await? else { return Ok(Vec::new()) };
-    let (condition, every_ms) = (wanted.condition(), every_ms.max(1));
-    let sql = format!(
-        "SELECT evidence.at_ms / {every_ms} * {every_ms} AS span, verdict, COUNT(*) AS count {condition} \
-         AND verdict IS NOT NULL GROUP BY span, verdict ORDER BY span, verdict"
-    );
-    let query = sqlx::query(AssertSqlSafe(sql));
-    let found = wanted.bind(query).fetch_all(connection).await?;
-    found.iter().map(rows::tally).collect()
+    let every_ms = every_ms.max(1);
+    let mut tallies: BTreeMap<(Timestamp, String), u64> = BTreeMap::new();
+    for condition in wanted.conditions() {
+        let sql = format!(
+            "SELECT evidence.at_ms / {every_ms} * {every_ms} AS span, verdict, COUNT(*) AS count {condition} \
+             AND verdict IS NOT NULL GROUP BY span, verdict"
+        );
+        let query = sqlx::query(AssertSqlSafe(sql));
+        for row in wanted.bind(query).fetch_all(&mut *connection).await? {
+            let Tally { at, verdict, count } = rows::tally(&row)?;
+            *tallies.entry((at, verdict)).or_default() += count;
+        }
+    }
+    let tally = |((at, verdict), count)| Tally { at, verdict, count };
+    Ok(tallies.into_iter().map(tally).collect())
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callgate_model::ambient::{Ambient as _, Timestamp};
-use callgate_model::evidence::{Chain, Event, Payload};
+use callgate_model::evidence::{Chain, Event, Link, Payload};
 use sqlx::Connection as _;
 use tempfile::TempDir;
 
@@ -196,6 +196,54 @@ async fn a_file_of_the_first_version_is_brought_to_the_latest_with_all_that_is_i
         .await
         .unwrap();
     assert_eq!(kept, "{}");
+}
+
+/// What is found is the same, whether its records are linked yet, or some of them, or none.
+#[tokio::test]
+async fn what_is_linked_and_what_is_not_yet_is_found_alike() {
+    let store = SqliteStore::open_in_memory().await.unwrap();
+    let ambient = Ticking::new(1);
+    let mut chain = Chain::new(ambient.id());
+    let mut expected: Vec<Vec<u64>> = vec![Vec::new(); 3];
+    let humans = ["alice", "bob", "carol"];
+    let mut index = 0;
+    for size in [1, 300, 212, 1, 1_200, 400, 7] {
+        let mut rows = Vec::new();
+        for _ in 0..size {
+            let human = usize::try_from(index % 3).unwrap();
+            expected[human].insert(0, index);
+            let event =
+                Event::Decided(Arc::new(intent(ambient.id(), humans[human], "release-bot")));
+            rows.push(Row::seal(&mut chain, ambient.now(), &event, Payload::new(&event, [7; 16])));
+            index += 1;
+        }
+        store.append(&rows).await.unwrap();
+        for (human, expected) in humans.iter().zip(&expected) {
+            let filter = Filter { limit: Some(1_000), ..Filter::default() };
+            let filter = filter.with(Link::Human, Some((*human).to_owned()));
+            let listed = store.list(&filter).await.unwrap();
+            let found: Vec<u64> = listed.iter().filter_map(|row| row.index).collect();
+            assert_eq!(found, *expected, "{human} of {index}");
+            let others = Filter { limit: Some(1_000), ..Filter::default() }
+                .with(Link::Agent, Some("release-bot".to_owned()))
+                .without(Link::Human, human);
+            let others = store.list(&others).await.unwrap();
+            let wanted = usize::try_from(index).unwrap() - expected.len();
+            assert_eq!(others.len(), wanted.min(1_000), "not {human} of {index}");
+            let page = store.page(&filter, 0).await.unwrap();
+            assert_eq!(page.len(), expected.len(), "{human} of {index}, in order");
+            let tallies = store.tally(&filter, i64::MAX).await.unwrap();
+            let counted: u64 = tallies.iter().map(|tally| tally.count).sum();
+            assert_eq!(counted, u64::try_from(expected.len()).unwrap(), "{human} of {index}");
+        }
+    }
+    let mut connection = store.writing.lock().await;
+    let linked: i64 = sqlx::query_scalar("SELECT upto FROM linked")
+        .fetch_one(&mut connection.sqlite)
+        .await
+        .unwrap();
+    let unlinked = i64::try_from(index).unwrap() - linked;
+    assert!(linked > 1_000 && (1..512).contains(&unlinked), "{linked} of {index}");
 }
 
 #[tokio::test]
