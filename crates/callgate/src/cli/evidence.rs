@@ -16,7 +16,7 @@ use crate::export::syslog::Framing;
 pub(crate) enum Evidence {
     /// List the newest calls, each with its outcome.
     List(Box<List>),
-    /// Show all records of one call.
+    /// Show all records of one call, and of the approval that it waited for or went by.
     Show(Show),
     /// Check all of the evidence in the store: every chain, every payload, every checkpoint, every call.
     Verify(Check),

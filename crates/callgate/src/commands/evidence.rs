@@ -1,6 +1,7 @@
 //! `callgate evidence`: what was decided, and what came of it. Works while a gateway is running.
 
 use callgate_model::ambient::{Ambient as _, Id};
+use callgate_model::evidence::Link;
 use callgate_model::json::{Json, JsonLimits, read};
 use callgate_store::{EvidenceStore, Filter, Row, SqliteStore, StoreError};
 
@@ -118,7 +119,7 @@ async fn show(options: Show) -> Result<(), Failure> {
     if rows.is_empty() {
         return Err(Failure::Other(format!("there is no call `{call}` in the evidence")));
     }
-    for row in rows {
+    for row in with_approvals(&store, rows).await.map_err(unreadable)? {
         if options.json {
             print::line(&record(&row));
         } else {
@@ -170,6 +171,21 @@ fn key(options: &Key) -> Result<(), Failure> {
     }
     keys.iter().for_each(|key| print::line(&key.to_string()));
     Ok(())
+}
+
+/// The records of a call, and those of the approval that it waited for or went by: who was asked, saw it, and decided.
+async fn with_approvals(store: &SqliteStore, mut rows: Vec<Row>) -> Result<Vec<Row>, StoreError> {
+    let approval = |row: &Row| {
+        let event = row.event();
+        event.get("approved_by")?.get("id")?.as_str().map(str::to_owned)
+    };
+    if let Some(id) = rows.iter().find_map(approval) {
+        let filter = Filter::default().with(Link::Approval, Some(id));
+        let of_approval = store.list(&filter).await?.into_iter();
+        rows.extend(of_approval.filter(|row| row.kind == "change"));
+        rows.sort_by_key(|row| row.index);
+    }
+    Ok(rows)
 }
 
 async fn tiles(options: Tiles) -> Result<(), Failure> {
