@@ -8,13 +8,11 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::announced;
 use crate::install::{Conformance, Node};
 
-/// How long the server may take to listen, and the suite to end.
-const START_MAX: Duration = Duration::from_secs(30);
 const RUN_MAX: Duration = Duration::from_secs(60);
 
 /// What the server says before its address.
@@ -41,16 +39,9 @@ impl Fixture {
     /// # Errors
     /// If it cannot be started or does not listen in time.
     pub async fn start(installed: &Conformance) -> io::Result<Self> {
-        let mut child = Command::new(&installed.node)
-            .arg(&installed.fixture)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let stdout = child.stdout.take().ok_or_else(|| io::Error::other("no standard output"))?;
-        let mut lines = BufReader::new(stdout).lines();
-        let line = tokio::time::timeout(START_MAX, lines.next_line()).await??;
-        let url = line.as_deref().and_then(|line| line.strip_prefix(LISTENING));
+        let (line, child) =
+            announced(Command::new(&installed.node).arg(&installed.fixture)).await?;
+        let url = line.strip_prefix(LISTENING);
         let url = url.ok_or_else(|| io::Error::other(format!("the fixture said {line:?}")))?;
         Ok(Self { url: url.to_owned(), _child: child })
     }

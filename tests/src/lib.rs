@@ -8,6 +8,7 @@
 //! read as its operator reads it ([`evidence`]). It must not link the gateway: only what is on the wire, on disk and
 //! on the screen counts.
 
+mod announced;
 pub mod backend;
 pub mod conformance;
 pub mod drive;
@@ -16,3 +17,5 @@ pub mod gateway;
 pub mod install;
 pub mod upstream;
 pub mod wire;
+
+pub use announced::announced;

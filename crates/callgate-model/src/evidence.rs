@@ -8,6 +8,7 @@ pub mod audit;
 mod chain;
 mod entry;
 mod fields;
+mod kind;
 mod link;
 mod settle;
 mod write;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 pub use chain::{Broken, Chain, Sealed, verify_chain};
 pub use entry::{About, ByApproval, ENTRY_BYTES_MAX, Entry, FORMAT, Payload, hash_of};
 pub use fields::FIELDS;
+pub use kind::Kind;
 pub use link::{Link, Links};
 pub use settle::{Finding, Settled};
 pub use write::{CallerRecord, target_to_json};
@@ -195,16 +197,16 @@ pub enum Event {
 }
 
 impl Event {
-    /// Its name in records.
+    /// What its record is about.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> Kind {
         match self {
-            Self::Opened { .. } => "opened",
-            Self::Decided(decided) if decided.is_intent() => "intent",
-            Self::Decided(_) => "refusal",
-            Self::Concluded(_) => "outcome",
-            Self::Administered(_) => "change",
-            Self::Settled(_) => "settled",
+            Self::Opened { .. } => Kind::Opened,
+            Self::Decided(decided) if decided.is_intent() => Kind::Intent,
+            Self::Decided(_) => Kind::Refusal,
+            Self::Concluded(_) => Kind::Outcome,
+            Self::Administered(_) => Kind::Change,
+            Self::Settled(_) => Kind::Settled,
         }
     }
 }

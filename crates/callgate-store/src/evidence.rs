@@ -22,6 +22,9 @@ pub use filter::Filter;
 /// The most rows one [`EvidenceStore::list`] returns.
 pub const LIST_MAX: u32 = 1_000;
 
+/// The most records that one change erases: others wait while it is stored.
+pub const ERASED_TOGETHER_MAX: u32 = 250;
+
 /// What a store promises to answer.
 pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
@@ -191,7 +194,7 @@ impl Row {
             sequence: sealed.sequence,
             hash: sealed.hash,
             at,
-            kind: event.kind().to_owned(),
+            kind: event.kind().as_str().to_owned(),
             call: None,
             server: None,
             tool: None,

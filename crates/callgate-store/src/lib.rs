@@ -24,7 +24,10 @@ pub use authority::{
 };
 pub use checkpoints::{CheckpointError, Checkpoints};
 pub use cursors::{Cursor, CursorStore, Holder};
-pub use evidence::{Applies, EvidenceStore, Filter, LIST_MAX, Row, StoreError, StoreFuture, Tally};
+pub use evidence::{
+    Applies, ERASED_TOGETHER_MAX, EvidenceStore, Filter, LIST_MAX, Row, StoreError, StoreFuture,
+    Tally,
+};
 pub use log::{Counters, Durability, EvidenceError, EvidenceLimits, EvidenceLog, Recovery};
 pub use notices::{
     ChannelState, ERROR_BYTES_MAX, NOTICES_WAITING_MAX, NoticeStore, RETRIED_MAX, Settled, Taken,

@@ -165,8 +165,14 @@ macro_rules! rows {
 impl EvidenceStore for SqliteStore {
     fn append<'a>(&'a self, rows: &'a [Row]) -> StoreFuture<'a, ()> {
         Box::pin(async {
-            let appended = self.writing.lock().await.append(rows).await;
-            self.noticing(appended)?;
+            let mut connection = self.writing.lock().await;
+            self.noticing(connection.append(rows).await)?;
+            // What is stored is found, whether or not it is linked now.
+            if self.writers.as_ref().is_none_or(|writers| !writers.is_full())
+                && let Err(error) = connection.link(rows.len()).await
+            {
+                tracing::warn!(%error, "records could not be linked");
+            }
             if let Some(writers) = &self.writers {
                 writers.has_begun();
             }
@@ -408,10 +414,6 @@ impl Connection {
         self.unfinished = false;
         pass(Point::IntentCommitted, intents);
         pass(Point::OutcomeCommitted, outcomes);
-        // What is stored is stored, and found, whether or not it can be linked now.
-        if let Err(error) = self.link(rows.len()).await {
-            tracing::warn!(%error, "records could not be linked");
-        }
         Ok(())
     }
 

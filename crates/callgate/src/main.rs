@@ -15,6 +15,7 @@ mod desk;
 mod export;
 mod habits;
 mod http;
+mod intents;
 mod keeping;
 mod means;
 mod notify;

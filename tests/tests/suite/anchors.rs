@@ -2,7 +2,6 @@
 //! are, and shares no code with us. What it says is in exports, and `callgate-verify` checks it.
 
 use std::collections::BTreeMap;
-use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,10 +12,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::put;
 use callgate_sim::{Running, SimOptions};
 use callgate_tests::gateway::{Folder, Gateway, Setup};
-use callgate_tests::install;
 use callgate_tests::wire::{Ask, get};
+use callgate_tests::{announced, install};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use super::notify::Receiver;
@@ -165,16 +163,9 @@ struct Witness {
 impl Witness {
     async fn start(key: &str) -> Self {
         let script = install::witness(&install::default_directory()).unwrap();
-        let mut child = Command::new("node")
-            .arg(script)
-            .arg(key)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let said: Value = serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
+        let mut node = Command::new("node");
+        let (said, child) = announced(node.arg(script).arg(key)).await.unwrap();
+        let said: Value = serde_json::from_str(&said).unwrap();
         let port = u16::try_from(said["port"].as_u64().unwrap()).unwrap();
         let vkey = said["vkey"].as_str().unwrap().to_owned();
         Self { address: ([127, 0, 0, 1], port).into(), vkey, _child: child }

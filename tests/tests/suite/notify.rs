@@ -2,15 +2,13 @@
 //! shows them, mail by a server and a parser. Whatever a receiver does, no call waits for it, and what is not told shows.
 
 use std::net::SocketAddr;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use callgate_tests::gateway::{Gateway, Setup};
-use callgate_tests::install;
 use callgate_tests::wire::{Ask, get};
+use callgate_tests::{announced, install};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use super::approvals::{CAROL, prepared, waiting};
@@ -37,18 +35,10 @@ impl Receiver {
     pub(crate) async fn start() -> Self {
         let script = install::notify(&install::default_directory()).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let mut child = Command::new("node")
-            .arg(&script)
-            .arg(folder.path())
-            .args([NEW, OLD, OTHER])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let ports: Value =
-            serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
+        let mut node = Command::new("node");
+        node.arg(&script).arg(folder.path()).args([NEW, OLD, OTHER]);
+        let (ports, child) = announced(&mut node).await.unwrap();
+        let ports: Value = serde_json::from_str(&ports).unwrap();
         let port = |name: &str| ports[name].as_u64().unwrap();
         let web = SocketAddr::from(([127, 0, 0, 1], u16::try_from(port("web")).unwrap()));
         Self { web, plain: port("plain"), guarded: port("guarded"), folder, _child: child }

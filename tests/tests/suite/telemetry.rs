@@ -1,16 +1,14 @@
 //! Traces and metrics as a collector gets them, read with OpenTelemetry's own classes; and collectors that are no good.
 
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use callgate_sim::{Running, SimOptions};
 use callgate_tests::backend::Backend;
 use callgate_tests::drive::Client;
 use callgate_tests::gateway::{Gateway, Setup};
-use callgate_tests::install;
 use callgate_tests::wire::{Ask, get};
+use callgate_tests::{announced, install};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use super::notify::nobody;
@@ -39,16 +37,8 @@ pub(crate) struct Collector {
 impl Collector {
     pub(crate) async fn start() -> Self {
         let (interpreter, script) = install::otlp(&install::default_directory()).unwrap();
-        let mut child = Command::new(interpreter)
-            .arg(script)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let port = lines.next_line().await.unwrap().unwrap().parse().unwrap();
-        Self { port, _child: child }
+        let (port, child) = announced(Command::new(interpreter).arg(script)).await.unwrap();
+        Self { port: port.parse().unwrap(), _child: child }
     }
 
     /// Where it answers so.

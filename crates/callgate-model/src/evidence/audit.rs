@@ -18,13 +18,12 @@ pub use calls::OPEN_LISTED_MAX;
 
 use approvals::Approvals;
 use calls::Calls;
-use entry::Kind;
 use indexes::Indexes;
 use payload::Payload;
 
 use crate::ambient::Id;
 use crate::digest::Digest;
-use crate::evidence::Entry;
+use crate::evidence::{Entry, Kind};
 use crate::json::JsonLimits;
 use crate::transparency::{Checkpoint, Frontier, leaf_hash};
 
@@ -225,11 +224,11 @@ impl Auditor {
     pub fn entry(&mut self, text: &[u8], payload: Option<&[u8]>) -> Result<Audited, Broken> {
         let index = self.size();
         let place = |writer| Place::Record { index, writer };
-        let (entry, kind) = entry::read(text).map_err(|breach| breach.at(place(None)))?;
+        let entry = entry::read(text).map_err(|breach| breach.at(place(None)))?;
         let leaf = leaf_hash(text);
-        let checked = self.chain(&entry, kind, leaf).and_then(|()| {
-            let payload = payload.map(|text| Payload::read(text, &entry, kind)).transpose()?;
-            self.rules(&entry, kind, payload.as_ref())
+        let checked = self.chain(&entry, leaf).and_then(|()| {
+            let payload = payload.map(|text| Payload::read(text, &entry)).transpose()?;
+            self.rules(&entry, payload.as_ref())
         });
         checked.map_err(|breach| breach.at(place(Some(entry.writer))))?;
         self.frontier.push(leaf);
@@ -289,7 +288,7 @@ impl Auditor {
     }
 
     /// A writer's first entry is `opened`; every other names the one before it.
-    fn chain(&mut self, entry: &Entry, kind: Kind, hash: Digest) -> Result<(), Breach> {
+    fn chain(&mut self, entry: &Entry, hash: Digest) -> Result<(), Breach> {
         let head = self.writers.get(&entry.writer).copied();
         let Head { next, hash: before } = head.unwrap_or(Head { next: 0, hash: Digest::default() });
         let breach = |expected: String, found: String| Breach::new(Rule::Chain, expected, found);
@@ -299,9 +298,9 @@ impl Auditor {
         if entry.previous != before {
             return Err(breach(format!("`previous` {before}"), entry.previous.to_string()));
         }
-        if (kind == Kind::Opened) != head.is_none() {
+        if (entry.kind == Kind::Opened) != head.is_none() {
             let expected = if head.is_none() { "`opened` first" } else { "`opened` only first" };
-            return Err(breach(expected.to_owned(), kind.as_str().to_owned()));
+            return Err(breach(expected.to_owned(), entry.kind.as_str().to_owned()));
         }
         bounded(self.writers.len(), "writers")?;
         self.writers.insert(entry.writer, Head { next: next + 1, hash });
@@ -319,12 +318,7 @@ impl Auditor {
         Err(Breach::new(Rule::Chain, expected, format!("{head}, which is not in the log")))
     }
 
-    fn rules(
-        &mut self,
-        entry: &Entry,
-        kind: Kind,
-        payload: Option<&Payload>,
-    ) -> Result<(), Breach> {
+    fn rules(&mut self, entry: &Entry, payload: Option<&Payload>) -> Result<(), Breach> {
         let index = self.size();
         match payload {
             Some(_) => self.whole.insert(index),
@@ -338,11 +332,11 @@ impl Auditor {
             }
             self.erased.insert(erased);
         }
-        if kind == Kind::Opened {
+        if entry.kind == Kind::Opened {
             self.after(payload)?;
         }
-        self.calls.entry(&entry.about, kind, index)?;
-        self.approvals.entry(&entry.about, kind, payload)
+        self.calls.entry(entry, index)?;
+        self.approvals.entry(entry, payload)
     }
 }
 
@@ -352,8 +346,8 @@ impl Auditor {
 /// [`Broken`] if it breaks a rule.
 pub fn check_record(index: u64, text: &[u8], payload: Option<&[u8]>) -> Result<(), Broken> {
     let place = |writer| Place::Record { index, writer };
-    let (entry, kind) = entry::read(text).map_err(|breach| breach.at(place(None)))?;
-    let payload = payload.map(|text| Payload::read(text, &entry, kind)).transpose();
+    let entry = entry::read(text).map_err(|breach| breach.at(place(None)))?;
+    let payload = payload.map(|text| Payload::read(text, &entry)).transpose();
     payload.map(|_| ()).map_err(|breach| breach.at(place(Some(entry.writer))))
 }
 

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use super::Kind;
 use super::entry::{About, Entry, hash_of};
 use crate::ambient::{Id, Timestamp};
 use crate::digest::Digest;
@@ -39,16 +40,10 @@ impl Chain {
     }
 
     /// Makes the next entry of the chain, for a record of that kind whose payload has that digest.
-    pub fn seal(
-        &mut self,
-        at: Timestamp,
-        kind: &'static str,
-        about: About,
-        payload: Digest,
-    ) -> Sealed {
+    pub fn seal(&mut self, at: Timestamp, kind: Kind, about: About, payload: Digest) -> Sealed {
         let entry = Entry {
             at,
-            kind: kind.to_owned(),
+            kind,
             payload,
             previous: self.head,
             sequence: self.next,

@@ -1,7 +1,7 @@
 //! What the log is made of. An entry says where a record stands, what it is about, and the digest of what it says; what
 //! it says is its payload, kept beside it. So a payload can be erased, and all that was proved of the log stays proved.
 
-use super::{Concluded, Decided, Event, Outcome, Settled};
+use super::{Concluded, Decided, Event, Kind, Outcome, Settled};
 use crate::ambient::{Id, Timestamp};
 use crate::authority::{Administered, Change};
 use crate::digest::Digest;
@@ -53,7 +53,7 @@ pub struct Entry {
     /// When it was sealed.
     pub at: Timestamp,
     /// The kind of record.
-    pub kind: String,
+    pub kind: Kind,
     /// The digest of the payload.
     pub payload: Digest,
     /// The hash of the entry before it in its writer's chain; zeros for the first.
@@ -183,7 +183,7 @@ impl Entry {
         if let Some(continues) = self.about.continues {
             object = object.plain("continues", continues);
         }
-        object = object.integer("format", FORMAT).text("kind", &self.kind);
+        object = object.integer("format", FORMAT).text("kind", self.kind.as_str());
         if let Some(outcome) = self.about.outcome {
             object = object.text("outcome", outcome.as_str());
         }
@@ -233,7 +233,7 @@ impl Entry {
         let sequence = object.get("sequence").and_then(Json::as_number)?.as_i64()?;
         Some(Self {
             at: Timestamp::parse(text("at")?)?,
-            kind: text("kind")?.to_owned(),
+            kind: Kind::parse(text("kind")?)?,
             payload: digest("payload")?,
             previous: digest("previous")?,
             sequence: u64::try_from(sequence).ok()?,

@@ -114,7 +114,7 @@ impl Event {
     /// By what its record is found; each once.
     #[must_use]
     pub fn links(&self) -> Links {
-        let mut links = vec![(Link::Kind, self.kind().to_owned())];
+        let mut links = vec![(Link::Kind, self.kind().as_str().to_owned())];
         match self {
             Self::Opened { .. } => {}
             Self::Decided(decided) => decided.link(&mut links),

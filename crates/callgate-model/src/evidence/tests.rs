@@ -92,7 +92,7 @@ fn a_refusal_is_not_an_intent() {
         notices: Vec::new(),
         trace: None,
     };
-    assert_eq!(Event::Decided(Arc::new(decided)).kind(), "refusal");
+    assert_eq!(Event::Decided(Arc::new(decided)).kind(), Kind::Refusal);
 }
 
 fn full_caller() -> Caller {
@@ -299,7 +299,7 @@ fn a_record_is_found_by_each_link_once() {
     for event in full_events() {
         let links = event.links();
         assert!(links.is_sorted() && links.windows(2).all(|two| two[0] != two[1]), "{links:?}");
-        assert!(links.contains(&(Link::Kind, event.kind().to_owned())));
+        assert!(links.contains(&(Link::Kind, event.kind().as_str().to_owned())));
         assert!(links.iter().all(|(_, value)| !value.is_empty()), "{links:?}");
     }
     let links = full_events().remove(1).links();

@@ -122,10 +122,9 @@ async fn settle(connection: &mut SqliteConnection, call: Id) -> Applied {
 }
 
 async fn erase(connection: &mut SqliteConnection, indexes: &[u64]) -> Applied {
-    for index in indexes {
-        let id = i64::try_from(*index).unwrap_or(i64::MAX).saturating_add(1);
-        search::erase(connection, id).await?;
-    }
+    let id = |index: &u64| i64::try_from(*index).unwrap_or(i64::MAX).saturating_add(1);
+    let ids: Vec<i64> = indexes.iter().map(id).collect();
+    search::erase(connection, &ids).await?;
     Ok(true)
 }
 

@@ -2,9 +2,8 @@
 //! looked for is read from its newest end, however much else there is. The newest records are not linked yet, and looked
 //! through one by one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
-use callgate_model::ambient::Timestamp;
 use callgate_model::evidence::Link;
 use sqlx::query::Query;
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqliteRow};
@@ -147,33 +146,46 @@ fn has(number: i64, of: &str) -> String {
     )
 }
 
-/// Erases the payload of a record and all by which that is found; the values that nothing else has, too.
-pub(super) async fn erase(connection: &mut SqliteConnection, id: i64) -> Result<(), sqlx::Error> {
-    let delete = "DELETE FROM payloads WHERE id = ? RETURNING at_ms, links";
-    let Some(row) = sqlx::query(delete).bind(id).fetch_optional(&mut *connection).await? else {
-        // It was erased before.
-        return Ok(());
-    };
-    let at_ms: i64 = row.try_get("at_ms")?;
-    let numbers: String = row.try_get("links")?;
-    for number in parsed(&numbers) {
-        sqlx::query("DELETE FROM links WHERE number = ? AND at_ms = ? AND id = ?")
-            .bind(number)
-            .bind(at_ms)
-            .bind(id)
-            .execute(&mut *connection)
-            .await?;
-        sqlx::query(
-            "DELETE FROM link_values WHERE number = ?1 \
-             AND NOT EXISTS (SELECT 1 FROM links WHERE number = ?1) \
-             AND NOT EXISTS (SELECT 1 FROM payloads WHERE id > (SELECT upto FROM linked) \
-             AND ' ' || links || ' ' LIKE '% ' || ?1 || ' %')",
-        )
-        .bind(number)
-        .execute(&mut *connection)
-        .await?;
+/// Erases the payloads of records and all by which these are found; the values that nothing else has, too.
+pub(super) async fn erase(
+    connection: &mut SqliteConnection,
+    ids: &[i64],
+) -> Result<(), sqlx::Error> {
+    // Then it is the index alone that tells whether anything else has a value.
+    while unlinked(connection).await? > 0 {
+        link(connection).await?;
+    }
+    let mut gone = BTreeSet::new();
+    for id in ids {
+        let delete = "DELETE FROM payloads WHERE id = ? RETURNING at_ms, links";
+        let erased = sqlx::query(delete).bind(id).fetch_optional(&mut *connection).await?;
+        // It may have been erased before.
+        let Some(row) = erased else { continue };
+        let (at_ms, numbers): (i64, Vec<i64>) =
+            (row.try_get("at_ms")?, parsed(row.try_get("links")?).collect());
+        let unlink = format!(
+            "DELETE FROM links WHERE number IN ({}) AND at_ms = ? AND id = ?",
+            listed(&numbers)
+        );
+        let unlink = sqlx::query(AssertSqlSafe(unlink)).persistent(false);
+        unlink.bind(at_ms).bind(id).execute(&mut *connection).await?;
+        gone.extend(numbers);
+    }
+    let gone: Vec<i64> = gone.into_iter().collect();
+    for some in gone.chunks(AT_ONCE) {
+        let forget = format!(
+            "DELETE FROM link_values WHERE number IN ({}) \
+             AND NOT EXISTS (SELECT 1 FROM links WHERE links.number = link_values.number)",
+            listed(some)
+        );
+        sqlx::query(AssertSqlSafe(forget)).persistent(false).execute(&mut *connection).await?;
     }
     Ok(())
+}
+
+/// Numbers of ours, as a statement has them.
+fn listed(numbers: &[i64]) -> String {
+    numbers.iter().map(i64::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// What is looked for, as far as there is such a thing.
@@ -207,8 +219,8 @@ impl<'f> Wanted<'f> {
     }
 
     /// From where rows are read, and which of them match: those that are linked by the rarest value, if there is one, and those
-    /// that are not linked yet.
-    fn conditions(&self) -> Vec<String> {
+    /// that are not linked yet. Each with the table whose order in time it follows.
+    fn sources(&self) -> Vec<(&'static str, String)> {
         let said = "LEFT JOIN payloads ON payloads.id = evidence.id";
         let (call, rarest) = (self.filter.call.is_some(), self.with.first());
         let others = |with: &[i64]| {
@@ -221,34 +233,25 @@ impl<'f> Wanted<'f> {
         };
         let time = "(?2 IS NULL OR TIME >= ?2) AND (?3 IS NULL OR TIME < ?3)";
         let own = time.replace("TIME", "evidence.at_ms");
-        match (call, rarest) {
-            (false, Some(rarest)) => {
-                let found = time.replace("TIME", "found.at_ms");
-                let rest = self.with.get(1..).unwrap_or_default();
-                vec![
-                    format!(
-                        "FROM links AS found JOIN evidence ON evidence.id = found.id {said} \
-                         WHERE found.number = {rarest} AND {found} AND ?1 IS NULL{}",
-                        others(rest)
-                    ),
-                    format!(
-                        // By its number, not by time: there are few, and they are the newest.
-                        "FROM evidence NOT INDEXED {said} WHERE evidence.id > (SELECT upto FROM linked) \
-                         AND {own} AND ?1 IS NULL{}",
-                        others(&self.with)
-                    ),
-                ]
-            }
-            (true, _) => {
-                vec![format!(
-                    "FROM evidence {said} WHERE call = ?1 AND {own}{}",
-                    others(&self.with)
-                )]
-            }
-            (false, None) => {
-                vec![format!("FROM evidence {said} WHERE ?1 IS NULL AND {own}{}", others(&[]))]
-            }
-        }
+        let Some(rarest) = rarest.filter(|_| !call) else {
+            let call = if call { "call = ?1" } else { "?1 IS NULL" };
+            let has = others(&self.with);
+            return vec![("evidence", format!("FROM evidence {said} WHERE {call} AND {own}{has}"))];
+        };
+        let found = time.replace("TIME", "found.at_ms");
+        let rest = self.with.get(1..).unwrap_or_default();
+        let linked = format!(
+            "FROM links AS found JOIN evidence ON evidence.id = found.id {said} \
+             WHERE found.number = {rarest} AND {found} AND ?1 IS NULL{}",
+            others(rest)
+        );
+        // By their numbers, not by time: there are few, and they are the newest.
+        let newest = format!(
+            "FROM evidence NOT INDEXED {said} WHERE evidence.id > (SELECT upto FROM linked) \
+             AND {own} AND ?1 IS NULL{}",
+            others(&self.with)
+        );
+        vec![("found", linked), ("evidence", newest)]
     }
 
     fn bind<'q>(
@@ -288,22 +291,18 @@ pub(super) async fn list(
 ) -> Result<Vec<Row>, StoreError> {
     let Some(wanted) = Wanted::of(connection, filter).await? else { return Ok(Vec::new()) };
     let limit = filter.limit.unwrap_or(LIST_MAX).min(LIST_MAX);
-    let mut rows = Vec::new();
-    for condition in wanted.conditions() {
-        let time = if condition.starts_with("FROM links") { "found" } else { "evidence" };
-        // Nothing of the filter is in the statement but numbers of ours.
-        let sql = format!(
-            "SELECT evidence.*, payloads.text {condition} ORDER BY {time}.at_ms DESC, {time}.id DESC LIMIT {limit}"
-        );
-        let query = sqlx::query(AssertSqlSafe(sql));
-        let found = wanted.bind(query).fetch_all(&mut *connection).await?;
-        rows.extend(found.iter().map(rows::row).collect::<Result<Vec<_>, _>>()?);
-    }
-    rows.sort_by_key(|row: &Row| std::cmp::Reverse((row.at, row.index)));
-    // What was linked in between is in both.
-    rows.dedup_by_key(|row| row.index);
-    rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    Ok(rows)
+    let newest = |(time, source): (&str, String)| {
+        format!(
+            "SELECT * FROM (SELECT evidence.*, payloads.text {source} \
+             ORDER BY {time}.at_ms DESC, {time}.id DESC LIMIT {limit})"
+        )
+    };
+    let sources: Vec<String> = wanted.sources().into_iter().map(newest).collect();
+    // In one statement, or what is linked in between would be in neither.
+    let sql = format!("{} ORDER BY at_ms DESC, id DESC LIMIT {limit}", sources.join(" UNION ALL "));
+    let query = sqlx::query(AssertSqlSafe(sql));
+    let found = wanted.bind(query).fetch_all(connection).await?;
+    found.iter().map(rows::row).collect()
 }
 
 /// The rows that match, or conclude a call whose intent does, in the order of the log from the index `from` on.
@@ -352,18 +351,16 @@ pub(super) async fn tally(
 ) -> Result<Vec<Tally>, StoreError> {
     let Some(wanted) = Wanted::of(connection, filter).await? else { return Ok(Vec::new()) };
     let every_ms = every_ms.max(1);
-    let mut tallies: BTreeMap<(Timestamp, String), u64> = BTreeMap::new();
-    for condition in wanted.conditions() {
-        let sql = format!(
-            "SELECT evidence.at_ms / {every_ms} * {every_ms} AS span, verdict, COUNT(*) AS count {condition} \
-             AND verdict IS NOT NULL GROUP BY span, verdict"
-        );
-        let query = sqlx::query(AssertSqlSafe(sql));
-        for row in wanted.bind(query).fetch_all(&mut *connection).await? {
-            let Tally { at, verdict, count } = rows::tally(&row)?;
-            *tallies.entry((at, verdict)).or_default() += count;
-        }
-    }
-    let tally = |((at, verdict), count)| Tally { at, verdict, count };
-    Ok(tallies.into_iter().map(tally).collect())
+    let spans = |(_, source): (&str, String)| {
+        format!("SELECT evidence.at_ms / {every_ms} * {every_ms} AS span, verdict {source}")
+    };
+    let sources: Vec<String> = wanted.sources().into_iter().map(spans).collect();
+    let sql = format!(
+        "SELECT span, verdict, COUNT(*) AS count FROM ({}) \
+         WHERE verdict IS NOT NULL GROUP BY span, verdict ORDER BY span, verdict",
+        sources.join(" UNION ALL ")
+    );
+    let query = sqlx::query(AssertSqlSafe(sql));
+    let found = wanted.bind(query).fetch_all(connection).await?;
+    found.iter().map(rows::tally).collect()
 }

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callgate_model::ambient::{Ambient as _, Timestamp};
+use callgate_model::authority::{Administered, Change};
 use callgate_model::evidence::{Chain, Event, Link, Payload};
 use sqlx::Connection as _;
 use tempfile::TempDir;
@@ -244,6 +245,43 @@ async fn what_is_linked_and_what_is_not_yet_is_found_alike() {
         .unwrap();
     let unlinked = i64::try_from(index).unwrap() - linked;
     assert!(linked > 1_000 && (1..512).contains(&unlinked), "{linked} of {index}");
+}
+
+/// Nothing of who is erased is left in the file, also in what was not linked yet; what others have stays found.
+#[tokio::test]
+async fn what_is_erased_is_in_no_table() {
+    let store = SqliteStore::open_in_memory().await.unwrap();
+    let ambient = Ticking::new(1);
+    let mut chain = Chain::new(ambient.id());
+    let mut seal =
+        |event: &Event| Row::seal(&mut chain, ambient.now(), event, Payload::new(event, [7; 16]));
+    let humans = ["alice", "bob", "alice"];
+    let rows: Vec<Row> = humans
+        .map(|human| seal(&Event::Decided(Arc::new(intent(ambient.id(), human, "release-bot")))))
+        .into();
+    store.append(&rows).await.unwrap();
+    let change = Change::PayloadsErased { indexes: vec![0, 2, 99], reason: "asked for".to_owned() };
+    let by = "operator".to_owned();
+    let erased = seal(&Event::Administered(Arc::new(Administered { by, change })));
+    store.append(&[erased]).await.unwrap();
+    let mut connection = store.writing.lock().await;
+    let values: Vec<String> =
+        sqlx::query_scalar("SELECT value FROM link_values WHERE link IN ('human', 'agent')")
+            .fetch_all(&mut connection.sqlite)
+            .await
+            .unwrap();
+    assert_eq!(values, ["release-bot", "bob"]);
+    let (payloads, links): (i64, i64) = sqlx::query_as(
+        "SELECT (SELECT COUNT(*) FROM payloads), (SELECT COUNT(DISTINCT id) FROM links)",
+    )
+    .fetch_one(&mut connection.sqlite)
+    .await
+    .unwrap();
+    assert_eq!(
+        (payloads, links),
+        (2, 1),
+        "bob's, and that of the erasure, which is not linked yet"
+    );
 }
 
 #[tokio::test]

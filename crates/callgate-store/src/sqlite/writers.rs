@@ -5,6 +5,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub(super) struct Writers {
     lock: PathBuf,
     /// What each keeps free on the disk: its own file takes it.
     room_bytes: u64,
+    /// Whether that was given up and is not free again.
+    is_full: AtomicBool,
     held: Mutex<Held>,
 }
 
@@ -47,7 +50,8 @@ impl Writers {
             PathBuf::from(name)
         };
         let (folder, lock) = (beside(".writers"), beside(".lock"));
-        Self { folder, lock, room_bytes: 0, held: Mutex::default() }
+        let is_full = AtomicBool::new(false);
+        Self { folder, lock, room_bytes: 0, is_full, held: Mutex::default() }
     }
 
     /// Each writer that joins from now on keeps so many bytes free.
@@ -100,6 +104,7 @@ impl Writers {
 
     /// Gives up what was kept free: how many bytes are wanted.
     pub(super) fn give_up_room(&self) -> u64 {
+        self.is_full.store(true, Ordering::Relaxed);
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         for (path, reserve) in &held.own {
             if let Err(error) = reserve.give_up() {
@@ -121,7 +126,13 @@ impl Writers {
         for reserve in reserves {
             take(reserve).await?;
         }
+        self.is_full.store(false, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Whether the disk was full a moment ago: then what room there is, is for outcomes.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
     }
 
     /// The others that lived when this one joined.

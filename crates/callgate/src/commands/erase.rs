@@ -2,19 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use callgate_model::ambient::Id;
 use callgate_model::authority::Change;
 use callgate_model::evidence::Link;
-use callgate_store::{EvidenceStore as _, Filter, SqliteStore};
+use callgate_store::{ERASED_TOGETHER_MAX, EvidenceStore as _, Filter, SqliteStore};
 
 use crate::cli::Failure;
 use crate::cli::evidence::Erase;
 use crate::commands::evidence::{open_with, unreadable};
 use crate::commands::office::Office;
 use crate::print;
-
-/// Records that are erased by one change.
-const TOGETHER_MAX: usize = 2_000;
 
 pub(super) async fn run(options: &Erase) -> Result<(), Failure> {
     let subject = options.subject.as_str();
@@ -30,7 +26,7 @@ pub(super) async fn run(options: &Erase) -> Result<(), Failure> {
         print::line(&format!("{count} records; with `--yes` what they say is erased"));
         return Ok(());
     }
-    let changes = indexes.chunks(TOGETHER_MAX).map(|some| Change::PayloadsErased {
+    let changes = indexes.chunks(ERASED_TOGETHER_MAX as usize).map(|some| Change::PayloadsErased {
         indexes: some.to_vec(),
         reason: options.reason.clone(),
     });
@@ -41,29 +37,18 @@ pub(super) async fn run(options: &Erase) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The places of the records of whatever they did, approved, or was about them, with all records of their calls.
+/// The places of the records of whatever they did, approved, or was about them, and of what came of it.
 async fn records_of(store: &SqliteStore, subject: &str) -> Result<Vec<u64>, Failure> {
     let mut found = BTreeSet::new();
-    let mut calls: BTreeSet<Id> = BTreeSet::new();
     for link in [Link::Human, Link::By] {
-        let mut filter = Filter::default().with(link, Some(subject.to_owned()));
+        let filter = Filter::default().with(link, Some(subject.to_owned()));
+        let mut from = 0;
         loop {
-            let rows = store.list(&filter).await.map_err(unreadable)?;
-            let Some(last) = rows.last() else { break };
-            let before = found.len();
+            let rows = store.page(&filter, from).await.map_err(unreadable)?;
+            let Some(last) = rows.last().and_then(|row| row.index) else { break };
             found.extend(rows.iter().filter_map(|row| row.index));
-            calls.extend(rows.iter().filter_map(|row| row.call));
-            if found.len() == before && filter.until == Some(last.at) {
-                break;
-            }
-            // Those of the same moment are read again.
-            filter.until =
-                Some(last.at.after_ms(u64::from(filter.until != Some(last.at.after_ms(1)))));
+            from = last + 1;
         }
-    }
-    for call in calls {
-        let rows = store.show(call).await.map_err(unreadable)?;
-        found.extend(rows.iter().filter_map(|row| row.index));
     }
     Ok(found.into_iter().collect())
 }

@@ -1,12 +1,10 @@
 //! `callgate evidence export` and `callgate evidence follow`: records for the tools that others have. Works while a gateway is running.
 
-use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, Instant};
 
-use callgate_model::ambient::Id;
 use callgate_model::json::Json;
 use callgate_store::{EvidenceStore, Filter, Row, SqliteStore};
 
@@ -17,6 +15,7 @@ use crate::cli::Failure;
 use crate::cli::evidence::{Export, Follow, Form};
 use crate::export::syslog::{Framing, Origin};
 use crate::export::{Exported, Format};
+use crate::intents::Intents;
 use crate::print;
 
 /// How many records are read at a time.
@@ -116,25 +115,17 @@ impl<'a> Lines<'a> {
     async fn page(&mut self, end: u64) -> Result<bool, Failure> {
         let rows = self.store.page(&self.filter, self.next).await.map_err(unreadable)?;
         let is_last = rows.len() < PAGE as usize;
-        let mut intents = HashMap::new();
+        let mut intents = Intents::default();
         for row in rows {
             let Some(place) = row.index.filter(|place| *place < end) else { continue };
             let record = record_json(&row)?;
-            let intent = match row.call.filter(|_| matches!(&*row.kind, "outcome" | "settled")) {
-                None => None,
-                Some(call) => match intents.remove(&call) {
-                    None => self.intent(call).await?,
-                    known => known,
-                },
-            };
+            let intent = intents.beside(self.store, (&row.kind, row.call), &record).await;
+            let intent = intent.map_err(unreadable)?;
             let written = self.write(&Exported { record: &record, intent: intent.as_ref() });
             if !is_read(written)? {
                 return Ok(false);
             }
             self.next = place + 1;
-            if let Some(call) = row.call.filter(|_| row.kind == "intent") {
-                intents.insert(call, record);
-            }
         }
         if is_last {
             self.next = end;
@@ -150,13 +141,6 @@ impl<'a> Lines<'a> {
                 write!(self.out, "{}", origin.write(exported, self.format, *framing))
             }
         }
-    }
-
-    /// The intent of a call, which stands further up in the log.
-    async fn intent(&self, call: Id) -> Result<Option<Json>, Failure> {
-        let rows = self.store.show(call).await.map_err(unreadable)?;
-        let intent = rows.iter().find(|row| row.kind == "intent");
-        intent.map(record_json).transpose()
     }
 }
 

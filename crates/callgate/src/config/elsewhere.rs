@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use callgate_model::evidence::Kind;
 use callgate_model::transparency::Witness;
 use callgate_model::vocabulary::Effect;
 use clap::ValueEnum as _;
@@ -31,8 +32,6 @@ use crate::keeping::witnesses::WitnessConfig;
 const PLACES_MAX: usize = 16;
 /// The most attributes that are said of the gateway.
 const ATTRIBUTES_MAX: usize = 32;
-/// What records are of, by their kinds.
-const KINDS: [&str; 6] = ["change", "intent", "opened", "outcome", "refusal", "settled"];
 /// How it is decided.
 const DECISIONS: [&str; 3] = ["allow", "approval_required", "deny"];
 /// What evidence would do on its way.
@@ -223,7 +222,7 @@ impl Reader {
     fn wanted(&mut self, place: &str, raw: RawSink) -> Wanted {
         let effects: Vec<&str> = Effect::ALL.iter().map(|effect| effect.as_str()).collect();
         for (name, said, known) in [
-            ("kinds", &raw.kinds, &KINDS[..]),
+            ("kinds", &raw.kinds, &Kind::ALL.map(Kind::as_str)[..]),
             ("decisions", &raw.decisions, &DECISIONS[..]),
             ("effects", &raw.effects, &effects[..]),
         ] {

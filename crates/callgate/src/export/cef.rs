@@ -1,6 +1,8 @@
 //! Common Event Format: `CEF:0|vendor|product|version|signature id|name|severity|extension`.
 
-use super::facts::{Facts, Kind, Severity, UNKNOWN, Verdict, first};
+use callgate_model::evidence::Kind;
+
+use super::facts::{Facts, Severity, UNKNOWN, Verdict, first};
 use crate::print;
 
 /// How long texts may be, in characters: receivers cut or drop what is longer.

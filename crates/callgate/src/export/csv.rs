@@ -2,7 +2,9 @@
 
 use callgate_model::json::{Json, Number};
 
-use super::facts::{Changed, Facts, Kind, Verdict, text_at};
+use callgate_model::evidence::Kind;
+
+use super::facts::{Changed, Facts, Verdict, text_at};
 use crate::print;
 
 /// What begins a formula, or what a spreadsheet takes away before one. The full-width ones are taken for the others by some.

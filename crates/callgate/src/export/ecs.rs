@@ -2,7 +2,9 @@
 
 use callgate_model::json::{Json, Object};
 
-use super::facts::{Changed, Does, Facts, Kind, Severity, Verdict, Went, first};
+use callgate_model::evidence::Kind;
+
+use super::facts::{Changed, Does, Facts, Severity, Verdict, Went, first};
 use super::said;
 
 const VERSION: &str = "9.4.0";

@@ -3,6 +3,7 @@
 mod change;
 
 use callgate_model::ambient::Timestamp;
+use callgate_model::evidence::Kind;
 use callgate_model::json::{Json, Number, Object};
 
 pub(super) use change::{Changed, Does};
@@ -11,23 +12,6 @@ use super::Exported;
 
 /// What stands where a format wants a text and nothing is known.
 pub(super) const UNKNOWN: &str = "unknown";
-
-/// What a record is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// A gateway has started.
-    Opened,
-    /// A call was allowed and is about to be sent.
-    Intent,
-    /// A call was not allowed.
-    Refusal,
-    /// What became of a call.
-    Outcome,
-    /// A person says what became of a call of which the gateway does not know.
-    Settled,
-    /// Authority was given or taken back.
-    Change,
-}
 
 /// What was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +66,8 @@ pub(super) struct Facts<'a> {
 impl<'a> Facts<'a> {
     pub(super) fn of(exported: &Exported<'a>) -> Self {
         let record = exported.record;
-        let kind = Kind::of(text_at(record, "kind"));
+        // One that this version does not know is told as a change that it does not know.
+        let kind = Kind::parse(text_at(record, "kind")).unwrap_or(Kind::Change);
         let event = at(record, "event");
         let decided = match kind {
             Kind::Intent | Kind::Refusal => event,
@@ -356,20 +341,6 @@ impl<'a> Facts<'a> {
         let via = Some(self.agent()).filter(|agent| !agent.is_empty());
         let via = via.map(|agent| format!(" via {agent}")).unwrap_or_default();
         format!("{what}{means}{on} for {who}{via}")
-    }
-}
-
-impl Kind {
-    /// By its name. A kind that this version does not know is told as a change that it does not know.
-    fn of(name: &str) -> Self {
-        match name {
-            "opened" => Self::Opened,
-            "intent" => Self::Intent,
-            "refusal" => Self::Refusal,
-            "outcome" => Self::Outcome,
-            "settled" => Self::Settled,
-            _ => Self::Change,
-        }
     }
 }
 

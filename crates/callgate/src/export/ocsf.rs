@@ -6,9 +6,9 @@
 use callgate_model::ambient::Timestamp;
 use callgate_model::json::{Json, Object};
 
-use super::facts::{
-    Changed, Does, Facts, Kind, Severity, UNKNOWN, Verdict, Went, first, text_at, texts,
-};
+use callgate_model::evidence::Kind;
+
+use super::facts::{Changed, Does, Facts, Severity, UNKNOWN, Verdict, Went, first, text_at, texts};
 use super::said;
 
 const VERSION: &str = "1.8.0";

@@ -8,16 +8,13 @@ use std::time::Duration;
 use callgate_gateway::pipeline::Gateway;
 use callgate_model::ambient::Ambient;
 use callgate_model::authority::Change;
-use callgate_store::EvidenceError;
+use callgate_store::{ERASED_TOGETHER_MAX, EvidenceError};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::basis::BY;
 
 /// How often it is looked.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
-
-/// Records that are erased together; more are erased right after.
-const ERASED_TOGETHER_MAX: u32 = 2_000;
 
 /// How long records are kept, in milliseconds, by their kind; those of other kinds are kept for ever.
 pub(crate) type Retention = BTreeMap<&'static str, u64>;

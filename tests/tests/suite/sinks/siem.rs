@@ -1,13 +1,11 @@
 //! A receiver of syslog over TLS, with an authority of its own: Python's TLS, and a parser that others wrote.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use callgate_tests::gateway::Setup;
-use callgate_tests::install;
+use callgate_tests::{announced, install};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 /// Certificates of an authority of its own, in a folder.
@@ -47,17 +45,10 @@ impl Siem {
 
     async fn listen(folder: &TempDir, port: u16) -> (u16, Child) {
         let readers = install::readers(&install::default_directory()).unwrap();
-        let mut child = Command::new(&readers.interpreter)
-            .arg(&readers.syslog)
-            .arg(folder.path())
-            .arg(port.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        (lines.next_line().await.unwrap().unwrap().parse().unwrap(), child)
+        let mut reader = Command::new(&readers.interpreter);
+        reader.arg(&readers.syslog).arg(folder.path()).arg(port.to_string());
+        let (port, child) = announced(&mut reader).await.unwrap();
+        (port.parse().unwrap(), child)
     }
 
     /// It ends when it has read what it took: nobody could send that again.

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::entry::Kind;
 use super::payload::Payload;
 use super::{Breach, Findings, Rule, bounded};
 use crate::ambient::Id;
 use crate::digest::Digest;
-use crate::evidence::{About, ByApproval};
+use crate::evidence::{ByApproval, Entry, Kind};
 
 #[derive(Debug)]
 struct State {
@@ -26,15 +25,13 @@ pub(super) struct Approvals {
 }
 
 impl Approvals {
-    pub(super) fn entry(
-        &mut self,
-        about: &About,
-        kind: Kind,
-        payload: Option<&Payload>,
-    ) -> Result<(), Breach> {
+    pub(super) fn entry(&mut self, entry: &Entry, payload: Option<&Payload>) -> Result<(), Breach> {
+        let about = &entry.about;
         let Some(approval) = about.approval else { return Ok(()) };
         match (about.call, about.change.as_deref()) {
-            (Some(call), _) if kind == Kind::Intent => self.spend(call, about.continues, approval),
+            (Some(call), _) if entry.kind == Kind::Intent => {
+                self.spend(call, about.continues, approval)
+            }
             (_, Some("approval_requested")) => self.request(approval),
             (_, Some("approval_voted")) => {
                 let denies = payload.is_some_and(Payload::denies);

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::entry::Kind;
 use super::{Breach, Findings, Rule, bounded};
 use crate::ambient::Id;
-use crate::evidence::{About, Outcome};
+use crate::evidence::{Entry, Kind, Outcome};
 
 /// How many open calls are listed by their ids.
 pub const OPEN_LISTED_MAX: usize = 100;
@@ -29,9 +28,10 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    pub(super) fn entry(&mut self, about: &About, kind: Kind, index: u64) -> Result<(), Breach> {
+    pub(super) fn entry(&mut self, entry: &Entry, index: u64) -> Result<(), Breach> {
+        let about = &entry.about;
         let Some(call) = about.call else { return Ok(()) };
-        match kind {
+        match entry.kind {
             Kind::Intent => self.intent(call, index),
             Kind::Outcome => self.outcome(call, about.outcome),
             Kind::Settled => self.settled(call),

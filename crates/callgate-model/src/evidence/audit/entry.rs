@@ -1,42 +1,14 @@
 //! What kinds of entries there are, and what each of them has to name.
 
 use super::{Breach, Rule};
-use crate::evidence::{About, ByApproval, Entry};
-
-/// What an entry is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Opened,
-    Intent,
-    Refusal,
-    Outcome,
-    Change,
-    Settled,
-}
-
-impl Kind {
-    const ALL: [Self; 6] =
-        [Self::Opened, Self::Intent, Self::Refusal, Self::Outcome, Self::Change, Self::Settled];
-
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Opened => "opened",
-            Self::Intent => "intent",
-            Self::Refusal => "refusal",
-            Self::Outcome => "outcome",
-            Self::Change => "change",
-            Self::Settled => "settled",
-        }
-    }
-}
+use crate::evidence::{About, ByApproval, Entry, Kind};
 
 /// Reads an entry that is one in every byte, and names what its kind has to.
-pub(super) fn read(text: &[u8]) -> Result<(Entry, Kind), Breach> {
+pub(super) fn read(text: &[u8]) -> Result<Entry, Breach> {
     let entry = std::str::from_utf8(text).ok().and_then(Entry::parse);
     let entry =
         entry.ok_or_else(|| form("an entry of format 2 in its one form", "something else"))?;
-    let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == entry.kind);
-    let kind = kind.ok_or_else(|| form("a known `kind`", "another"))?;
+    let kind = entry.kind;
     let About { approval, call, change, continues, outcome } = &entry.about;
     let of_call = matches!(kind, Kind::Intent | Kind::Refusal | Kind::Outcome | Kind::Settled);
     for (name, has, wants) in [
@@ -52,7 +24,7 @@ pub(super) fn read(text: &[u8]) -> Result<(Entry, Kind), Breach> {
     if continues.is_some() && kind != Kind::Intent {
         return Err(form(format!("no `continues` of {}", kind.as_str()), "one"));
     }
-    check_approval(kind, change.as_deref(), *approval).map(|()| (entry, kind))
+    check_approval(kind, change.as_deref(), *approval).map(|()| entry)
 }
 
 /// Which entries name an approval, and which of them what it binds.

@@ -1,10 +1,9 @@
 //! A payload: what an entry is the digest of. It must say the same as its entry, as far as both say it.
 
-use super::entry::Kind;
 use super::{Breach, PAYLOAD_LIMITS, Rule};
 use crate::ambient::Id;
 use crate::digest::Digest;
-use crate::evidence::Entry;
+use crate::evidence::{Entry, Kind};
 use crate::json::{Json, read};
 
 const SALT_DIGITS: usize = 32;
@@ -14,7 +13,7 @@ const SALT_DIGITS: usize = 32;
 pub(super) struct Payload(Json);
 
 impl Payload {
-    pub(super) fn read(text: &[u8], entry: &Entry, kind: Kind) -> Result<Self, Breach> {
+    pub(super) fn read(text: &[u8], entry: &Entry) -> Result<Self, Breach> {
         let digest = Digest::of(text);
         if digest != entry.payload {
             let expected = format!("the payload with the digest {}", entry.payload);
@@ -36,15 +35,15 @@ impl Payload {
             return Err(breach("canonical JSON (RFC 8785)", "another way to write it"));
         }
         let payload = Self(event.clone());
-        payload.agrees(entry, kind).map(|()| payload)
+        payload.agrees(entry).map(|()| payload)
     }
 
-    fn agrees(&self, entry: &Entry, kind: Kind) -> Result<(), Breach> {
+    fn agrees(&self, entry: &Entry) -> Result<(), Breach> {
         let about = &entry.about;
         let call = about.call.map(|call| call.to_string());
         let outcome = about.outcome.map(|outcome| outcome.as_str().to_owned());
         let continues = about.continues.map(|call| call.to_string());
-        if kind == Kind::Intent && self.text(&["continues"]) != continues.as_deref() {
+        if entry.kind == Kind::Intent && self.text(&["continues"]) != continues.as_deref() {
             let text = |call: Option<&str>| format!("`continues` {}", call.unwrap_or("null"));
             return Err(breach(text(continues.as_deref()), text(self.text(&["continues"]))));
         }
@@ -57,7 +56,7 @@ impl Payload {
                 return Err(breach(named(value.as_deref()), named(says)));
             }
         }
-        let path: &[&str] = match (kind, about.change.as_deref()) {
+        let path: &[&str] = match (entry.kind, about.change.as_deref()) {
             (Kind::Intent, _) => &["approved_by", "id"],
             (_, Some("approval_requested")) => &["approval", "id"],
             (_, Some("approval_voted")) => &["vote", "approval"],

@@ -1,13 +1,13 @@
 //! Records that are sent together, and which of them are sent at all.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use callgate_model::ambient::Id;
 use callgate_model::digest::Digest;
 use callgate_model::json::Json;
 use callgate_store::{EvidenceStore as _, Row, SqliteStore, StoreError};
 
 use crate::export::{Exported, Format};
+use crate::intents::Intents;
 
 /// Records that are looked at together.
 const RECORDS_MAX: u32 = 250;
@@ -79,7 +79,7 @@ impl Batch {
         let limit = again.filter(|count| *count > 0);
         let rows = store.read(first, limit.unwrap_or(RECORDS_MAX)).await?;
         let mut batch = Self { first, next: first, last: Digest::default(), all: Vec::new() };
-        let (mut intents, mut bytes) = (HashMap::new(), 0_usize);
+        let (mut intents, mut bytes) = (Intents::default(), 0_usize);
         for row in rows {
             bytes = bytes.saturating_add(row.entry.len() + row.text.len());
             if limit.is_none() && bytes > BYTES_MAX && batch.next > first {
@@ -87,9 +87,6 @@ impl Batch {
             }
             batch.next = row.index.map_or(batch.next, |index| index + 1);
             let one = one(store, &row, &mut intents).await?;
-            if let Some(call) = row.call.filter(|_| row.kind == "intent") {
-                intents.insert(call, one.record.clone());
-            }
             if wanted.wants(&one) {
                 batch.last = row.hash;
                 batch.all.push(one);
@@ -116,26 +113,13 @@ impl Batch {
     }
 }
 
-async fn one(
-    store: &SqliteStore,
-    row: &Row,
-    intents: &mut HashMap<Id, Json>,
-) -> Result<One, StoreError> {
+async fn one(store: &SqliteStore, row: &Row, intents: &mut Intents) -> Result<One, StoreError> {
     let record = row.record();
     if record.get("format").is_none() {
         // It goes out as what is left of it: whoever changes a record must not keep those after it from being seen.
         tracing::error!(index = row.index, hash = %row.hash, "a record is not what was recorded; `callgate evidence verify` says more");
     }
-    let intent = match row.call.filter(|_| matches!(&*row.kind, "outcome" | "settled")) {
-        None => None,
-        Some(call) => match intents.get(&call) {
-            Some(intent) => Some(intent.clone()),
-            None => {
-                let rows = store.show(call).await?;
-                let intent = rows.into_iter().find(|row| row.kind == "intent");
-                intent.map(|row| row.record().into())
-            }
-        },
-    };
-    Ok(One { kind: row.kind.clone(), verdict: row.verdict.clone(), record: record.into(), intent })
+    let record = record.into();
+    let intent = intents.beside(store, (&row.kind, row.call), &record).await?;
+    Ok(One { kind: row.kind.clone(), verdict: row.verdict.clone(), record, intent })
 }

@@ -1,14 +1,12 @@
 //! Records as logs, read by a foreign receiver.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use callgate_mcp::document::Document;
 use callgate_mcp::upstream::UpstreamLimits;
 use callgate_model::json::{Json, JsonLimits, read};
-use callgate_tests::install;
+use callgate_tests::{announced, install};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
 use super::super::logs::{Recorded, request};
@@ -63,15 +61,7 @@ fn decided(verdict: &str, reasons: &[&str]) -> Value {
 /// What a foreign receiver reads of `records`.
 async fn received(records: &[Recorded<'_>]) -> Vec<Value> {
     let (interpreter, script) = install::otlp(&install::default_directory()).unwrap();
-    let mut child = Command::new(interpreter)
-        .arg(script)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let port = lines.next_line().await.unwrap().unwrap();
+    let (port, _child) = announced(Command::new(interpreter).arg(script)).await.unwrap();
     let at = |path: &str| {
         let url = format!("http://127.0.0.1:{port}/{path}").parse().unwrap();
         let limits = UpstreamLimits { total: Duration::from_secs(10), ..UpstreamLimits::default() };
