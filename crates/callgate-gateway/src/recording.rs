@@ -6,6 +6,8 @@ use std::fmt;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
+use callgate_model::call::ToolCall;
+use callgate_model::digest::hex;
 use callgate_model::evidence::Decided;
 use callgate_model::json::{Json, Object};
 use callgate_model::redact;
@@ -61,7 +63,7 @@ impl HashKey {
         }
         // By its name it can be told which key made a hash; it says nothing of the key.
         let name = digest(&SHA256, &[b"callgate hash key\0", bytes].concat());
-        let name = name.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        let name = hex(name.as_ref().get(..4)?);
         Some(Self { name, key: Key::new(HMAC_SHA256, bytes) })
     }
 
@@ -78,8 +80,7 @@ impl HashKey {
         };
         let text = [kind.as_bytes(), b"\0", &value.canonical()].concat();
         let tag = sign(&self.key, &text);
-        let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("hmac:{}:{hex}", self.name)
+        format!("hmac:{}:{}", self.name, hex(tag.as_ref()))
     }
 }
 
@@ -101,49 +102,100 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// What is recorded of the arguments of what is not known to be any operation.
+    /// What is recorded of the arguments of what is not known to be any operation: nothing if there are rules for fields,
+    /// since one of them could be for these.
     pub(crate) fn unnamed(&self, arguments: &Object) -> Json {
+        if self.fields.is_empty() { self.whole(arguments) } else { Json::Null }
+    }
+
+    fn whole(&self, arguments: &Object) -> Json {
         if self.arguments { redact::arguments(arguments) } else { Json::Null }
     }
 
     /// Completes the record of a call when it is known what it is.
     pub(crate) fn name(&self, record: &mut Decided, named: &NamedCall) {
-        let call = &named.call;
-        (record.arguments, record.hashes) = self.named(&call.operation.name, &call.arguments);
+        (record.arguments, record.hashes) = self.named(&named.call);
         record.understood = Some(understood(named));
     }
 
-    /// What is recorded of the arguments of an operation, and the hashes in it.
-    pub(crate) fn named(&self, operation: &str, arguments: &Object) -> (Json, Vec<String>) {
-        let mut hashes = Vec::new();
-        let Some(rules) = self.fields.get(operation) else {
-            return (self.unnamed(arguments), hashes);
-        };
-        let mut kept = Object::default();
-        if self.arguments {
-            kept = arguments.clone();
+    /// What is recorded of the arguments of a call, and the hashes in it. Rules are for operations, so of what a dispatcher
+    /// wraps, what it wraps is recorded.
+    pub(crate) fn named(&self, call: &ToolCall) -> (Json, Vec<String>) {
+        match self.fields.get(&call.operation.name) {
+            Some(rules) => self.ruled(rules, call.effective()),
+            None => (self.whole(call.effective()), Vec::new()),
         }
+    }
+
+    fn ruled(
+        &self,
+        rules: &BTreeMap<String, Treatment>,
+        arguments: &Object,
+    ) -> (Json, Vec<String>) {
+        let mut hashes = Vec::new();
+        let whole = Json::from(arguments.clone());
+        let mut recorded = Some(&whole).filter(|_| self.arguments).cloned();
         for (path, treatment) in rules {
             let names: Vec<&str> = path.split('.').collect();
-            let found = names.iter().try_fold(None::<&Json>, |inner, name| {
-                inner.map_or_else(|| arguments.get(name), |inner| inner.get(name)).map(Some)
-            });
-            let Some(Some(value)) = found else { continue };
-            let recorded = match treatment {
-                Treatment::Drop => None,
-                Treatment::Keep => Some(value.clone()),
-                Treatment::Truncate => Some(cut(value)),
-                Treatment::Hash => self.keys.first().map(|key| {
-                    let hash = key.hash(value);
-                    hashes.push(hash.clone());
-                    hash.into()
-                }),
-            };
-            put(&mut kept, &names, recorded);
+            recorded = self.part(recorded, &whole, (&names, *treatment), &mut hashes);
         }
         // Whatever is kept, no secret is.
-        let recorded = redact::arguments(&kept);
-        (if kept.is_empty() && !self.arguments { Json::Null } else { recorded }, hashes)
+        let recorded = recorded.as_ref().and_then(Json::as_object).map(redact::arguments);
+        (recorded.unwrap_or(Json::Null), hashes)
+    }
+
+    /// What is recorded of `value` when what is `recorded` of it so far is treated where `names` lead: in an array, of
+    /// every element. What says something else than the rule expects, such as text with JSON in it, is not recorded.
+    fn part(
+        &self,
+        recorded: Option<Json>,
+        value: &Json,
+        (names, treatment): (&[&str], Treatment),
+        hashes: &mut Vec<String>,
+    ) -> Option<Json> {
+        match (names, value) {
+            ([], _) => self.treated(value, treatment, hashes),
+            ([name, rest @ ..], Json::Object(object)) => {
+                let Some(inner) = object.get(name) else { return recorded };
+                let before = recorded.as_ref().and_then(|recorded| recorded.get(name)).cloned();
+                let after = self.part(before, inner, (rest, treatment), hashes);
+                let members = recorded.as_ref().and_then(Json::as_object).cloned();
+                match after {
+                    Some(after) => Some(members.unwrap_or_default().with(name, after).into()),
+                    None => members.map(|mut members| {
+                        members.remove(name);
+                        members.into()
+                    }),
+                }
+            }
+            (_, Json::Array(elements)) => {
+                let before = recorded.as_ref().and_then(Json::as_array).unwrap_or_default();
+                let each = elements.iter().enumerate().map(|(at, element)| {
+                    let before = before.get(at).cloned();
+                    self.part(before, element, (names, treatment), hashes).unwrap_or(Json::Null)
+                });
+                Some(each.collect::<Vec<_>>().into())
+            }
+            (_, Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_)) => None,
+        }
+    }
+
+    fn treated(
+        &self,
+        value: &Json,
+        treatment: Treatment,
+        hashes: &mut Vec<String>,
+    ) -> Option<Json> {
+        match treatment {
+            Treatment::Drop => None,
+            Treatment::Keep => Some(value.clone()),
+            Treatment::Truncate => Some(cut(value)),
+            Treatment::Hash => self.keys.first().map(|key| {
+                let hash = key.hash(value);
+                hashes.push(hash.clone());
+                hash.into()
+            }),
+        }
     }
 }
 
@@ -156,31 +208,15 @@ fn cut(value: &Json) -> Json {
     }
 }
 
-/// Puts a value where `names` lead, or takes away what is there.
-fn put(object: &mut Object, names: &[&str], value: Option<Json>) {
-    match (names, value) {
-        ([], _) => {}
-        ([name], Some(value)) => object.set(name, value),
-        ([name], None) => drop(object.remove(name)),
-        ([name, rest @ ..], value) => {
-            let inner = object.get(name).and_then(Json::as_object).cloned();
-            let Some(mut inner) = inner.or_else(|| value.is_some().then(Object::default)) else {
-                return;
-            };
-            put(&mut inner, rest, value);
-            object.set(name, inner);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use callgate_model::json::{JsonLimits, read};
 
     use super::*;
 
-    fn arguments() -> Object {
-        let text = r#"{"issueIdOrKey":"ENG-42","fields":{"summary":"Roll the release back to the version of last week","assignee":"5b10a2","points":5,"password":"x"}}"#;
+    const EDIT: &str = r#"{"issueIdOrKey":"ENG-42","fields":{"summary":"Roll the release back to the version of last week","assignee":"5b10a2","points":5,"password":"x"}}"#;
+
+    fn object(text: &str) -> Object {
         read(text.as_bytes(), &JsonLimits::default()).unwrap().as_object().unwrap().clone()
     }
 
@@ -202,27 +238,64 @@ mod tests {
         ("fields.nothing", "keep"),
     ];
 
+    fn recorded(arguments: bool, rules: &[(&str, &str)], of: &str) -> (String, Vec<String>) {
+        let recording = recording(arguments, rules);
+        let (recorded, hashes) = recording.ruled(&recording.fields["jira.issue.edit"], &object(of));
+        (String::from_utf8(recorded.canonical()).unwrap(), hashes)
+    }
+
     #[test]
-    fn nothing_is_recorded_unless_a_rule_names_it() {
-        assert_eq!(Recording::default().unnamed(&arguments()), Json::Null);
-        let (recorded, hashes) = recording(false, RULES).named("jira.issue.view", &arguments());
-        assert_eq!((recorded, hashes.len()), (Json::Null, 0));
-        let (recorded, hashes) = recording(false, RULES).named("jira.issue.edit", &arguments());
+    fn what_no_rule_names_is_not_recorded() {
+        assert_eq!(Recording::default().unnamed(&object(EDIT)), Json::Null);
+        let (recorded, hashes) = recorded(false, RULES, EDIT);
         let [hash] = &*hashes else { panic!("{hashes:?}") };
         let expected = format!(
             r#"{{"fields":{{"assignee":"{hash}","password":"[redacted]","summary":"Roll the release back to the ver…"}},"issueIdOrKey":"ENG-42"}}"#
         );
-        assert_eq!(String::from_utf8(recorded.canonical()).unwrap(), expected);
+        assert_eq!(recorded, expected);
     }
 
     #[test]
     fn what_a_rule_drops_is_not_there_beside_the_rest() {
         let rules = [("fields.summary", "drop"), ("fields.assignee", "hash")];
-        let (recorded, hashes) = recording(true, &rules).named("jira.issue.edit", &arguments());
-        let fields = recorded.get("fields").unwrap();
-        assert_eq!(fields.get("summary"), None);
-        assert_eq!(fields.get("assignee").unwrap().as_str(), hashes.first().map(String::as_str));
-        assert_eq!(fields.get("points").unwrap().to_text(), "5");
+        let (recorded, hashes) = recorded(true, &rules, EDIT);
+        let expected = format!(
+            r#"{{"fields":{{"assignee":"{}","password":"[redacted]","points":5}},"issueIdOrKey":"ENG-42"}}"#,
+            hashes[0]
+        );
+        assert_eq!(recorded, expected);
+    }
+
+    /// What it is, is not known: so neither which rule is for it.
+    #[test]
+    fn of_what_is_not_named_nothing_is_recorded_where_there_are_rules() {
+        assert_eq!(recording(true, RULES).unnamed(&object(EDIT)), Json::Null);
+        let none = Recording { fields: BTreeMap::new(), ..recording(true, RULES) };
+        assert_eq!(none.unnamed(&object(r#"{"a":1}"#)).to_text(), r#"{"a":1}"#);
+    }
+
+    #[test]
+    fn a_rule_is_for_every_element_of_an_array() {
+        let of =
+            r#"{"reviewers":[{"id":"5b10a2","as":"x"},{"as":"y"},[{"id":"5b10a3"}],"5b10a4"]}"#;
+        let (all, hashes) = recorded(true, &[("reviewers.id", "hash")], of);
+        let [one, other] = &*hashes else { panic!("{hashes:?}") };
+        let expected = format!(
+            r#"{{"reviewers":[{{"as":"x","id":"{one}"}},{{"as":"y"}},[{{"id":"{other}"}}],null]}}"#
+        );
+        assert_eq!(all, expected);
+        let dropped = recorded(true, &[("reviewers.id", "drop")], of).0;
+        assert_eq!(dropped, r#"{"reviewers":[{"as":"x"},{"as":"y"},[{}],null]}"#);
+        let kept = recorded(false, &[("reviewers.as", "keep")], of).0;
+        assert_eq!(kept, r#"{"reviewers":[{"as":"x"},{"as":"y"},[null],null]}"#);
+    }
+
+    /// Some servers take JSON as text.
+    #[test]
+    fn i7_text_in_the_place_of_what_a_rule_goes_into_is_not_recorded() {
+        let of = r#"{"fields":"{\"description\":\"canary\"}","issueIdOrKey":"ENG-42"}"#;
+        let rules = [("fields.description", "drop")];
+        assert_eq!(recorded(true, &rules, of).0, r#"{"issueIdOrKey":"ENG-42"}"#);
     }
 
     #[test]

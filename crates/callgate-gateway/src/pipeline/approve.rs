@@ -246,7 +246,7 @@ impl Gateway {
         let use_within_s = gates.iter().map(|gate| gate.use_within_s).min().unwrap_or_default();
         let arguments = String::from_utf8(named.call.arguments.canonical()).unwrap_or_default();
         let mut about = About::of(&named.call, &named.targets, why);
-        let (recorded, _) = self.settings.recording.named(&about.operation, &named.call.arguments);
+        let (recorded, _) = self.settings.recording.named(&named.call);
         about.arguments = serde_json::to_value(&recorded).unwrap_or_default();
         Approval {
             offer: Offer::of(&gates, &named.targets),

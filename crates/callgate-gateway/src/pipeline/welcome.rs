@@ -4,6 +4,7 @@ use callgate_mcp::era::{Era, LegacyVersion, SUPPORTED};
 use callgate_mcp::extension;
 use callgate_mcp::http::{HeaderValue, StatusCode};
 use callgate_mcp::reply;
+use callgate_model::digest::hex;
 use callgate_model::json::Object;
 
 use super::admit::{Entrance, SESSION};
@@ -78,8 +79,4 @@ fn capabilities(request: &Request) -> Object {
         .with("prompts", told())
         .with("resources", told().with("subscribe", true))
         .with("tools", told())
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

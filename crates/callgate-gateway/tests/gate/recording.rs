@@ -1,6 +1,8 @@
 //! What of arguments comes into the record.
 
-use callgate_gateway::recording::Recording;
+use std::collections::BTreeMap;
+
+use callgate_gateway::recording::{Recording, Treatment};
 
 use crate::client::{delete, edit};
 use crate::support::{Setup, World};
@@ -20,4 +22,36 @@ async fn only_digests_of_arguments_are_recorded_unless_somebody_asks_for_more() 
     assert!(rows.iter().all(|row| !row.text.contains("canary-text")));
     let asked = rows.iter().find(|row| row.text.contains("approval_requested")).unwrap();
     assert!(asked.text.contains(r#""arguments":null"#), "{}", asked.text);
+}
+
+/// A rule is for an operation, however it is called: straight, through a dispatcher, or while it waits for approval. What
+/// is refused before it is known which operation it is, has no rule.
+#[tokio::test]
+async fn i7_what_a_rule_drops_is_dropped_inside_a_dispatcher_and_of_what_is_not_named() {
+    let rules = [
+        ("jira.issue.delete", ("issueIdOrKey", Treatment::Drop)),
+        ("jira.issue.edit", ("fields", Treatment::Drop)),
+    ];
+    let fields = rules.map(|(operation, (path, treatment))| {
+        (operation.to_owned(), BTreeMap::from([(path.to_owned(), treatment)]))
+    });
+    let recording = Recording { arguments: true, fields: fields.into(), ..Recording::default() };
+    let world = World::start(Setup { recording, ..Setup::default() }).await;
+    let waits = world.call("alice-release", "executeDestructive", &delete("ENG-45")).await;
+    assert_eq!(waits.brief(), "approval_required approval_required");
+    for tool in ["editJiraIssue", "noSuchTool"] {
+        world.call("alice-release", tool, &edit("ENG-42", "canary-text")).await;
+    }
+    let rows = world.record().await;
+    let of = |kind: &str, about: &str| {
+        let row = rows.iter().find(|row| row.kind == kind && row.text.contains(about)).unwrap();
+        row.text.split_once(r#""arguments":"#).unwrap().1.to_owned()
+    };
+    let cloud = crate::support::CLOUD;
+    let deleted = format!(r#"{{"cloudId":"{cloud}"}}"#);
+    for (kind, about) in [("refusal", "executeDestructive"), ("change", "approval_requested")] {
+        assert!(of(kind, about).starts_with(&deleted), "{kind}: {rows:?}");
+    }
+    assert!(of("refusal", "noSuchTool").starts_with("null"));
+    assert!(rows.iter().all(|row| !row.text.contains("canary-text")));
 }

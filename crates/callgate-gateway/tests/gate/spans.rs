@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use callgate_gateway::spans::{Span, SpanKind, SpanQueue, Telemetry, Value};
 use callgate_mcp::inbound::SpanContext;
+use callgate_model::digest::hex;
 use callgate_policy::Tier;
 use http::HeaderValue;
 use tokio::sync::mpsc::Receiver;
@@ -122,10 +123,6 @@ fn usual(span: &Span) -> (Vec<(&'static str, String)>, BTreeMap<&'static str, St
 
 fn expected(pairs: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
     pairs.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[tokio::test]

@@ -1,7 +1,5 @@
 //! Tokens that the gateway makes itself, for agents and jobs that no identity provider knows.
 
-use std::fmt::Write as _;
-
 use serde::{Deserialize, Serialize};
 
 use crate::ambient::{Id, Timestamp};
@@ -9,7 +7,7 @@ use crate::caller::{
     Accountable, AccountableKind, Agent, Assurance, Caller, Client, Credential, CredentialKind,
     Identity,
 };
-use crate::digest::Digest;
+use crate::digest::{Digest, hex};
 use crate::envelope::Portion;
 
 /// By which such a token is known at sight: to scanners for secrets, too.
@@ -99,11 +97,8 @@ impl Secret {
     /// The token `id` with these 256 random bits.
     #[must_use]
     pub fn new(id: Id, random: [[u8; 16]; 2]) -> Self {
-        let mut text = format!("{PREFIX}{}", id.to_string().replace('-', ""));
-        for byte in random.as_flattened() {
-            // Writing to a string cannot fail.
-            let _written = write!(text, "{byte:02x}");
-        }
+        let random = hex(random.as_flattened());
+        let mut text = format!("{PREFIX}{}{random}", id.to_string().replace('-', ""));
         let sum = sum(&text);
         text.push_str(&sum);
         Self(text)

@@ -2,7 +2,6 @@
 //! nobody by that; and a token that somebody signed in with is sealed by what their browser has, so that it can be used for
 //! them alone.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use callgate_gateway::sealing::Keyring;
 use callgate_model::ambient::{Ambient, Id, Timestamp};
 use callgate_model::authority::{ConsoleSession, Way};
 use callgate_model::caller::Caller;
-use callgate_model::digest::Digest;
+use callgate_model::digest::{Digest, hex};
 use callgate_store::{EvidenceError, SessionState};
 use http::{HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
@@ -154,12 +153,7 @@ impl Sessions {
 
     /// 256 bits that nobody can guess, in letters.
     pub(super) fn secret(&self) -> String {
-        let parts = [self.ambient.random(), self.ambient.random()];
-        parts.as_flattened().iter().fold(String::new(), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _written = write!(text, "{byte:02x}");
-            text
-        })
+        hex([self.ambient.random(), self.ambient.random()].as_flattened())
     }
 }
 
