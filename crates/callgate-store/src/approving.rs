@@ -83,7 +83,7 @@ impl World {
         self.change(Change::ApprovalVoted { vote: Box::new(vote) }, at).await
     }
 
-    async fn spend(&self, id: Id, after: Option<Id>, at: Timestamp) -> Option<Id> {
+    pub(crate) async fn spend(&self, id: Id, after: Option<Id>, at: Timestamp) -> Option<Id> {
         let call = self.ambient.id();
         let mut decided = intent(call, "alice", "release-bot");
         decided.under.approval = Some(Use { id, spends: true });
@@ -91,12 +91,12 @@ impl World {
         self.happens(Event::Decided(Arc::new(decided)), at).await.then_some(call)
     }
 
-    async fn state(&self, id: Id) -> ApprovalState {
+    pub(crate) async fn state(&self, id: Id) -> ApprovalState {
         self.store.approval(id).await.unwrap().unwrap()
     }
 
     /// One that both leads have approved.
-    async fn approved(&self, what: &str, at: Timestamp) -> Id {
+    pub(crate) async fn approved(&self, what: &str, at: Timestamp) -> Id {
         let id = self.ask("alice", what, at).await.unwrap();
         assert!(self.vote(id, "bob", true, at).await && self.vote(id, "carol", true, at).await);
         id

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use callgate_model::ambient::{Ambient as _, Id, Timestamp};
+use callgate_model::approval::Standing;
 use callgate_model::authority::Change;
 use callgate_model::evidence::audit::Auditor;
 use callgate_model::evidence::{Event, Finding, Link, Outcome, Settled};
@@ -146,6 +147,24 @@ async fn the_oldest_of_a_kind_are_told_for_retention() {
     assert_eq!(told("opened", later, 100).await, [0]);
 }
 
+/// The log says it expired, so nothing after that may say otherwise: the clocks of two gateways are never quite the same.
+#[tokio::test]
+async fn i3_an_approval_of_which_it_is_recorded_that_it_expired_is_used_no_more() {
+    let world = approving::World::new().await;
+    let approved = world.approved("one", approving::at(0)).await;
+    let late = approving::at(3_600);
+    assert!(world.change(Change::ApprovalExpired { id: approved }, late).await);
+    assert_eq!(world.state(approved).await.standing(approving::at(1)), Standing::Unused);
+    assert_eq!(world.spend(approved, None, approving::at(1)).await, None);
+
+    let approval = approving::approval(world.ambient.id(), "alice", "other", approving::at(0));
+    let id = approval.id;
+    let asked = Change::ApprovalRequested { approval: Box::new(approval), notices: Vec::new() };
+    assert!(world.change(asked, approving::at(0)).await);
+    assert!(world.change(Change::ApprovalExpired { id }, late).await);
+    assert!(!world.vote(id, "bob", true, approving::at(1)).await);
+}
+
 #[tokio::test]
 async fn an_approval_that_expires_is_told_once() {
     let world = approving::World::new().await;
@@ -171,6 +190,9 @@ async fn an_approval_that_expires_is_told_once() {
     assert!(world.change(expired(), until).await);
     assert!(!world.change(expired(), until).await, "it was told");
     assert!(due(until).await.is_empty());
+    let state = world.state(waiting).await;
+    assert_eq!(state.standing(approving::at(0)), Standing::Expired, "whatever a clock says");
+    assert_eq!(state.approval.arguments, "", "they are needed no more");
     let of_withdrawn = Change::ApprovalExpired { id: withdrawn };
     assert!(!world.change(of_withdrawn, until).await, "it ended otherwise");
 }

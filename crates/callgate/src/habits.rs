@@ -123,6 +123,7 @@ mod tests {
             approval: approval.clone(),
             glass: None,
             use_until: Some(AT.after_ms(900_000)),
+            is_over: false,
             ended: None,
         };
         votes.iter().map(one).collect()
@@ -137,6 +138,7 @@ mod tests {
             votes: Vec::new(),
             glass: None,
             use_until: None,
+            is_over: false,
             ended: None,
         });
         let habits = Habits::of(&all, AT.after_ms(900_000));

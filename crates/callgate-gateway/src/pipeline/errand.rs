@@ -86,7 +86,7 @@ impl Gateway {
         }
         let decided = Arc::new(record);
         let opened = open(&self.evidence, Arc::clone(&decided), named.call).await;
-        let Ok((permit, evidence)) = opened else {
+        let Ok((permit, mut evidence)) = opened else {
             let bundle = decided.decision.bundle;
             let decision = Decision::deny(Reason::EvidenceUnavailable, bundle);
             let record = Decided { decision: decision.clone(), ..Arc::unwrap_or_clone(decided) };
@@ -95,6 +95,8 @@ impl Gateway {
             return Err(ErrandError::Refused(decision));
         };
         let (call, _) = permit.spend();
+        // Who asked may leave at any time, and it may be done by then.
+        evidence.dispatched();
         let done = work.await;
         let detail = done.as_ref().err().map(ToString::to_string);
         let outcome = if done.is_ok() { Outcome::Succeeded } else { Outcome::ToolError };

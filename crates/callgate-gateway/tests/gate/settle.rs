@@ -1,12 +1,17 @@
 //! Calls of which nobody knows whether they took effect are settled by people, and stay what they were.
 
+use std::future::pending;
+use std::sync::Arc;
+
 use callgate_gateway::pipeline::ErrandError;
 use callgate_model::ambient::Id;
 use callgate_model::evidence::Finding;
-use callgate_model::products::gateway::NAME;
+use callgate_model::json::Object;
+use callgate_model::products::gateway::{Errand, NAME};
 use callgate_policy::Tier;
 use callgate_sim::Fault;
 use callgate_store::EvidenceStore as _;
+use tokio::sync::oneshot;
 
 use crate::client::edit;
 use crate::support::{POLICIES, Rule, Setup, World};
@@ -58,4 +63,26 @@ async fn a_call_that_nobody_knows_of_is_settled_by_a_person_and_once() {
     let event = rows[2].event();
     let said = |name: &str| event.get(name).unwrap().as_str().unwrap().to_owned();
     assert_eq!((said("by"), said("finding")), ("carol".to_owned(), "took_effect".to_owned()));
+}
+
+/// Whoever asked the gateway itself may leave at any time too. What was asked for may be done by then.
+#[tokio::test]
+async fn i1_an_errand_whose_client_went_away_is_not_said_to_be_undone() {
+    let policies = POLICIES.iter().copied().chain([SETTLES]).collect();
+    let world = World::start(Setup { policies, ..Setup::default() }).await;
+    let carol = world.gateway.holder("carol-lead", NAME).await.unwrap();
+    let gateway = Arc::clone(&world.gateway);
+    let (begun, begins) = oneshot::channel();
+    let errand = tokio::spawn(async move {
+        let work = async {
+            begun.send(()).unwrap();
+            pending::<Result<(), ErrandError>>().await
+        };
+        gateway.run_errand(&carol, Errand::CallSettle, None, Object::default(), work).await
+    });
+    begins.await.unwrap();
+    errand.abort();
+    errand.await.unwrap_err();
+    let outcomes = world.record().await.into_iter().filter_map(|row| row.outcome);
+    assert_eq!(outcomes.collect::<Vec<_>>(), ["indeterminate"]);
 }

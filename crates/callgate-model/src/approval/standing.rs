@@ -17,6 +17,8 @@ pub struct ApprovalState {
     pub glass: Option<GlassState>,
     /// Until when it is good, once it was approved.
     pub use_until: Option<Timestamp>,
+    /// That its time is over is recorded: it is, whatever a clock says.
+    pub is_over: bool,
     /// How it ended other than by a clock, and when.
     pub ended: Option<(Ended, Timestamp)>,
 }
@@ -59,9 +61,9 @@ impl ApprovalState {
     pub fn standing(&self, now: Timestamp) -> Standing {
         match (self.ended, self.use_until) {
             (Some((ended, _)), _) => Standing::Ended(ended),
-            (None, Some(until)) if until > now => Standing::Approved { until },
+            (None, Some(until)) if until > now && !self.is_over => Standing::Approved { until },
             (None, Some(_)) => Standing::Unused,
-            (None, None) if self.approval.decide_until > now => Standing::Waiting,
+            (None, None) if self.approval.decide_until > now && !self.is_over => Standing::Waiting,
             (None, None) => Standing::Expired,
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use callgate_model::ambient::{Ambient, Id, Timestamp};
+use callgate_model::authority::Change;
 use callgate_model::evidence::{Concluded, Event, Outcome, Payload};
 use tokio::sync::{mpsc, oneshot};
 
@@ -71,6 +72,18 @@ impl Entry {
             (Waiter::Refused, Event::Decided(decided)) if decided.is_intent() => Some(decided.call),
             (Waiter::Nobody | Waiter::Waiting(_) | Waiter::Refused, _) => None,
         }
+    }
+
+    /// Whether nothing has come of it and nothing will, after whoever waited was told that it failed: a call that is not
+    /// made, or payloads that stay (a store that is slow would be held up by them again and again; who erases comes again).
+    pub(super) fn is_forgotten(&self) -> bool {
+        let is_erasure = match &self.event {
+            Event::Administered(done) => matches!(done.change, Change::PayloadsErased { .. }),
+            Event::Concluded(_) | Event::Decided(_) | Event::Opened { .. } | Event::Settled(_) => {
+                false
+            }
+        };
+        self.refused_intent().is_some() || is_erasure && matches!(self.waiter, Waiter::Refused)
     }
 
     /// Tells who waits that it is durable.

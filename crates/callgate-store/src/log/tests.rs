@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use callgate_model::authority::{Administered, Change};
 use callgate_model::decision::Decision;
 use callgate_model::evidence::Decided;
 use callgate_model::reason::Reason;
@@ -263,6 +264,38 @@ async fn i13_a_store_that_fails_for_long_costs_records_not_memory() {
     bench.healthy().await;
     bench.verify().await;
     assert_eq!(bench.log.counters().appended, 3);
+}
+
+#[tokio::test]
+async fn i13_what_became_of_calls_is_given_up_last() {
+    let bench = Bench::with(EvidenceLimits { queue_max: 3, batch_max: 1, ..LIMITS }).await;
+    let call = bench.write().await.unwrap();
+    bench.store.every(Some(Fault::Fail));
+    for _ in 0..3 {
+        bench.log.record(refused(bench.ambient.id()), Durability::Durable).await.unwrap_err();
+    }
+    bench.log.record(outcome(call), Durability::Durable).await.unwrap_err();
+    assert_eq!(bench.log.counters().dropped, 1);
+    bench.store.every(None);
+    bench.healthy().await;
+    bench.verify().await;
+    assert_eq!(bench.story(call).await, ["intent", "succeeded"]);
+}
+
+/// An erasure that takes too long would take too long again, and nothing else could be recorded.
+#[tokio::test]
+async fn i13_an_erasure_that_failed_does_not_stand_in_the_way() {
+    let bench = Bench::new().await;
+    bench.write().await.unwrap();
+    bench.store.every(Some(Fault::Fail));
+    let change = Change::PayloadsErased { indexes: vec![1], reason: "asked for".to_owned() };
+    let change = Event::Administered(Arc::new(Administered { by: "dora".to_owned(), change }));
+    bench.log.record(change, Durability::Durable).await.unwrap_err();
+    bench.store.every(None);
+    bench.healthy().await;
+    bench.verify().await;
+    let rows = bench.store.list(&Filter::default()).await.unwrap();
+    assert!(rows.iter().all(|row| row.kind != "change" && !row.text.is_empty()), "{rows:?}");
 }
 
 #[tokio::test]

@@ -208,7 +208,7 @@ impl Writer {
             self.stored();
         } else {
             self.doubt = None;
-            self.backlog.retain(|entry| entry.refused_intent().is_none());
+            self.backlog.retain(|entry| !entry.is_forgotten());
         }
         Ok(())
     }
@@ -250,7 +250,8 @@ impl Writer {
     }
 
     /// Tells everybody who waits. An intent that was refused will not be dispatched and is forgotten, unless it may be
-    /// stored; everything else happened, and is kept for the next attempt.
+    /// stored; everything else happened, and is kept for the next attempt. If that is too much, what is owed to calls that
+    /// were let through is given up last.
     fn failed(&mut self, error: &EvidenceError) {
         self.begin_to_fail(error);
         self.backlog.iter_mut().for_each(|entry| entry.refuse(error));
@@ -260,12 +261,14 @@ impl Writer {
             self.take(item);
         }
         self.refuse_intents(error);
-        let later = self.backlog.split_off(in_doubt.min(self.backlog.len()));
-        self.backlog.extend(later.into_iter().filter(|entry| entry.refused_intent().is_none()));
+        let mut later = self.backlog.split_off(in_doubt.min(self.backlog.len()));
+        later.retain(|entry| !entry.is_forgotten());
+        later.sort_by_key(|entry| !entry.is_owed());
+        self.backlog.extend(later);
         self.give_up_beyond(self.limits.queue_max.max(in_doubt));
     }
 
-    /// Gives up the newest entries beyond `kept`.
+    /// Gives up the last entries beyond `kept`.
     fn give_up_beyond(&mut self, kept: usize) {
         let lost = self.backlog.len().saturating_sub(kept);
         if lost > 0 {

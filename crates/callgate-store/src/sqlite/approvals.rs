@@ -85,17 +85,17 @@ pub(super) async fn to_expire(
     connection: &mut SqliteConnection,
     now: Timestamp,
 ) -> Result<Vec<Id>, StoreError> {
-    let query = "SELECT id FROM approvals WHERE ended IS NULL AND NOT expiry_told \
+    let query = "SELECT id FROM approvals WHERE ended IS NULL \
                  AND COALESCE(use_until_ms, decide_until_ms) <= ? LIMIT ?";
     let query = sqlx::query(query).bind(now.unix_ms()).bind(THINGS_MAX);
     query.fetch_all(connection).await?.iter().map(|row| rows::id(row, "id")).collect()
 }
 
-/// That its time is over is recorded.
+/// That its time is over is recorded: from then on nobody decides it and no call takes it, also by a clock that is behind.
 pub(super) async fn expire(connection: &mut SqliteConnection, id: Id, at: Timestamp) -> Applied {
-    let update = "UPDATE approvals SET expiry_told = TRUE WHERE id = ? AND ended IS NULL \
-                  AND NOT expiry_told AND COALESCE(use_until_ms, decide_until_ms) <= ?";
-    let query = sqlx::query(update).bind(id.to_string()).bind(at.unix_ms());
+    let update = "UPDATE approvals SET ended = 'expired', ended_ms = ?1, arguments = NULL, looks = NULL \
+                  WHERE id = ?2 AND ended IS NULL AND COALESCE(use_until_ms, decide_until_ms) <= ?1";
+    let query = sqlx::query(update).bind(at.unix_ms()).bind(id.to_string());
     Ok(query.execute(connection).await?.rows_affected() == 1)
 }
 
@@ -105,8 +105,9 @@ fn read(row: &SqliteRow) -> Result<ApprovalState, StoreError> {
     let arguments: Option<String> = row.try_get("arguments")?;
     let looks = row.try_get::<Option<&str>, _>("looks")?.map_or(Some(Vec::new()), from_text);
     let ended: Option<&str> = row.try_get("ended")?;
+    let is_over = ended == Some("expired");
     let ended = match ended {
-        None => None,
+        None | Some("expired") => None,
         Some("denied") => Some(Ended::Denied),
         Some("withdrawn") => Some(Ended::Withdrawn),
         Some("spent") => Some(Ended::Spent { call: rows::id(row, "spent_by")? }),
@@ -126,6 +127,7 @@ fn read(row: &SqliteRow) -> Result<ApprovalState, StoreError> {
         votes: votes.ok_or_else(|| malformed("votes"))?,
         glass: glass::read(row)?,
         use_until: row.try_get::<Option<i64>, _>("use_until_ms")?.map(Timestamp::from_unix_ms),
+        is_over,
         ended: ended.zip(at),
     })
 }

@@ -217,9 +217,10 @@ pub(super) const STEPS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE linked (upto INTEGER NOT NULL) STRICT;
     INSERT INTO linked VALUES (0);
-    ALTER TABLE approvals ADD COLUMN expiry_told INTEGER NOT NULL DEFAULT FALSE;
+    UPDATE approvals SET ended = 'withdrawn', ended_ms = at_ms, arguments = NULL, looks = NULL
+        WHERE ended IS NULL;
     CREATE INDEX approvals_to_expire ON approvals (COALESCE(use_until_ms, decide_until_ms))
-        WHERE ended IS NULL AND NOT expiry_told;
+        WHERE ended IS NULL;
     CREATE TABLE tree (size INTEGER NOT NULL, frontier BLOB NOT NULL) STRICT;
     INSERT INTO tree VALUES (0, x'');
     CREATE TABLE subtrees (

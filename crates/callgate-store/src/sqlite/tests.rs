@@ -199,6 +199,29 @@ async fn a_file_of_the_first_version_is_brought_to_the_latest_with_all_that_is_i
     assert_eq!(kept, "{}");
 }
 
+/// No record of format 2 says that it was asked for, so no call may say it goes by it.
+#[tokio::test]
+async fn i3_approvals_of_before_the_records_of_today_are_withdrawn() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("evidence.db");
+    let before = options(&path).create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
+    let mut before = connect(&path, &before).await.unwrap();
+    let insert = "INSERT INTO approvals (id, binding, asker, at_ms, decide_until_ms, use_until_ms, text, arguments, looks) \
+                  VALUES ('a', 'b', 'alice', 1, 2, 4102444800000, '{}', '{}', '[]'); PRAGMA user_version = 10;";
+    for statements in schema::STEPS[..10].iter().copied().chain([insert]) {
+        sqlx::raw_sql(statements).execute(&mut before).await.unwrap();
+    }
+    before.close().await.unwrap();
+    let store = SqliteStore::open(&path).await.unwrap();
+    let mut connection = store.writing.lock().await;
+    let found: (String, i64, Option<String>, Option<String>) =
+        sqlx::query_as("SELECT ended, ended_ms, arguments, looks FROM approvals")
+            .fetch_one(&mut connection.sqlite)
+            .await
+            .unwrap();
+    assert_eq!(found, ("withdrawn".to_owned(), 1, None, None));
+}
+
 /// What is found is the same, whether its records are linked yet, or some of them, or none.
 #[tokio::test]
 async fn what_is_linked_and_what_is_not_yet_is_found_alike() {

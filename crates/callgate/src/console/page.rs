@@ -192,6 +192,7 @@ mod tests {
             votes: Vec::new(),
             glass: None,
             use_until: None,
+            is_over: false,
             ended: None,
         };
         let one = Shown::of(&state, at, true);
