@@ -42,7 +42,7 @@ impl Document {
     /// # Errors
     /// [`CallErrorKind`], also for every status but 200.
     pub async fn fetch(&self) -> Result<Json, CallErrorKind> {
-        timeout(self.limits.total, self.get()).await.unwrap_or(Err(CallErrorKind::Timeout))
+        json(&self.get(&self.connection, wanted(None)).await?)
     }
 
     /// What is answered to `form`, which is URL-encoded.
@@ -54,15 +54,14 @@ impl Document {
         authorization: Option<HeaderValue>,
         form: String,
     ) -> Result<Json, CallErrorKind> {
-        let mut headers = wanted();
-        headers.extend(authorization.map(|value| (AUTHORIZATION, value)));
+        let mut headers = wanted(authorization.as_ref());
         let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
         headers.insert(CONTENT_TYPE, form_type);
         let answer = async {
             let response = self.connection.post(headers, form.into()).await;
             self.read(response.map_err(|error| error.kind)?).await
         };
-        timeout(self.limits.total, answer).await.unwrap_or(Err(CallErrorKind::Timeout))
+        json(&timeout(self.limits.total, answer).await.unwrap_or(Err(CallErrorKind::Timeout))?)
     }
 
     /// Sends `body` there. What is answered does not matter.
@@ -127,14 +126,19 @@ impl Document {
         path: &str,
         authorization: Option<&HeaderValue>,
     ) -> Result<Json, CallErrorKind> {
-        let connection = self.below(path)?;
-        let mut headers = wanted();
-        headers.extend(authorization.map(|value| (AUTHORIZATION, value.clone())));
-        let answer = async {
-            let response = connection.get(headers).await;
-            self.read(response.map_err(|error| error.kind)?).await
-        };
-        timeout(self.limits.total, answer).await.unwrap_or(Err(CallErrorKind::Timeout))
+        json(&self.get(&self.below(path)?, wanted(authorization)).await?)
+    }
+
+    /// The bytes that are at `path` below it, for whoever has `authorization`.
+    ///
+    /// # Errors
+    /// [`CallErrorKind`], also for every status but 200, and if there can be no such path.
+    pub async fn bytes_below(
+        &self,
+        path: &str,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Vec<u8>, CallErrorKind> {
+        self.get(&self.below(path)?, plain(authorization)).await
     }
 
     /// The same connections, to `path` below it.
@@ -144,12 +148,19 @@ impl Document {
         connection.ok_or_else(|| CallErrorKind::Connect("there is no such path".to_owned()))
     }
 
-    async fn get(&self) -> Result<Json, CallErrorKind> {
-        let response = self.connection.get(wanted()).await.map_err(|error| error.kind)?;
-        self.read(response).await
+    async fn get(
+        &self,
+        connection: &Connection,
+        headers: HeaderMap,
+    ) -> Result<Vec<u8>, CallErrorKind> {
+        let answer = async {
+            let response = connection.get(headers).await;
+            self.read(response.map_err(|error| error.kind)?).await
+        };
+        timeout(self.limits.total, answer).await.unwrap_or(Err(CallErrorKind::Timeout))
     }
 
-    async fn read(&self, response: Response<Incoming>) -> Result<Json, CallErrorKind> {
+    async fn read(&self, response: Response<Incoming>) -> Result<Vec<u8>, CallErrorKind> {
         let (parts, body) = response.into_parts();
         if parts.status.as_u16() != 200 {
             return Err(CallErrorKind::Status(parts.status.as_u16()));
@@ -157,9 +168,7 @@ impl Document {
         if parts.headers.contains_key(CONTENT_ENCODING) {
             return Err(CallErrorKind::NotMcp("compressed".to_owned()));
         }
-        let bytes = self.connection.read_whole(body).await?;
-        let limits = JsonLimits { bytes_max: BYTES_MAX, ..JsonLimits::default() };
-        read(&bytes, &limits).map_err(|error| CallErrorKind::NotMcp(error.to_string()))
+        self.connection.read_whole(body).await
     }
 }
 
@@ -169,10 +178,22 @@ fn taken(response: Result<Response<Incoming>, CallError>) -> Result<(), CallErro
     if status.is_success() { Ok(()) } else { Err(CallErrorKind::Status(status.as_u16())) }
 }
 
+fn json(bytes: &[u8]) -> Result<Json, CallErrorKind> {
+    let limits = JsonLimits { bytes_max: BYTES_MAX, ..JsonLimits::default() };
+    read(bytes, &limits).map_err(|error| CallErrorKind::NotMcp(error.to_string()))
+}
+
 /// JSON, as it is.
-fn wanted() -> HeaderMap {
-    let mut headers = HeaderMap::new();
+fn wanted(authorization: Option<&HeaderValue>) -> HeaderMap {
+    let mut headers = plain(authorization);
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    headers
+}
+
+/// What is there, as it is.
+fn plain(authorization: Option<&HeaderValue>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.extend(authorization.map(|value| (AUTHORIZATION, value.clone())));
     headers
 }

@@ -1,7 +1,7 @@
 //! Evidence in one SQLite file.
 //!
 //! Any number of processes write a file, each its own chain, and any number read it meanwhile. A commit is on the disk
-//! before it is acknowledged: write-ahead log, `synchronous = FULL`.
+//! before it is acknowledged: write-ahead log, `synchronous = FULL`. How far copies have come may be lost, and is not waited for.
 
 mod approvals;
 mod authority;
@@ -85,10 +85,12 @@ impl SqliteStore {
         let mut writing = connect(path, &options).await?;
         schema::migrate(&mut writing, path).await?;
         drop(opening);
+        let unsynced = options.synchronous(SqliteSynchronous::Normal);
+        let unsynced = Some(connect(path, &unsynced).await?);
         let read = async || connect(path, &self::options(path).read_only(true)).await;
         let (reading, deciding) = (read().await?, read().await?);
         Ok(Self {
-            writing: Mutex::new(Connection::new(writing)),
+            writing: Mutex::new(Connection { unsynced, ..Connection::new(writing) }),
             reading: Some(Mutex::new(Connection::new(reading))),
             deciding: Some(Mutex::new(Connection::new(deciding))),
             writers: Some(writers),
@@ -346,6 +348,9 @@ impl EvidenceStore for SqliteStore {
 #[derive(Debug)]
 struct Connection {
     sqlite: SqliteConnection,
+    /// Another one to the same file, whose commits do not wait for the disk. It is here and not beside: SQLite has no queue for those
+    /// who write, so that who waits there finds no place while calls are recorded.
+    unsynced: Option<SqliteConnection>,
     unfinished: bool,
     known: search::Known,
     /// How many records are not linked, as far as this connection knows; nothing, if it has to look.
@@ -354,7 +359,15 @@ struct Connection {
 
 impl Connection {
     fn new(sqlite: SqliteConnection) -> Self {
-        Self { sqlite, unfinished: false, known: search::Known::default(), unlinked: None }
+        let known = search::Known::default();
+        Self { sqlite, unsynced: None, unfinished: false, known, unlinked: None }
+    }
+
+    /// For what a crash of the machine may take back. It takes back the last that was written, never anything from before a record
+    /// that is on the disk: there is one write-ahead log.
+    async fn unsynced(&mut self) -> &mut SqliteConnection {
+        self.settled().await;
+        self.unsynced.as_mut().unwrap_or(&mut self.sqlite)
     }
 
     /// The connection, after ending what an append that failed or was abandoned left open: no later statement may see

@@ -17,8 +17,8 @@ mod tests;
 use callgate_model::json::{Json, Object};
 
 pub(crate) use csv::cell;
-use facts::Facts;
-pub(crate) use facts::{at, text_at, texts};
+pub(crate) use ecs::{Classes, classes};
+pub(crate) use facts::{Facts, Severity, Verdict, at, text_at, texts};
 
 use crate::print;
 

@@ -21,6 +21,7 @@ mod means;
 mod notify;
 mod otlp;
 mod pack;
+mod pause;
 mod pipe;
 mod premises;
 mod print;

@@ -1,4 +1,5 @@
-//! Cursors in the SQLite file.
+//! Cursors in the SQLite file. One that is behind sends something twice, so they are written without waiting for the disk: whoever
+//! records a call waits for the same lock.
 
 use callgate_model::ambient::{Id, Timestamp};
 use sqlx::Row as _;
@@ -46,7 +47,7 @@ impl CursorStore for SqliteStore {
             .bind(holder.id.to_string())
             .bind(holder.until.unix_ms())
             .bind(holder.since.unix_ms())
-            .fetch_optional(self.writing.lock().await.settled().await)
+            .fetch_optional(self.writing.lock().await.unsynced().await)
             .await?;
             taken.as_ref().map(read).transpose()
         })
@@ -68,7 +69,7 @@ impl CursorStore for SqliteStore {
             .bind(holder.to_string())
             .bind(rows::signed(next))
             .bind(at.unix_ms())
-            .execute(self.writing.lock().await.settled().await)
+            .execute(self.writing.lock().await.unsynced().await)
             .await?;
             Ok(moved.rows_affected() == 1)
         })
@@ -89,7 +90,7 @@ impl CursorStore for SqliteStore {
             .bind(holder.to_string())
             .bind(shortened(error).to_owned())
             .bind(at.unix_ms())
-            .execute(self.writing.lock().await.settled().await)
+            .execute(self.writing.lock().await.unsynced().await)
             .await?;
             Ok(())
         })
@@ -102,7 +103,7 @@ impl CursorStore for SqliteStore {
             )
             .bind(name.to_owned())
             .bind(holder.to_string())
-            .execute(self.writing.lock().await.settled().await)
+            .execute(self.writing.lock().await.unsynced().await)
             .await?;
             Ok(())
         })

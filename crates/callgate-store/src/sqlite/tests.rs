@@ -11,7 +11,7 @@ use super::*;
 use crate::AuthorityStore as _;
 use crate::conformance::{conforms, verified};
 use crate::testing::{Ticking, intent, outcome};
-use crate::{Durability, EvidenceError, EvidenceLimits, EvidenceLog};
+use crate::{CursorStore as _, Durability, EvidenceError, EvidenceLimits, EvidenceLog, Holder};
 
 fn opened(chain: &mut Chain) -> Vec<Row> {
     let event = Event::Opened { version: "0".to_owned(), after: None };
@@ -36,6 +36,35 @@ async fn i12_memory_conforms() {
         Arc::new(SqliteStore::open_in_memory().await.unwrap()) as Arc<dyn EvidenceStore>
     })
     .await;
+}
+
+/// Copies of the evidence that are behind move their cursors all the time, and whoever records a call waits for the same lock.
+#[tokio::test]
+async fn e03_no_record_waits_for_a_cursor_to_be_on_the_disk() {
+    let directory = TempDir::new().unwrap();
+    let store = SqliteStore::open(directory.path().join("evidence.db")).await.unwrap();
+    let ask = async |of: &mut SqliteConnection, pragma: &'static str| -> i64 {
+        sqlx::query_scalar(pragma).fetch_one(of).await.unwrap()
+    };
+    // It changes with what others commit.
+    let seen =
+        async || ask(store.writing.lock().await.settled().await, "PRAGMA data_version").await;
+    let mut connection = store.writing.lock().await;
+    assert_eq!(ask(connection.settled().await, "PRAGMA synchronous").await, 2, "records are");
+    assert_eq!(ask(connection.unsynced().await, "PRAGMA synchronous").await, 1);
+    drop(connection);
+    let (now, until) = (Timestamp::from_unix_ms(0), Timestamp::from_unix_ms(9));
+    let holder = Holder { id: Ticking::new(1).id(), since: now, until };
+    let mut all = vec![seen().await];
+    store.take_cursor("siem", holder, 0).await.unwrap();
+    all.push(seen().await);
+    assert!(store.move_cursor("siem", holder.id, 1, now).await.unwrap());
+    all.push(seen().await);
+    store.fail_cursor("siem", holder.id, "away", now).await.unwrap();
+    all.push(seen().await);
+    store.leave_cursor("siem", holder.id).await.unwrap();
+    all.push(seen().await);
+    assert!(all.is_sorted_by(|one, next| one < next), "{all:?}");
 }
 
 #[tokio::test]

@@ -52,8 +52,9 @@ pub(crate) async fn serve(
     let plan = Plan::of(&mut config, &Machine)?;
     let (telemetry, exporter) = otlp::prepare(config.telemetry.take());
     let port = address.port();
-    let made = assemble::watched_gateway(config, parts, Arc::new(Machine), port, telemetry).await?;
-    let (gateway, store) = made;
+    let made = assemble::watched_gateway(config, parts, Arc::new(Machine), port, telemetry);
+    // The configuration is long, and is not needed after.
+    let (gateway, store) = Box::pin(made).await?;
     let keeping = Keeping::start(plan, &gateway, store, Arc::new(Machine)).await;
     tracing::info!(%address, bundle = %gateway.bundle().digest(), "serving");
     let (following, loaded) = reload::follow(&gateway, policies, vocabulary.clone(), means);

@@ -23,7 +23,7 @@ pub(super) fn line(facts: &Facts<'_>) -> String {
     let reason = facts.reasons().first().copied().unwrap_or_default();
     let signature = first(&[facts.change(), facts.outcome(), reason, facts.own("kind"), UNKNOWN]);
     let (version, signature) = (header(env!("CARGO_PKG_VERSION")), header(signature));
-    let name = header(name(facts));
+    let name = header(&name(facts));
     let fields: Vec<String> = extension(facts)
         .into_iter()
         .filter(|(_, _, value)| !value.is_empty())
@@ -34,15 +34,35 @@ pub(super) fn line(facts: &Facts<'_>) -> String {
 }
 
 /// What happened, in words that are the same for all that are alike.
-fn name(facts: &Facts<'_>) -> &'static str {
-    match (facts.kind, facts.verdict()) {
+fn name(facts: &Facts<'_>) -> String {
+    let name = match (facts.kind, facts.verdict()) {
         (Kind::Opened, _) => "Gateway started",
         (Kind::Intent, _) => "Call allowed",
         (Kind::Refusal, Some(Verdict::ApprovalRequired)) => "Call needs an approval",
-        (Kind::Refusal, Some(Verdict::Allow | Verdict::Deny) | None) => "Call denied",
+        (Kind::Refusal, Some(Verdict::Allow | Verdict::Deny)) => "Call denied",
+        (Kind::Refusal, None) => "Call not let through",
         (Kind::Outcome, _) => "Call concluded",
         (Kind::Settled, _) => "Call settled by a person",
-        (Kind::Change, _) => "Authority changed",
+        (Kind::Change, _) => return changed(facts.change()),
+    };
+    name.to_owned()
+}
+
+/// `sign_in_refused` as words: `Sign in refused`.
+fn changed(change: &str) -> String {
+    let mut rest = change.chars();
+    match rest.next() {
+        Some(begin) => begin.to_uppercase().chain(rest).collect::<String>().replace('_', " "),
+        None => "Something changed".to_owned(),
+    }
+}
+
+/// The reason codes of a decision; otherwise what whoever did it says.
+fn reason(facts: &Facts<'_>) -> String {
+    let codes = facts.reasons();
+    match facts.kind {
+        Kind::Change | Kind::Settled => facts.why().to_owned(),
+        Kind::Opened | Kind::Intent | Kind::Refusal | Kind::Outcome => codes.join(", "),
     }
 }
 
@@ -59,26 +79,26 @@ fn extension(facts: &Facts<'_>) -> Vec<(&'static str, usize, String)> {
         text("cat", facts.own("kind")),
         short("act", act),
         short("outcome", facts.outcome()),
-        text("reason", &facts.reasons().join(", ")),
+        text("reason", &reason(facts)),
         text("suser", facts.who()),
         text("duser", facts.whose()),
         text("sourceServiceName", facts.asked("caller.client.name")),
-        text("destinationServiceName", facts.asked("server")),
+        text("destinationServiceName", facts.server()),
         text("requestMethod", facts.asked("method")),
-        text("request", facts.asked("tool")),
+        text("request", facts.tool()),
         ("externalId", ID_CHARS_MAX, first(&[facts.call(), &entity.id]).to_owned()),
         short("deviceExternalId", facts.own("writer")),
         text("msg", &facts.sentence()),
     ];
     let targets = facts.targets_told().join(", ");
-    let operation = facts.asked("understood.operation");
+    let operation = facts.understood("operation");
     let agent = facts.agent();
     for (key, label, value) in [
         (["cs1", "cs1Label"], "agent", agent),
         (["cs2", "cs2Label"], "policies", &*facts.policies_told().join(", ")),
         (["cs3", "cs3Label"], "operation", operation),
         (["cs4", "cs4Label"], "targets", &*targets),
-        (["cs5", "cs5Label"], "risk", facts.asked("understood.risk")),
+        (["cs5", "cs5Label"], "risk", facts.understood("risk")),
         (["cs6", "cs6Label"], "hash", facts.own("hash")),
         (["cn1", "cn1Label"], "index", &*index),
         (["cn2", "cn2Label"], "duration_ms", &*ms),

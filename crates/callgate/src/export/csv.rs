@@ -4,7 +4,7 @@ use callgate_model::json::{Json, Number};
 
 use callgate_model::evidence::Kind;
 
-use super::facts::{Changed, Facts, Verdict, text_at};
+use super::facts::{Changed, Facts, Verdict, first, text_at};
 use crate::print;
 
 /// What begins a formula, or what a spreadsheet takes away before one. The full-width ones are taken for the others by some.
@@ -22,17 +22,17 @@ const COLUMNS: &[(&str, Cell)] = &[
     ("decision", |of| cell(of.verdict().map(Verdict::as_str).unwrap_or_default())),
     ("reasons", |of| cell(&of.reasons().join(" "))),
     ("outcome", |of| cell(of.outcome())),
-    ("human", |of| cell(of.asked("caller.accountable.id"))),
+    ("human", |of| cell(first(&[of.asked("caller.accountable.id"), of.whose()]))),
     ("human_kind", |of| cell(of.asked("caller.accountable.kind"))),
     ("agent", |of| cell(of.agent())),
     ("actors", |of| cell(&actors(of))),
     ("client", |of| cell(of.asked("caller.client.name"))),
-    ("server", |of| cell(of.asked("server"))),
+    ("server", |of| cell(of.server())),
     ("method", |of| cell(of.asked("method"))),
-    ("tool", |of| cell(of.asked("tool"))),
-    ("operation", |of| cell(of.asked("understood.operation"))),
-    ("effect", |of| cell(of.asked("understood.effect"))),
-    ("risk", |of| cell(of.asked("understood.risk"))),
+    ("tool", |of| cell(of.tool())),
+    ("operation", |of| cell(of.understood("operation"))),
+    ("effect", |of| cell(of.understood("effect"))),
+    ("risk", |of| cell(of.understood("risk"))),
     ("targets", |of| cell(&of.targets_told().join("; "))),
     ("policies", |of| cell(&of.policies_told().join("; "))),
     ("approval", |of| cell(of.approval())),

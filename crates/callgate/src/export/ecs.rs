@@ -24,10 +24,7 @@ pub(super) fn document(facts: &Facts<'_>) -> Object {
             said([("name", client.into()), ("original", facts.asked("client_says").into())]).into(),
         ),
         ("gen_ai", gen_ai(facts).into()),
-        (
-            "service",
-            said([("target", said([("name", facts.asked("server").into())]).into())]).into(),
-        ),
+        ("service", said([("target", said([("name", facts.server().into())]).into())]).into()),
         ("rule", rule(facts).into()),
         ("error", said([("message", facts.told("detail").into())]).into()),
         ("trace", said([("id", facts.asked("trace").into())]).into()),
@@ -45,13 +42,30 @@ pub(super) fn document(facts: &Facts<'_>) -> Object {
     ])
 }
 
-fn event(facts: &Facts<'_>) -> Object {
+/// What kind of thing a record tells of, in the words of the schema.
+#[derive(Debug)]
+pub(crate) struct Classes {
+    /// `event.category`.
+    pub(crate) category: &'static str,
+    /// `event.type`.
+    pub(crate) types: Vec<&'static str>,
+    /// `event.outcome`.
+    pub(crate) outcome: &'static str,
+}
+
+/// Those of a record.
+pub(crate) fn classes(facts: &Facts<'_>) -> Classes {
     let outcome = match facts.went() {
         Went::Well => "success",
         Went::Badly => "failure",
         Went::Unknown => "unknown",
     };
-    let action = [facts.change(), facts.asked("understood.operation"), facts.asked("tool")];
+    Classes { category: category(facts), types: types(facts), outcome }
+}
+
+fn event(facts: &Facts<'_>) -> Object {
+    let Classes { category, types, outcome } = classes(facts);
+    let action = [facts.change(), facts.understood("operation"), facts.tool()];
     let severity = match facts.severity() {
         Severity::Informational => 1,
         Severity::Low => 2,
@@ -61,14 +75,14 @@ fn event(facts: &Facts<'_>) -> Object {
     };
     said([
         ("kind", "event".into()),
-        ("category", vec![category(facts)].into()),
-        ("type", types(facts).into()),
+        ("category", vec![category].into()),
+        ("type", types.into()),
         ("outcome", outcome.into()),
         (
             "action",
             first(&[&action[..], &[facts.asked("method"), facts.own("kind")]].concat()).into(),
         ),
-        ("reason", facts.reasons().join(", ").into()),
+        ("reason", reason(facts).into()),
         ("code", facts.own("kind").into()),
         ("id", facts.own("hash").into()),
         ("hash", facts.own("hash").into()),
@@ -81,19 +95,27 @@ fn event(facts: &Facts<'_>) -> Object {
     ])
 }
 
+/// The reason codes of a decision; of a change, what whoever made it says.
+fn reason(facts: &Facts<'_>) -> String {
+    if facts.kind == Kind::Change { facts.why().to_owned() } else { facts.reasons().join(", ") }
+}
+
 fn category(facts: &Facts<'_>) -> &'static str {
     match (facts.kind, facts.change()) {
         (Kind::Intent | Kind::Refusal | Kind::Outcome | Kind::Settled, _) => "api",
         (Kind::Opened, _) => "process",
-        (Kind::Change, "signed_in" | "signed_out") => "authentication",
-        (Kind::Change, "tool_pinned" | "tool_unpinned") => "configuration",
+        (Kind::Change, "signed_in" | "sign_in_refused" | "signed_out") => "authentication",
+        (Kind::Change, "configured" | "policies_activated" | "tool_pinned" | "tool_unpinned") => {
+            "configuration"
+        }
+        (Kind::Change, "payloads_erased") => "database",
         (Kind::Change, _) => "iam",
     }
 }
 
 /// Only such types as go with the category.
 fn types(facts: &Facts<'_>) -> Vec<&'static str> {
-    let effect = match facts.asked("understood.effect") {
+    let effect = match facts.understood("effect") {
         "read" => Some("access"),
         "write" | "share" => Some("change"),
         "delete" => Some("deletion"),
@@ -116,7 +138,9 @@ fn types(facts: &Facts<'_>) -> Vec<&'static str> {
 
 fn change_type(facts: &Facts<'_>) -> &'static str {
     match (facts.change(), Changed::of(facts.change()).does) {
-        ("signed_in", _) => "start",
+        ("signed_in" | "sign_in_refused", _) => "start",
+        // What is stored has no type for what is deleted from it.
+        ("payloads_erased", _) => "change",
         ("signed_out", _) => "end",
         (_, Some(Does::Create)) => "creation",
         (_, Some(Does::Read) | None) => "info",
@@ -180,7 +204,7 @@ fn own(facts: &Facts<'_>) -> Object {
         ("writer", facts.own("writer").into()),
         ("sequence", facts.record.get("sequence").cloned().unwrap_or(Json::Null)),
         ("method", decided("method")),
-        ("tool", decided("tool")),
+        ("tool", facts.tool().into()),
         ("understood", decided("understood")),
         ("arguments_digest", decided("arguments_digest")),
         ("verdict", facts.verdict().map(Verdict::as_str).into()),

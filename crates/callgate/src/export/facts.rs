@@ -9,13 +9,14 @@ use callgate_model::json::{Json, Number, Object};
 pub(super) use change::{Changed, Does};
 
 use super::Exported;
+use crate::print::call::target;
 
 /// What stands where a format wants a text and nothing is known.
 pub(super) const UNKNOWN: &str = "unknown";
 
 /// What was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// It may be.
     Allow,
     /// It may not be.
@@ -26,7 +27,7 @@ pub(super) enum Verdict {
 
 /// How it went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Went {
+pub(crate) enum Went {
     /// As it was asked for.
     Well,
     /// It was refused, or failed.
@@ -37,7 +38,7 @@ pub(super) enum Went {
 
 /// How much somebody should care.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Severity {
+pub(crate) enum Severity {
     /// It is how things go.
     Informational,
     /// Worth a look if many come.
@@ -52,11 +53,11 @@ pub(super) enum Severity {
 
 /// A record, read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Facts<'a> {
+pub(crate) struct Facts<'a> {
     /// The record.
-    pub(super) record: &'a Json,
+    pub(crate) record: &'a Json,
     /// What it is about.
-    pub(super) kind: Kind,
+    pub(crate) kind: Kind,
     /// Its event; `null` if that was erased.
     event: &'a Json,
     /// The event that says who wanted what, and what was decided: its own or its intent's.
@@ -64,7 +65,7 @@ pub(super) struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    pub(super) fn of(exported: &Exported<'a>) -> Self {
+    pub(crate) fn of(exported: &Exported<'a>) -> Self {
         let record = exported.record;
         // One that this version does not know is told as a change that it does not know.
         let kind = Kind::parse(text_at(record, "kind")).unwrap_or(Kind::Change);
@@ -80,32 +81,32 @@ impl<'a> Facts<'a> {
     }
 
     /// Whether its content was erased: who, what and where are not known any more.
-    pub(super) fn is_erased(&self) -> bool {
+    pub(crate) fn is_erased(&self) -> bool {
         *self.event == Json::Null
     }
 
     /// A member of the event, by the names that lead to it, joined by dots; `null` if it is not there.
-    pub(super) fn event(&self, path: &str) -> &'a Json {
+    pub(crate) fn event(&self, path: &str) -> &'a Json {
         at(self.event, path)
     }
 
     /// The same as text.
-    pub(super) fn told(&self, path: &str) -> &'a str {
+    pub(crate) fn told(&self, path: &str) -> &'a str {
         text_at(self.event, path)
     }
 
     /// A member of the event that says who wanted what.
-    pub(super) fn decided(&self, path: &str) -> &'a Json {
+    pub(crate) fn decided(&self, path: &str) -> &'a Json {
         at(self.decided, path)
     }
 
     /// The same as text.
-    pub(super) fn asked(&self, path: &str) -> &'a str {
+    pub(crate) fn asked(&self, path: &str) -> &'a str {
         text_at(self.decided, path)
     }
 
     /// A member of the record as text.
-    pub(super) fn own(&self, path: &str) -> &'a str {
+    pub(crate) fn own(&self, path: &str) -> &'a str {
         text_at(self.record, path)
     }
 
@@ -115,12 +116,12 @@ impl<'a> Facts<'a> {
     }
 
     /// The call that it is about.
-    pub(super) fn call(&self) -> &'a str {
+    pub(crate) fn call(&self) -> &'a str {
         self.either("call")
     }
 
-    /// The outcome of a call, what somebody found of it, or what they said of an approval.
-    pub(super) fn outcome(&self) -> &'a str {
+    /// The outcome of a call, what somebody found of it, what they said of an approval, or that something was not done.
+    pub(crate) fn outcome(&self) -> &'a str {
         match self.kind {
             Kind::Settled => self.told("finding"),
             Kind::Outcome => self.either("outcome"),
@@ -130,18 +131,19 @@ impl<'a> Facts<'a> {
     }
 
     /// What was changed: `token_issued`.
-    pub(super) fn change(&self) -> &'a str {
+    pub(crate) fn change(&self) -> &'a str {
         self.either("change")
     }
 
     /// When, in milliseconds since 1970.
-    pub(super) fn at_ms(&self) -> i64 {
+    pub(crate) fn at_ms(&self) -> i64 {
         Timestamp::parse(self.own("at")).unwrap_or_default().unix_ms()
     }
 
-    /// The decision, if it is about a call.
-    pub(super) fn verdict(&self) -> Option<Verdict> {
+    /// The decision, if it is about a call. Whether a call waited or was denied is not known any more if that was erased.
+    pub(crate) fn verdict(&self) -> Option<Verdict> {
         match self.kind {
+            Kind::Refusal if self.is_erased() => None,
             Kind::Intent | Kind::Outcome | Kind::Settled => Some(Verdict::Allow),
             Kind::Refusal if self.asked("decision.verdict") == "approval_required" => {
                 Some(Verdict::ApprovalRequired)
@@ -152,35 +154,61 @@ impl<'a> Facts<'a> {
     }
 
     /// The reason codes.
-    pub(super) fn reasons(&self) -> Vec<&'a str> {
+    pub(crate) fn reasons(&self) -> Vec<&'a str> {
         texts(self.decided("decision.reasons"))
     }
 
     /// The policies that determined it, each with its owner.
-    pub(super) fn policies(&self) -> Vec<(&'a str, &'a str)> {
+    pub(crate) fn policies(&self) -> Vec<(&'a str, &'a str)> {
         let policies = self.decided("decision.policies").as_array().unwrap_or_default();
         policies.iter().map(|policy| (text_at(policy, "id"), text_at(policy, "owner"))).collect()
     }
 
     /// The same in words: `deletes-need-a-lead (platform)`.
-    pub(super) fn policies_told(&self) -> Vec<String> {
+    pub(crate) fn policies_told(&self) -> Vec<String> {
         self.policies().into_iter().map(|(id, owner)| format!("{id} ({owner})")).collect()
     }
 
     /// What the call touches, or the call that waits for an approval.
-    pub(super) fn targets(&self) -> &'a [Json] {
+    pub(crate) fn targets(&self) -> &'a [Json] {
         let places = [self.decided("understood.targets"), self.event("approval.about.targets")];
         places.into_iter().find_map(Json::as_array).unwrap_or_default()
     }
 
     /// The same in words: `Jira::Issue acme/ENG-42`.
-    pub(super) fn targets_told(&self) -> Vec<String> {
+    pub(crate) fn targets_told(&self) -> Vec<String> {
         self.targets().iter().map(target).collect()
     }
 
+    /// The server that it is about.
+    pub(crate) fn server(&self) -> &'a str {
+        let places = ["approval.about", "pin.of", "of", "secret.for", "for"];
+        self.of_call_or("server", &places)
+    }
+
+    /// The tool that it is about, as it was called.
+    pub(crate) fn tool(&self) -> &'a str {
+        self.of_call_or("tool", &["approval.about", "pin.of", "of"])
+    }
+
+    /// What the call means, or the one that waits for an approval: a member of what was understood.
+    pub(crate) fn understood(&self, name: &str) -> &'a str {
+        let told = self.asked(&format!("understood.{name}"));
+        first(&[told, self.told(&format!("approval.about.{name}"))])
+    }
+
+    /// A member of what was called, or of what a change is about, which stands at one of `places`.
+    fn of_call_or(&self, name: &str, places: &[&str]) -> &'a str {
+        let told = places.iter().map(|place| self.told(&format!("{place}.{name}")));
+        let all: Vec<&str> = std::iter::once(self.asked(name)).chain(told).collect();
+        first(&all)
+    }
+
     /// Who did it: whose call it is, or who made a change. Empty if it is not known.
-    pub(super) fn who(&self) -> &'a str {
+    pub(crate) fn who(&self) -> &'a str {
         match self.kind {
+            // It was tried by whoever wanted to be let in, and only told by the gateway.
+            Kind::Change if self.change() == "sign_in_refused" => self.told("who"),
             // Who made it may be told with the agent that acts for them, in one text; here they stand apart.
             Kind::Change => first(&[self.told("approval.asker.accountable"), self.told("by")]),
             Kind::Opened | Kind::Intent | Kind::Refusal | Kind::Outcome | Kind::Settled => {
@@ -190,17 +218,17 @@ impl<'a> Facts<'a> {
     }
 
     /// Who says what became of a call of which the gateway does not know.
-    pub(super) fn settled_by(&self) -> &'a str {
+    pub(crate) fn settled_by(&self) -> &'a str {
         if self.kind == Kind::Settled { self.told("by") } else { "" }
     }
 
     /// The agent that acts.
-    pub(super) fn agent(&self) -> &'a str {
+    pub(crate) fn agent(&self) -> &'a str {
         first(&[self.asked("caller.agent.id"), self.told("approval.asker.agent")])
     }
 
     /// The approval that it is about, that it waits for, or that let it through.
-    pub(super) fn approval(&self) -> &'a str {
+    pub(crate) fn approval(&self) -> &'a str {
         let places = [
             self.asked("approved_by.id"),
             self.own("approval.id"),
@@ -208,13 +236,15 @@ impl<'a> Facts<'a> {
             self.told("vote.approval"),
             self.told("glass.approval"),
             self.told("review.approval"),
+            if Changed::of(self.change()).thing == "approval" { self.told("id") } else { "" },
         ];
         first(&places)
     }
 
-    /// Why, in the words of whoever did it: asserted.
-    pub(super) fn why(&self) -> &'a str {
+    /// Why, in the words of whoever did it: asserted. Whoever settles a call says how they know.
+    pub(crate) fn why(&self) -> &'a str {
         let places = [
+            if self.kind == Kind::Settled { self.told("note") } else { "" },
             self.asked("why"),
             self.told("grant.reason"),
             self.told("revocation.reason"),
@@ -222,13 +252,12 @@ impl<'a> Facts<'a> {
             self.told("glass.reason"),
             self.told("review.note"),
             self.told("reason"),
-            self.told("note"),
         ];
         first(&places)
     }
 
     /// The ticket that it belongs to.
-    pub(super) fn ticket(&self) -> &'a str {
+    pub(crate) fn ticket(&self) -> &'a str {
         let places = [
             self.asked("caller.workflow.ticket"),
             self.told("grant.ticket"),
@@ -238,13 +267,14 @@ impl<'a> Facts<'a> {
     }
 
     /// How long the server took, in microseconds.
-    pub(super) fn upstream_us(&self) -> Option<i64> {
+    pub(crate) fn upstream_us(&self) -> Option<i64> {
         self.event("upstream_us").as_number().and_then(Number::as_i64)
     }
 
     /// How it went.
-    pub(super) fn went(&self) -> Went {
+    pub(crate) fn went(&self) -> Went {
         match self.kind {
+            Kind::Change if Changed::of(self.change()).is_failure => Went::Badly,
             Kind::Opened | Kind::Change => Went::Well,
             Kind::Settled if self.outcome() == "took_effect" => Went::Well,
             Kind::Intent | Kind::Settled => Went::Unknown,
@@ -265,13 +295,13 @@ impl<'a> Facts<'a> {
     }
 
     /// How much somebody should care: a call by its risk, and one step more if it was denied or nobody knows what became of it.
-    pub(super) fn severity(&self) -> Severity {
+    pub(crate) fn severity(&self) -> Severity {
         match self.kind {
             Kind::Opened => Severity::Informational,
             Kind::Change => Changed::of(self.change()).severity,
             Kind::Intent | Kind::Refusal | Kind::Outcome | Kind::Settled => {
                 let is_more = self.verdict() == Some(Verdict::Deny) || self.is_in_doubt();
-                match (self.asked("understood.risk"), is_more) {
+                match (self.understood("risk"), is_more) {
                     ("low", false) => Severity::Informational,
                     ("low", true) | ("medium", false) => Severity::Low,
                     ("high", true) | ("critical", false) => Severity::High,
@@ -284,7 +314,7 @@ impl<'a> Facts<'a> {
     }
 
     /// The chain but for the human and the client, for which formats have places of their own.
-    pub(super) fn delegation(&self) -> Object {
+    pub(crate) fn delegation(&self) -> Object {
         let member = |name: &str| self.decided(&format!("caller.{name}")).clone();
         super::said([
             ("agent", member("agent")),
@@ -305,7 +335,7 @@ impl<'a> Facts<'a> {
     }
 
     /// One sentence for people.
-    pub(super) fn sentence(&self) -> String {
+    pub(crate) fn sentence(&self) -> String {
         if self.is_erased() && self.kind != Kind::Outcome {
             return format!("{}: the content of this record was erased", self.own("kind"));
         }
@@ -346,19 +376,13 @@ impl<'a> Facts<'a> {
 
 impl Verdict {
     /// Its name in records.
-    pub(super) const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Allow => "allow",
             Self::Deny => "deny",
             Self::ApprovalRequired => "approval_required",
         }
     }
-}
-
-/// A target in words.
-fn target(target: &Json) -> String {
-    let [kind, id, why] = ["kind", "id", "unresolved"].map(|name| text_at(target, name));
-    if id.is_empty() { format!("{kind} unresolved ({why})") } else { format!("{kind} {id}") }
 }
 
 /// The member that `path` leads to.

@@ -42,7 +42,7 @@ pub(super) fn event(facts: &Facts<'_>) -> Object {
             let app = product(first(&[facts.told("version"), UNKNOWN]));
             joined(base(facts, LIFECYCLE, (3, "Start")), &said([("app", app)]))
         }
-        (Kind::Change, "signed_in") => authentication(facts, (1, "Logon")),
+        (Kind::Change, "signed_in" | "sign_in_refused") => authentication(facts, (1, "Logon")),
         (Kind::Change, "signed_out") => authentication(facts, (2, "Logoff")),
         // Approvals too: they are things that are made, voted on and withdrawn. An API Activity would count a vote twice, which
         // is a call of the gateway's own API with an intent and an outcome of its own.
@@ -130,13 +130,14 @@ fn unmapped(facts: &Facts<'_>) -> Object {
 fn api_activity(facts: &Facts<'_>) -> Object {
     let server = facts.asked("server");
     let client = facts.asked("caller.client.name");
-    let verdict = facts.verdict().unwrap_or(Verdict::Deny);
+    let verdict = facts.verdict();
     let (action_id, action) = match verdict {
-        Verdict::Allow => (1, "Allowed"),
-        Verdict::Deny | Verdict::ApprovalRequired => (2, "Denied"),
+        Some(Verdict::Allow) => (1, "Allowed"),
+        // Of a refusal that was erased that much is known.
+        Some(Verdict::Deny | Verdict::ApprovalRequired) | None => (2, "Denied"),
     };
     let (disposition_id, disposition) = disposition(facts, verdict);
-    let (risk_level_id, risk_level) = match facts.asked("understood.risk") {
+    let (risk_level_id, risk_level) = match facts.understood("risk") {
         "low" => (Some(1), "Low"),
         "medium" => (Some(2), "Medium"),
         "high" => (Some(3), "High"),
@@ -148,7 +149,7 @@ fn api_activity(facts: &Facts<'_>) -> Object {
     let code = first(&[facts.outcome(), facts.reasons().first().copied().unwrap_or_default()]);
     let more = said([
         ("status_code", code.into()),
-        ("status_detail", facts.told("detail").into()),
+        ("status_detail", first(&[facts.told("detail"), facts.told("note")]).into()),
         ("actor", actor(facts, verdict).into()),
         ("api", api(facts).into()),
         ("src_endpoint", said([("name", first(&[client, UNKNOWN]).into())]).into()),
@@ -177,10 +178,11 @@ fn activity<'a>(facts: &Facts<'a>) -> Activity<'a> {
     }
 }
 
-fn disposition(facts: &Facts<'_>, verdict: Verdict) -> (i64, &'static str) {
+fn disposition(facts: &Facts<'_>, verdict: Option<Verdict>) -> (i64, &'static str) {
     let has = |code: &str| facts.reasons().contains(&code);
     let is_approved = !facts.asked("approved_by.id").is_empty()
         && facts.decided("approved_by.by_glass").as_bool() == Some(false);
+    let Some(verdict) = verdict else { return (0, "Unknown") };
     match verdict {
         Verdict::ApprovalRequired => (14, "Delayed"),
         Verdict::Deny if has("approval_denied") => (25, "Rejected"),
@@ -192,7 +194,7 @@ fn disposition(facts: &Facts<'_>, verdict: Verdict) -> (i64, &'static str) {
     }
 }
 
-fn actor(facts: &Facts<'_>, verdict: Verdict) -> Object {
+fn actor(facts: &Facts<'_>, verdict: Option<Verdict>) -> Object {
     let groups = texts(facts.decided("caller.accountable.groups"));
     let groups: Vec<Json> =
         groups.into_iter().map(|name| said([("name", name.into())]).into()).collect();
@@ -213,8 +215,11 @@ fn actor(facts: &Facts<'_>, verdict: Verdict) -> Object {
         .policies()
         .iter()
         .map(|policy| {
-            said([("decision", verdict.as_str().into()), ("policy", policy_object(facts, policy))])
-                .into()
+            said([
+                ("decision", verdict.map(Verdict::as_str).into()),
+                ("policy", policy_object(facts, policy)),
+            ])
+            .into()
         })
         .collect();
     let client = facts.asked("caller.client.name");
@@ -252,9 +257,8 @@ fn api(facts: &Facts<'_>) -> Object {
             ("error_message", facts.told("detail").into()),
             ("data", facts.event("result").clone()),
         ]),
-        Kind::Opened | Kind::Intent | Kind::Refusal | Kind::Settled | Kind::Change => {
-            Object::default()
-        }
+        Kind::Settled => said([("message", facts.outcome().into())]),
+        Kind::Opened | Kind::Intent | Kind::Refusal | Kind::Change => Object::default(),
     };
     said([
         ("operation", operation.into()),
@@ -286,6 +290,7 @@ fn resource(target: &Json) -> Json {
 fn entity_management(facts: &Facts<'_>) -> Object {
     let changed = Changed::of(facts.change());
     let activity = match changed.does {
+        Some(_) if facts.change() == "policies_activated" => (10, "Activate"),
         Some(Does::Create) => (1, "Create"),
         Some(Does::Read) => (2, "Read"),
         Some(Does::Update) => (3, "Update"),
@@ -294,13 +299,15 @@ fn entity_management(facts: &Facts<'_>) -> Object {
     };
     let named = facts.entity();
     let name = first(&[&named.name, if named.id.is_empty() { UNKNOWN } else { "" }]);
+    let (type_id, kind) =
+        if changed.thing == "policies" { (5, "Policy") } else { (OTHER, changed.thing) };
     let whose = facts.whose();
     let owner = said([("name", whose.into()), ("uid", whose.into())]);
     let entity = said([
         ("uid", (*named.id).into()),
         ("name", name.into()),
-        ("type", changed.thing.into()),
-        ("type_id", OTHER.into()),
+        ("type", kind.into()),
+        ("type_id", type_id.into()),
         ("user", owner.into()),
         ("data", facts.content()),
     ]);
@@ -308,6 +315,7 @@ fn entity_management(facts: &Facts<'_>) -> Object {
         ("actor", maker(facts).into()),
         ("entity", entity.into()),
         ("comment", facts.why().into()),
+        ("status_code", facts.outcome().into()),
     ]);
     joined(base(facts, ENTITY, activity), &more)
 }
@@ -320,6 +328,7 @@ fn maker(facts: &Facts<'_>) -> Object {
 }
 
 fn authentication(facts: &Facts<'_>, activity: Activity<'_>) -> Object {
+    // Of a session that ends it is known who ends it, and not whose it was.
     let who = first(&[facts.told("session.who"), facts.who(), UNKNOWN]);
     let (protocol_id, protocol) = match facts.told("session.way") {
         "issuer" => (4, "OpenID"),
@@ -339,6 +348,8 @@ fn authentication(facts: &Facts<'_>, activity: Activity<'_>) -> Object {
         ("session", session.into()),
         ("auth_protocol_id", protocol_id.into()),
         ("auth_protocol", protocol.into()),
+        ("status_code", facts.outcome().into()),
+        ("status_detail", facts.why().into()),
     ]);
     joined(base(facts, AUTHENTICATION, activity), &more)
 }

@@ -80,8 +80,8 @@ fn structured(facts: &Facts<'_>) -> String {
         ("change", facts.change()),
         ("who", facts.who()),
         ("agent", facts.agent()),
-        ("server", facts.asked("server")),
-        ("tool", facts.asked("tool")),
+        ("server", facts.server()),
+        ("tool", facts.tool()),
     ] {
         if !value.is_empty() {
             out.push_str(&format!(" {name}=\"{}\"", quoted(value)));

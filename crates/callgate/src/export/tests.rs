@@ -108,6 +108,12 @@ fn a_vote_says_what_it_was() {
     assert_eq!(own.get("outcome").unwrap().as_str(), Some("approves"));
     let message = told.get("message").unwrap().as_str().unwrap();
     assert!(message.starts_with("approval_voted: approves 019acb5e-"), "{message}");
+    let refused = samples::change("sign_in_refused").line(Format::Cef);
+    for told in
+        ["|Sign in refused|", " outcome=failed ", " reason=the link was used up ", " suser=carol "]
+    {
+        assert!(refused.contains(told), "{told}: {refused}");
+    }
     let review = samples::change("glass_reviewed").line(Format::Cef);
     assert!(review.contains(" outcome=justified "), "{review}");
 }
@@ -261,6 +267,10 @@ fn what_is_erased_is_said_to_be() {
         let sample = erased(&sample);
         assert!(Facts::of(&sample.exported()).is_erased());
         let kind = sample.record.get("kind").and_then(Json::as_str).unwrap().to_owned();
+        if kind == "refusal" {
+            // Whether it waited for somebody is not known any more.
+            assert_eq!(Facts::of(&sample.exported()).verdict(), None);
+        }
         for format in [Format::Ocsf, Format::Ecs] {
             let told = sample.told(format);
             let place = if format == Format::Ocsf { "unmapped" } else { "callgate" };

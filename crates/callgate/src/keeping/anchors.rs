@@ -8,6 +8,7 @@ use std::fmt;
 use callgate_mcp::document::Document;
 use callgate_mcp::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use callgate_mcp::http::{HeaderMap, HeaderValue};
+use callgate_mcp::upstream::CallErrorKind;
 use callgate_model::ambient::Ambient;
 use callgate_model::digest::Digest;
 use callgate_model::json::Json;
@@ -63,15 +64,38 @@ impl Anchor {
                 webhook.post(&id, ambient.now(), PLAIN, last.note).await?;
             }
             Self::Put { below, authorization } => {
-                let mut headers = HeaderMap::new();
-                headers.insert(CONTENT_TYPE, HeaderValue::from_static(PLAIN));
-                headers.extend(authorization.clone().map(|value| (AUTHORIZATION, value)));
-                let put = below.put_below(&format!("/{}", last.size), headers, last.note).await;
-                put.map_err(|error| error.to_string())?;
+                put(below, authorization.as_ref(), &format!("/{}", last.size), &last.note).await?;
             }
         }
         Ok(last.size)
     }
+}
+
+/// Puts `note` at `path`. Who keeps for good what is put there refuses it if it has it already, since the answer to an earlier attempt
+/// was lost: then it is looked what is there.
+async fn put(
+    below: &Document,
+    authorization: Option<&HeaderValue>,
+    path: &str,
+    note: &str,
+) -> Result<(), String> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(PLAIN));
+    headers.extend(authorization.map(|value| (AUTHORIZATION, value.clone())));
+    let Err(refused) = below.put_below(path, headers, note.to_owned()).await else { return Ok(()) };
+    // Not all of them say 409 or 412.
+    let CallErrorKind::Status(400..=499) = refused else { return Err(refused.to_string()) };
+    match below.bytes_below(path, authorization).await {
+        Ok(there) if is_of(&there, note) => Ok(()),
+        Ok(_) => Err(format!("{refused}, and what is there is another one")),
+        Err(_) => Err(refused.to_string()),
+    }
+}
+
+/// Whether what is `there` is `note`, with all its signatures or with those that it had before it was cosigned.
+fn is_of(there: &[u8], note: &str) -> bool {
+    let there = str::from_utf8(there).unwrap_or_default();
+    note.starts_with(there) && there.contains("\n\n\u{2014} ") && there.ends_with('\n')
 }
 
 impl fmt::Debug for Anchor {
@@ -80,3 +104,6 @@ impl fmt::Debug for Anchor {
         f.debug_struct("Anchor").field("kind", &self.kind()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

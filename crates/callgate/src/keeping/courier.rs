@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::anchors::Anchor;
 use super::sinks::Sink;
 use super::witnesses::Asked;
+use crate::pause::Pause;
 
 /// How often it is looked for something to send.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -26,8 +27,7 @@ const SEND_WITHIN_MS: u64 = 12_000;
 /// For how long whoever sends has the place for themselves, in milliseconds. A crash costs so much.
 const HELD_MS: u64 = 20_000;
 /// How long after a first failure it is tried again; then twice as long after each.
-const AGAIN_AFTER_MS: u64 = 1_000;
-const AGAIN_AFTER_MS_MAX: u64 = 300_000;
+const AGAIN: Pause = Pause { first_ms: 1_000, factor: 2, ms_max: 300_000 };
 /// For what is left, when the gateway ends.
 const LAST_WITHIN: Duration = Duration::from_secs(5);
 /// The longest reason for a failure, in characters: it may be in the words of the other side.
@@ -296,17 +296,9 @@ impl Courier {
             tracing::warn!(to = self.name, why, "evidence is not taken: it is tried again");
         }
         self.failures = self.failures.saturating_add(1);
-        let pause = pause_ms(self.failures, &self.ambient.random());
+        let pause = AGAIN.ms(self.failures, &self.ambient.random());
         self.again_at = Instant::now() + Duration::from_millis(pause);
     }
-}
-
-/// How long to wait after so many attempts: between half of it and all, so that not everything is tried at one moment.
-fn pause_ms(attempt: u32, random: &[u8; 16]) -> u64 {
-    let longest = 2_u64.saturating_pow(attempt.saturating_sub(1)).saturating_mul(AGAIN_AFTER_MS);
-    let longest = longest.min(AGAIN_AFTER_MS_MAX);
-    let [a, b, ..] = *random;
-    longest / 2 + longest * u64::from(u16::from_be_bytes([a, b])) / (2 * u64::from(u16::MAX))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::news::{Called, News};
 use super::told::Told;
 use super::{Channels, SEND_WITHIN};
+use crate::pause::Pause;
 
 /// How often the store is looked into.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -23,8 +24,7 @@ const SENDING_MAX: usize = 4;
 /// How often a message is tried.
 const ATTEMPTS_MAX: u32 = 8;
 /// How long after a first failure it is tried again; then three times as long after each.
-const AGAIN_AFTER_MS: u64 = 1_000;
-const AGAIN_AFTER_MS_MAX: u64 = 120_000;
+const AGAIN: Pause = Pause { first_ms: 1_000, factor: 3, ms_max: 120_000 };
 /// For how long whoever sends a message has it for themselves, in milliseconds. A crash costs so much.
 const TAKEN_MS: u64 = 15_000;
 
@@ -185,7 +185,7 @@ impl Teller {
             return self.give_up(taken, &error).await;
         }
         let now = self.ambient.now();
-        let mut again = now.after_ms(pause_ms(attempt, &self.ambient.random()));
+        let mut again = now.after_ms(AGAIN.ms(attempt, &self.ambient.random()));
         if let Some(until) = news.is_of_use_until() {
             // At its end it is no more of use, which is to be seen at once.
             again = again.min(until);
@@ -220,14 +220,6 @@ impl Teller {
             tracing::error!(%error, "what became of a message to people cannot be written");
         }
     }
-}
-
-/// How long to wait after so many attempts: between half of it and all, so that not everything is tried at one moment.
-fn pause_ms(attempt: u32, random: &[u8; 16]) -> u64 {
-    let longest = 3_u64.saturating_pow(attempt.saturating_sub(1)).saturating_mul(AGAIN_AFTER_MS);
-    let longest = longest.min(AGAIN_AFTER_MS_MAX);
-    let [a, b, ..] = *random;
-    longest / 2 + longest * u64::from(u16::from_be_bytes([a, b])) / (2 * u64::from(u16::MAX))
 }
 
 #[cfg(test)]

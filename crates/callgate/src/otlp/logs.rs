@@ -10,35 +10,14 @@ use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs, S
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
 use super::{attribute, scope, text, unix_ns};
-
-/// Where the attributes come from: their name, and the place of it in a record.
-const ATTRIBUTES: &[(&str, &[&str])] = &[
-    ("callgate.approval.id", &["event", "approved_by", "id"]),
-    ("callgate.change", &["event", "change"]),
-    ("callgate.decision", &["event", "decision", "verdict"]),
-    ("callgate.effect", &["event", "understood", "effect"]),
-    ("callgate.grant.id", &["event", "granted_by", "id"]),
-    ("callgate.operation", &["event", "understood", "operation"]),
-    ("callgate.outcome", &["event", "outcome"]),
-    ("callgate.policy.version", &["event", "decision", "bundle"]),
-    ("callgate.risk", &["event", "understood", "risk"]),
-    ("callgate.server", &["event", "server"]),
-    ("gen_ai.agent.name", &["event", "caller", "agent", "id"]),
-    ("mcp.method.name", &["event", "method"]),
-    ("user.id", &["event", "caller", "accountable", "id"]),
-];
-
-/// A record, as it is printed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Recorded<'a> {
-    pub(crate) record: &'a Json,
-    /// If it is about a call that was let through: the record of that. What the one does not say is taken from the other.
-    pub(crate) intent: Option<&'a Json>,
-}
+use crate::export::{Classes, Exported, Facts, Severity, Verdict, classes, text_at};
 
 /// `records` in one message.
-pub(crate) fn request(resource: &Resource, records: &[Recorded<'_>]) -> ExportLogsServiceRequest {
-    let log_records = records.iter().map(|recorded| recorded.sent()).collect();
+pub(crate) fn request<'a>(
+    resource: &Resource,
+    records: impl Iterator<Item = Exported<'a>>,
+) -> ExportLogsServiceRequest {
+    let log_records = records.map(|exported| sent(&Facts::of(&exported))).collect();
     let scope_logs =
         vec![ScopeLogs { scope: Some(scope()), log_records, schema_url: String::new() }];
     let resource = Some(resource.clone());
@@ -46,112 +25,78 @@ pub(crate) fn request(resource: &Resource, records: &[Recorded<'_>]) -> ExportLo
     ExportLogsServiceRequest { resource_logs: vec![all] }
 }
 
-impl<'a> Recorded<'a> {
-    fn sent(self) -> LogRecord {
-        let kind = self.of_record(&["kind"]).unwrap_or_default();
-        let at = self.of_record(&["at"]).and_then(Timestamp::parse).unwrap_or_default();
-        let severity = self.severity(kind);
-        let body = String::from_utf8(self.record.canonical()).unwrap_or_default();
-        LogRecord {
-            time_unix_nano: unix_ns(at),
-            observed_time_unix_nano: unix_ns(at),
-            severity_number: severity.into(),
-            severity_text: severity.as_str_name().trim_start_matches("SEVERITY_NUMBER_").to_owned(),
-            event_name: format!("callgate.{kind}"),
-            body: Some(AnyValue { value: Some(Value::StringValue(body)) }),
-            attributes: self.attributes(kind),
-            trace_id: self.text(&["event", "trace"]).and_then(trace_id).unwrap_or_default(),
-            ..LogRecord::default()
-        }
-    }
-
-    fn attributes(self, kind: &str) -> Vec<KeyValue> {
-        let (category, types) = classes(kind);
-        let mut all = vec![
-            text("event.kind", "event".to_owned()),
-            list("event.category", [category]),
-            list("event.type", types.iter().copied()),
-            text("event.outcome", self.outcome(kind).to_owned()),
-        ];
-        let called = ATTRIBUTES.iter().filter_map(|(name, place)| Some((*name, self.text(place)?)));
-        all.extend(called.map(|(name, said)| text(name, said.to_owned())));
-        let call = self.of_record(&["call"]).or_else(|| self.of_record(&["event", "call"]));
-        all.extend(call.map(|call| text("callgate.call", call.to_owned())));
-        all.extend(self.of_record(&["hash"]).map(|hash| text("event.id", hash.to_owned())));
-        let index = self.record.get("index").and_then(Json::as_number);
-        let index = index.and_then(|index| index.as_i64());
-        all.extend(index.map(|index| attribute("event.sequence", Value::IntValue(index))));
-        // Only a tool is one: of other methods it is a prompt's name or a URI.
-        if self.text(&["event", "method"]) == Some("tools/call") {
-            let tool = self.text(&["event", "tool"]).filter(|tool| !tool.is_empty());
-            all.extend(tool.map(|tool| text("gen_ai.tool.name", tool.to_owned())));
-            all.push(text("gen_ai.operation.name", "execute_tool".to_owned()));
-        }
-        let decision = |member| self.value(&["event", "decision", member]).and_then(Json::as_array);
-        if let Some(reasons) = decision("reasons").filter(|reasons| !reasons.is_empty()) {
-            all.push(list("callgate.reason_code", reasons.iter().filter_map(Json::as_str)));
-        }
-        if let Some(policies) = decision("policies").filter(|policies| !policies.is_empty()) {
-            all.push(list("rule.id", policies.iter().filter_map(|one| one.get("id")?.as_str())));
-        }
-        all
-    }
-
-    /// How much somebody should look at it.
-    fn severity(self, kind: &str) -> SeverityNumber {
-        let said = match kind {
-            "outcome" => self.of_record(&["event", "outcome"]),
-            "refusal" => self.of_record(&["event", "decision", "verdict"]),
-            "change" => self.of_record(&["event", "change"]),
-            _ => None,
-        };
-        match said {
-            Some("indeterminate" | "timed_out" | "upstream_error") => SeverityNumber::Error,
-            Some(
-                "cancelled" | "deny" | "glass_broken" | "not_dispatched" | "notice_given_up"
-                | "tool_error",
-            ) => SeverityNumber::Warn,
-            Some(_) | None => SeverityNumber::Info,
-        }
-    }
-
-    /// In the words of the Elastic Common Schema.
-    fn outcome(self, kind: &str) -> &'static str {
-        match (kind, self.of_record(&["event", "outcome"])) {
-            ("refusal", _)
-            | ("outcome", Some("not_dispatched" | "tool_error" | "upstream_error")) => "failure",
-            ("change" | "opened" | "settled", _) | ("outcome", Some("succeeded")) => "success",
-            _ => "unknown",
-        }
-    }
-
-    fn of_record(self, place: &[&str]) -> Option<&'a str> {
-        at(self.record, place).and_then(Json::as_str)
-    }
-
-    fn value(self, place: &[&str]) -> Option<&'a Json> {
-        at(self.record, place).or_else(|| at(self.intent?, place))
-    }
-
-    fn text(self, place: &[&str]) -> Option<&'a str> {
-        self.value(place).and_then(Json::as_str)
+fn sent(facts: &Facts<'_>) -> LogRecord {
+    let at = unix_ns(Timestamp::from_unix_ms(facts.at_ms()));
+    let severity = severity(facts.severity());
+    let body = String::from_utf8(facts.record.canonical()).unwrap_or_default();
+    LogRecord {
+        time_unix_nano: at,
+        observed_time_unix_nano: at,
+        severity_number: severity.into(),
+        severity_text: severity.as_str_name().trim_start_matches("SEVERITY_NUMBER_").to_owned(),
+        event_name: format!("callgate.{}", facts.own("kind")),
+        body: Some(AnyValue { value: Some(Value::StringValue(body)) }),
+        attributes: attributes(facts),
+        trace_id: trace_id(facts.asked("trace")).unwrap_or_default(),
+        ..LogRecord::default()
     }
 }
 
-/// The category and the types of the Elastic Common Schema.
-fn classes(kind: &str) -> (&'static str, &'static [&'static str]) {
-    match kind {
-        "intent" => ("api", &["access", "allowed"]),
-        "refusal" => ("api", &["access", "denied"]),
-        "outcome" => ("api", &["access", "end"]),
-        "change" => ("iam", &["change"]),
-        "opened" => ("process", &["start"]),
-        _ => ("api", &["info"]),
+/// As OpenTelemetry has those of syslog, which each record has as well.
+const fn severity(severity: Severity) -> SeverityNumber {
+    match severity {
+        Severity::Informational => SeverityNumber::Info,
+        Severity::Low => SeverityNumber::Info2,
+        Severity::Medium => SeverityNumber::Warn,
+        Severity::High => SeverityNumber::Error,
+        Severity::Critical => SeverityNumber::Error2,
     }
 }
 
-fn at<'a>(json: &'a Json, place: &[&str]) -> Option<&'a Json> {
-    place.iter().try_fold(json, |json, name| json.get(name))
+fn attributes(facts: &Facts<'_>) -> Vec<KeyValue> {
+    let Classes { category, types, outcome } = classes(facts);
+    let mut all = vec![
+        text("event.kind", "event".to_owned()),
+        list("event.category", [category]),
+        list("event.type", types),
+        text("event.outcome", outcome.to_owned()),
+    ];
+    let is_tool = facts.asked("method") == "tools/call";
+    // Only a tool is one: of other methods it is a prompt's name or a URI.
+    let tool = if is_tool || facts.asked("method").is_empty() { facts.tool() } else { "" };
+    for (name, said) in [
+        ("callgate.approval.id", facts.approval()),
+        ("callgate.call", facts.call()),
+        ("callgate.change", facts.change()),
+        ("callgate.decision", facts.verdict().map(Verdict::as_str).unwrap_or_default()),
+        ("callgate.effect", facts.understood("effect")),
+        ("callgate.grant.id", text_at(facts.decided("granted_by"), "id")),
+        ("callgate.operation", facts.understood("operation")),
+        ("callgate.outcome", facts.outcome()),
+        ("callgate.policy.version", facts.asked("decision.bundle")),
+        ("callgate.risk", facts.understood("risk")),
+        ("callgate.server", facts.server()),
+        ("event.id", facts.own("hash")),
+        ("gen_ai.agent.name", facts.agent()),
+        ("gen_ai.operation.name", if is_tool { "execute_tool" } else { "" }),
+        ("gen_ai.tool.name", tool),
+        ("mcp.method.name", facts.asked("method")),
+        ("user.id", facts.who()),
+    ] {
+        if !said.is_empty() {
+            all.push(text(name, said.to_owned()));
+        }
+    }
+    let index = facts.record.get("index").and_then(Json::as_number);
+    let index = index.and_then(|index| index.as_i64());
+    all.extend(index.map(|index| attribute("event.sequence", Value::IntValue(index))));
+    let policies = facts.policies().into_iter().map(|(id, _)| id).collect();
+    for (name, said) in [("callgate.reason_code", facts.reasons()), ("rule.id", policies)] {
+        if !said.is_empty() {
+            all.push(list(name, said));
+        }
+    }
+    all
 }
 
 fn trace_id(hex: &str) -> Option<Vec<u8>> {

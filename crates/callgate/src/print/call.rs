@@ -107,7 +107,8 @@ fn text(value: &Json, name: &str) -> String {
     value.get(name).and_then(Json::as_str).unwrap_or_default().to_owned()
 }
 
-fn target(target: &Json) -> String {
+/// A target in words: `Jira::Issue acme/ENG-42`.
+pub(crate) fn target(target: &Json) -> String {
     let text = |name: &str| target.get(name).and_then(Json::as_str);
     let kind = text("kind").unwrap_or_default();
     match (text("id"), text("unresolved")) {

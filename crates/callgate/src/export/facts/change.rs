@@ -2,7 +2,7 @@
 
 use callgate_model::json::Json;
 
-use super::{Facts, Severity, UNKNOWN, first};
+use super::{Facts, Severity, UNKNOWN, Went, at, first};
 use crate::export::said;
 
 /// What a change does to the thing that it is about.
@@ -27,6 +27,8 @@ pub(in crate::export) struct Changed {
     pub(in crate::export) does: Option<Does>,
     /// How much somebody should care.
     pub(super) severity: Severity,
+    /// Whether it tells that something was not done.
+    pub(super) is_failure: bool,
 }
 
 /// What a person or a policy calls something, and what it is called by for good.
@@ -44,13 +46,16 @@ impl<'a> Facts<'a> {
         let ids = ["token.id", "grant.id", "revocation.id", "approval.id", "vote.approval"];
         let more =
             ["glass.approval", "review.approval", "session.id", "link.id", "passkey.id", "id"];
-        let id = ids.into_iter().chain(more).map(|path| self.told(path)).find(|id| !id.is_empty());
+        let digests = ["setup.configuration", "bundle"];
+        let id = ids.into_iter().chain(more).chain(digests);
+        let id = id.map(|path| self.told(path)).find(|id| !id.is_empty());
         let names = [
             "token.name",
             "approval.about.operation",
             "passkey.name",
             "channel",
             "revocation.subject.name",
+            "setup.version",
         ];
         let pairs = [
             ["pin.of.server", "pin.of.tool"],
@@ -67,34 +72,56 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// What somebody said of an approval, or of broken glass.
+    /// What somebody said of an approval, or of broken glass; or that what was wanted was not done.
     pub(super) fn said_of_it(&self) -> &'a str {
-        match self.event("vote.approves").as_bool() {
-            Some(true) => "approves",
-            Some(false) => "denies",
-            None => self.told("review.verdict"),
+        match (self.event("vote.approves").as_bool(), self.went()) {
+            (Some(true), _) => "approves",
+            (Some(false), _) => "denies",
+            (None, Went::Badly) => "failed",
+            (None, Went::Well | Went::Unknown) => self.told("review.verdict"),
         }
     }
 
     /// The thing itself, as far as it says what it is good for. The definition of a tool is for those who read the record.
     pub(in crate::export) fn content(&self) -> Json {
-        let things = ["token", "grant", "revocation", "vote", "glass", "review"];
-        let thing = things.into_iter().map(|thing| self.event(thing)).find(|it| **it != Json::Null);
+        let things = [
+            "token",
+            "grant",
+            "revocation",
+            "vote",
+            "glass",
+            "review",
+            "secret",
+            "session",
+            "link",
+            "passkey",
+            "setup",
+        ];
+        let thing =
+            things.into_iter().map(|thing| self.event(thing)).find(|it| it.as_object().is_some());
         let of = |path: &str| self.event(path).clone();
-        match thing {
-            Some(thing) => thing.clone(),
-            // Its arguments stay in the record, as those of calls do.
-            None => said([
-                ("asker", of("approval.asker")),
-                ("server", of("approval.about.server")),
-                ("tool", of("approval.about.tool")),
-                ("risk", of("approval.about.risk")),
-                ("targets", of("approval.about.targets")),
-                ("gates", of("approval.gates")),
-                ("decide_until", of("approval.decide_until")),
-            ])
-            .into(),
+        if let Some(thing) = thing {
+            return thing.clone();
         }
+        let policies = self.event("policies").as_array().unwrap_or_default();
+        let policies: Vec<Json> = policies.iter().map(|policy| at(policy, "id").clone()).collect();
+        // The arguments of a call stay in the record, also if it waits for an approval, and so do the texts of policies.
+        said([
+            ("asker", of("approval.asker")),
+            ("server", of("approval.about.server")),
+            ("tool", of("approval.about.tool")),
+            ("risk", of("approval.about.risk")),
+            ("targets", of("approval.about.targets")),
+            ("gates", of("approval.gates")),
+            ("decide_until", of("approval.decide_until")),
+            ("digest", of("pin.digest")),
+            ("replaces", of("pin.replaces")),
+            ("shown", of("shown")),
+            ("attempts", of("attempts")),
+            ("policies", policies.into()),
+            ("indexes", of("indexes")),
+        ])
+        .into()
     }
 
     /// Whose thing a change is about, if it is somebody's.
@@ -108,6 +135,8 @@ impl<'a> Facts<'a> {
             self.told("link.who"),
             self.told("passkey.who"),
             self.told("approval.asker.accountable"),
+            self.told("secret.for.holder.name"),
+            self.told("for.holder.name"),
             self.told("who"),
         ];
         first(&places)
@@ -118,6 +147,10 @@ impl<'a> Facts<'a> {
         let Named { id, name } = self.entity();
         let parts = [self.said_of_it(), &*name, &*id].into_iter().filter(|part| !part.is_empty());
         let what = parts.collect::<Vec<_>>().join(" ");
+        if self.went() == Went::Badly {
+            let of = first(&[self.told("channel"), self.who(), UNKNOWN]);
+            return format!("{}: {of}: {}", self.change(), self.why());
+        }
         format!("{}: {what} by {}", self.change(), first(&[self.told("by"), UNKNOWN]))
     }
 }
@@ -150,14 +183,15 @@ impl Changed {
             "policies_activated" => ("policies", Update, Medium),
             "payloads_erased" => ("records", Delete, Medium),
             "sign_in_refused" => ("session", Create, Medium),
-            "notice_given_up" => ("notice", Delete, Medium),
+            "notice_given_up" => ("notice", Update, Medium),
             "sign_in_link_made" => ("sign-in link", Create, Low),
             "signed_in" => ("session", Create, Informational),
             "signed_out" => ("session", Delete, Informational),
             "passkey_added" => ("passkey", Create, Low),
             "passkey_removed" => ("passkey", Delete, Medium),
-            _ => return Self { thing: UNKNOWN, does: None, severity: Medium },
+            _ => return Self { thing: UNKNOWN, does: None, severity: Medium, is_failure: false },
         };
-        Self { thing, does: Some(does), severity }
+        let is_failure = matches!(change, "sign_in_refused" | "notice_given_up");
+        Self { thing, does: Some(does), severity, is_failure }
     }
 }

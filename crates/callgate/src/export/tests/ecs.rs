@@ -137,4 +137,24 @@ fn fields_say_what_the_record_says() {
     assert_eq!(made["event"]["category"], serde_json::json!(["iam"]));
     assert_eq!(made["related"]["user"], serde_json::json!(["alice", "carol"]));
     assert_eq!(made["callgate"]["entity"]["name"], "nightly");
+
+    for (name, category, kind, outcome) in [
+        ("signed_in", "authentication", "start", "success"),
+        ("sign_in_refused", "authentication", "start", "failure"),
+        ("configured", "configuration", "change", "success"),
+        ("policies_activated", "configuration", "change", "success"),
+        ("payloads_erased", "database", "change", "success"),
+        ("approval_expired", "iam", "change", "success"),
+        ("notice_given_up", "iam", "change", "failure"),
+    ] {
+        let event = &document(&change(name))["event"];
+        let found = (&event["category"][0], &event["type"][0], &event["outcome"]);
+        assert_eq!(found, (&category.into(), &kind.into(), &outcome.into()), "{name}");
+    }
+    let refused = document(&change("sign_in_refused"));
+    assert_eq!(refused["user"]["name"], "carol");
+    assert_eq!(refused["event"]["reason"], "the link was used up");
+    let asked = document(&change("approval_requested"));
+    assert_eq!(asked["service"]["target"]["name"], "atlassian");
+    assert_eq!(asked["callgate"]["tool"], "editJiraIssue");
 }

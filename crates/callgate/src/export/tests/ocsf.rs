@@ -219,6 +219,12 @@ fn changes_are_told_by_the_class_that_fits() {
         ("tool_unpinned", 3004, 4),
         ("signed_in", 3002, 1),
         ("signed_out", 3002, 2),
+        ("sign_in_refused", 3002, 1),
+        ("approval_expired", 3004, 3),
+        ("notice_given_up", 3004, 3),
+        ("configured", 3004, 3),
+        ("policies_activated", 3004, 10),
+        ("payloads_erased", 3004, 4),
         ("not_known_yet", 3004, 99),
     ] {
         let event = event(&change(name));
@@ -236,6 +242,32 @@ fn changes_are_told_by_the_class_that_fits() {
     assert_eq!(told(&change("signed_in"), "/user/name"), "alice");
     assert_eq!(told(&samples::opened(), "/class_uid"), 6002);
     assert_eq!(told(&samples::opened(), "/app/version"), "0.1.0");
+    let refused = change("sign_in_refused");
+    for (path, expected) in [
+        ("/status_id", json!(2)),
+        ("/status_code", json!("failed")),
+        ("/status_detail", json!("the link was used up")),
+        ("/user/name", json!("carol")),
+    ] {
+        assert_eq!(told(&refused, path), expected, "{path}");
+    }
+    assert_eq!(told(&change("notice_given_up"), "/status_id"), 2);
+    assert_eq!(told(&change("notice_given_up"), "/comment"), "HTTP status 500");
+    assert_eq!(told(&change("policies_activated"), "/entity/type_id"), 5);
+    assert_eq!(told(&change("policies_activated"), "/entity/data/policies"), json!(["p"]));
+    assert_eq!(told(&change("payloads_erased"), "/entity/data/indexes"), json!([1, 2]));
+    assert_eq!(told(&change("payloads_erased"), "/comment"), "kept for 400 days");
+    assert_eq!(told(&change("configured"), "/entity/uid"), "aa".repeat(32));
+    let servers = told(&change("configured"), "/entity/data/servers/0/name");
+    assert_eq!(servers, "atlassian");
+    assert_eq!(told(&change("secret_set"), "/entity/user/name"), "alice");
+    assert_eq!(told(&change("tool_pinned"), "/entity/data/digest"), "aa".repeat(32));
+    for name in ["approval_expired", "approval_viewed", "approval_withdrawn"] {
+        assert_eq!(told(&change(name), "/unmapped/approval"), samples::CALL, "{name}");
+    }
+    let settled = samples::settled();
+    assert_eq!(told(&settled, "/status_detail"), "seen in Jira");
+    assert_eq!(told(&settled, "/api/response/message"), "took_effect");
     let erased = erased(&intent());
     assert_eq!(told(&erased, "/unmapped/erased"), Value::Bool(true));
     assert_eq!(erased.record.get("event"), Some(&Json::Null));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Sample, changes};
 
-const CALL: &str = "019acb5e-8b1c-7d5e-a1c4-3f0d2b6e9a77";
+pub(super) const CALL: &str = "019acb5e-8b1c-7d5e-a1c4-3f0d2b6e9a77";
 const APPROVAL: &str = "019acb5e-8b1c-7d5e-a1c4-3f0d2b6e9a88";
 
 /// What breaks out of lines, fields, strings, terminals and spreadsheets.

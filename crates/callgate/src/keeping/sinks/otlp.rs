@@ -11,8 +11,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message as _;
 
 use super::batch::Batch;
-use crate::otlp::logs::{self, Recorded};
-use crate::otlp::{headers, resource};
+use crate::otlp::{headers, logs, resource};
 
 /// Where logs are taken.
 pub(crate) struct Collector {
@@ -42,9 +41,7 @@ impl Collector {
         let Self { service, attributes, .. } = self;
         let of_us = || resource(service, attributes.clone(), ambient);
         let resource = self.resource.get_or_insert_with(of_us);
-        let recorded =
-            batch.exported().map(|one| Recorded { record: one.record, intent: one.intent });
-        let request = logs::request(resource, &recorded.collect::<Vec<_>>());
+        let request = logs::request(resource, batch.exported());
         let asked = self.document.ask(self.headers.clone(), request.encode_to_vec()).await;
         let (status, answer) = asked.map_err(|error| error.to_string())?;
         if !(200..300).contains(&status) {

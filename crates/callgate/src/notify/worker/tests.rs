@@ -123,7 +123,7 @@ async fn what_cannot_be_told_is_tried_so_often_and_then_given_up() {
         world.look().await;
         // It is not tried sooner.
         world.look().await;
-        world.pass(AGAIN_AFTER_MS_MAX.min(3_u64.pow(attempt - 1) * AGAIN_AFTER_MS));
+        world.pass(AGAIN.ms_max.min(3_u64.pow(attempt - 1) * AGAIN.first_ms));
     }
     let (delivered, waiting, given_up, why) = world.told().await;
     assert_eq!((delivered, waiting, given_up), (0, 0, 1), "{why}");
@@ -206,7 +206,7 @@ async fn a_channel_that_is_configured_no_more_is_a_dead_one() {
     // Once nothing waits any more, the metrics know that, too.
     let mut on_the_way = OnTheWay::default();
     on_the_way.rooms.insert("gone".to_owned(), Arc::new(Semaphore::new(1)));
-    let now = world.clock.now().after_ms(AGAIN_AFTER_MS_MAX);
+    let now = world.clock.now().after_ms(AGAIN.ms_max);
     let during = (now, now.after_ms(1));
     for taken in world.store().take_notices("gone", during, 9).await.unwrap() {
         world.store().settle_notice(&taken, Settled::Delivered, now).await.unwrap();
@@ -219,7 +219,7 @@ async fn a_channel_that_is_configured_no_more_is_a_dead_one() {
 fn attempts_are_further_and_further_apart_and_never_at_one_moment() {
     let (least, most) = ([0; 16], [u8::MAX; 16]);
     let pauses: Vec<(u64, u64)> =
-        (1..ATTEMPTS_MAX).map(|n| (pause_ms(n, &least), pause_ms(n, &most))).collect();
+        (1..ATTEMPTS_MAX).map(|n| (AGAIN.ms(n, &least), AGAIN.ms(n, &most))).collect();
     assert_eq!(
         pauses,
         [
@@ -232,5 +232,5 @@ fn attempts_are_further_and_further_apart_and_never_at_one_moment() {
             (60_000, 120_000)
         ]
     );
-    assert_eq!(pause_ms(u32::MAX, &most), AGAIN_AFTER_MS_MAX);
+    assert_eq!(AGAIN.ms(u32::MAX, &most), AGAIN.ms_max);
 }

@@ -9,8 +9,9 @@ use callgate_tests::{announced, install};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::super::logs::{Recorded, request};
+use super::super::logs::request;
 use super::super::*;
+use crate::export::Exported;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALL: &str = "01a21219-a40a-7000-8000-000000000006";
@@ -59,7 +60,7 @@ fn decided(verdict: &str, reasons: &[&str]) -> Value {
 }
 
 /// What a foreign receiver reads of `records`.
-async fn received(records: &[Recorded<'_>]) -> Vec<Value> {
+async fn received(records: &[Exported<'_>]) -> Vec<Value> {
     let (interpreter, script) = install::otlp(&install::default_directory()).unwrap();
     let (port, _child) = announced(Command::new(interpreter).arg(script)).await.unwrap();
     let at = |path: &str| {
@@ -72,7 +73,10 @@ async fn received(records: &[Recorded<'_>]) -> Vec<Value> {
         ..Resource::default()
     };
     let sent = headers(&HeaderMap::new());
-    at("taken/v1/logs").send(sent, request(&resource, records).encode_to_vec()).await.unwrap();
+    at("taken/v1/logs")
+        .send(sent, request(&resource, records.iter().copied()).encode_to_vec())
+        .await
+        .unwrap();
     let all = at("received").fetch().await.unwrap();
     let all: Value = serde_json::from_str(&all.to_text()).unwrap();
     let all = all[0]["all"].as_array().unwrap().clone();
@@ -86,8 +90,8 @@ async fn a_collector_gets_records_and_what_one_looks_for() {
     let outcome = json!({ "call": CALL, "outcome": "tool_error", "upstream_us": 9 });
     let outcome = json_of(&record(8, "outcome", &outcome));
     let sent = [
-        Recorded { record: &intent, intent: None },
-        Recorded { record: &outcome, intent: Some(&intent) },
+        Exported { record: &intent, intent: None },
+        Exported { record: &outcome, intent: Some(&intent) },
     ];
     let all = received(&sent).await;
     let [first, second] = &all[..] else { panic!("{all:#?}") };
@@ -98,7 +102,7 @@ async fn a_collector_gets_records_and_what_one_looks_for() {
     );
     assert_eq!(
         (&first["event"], &first["severity_text"]),
-        (&json!("callgate.intent"), &json!("INFO"))
+        (&json!("callgate.intent"), &json!("INFO2"))
     );
     assert_eq!(
         first["attributes"],
@@ -117,7 +121,7 @@ async fn a_collector_gets_records_and_what_one_looks_for() {
             "event.kind": "event",
             "event.outcome": "unknown",
             "event.sequence": 7,
-            "event.type": ["access", "allowed"],
+            "event.type": ["change", "allowed", "start"],
             "gen_ai.agent.name": "release-bot",
             "gen_ai.operation.name": "execute_tool",
             "gen_ai.tool.name": "editJiraIssue",
@@ -129,7 +133,7 @@ async fn a_collector_gets_records_and_what_one_looks_for() {
     // An outcome says only what is its own; the rest is of the call.
     assert_eq!(
         (&second["trace"], &second["severity"]),
-        (&json!(TRACE), &json!("SEVERITY_NUMBER_WARN"))
+        (&json!(TRACE), &json!("SEVERITY_NUMBER_INFO2"))
     );
     let said = &second["attributes"];
     assert_eq!(
@@ -137,7 +141,7 @@ async fn a_collector_gets_records_and_what_one_looks_for() {
         (&json!("failure"), &json!("tool_error"))
     );
     assert_eq!((&said["user.id"], &said["event.sequence"]), (&json!("corp/alice"), &json!(8)));
-    assert_eq!(said["event.type"], json!(["access", "end"]));
+    assert_eq!(said["event.type"], json!(["change", "end"]));
 }
 
 #[tokio::test]
@@ -146,18 +150,19 @@ async fn what_was_erased_is_not_there_and_severity_is_by_what_happened() {
     let of = |kind: &str, event: Value| json_of(&record(2, kind, &event));
     let told = [
         (of("refusal", decided("deny", &["guardrail", "agent_not_permitted"])), "WARN", "failure"),
-        (of("refusal", decided("approval_required", &["approval_required"])), "INFO", "failure"),
-        (of("outcome", json!({ "outcome": "succeeded" })), "INFO", "success"),
-        (of("outcome", json!({ "outcome": "indeterminate" })), "ERROR", "unknown"),
-        (of("outcome", json!({ "outcome": "timed_out" })), "ERROR", "unknown"),
+        (of("refusal", decided("approval_required", &["approval_required"])), "INFO2", "failure"),
+        (of("outcome", json!({ "outcome": "succeeded" })), "WARN", "success"),
+        (of("outcome", json!({ "outcome": "indeterminate" })), "WARN", "unknown"),
+        (of("outcome", json!({ "outcome": "timed_out" })), "WARN", "unknown"),
         (of("outcome", json!({ "outcome": "not_dispatched" })), "WARN", "failure"),
-        (of("change", json!({ "change": "glass_broken" })), "WARN", "success"),
-        (of("change", json!({ "change": "token_issued" })), "INFO", "success"),
+        (of("change", json!({ "change": "glass_broken" })), "ERROR", "success"),
+        (of("change", json!({ "change": "token_issued" })), "INFO2", "success"),
+        (of("change", json!({ "change": "sign_in_refused" })), "WARN", "failure"),
         (of("opened", json!({ "version": "1" })), "INFO", "success"),
-        (of("settled", json!({ "finding": "took_effect" })), "INFO", "success"),
-        (erased, "INFO", "failure"),
+        (of("settled", json!({ "finding": "took_effect" })), "WARN", "success"),
+        (erased, "WARN", "failure"),
     ];
-    let sent: Vec<_> = told.iter().map(|(record, ..)| Recorded { record, intent: None }).collect();
+    let sent: Vec<_> = told.iter().map(|(record, ..)| Exported { record, intent: None }).collect();
     let all = received(&sent).await;
     for (one, (record, severity, outcome)) in all.iter().zip(&told) {
         assert_eq!(
@@ -197,8 +202,10 @@ fn i13_any_json_is_a_record() {
         json!({ "at": 7, "kind": {}, "index": 1.5, "event": { "trace": "ü", "decision": [] } }),
     ] {
         let record = json_of(&odd);
-        let sent =
-            request(&Resource::default(), &[Recorded { record: &record, intent: Some(&record) }]);
+        let sent = request(
+            &Resource::default(),
+            [Exported { record: &record, intent: Some(&record) }].into_iter(),
+        );
         let log = &sent.resource_logs[0].scope_logs[0].log_records[0];
         assert!(log.trace_id.is_empty() && log.time_unix_nano == 0 && log.body.is_some());
     }
