@@ -66,7 +66,8 @@ pub trait EvidenceStore: Debug + Send + Sync {
     fn tally<'a>(&'a self, filter: &'a Filter, every_ms: i64) -> StoreFuture<'a, Vec<Tally>>;
 
     /// The newest calls of which it is not known whether they took effect, and that nobody has settled: the outcome of each.
-    fn unsettled(&self, limit: u32) -> StoreFuture<'_, Vec<Row>>;
+    /// Calls that were to read only are among them if `reads`.
+    fn unsettled(&self, reads: bool, limit: u32) -> StoreFuture<'_, Vec<Row>>;
 
     /// The places of the oldest records of this kind that happened before `before` and are not erased: up to `limit`.
     fn payloads_before<'a>(
@@ -269,6 +270,24 @@ impl Row {
         let tell = notices.map(|all| Applies::Tell { call: decided.call, notices: all.clone() });
         self.applies = grant.into_iter().chain(approval).chain(tell).collect();
     }
+}
+
+/// The calls of [`EvidenceStore::unsettled`]: the intent of each, and its outcome.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn unsettled_calls(
+    store: &dyn EvidenceStore,
+    reads: bool,
+    limit: u32,
+) -> Result<Vec<(Row, Row)>, StoreError> {
+    let mut calls = Vec::new();
+    for outcome in store.unsettled(reads, limit).await? {
+        let Some(call) = outcome.call else { continue };
+        let intent = store.show(call).await?.into_iter().find(|row| row.kind == "intent");
+        calls.extend(intent.map(|intent| (intent, outcome)));
+    }
+    Ok(calls)
 }
 
 /// What was written here; `null`, if it is not that any more.

@@ -26,7 +26,7 @@ pub use checkpoints::{CheckpointError, Checkpoints};
 pub use cursors::{Cursor, CursorStore, Holder};
 pub use evidence::{
     Applies, ERASED_TOGETHER_MAX, EvidenceStore, Filter, LIST_MAX, Row, StoreError, StoreFuture,
-    Tally,
+    Tally, unsettled_calls,
 };
 pub use log::{Counters, Durability, EvidenceError, EvidenceLimits, EvidenceLog, Recovery};
 pub use notices::{

@@ -7,22 +7,29 @@ use callgate_model::approval::Standing;
 use callgate_model::authority::Change;
 use callgate_model::evidence::audit::Auditor;
 use callgate_model::evidence::{Event, Finding, Link, Outcome, Settled};
+use callgate_model::vocabulary::Effect;
 
 use crate::approving;
 use crate::logged::Logged;
 use crate::testing::{intent, outcome};
-use crate::{AuthorityStore as _, Durability, EvidenceError, EvidenceStore as _, Filter};
+use crate::{
+    AuthorityStore as _, Durability, EvidenceError, EvidenceStore as _, Filter, unsettled_calls,
+};
+
+fn outcome_of(call: Id, how: Outcome) -> Event {
+    let mut concluded = outcome(call);
+    if let Event::Concluded(concluded) = &mut concluded {
+        concluded.outcome = how;
+    }
+    concluded
+}
 
 impl Logged {
     /// A call of somebody's that ended so.
     async fn called(&self, human: &str, how: Outcome) -> Id {
         let call = self.ambient.id();
-        let mut concluded = outcome(call);
-        if let Event::Concluded(concluded) = &mut concluded {
-            concluded.outcome = how;
-        }
         let decided = Event::Decided(Arc::new(intent(call, human, "release-bot")));
-        for event in [decided, concluded] {
+        for event in [decided, outcome_of(call, how)] {
             self.log.record(event, Durability::Durable).await.unwrap();
         }
         call
@@ -39,7 +46,7 @@ impl Logged {
     }
 
     async fn unsettled(&self) -> Vec<Id> {
-        let rows = self.store.unsettled(100).await.unwrap();
+        let rows = self.store.unsettled(true, 100).await.unwrap();
         rows.iter().filter_map(|row| row.call).collect()
     }
 
@@ -77,15 +84,32 @@ async fn a_call_is_settled_once_and_only_if_nobody_knows_what_it_did() {
     assert_eq!(kinds, ["intent", "outcome", "settled"]);
 
     // A late outcome settles it as well.
-    let late = Event::Concluded(callgate_model::evidence::Concluded {
-        call: unknown[0],
-        outcome: Outcome::Succeeded,
-        upstream_us: None,
-        result: None,
-        detail: None,
-    });
+    let late = outcome_of(unknown[0], Outcome::Succeeded);
     world.log.record(late, Durability::Durable).await.unwrap();
     assert_eq!(world.unsettled().await, [unknown[2]]);
+}
+
+/// Nobody settles reads, so they become ever more: none of them may hide what has to be settled.
+#[tokio::test]
+async fn calls_that_only_read_do_not_hide_those_that_did_not() {
+    let world = Logged::new().await;
+    let write = world.called("alice", Outcome::TimedOut).await;
+    let mut decided = intent(world.ambient.id(), "alice", "release-bot");
+    decided.understood.as_mut().unwrap().effect = Effect::Read;
+    let read = decided.call;
+    for event in [Event::Decided(Arc::new(decided)), outcome_of(read, Outcome::TimedOut)] {
+        world.log.record(event, Durability::Durable).await.unwrap();
+    }
+    let told = async |reads| {
+        let calls = unsettled_calls(&*world.store, reads, 1).await.unwrap();
+        calls
+            .into_iter()
+            .map(|(intent, outcome)| (intent.call, outcome.outcome))
+            .collect::<Vec<_>>()
+    };
+    let timed_out = || Some("timed_out".to_owned());
+    assert_eq!(told(false).await, [(Some(write), timed_out())]);
+    assert_eq!(told(true).await, [(Some(read), timed_out())]);
 }
 
 #[tokio::test]

@@ -255,15 +255,20 @@ impl EvidenceStore for SqliteStore {
         })
     }
 
-    fn unsettled(&self, limit: u32) -> StoreFuture<'_, Vec<Row>> {
+    fn unsettled(&self, reads: bool, limit: u32) -> StoreFuture<'_, Vec<Row>> {
         Box::pin(async move {
             let query = rows!(
                 "WHERE outcome IN ('cancelled', 'indeterminate', 'timed_out') AND NOT EXISTS ( \
                  SELECT 1 FROM evidence AS later WHERE later.call = evidence.call \
                  AND later.id > evidence.id AND later.kind IN ('outcome', 'settled')) \
-                 ORDER BY id DESC LIMIT ?"
+                 AND (?1 OR NOT EXISTS ( \
+                 SELECT 1 FROM evidence AS intent JOIN payloads USING (id) \
+                 WHERE intent.call = evidence.call AND intent.kind = 'intent' \
+                 AND json_extract(payloads.text, '$.event.understood.effect') = 'read')) \
+                 ORDER BY id DESC LIMIT ?2"
             );
             let found = sqlx::query(query)
+                .bind(reads)
                 .bind(limit.min(LIST_MAX))
                 .fetch_all(self.reading().await.settled().await)
                 .await?;

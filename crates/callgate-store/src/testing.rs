@@ -119,8 +119,8 @@ impl EvidenceStore for FaultyStore {
         self.inner.tally(filter, every_ms)
     }
 
-    fn unsettled(&self, limit: u32) -> StoreFuture<'_, Vec<Row>> {
-        self.inner.unsettled(limit)
+    fn unsettled(&self, reads: bool, limit: u32) -> StoreFuture<'_, Vec<Row>> {
+        self.inner.unsettled(reads, limit)
     }
 
     fn payloads_before<'a>(

@@ -7,14 +7,14 @@ use callgate_model::ambient::Id;
 use callgate_model::evidence::{Event, Finding, Settled};
 use callgate_model::json::Object;
 use callgate_model::products::gateway::Errand;
-use callgate_store::{Durability, Row};
+use callgate_store::{Durability, Row, unsettled_calls};
 
 use super::vote::by_themselves;
 use super::{ErrandError, Gateway};
 use crate::identity::Identified;
 
 impl Gateway {
-    /// The newest calls that nobody has settled, the outcome of each with its intent.
+    /// The newest calls that are no reads and that nobody has settled: the intent of each, and its outcome.
     ///
     /// # Errors
     /// [`ErrandError`].
@@ -29,14 +29,7 @@ impl Gateway {
                 tracing::error!(%error, "the evidence cannot be read");
                 ErrandError::Unavailable
             };
-            let mut calls = Vec::new();
-            for outcome in store.unsettled(limit).await.map_err(unread)? {
-                let Some(call) = outcome.call else { continue };
-                let rows = store.show(call).await.map_err(unread)?;
-                let intent = rows.into_iter().find(|row| row.kind == "intent");
-                calls.extend(intent.map(|intent| (intent, outcome)));
-            }
-            Ok(calls)
+            unsettled_calls(&*store, false, limit).await.map_err(unread)
         };
         self.run_errand(who, Errand::CallList, None, Object::default(), work).await
     }

@@ -42,7 +42,7 @@ async fn a_call_that_nobody_knows_of_is_settled_by_a_person_and_once() {
     world.sim.fault(Fault::DropAfterExecuting);
     let said = world.call("alice-release", "editJiraIssue", &edit("ENG-42", "once")).await;
     assert_eq!(world.sim.ledger().count("editJiraIssue"), 1, "{said:?}");
-    let unknown = world.store.unsettled(10).await.unwrap();
+    let unknown = world.store.unsettled(false, 10).await.unwrap();
     assert_eq!(unknown.len(), 1, "{unknown:?}");
     let call = unknown[0].call.unwrap();
 
@@ -56,7 +56,7 @@ async fn a_call_that_nobody_knows_of_is_settled_by_a_person_and_once() {
     let gone = world.settles("carol-lead", call, "the issue says once").await.unwrap_err();
     assert!(gone.contains("no such thing"), "{gone}");
 
-    assert!(world.store.unsettled(10).await.unwrap().is_empty());
+    assert!(world.store.unsettled(false, 10).await.unwrap().is_empty());
     let rows = world.store.show(call).await.unwrap();
     let kinds: Vec<&str> = rows.iter().map(|row| &*row.kind).collect();
     assert_eq!(kinds, ["intent", "outcome", "settled"]);

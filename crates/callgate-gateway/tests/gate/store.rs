@@ -91,8 +91,8 @@ impl EvidenceStore for Watched {
         self.inner.tally(filter, every_ms)
     }
 
-    fn unsettled(&self, limit: u32) -> StoreFuture<'_, Vec<Row>> {
-        self.inner.unsettled(limit)
+    fn unsettled(&self, reads: bool, limit: u32) -> StoreFuture<'_, Vec<Row>> {
+        self.inner.unsettled(reads, limit)
     }
 
     fn payloads_before<'a>(

@@ -24,7 +24,7 @@ pub(super) struct Found {
     note: String,
 }
 
-/// Lists the newest calls of which it is not known whether they took effect, and that nobody has settled: what is recorded of
+/// Lists the newest calls, reads left out, of which it is not known whether they took effect, and that nobody has settled: what is recorded of
 /// their intents, and how they ended. Operation `callgate.call.list`, on the gateway.
 #[utoipa::path(get, path = "/api/v1/calls/unsettled", responses((status = 200, description = "The calls, newest first")))]
 pub(super) async fn unsettled(

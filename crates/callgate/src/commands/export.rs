@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use callgate_model::json::Json;
 use callgate_store::{EvidenceStore, Filter, Row, SqliteStore};
@@ -16,14 +16,12 @@ use crate::cli::evidence::{Export, Follow, Form};
 use crate::export::syslog::{Framing, Origin};
 use crate::export::{Exported, Format};
 use crate::intents::Intents;
-use crate::print;
+use crate::print::{self, Progress};
 
 /// How many records are read at a time.
 const PAGE: u32 = 500;
 /// How often new records are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// How often somebody who waits is told how far it is.
-const TOLD_EVERY: Duration = Duration::from_secs(3);
 
 pub(crate) async fn export(options: Export) -> Result<(), Failure> {
     let store = open_with(&options.config).await?;
@@ -39,14 +37,11 @@ pub(crate) async fn export(options: Export) -> Result<(), Failure> {
     let mut lines = Lines::begin(&store, filter, options.form, out)?;
     // What is recorded meanwhile is for the next export.
     let end = store.size().await.map_err(unreadable)?;
-    let mut told = Instant::now();
+    let mut progress = Progress::new("records looked at");
     while lines.next < end && lines.page(end).await? {
-        if told.elapsed() >= TOLD_EVERY {
-            told = Instant::now();
-            let (place, written) = (lines.next, lines.written);
-            print::note(&format!("{written} records written, {place} of {end} looked at"));
-        }
+        progress.tell(lines.next, end);
     }
+    drop(progress);
     if options.output.is_some() {
         print::note(&format!("{} records written", lines.written));
     }
@@ -114,7 +109,9 @@ impl<'a> Lines<'a> {
     /// Writes the next records that are in the log before the place `end`; whether anybody still reads them.
     async fn page(&mut self, end: u64) -> Result<bool, Failure> {
         let rows = self.store.page(&self.filter, self.next).await.map_err(unreadable)?;
-        let is_last = rows.len() < PAGE as usize;
+        // They are in the order of the log.
+        let is_over = rows.len() < PAGE as usize
+            || rows.iter().any(|row| row.index.is_some_and(|place| place >= end));
         let mut intents = Intents::default();
         for row in rows {
             let Some(place) = row.index.filter(|place| *place < end) else { continue };
@@ -127,7 +124,7 @@ impl<'a> Lines<'a> {
             }
             self.next = place + 1;
         }
-        if is_last {
+        if is_over {
             self.next = end;
         }
         is_read(self.out.flush())
@@ -167,4 +164,34 @@ fn record_json(row: &Row) -> Result<Json, Failure> {
         return Err(Failure::Other(format!("the record at place {place} of the log {why}")));
     }
     Ok(record.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use callgate_model::ambient::{Ambient as _, Timestamp};
+    use callgate_model::evidence::{Chain, Event, Payload};
+
+    use super::*;
+    use crate::ambient::Machine;
+
+    /// What is recorded faster than it is read has no end.
+    #[tokio::test]
+    async fn i13_an_export_ends_where_the_log_ended_when_it_began() {
+        let store = SqliteStore::open_in_memory().await.unwrap();
+        let mut chain = Chain::new(Machine.id());
+        let event = Event::Opened { version: "0".to_owned(), after: None };
+        let rows: Vec<Row> = (0..5 + PAGE)
+            .map(|place| {
+                let at = Timestamp::from_unix_ms(i64::from(place >= 5));
+                Row::seal(&mut chain, at, &event, Payload::new(&event, [7; 16]))
+            })
+            .collect();
+        store.append(&rows).await.unwrap();
+        let since = Some(Timestamp::from_unix_ms(1));
+        let filter = Filter { since, ..Filter::default() };
+        let form = Form { format: None, syslog: None };
+        let mut lines = Lines::begin(&store, filter, form, Box::new(io::sink())).unwrap();
+        assert!(lines.page(5).await.unwrap());
+        assert_eq!((lines.next, lines.written), (5, 0));
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use callgate_gateway::pipeline::ErrandError;
 use callgate_model::products::gateway::NAME;
-use callgate_store::{EvidenceStore as _, Row};
+use callgate_store::{Row, unsettled_calls};
 
 use crate::ambient::Machine;
 use crate::cli::Failure;
@@ -16,29 +16,22 @@ use crate::{assemble, print};
 
 pub(super) async fn open(options: &Open) -> Result<(), Failure> {
     let store = open_with(&options.config).await?;
-    let mut is_any = false;
-    for outcome in store.unsettled(options.limit).await.map_err(unreadable)? {
-        let Some(call) = outcome.call else { continue };
-        let rows = store.show(call).await.map_err(unreadable)?;
-        let Some(intent) = rows.iter().find(|row| row.kind == "intent") else { continue };
-        let told = CallTold::of(intent);
-        if told.effect == "read" && !options.all {
-            continue;
-        }
-        is_any = true;
+    let calls = unsettled_calls(&store, options.all, options.limit).await.map_err(unreadable)?;
+    for (intent, outcome) in &calls {
         if options.json {
             print::line(&record(intent));
         } else {
-            print::line(&print::safe(&line(intent, &told, &outcome)));
+            print::line(&print::safe(&line(intent, outcome)));
         }
     }
-    if !is_any {
+    if calls.is_empty() {
         print::note("no call is open: of each it is known whether it took effect");
     }
     Ok(())
 }
 
-fn line(intent: &Row, told: &CallTold, outcome: &Row) -> String {
+fn line(intent: &Row, outcome: &Row) -> String {
+    let told = CallTold::of(intent);
     let how = outcome.outcome.as_deref().unwrap_or_default();
     let call = intent.call.map(|call| call.to_string()).unwrap_or_default();
     format!(

@@ -9,7 +9,7 @@ use callgate_model::evidence::{Finding, Link};
 use callgate_model::json::{Json, Object};
 use callgate_model::products::gateway::{Errand, NAME};
 use callgate_model::reason::Reason;
-use callgate_store::{EvidenceStore, Filter, Row, StoreError, Tally};
+use callgate_store::{Filter, Row, Tally, unsettled_calls};
 use http::StatusCode;
 use serde::Deserialize;
 
@@ -212,7 +212,9 @@ pub(super) async fn list(
         let since = asked.since.into_iter().chain([Timestamp::from_unix_ms(first)]).max();
         let filter = Filter { since, ..asked };
         let tallies = store.tally(&filter, every_ms).await.map_err(unreadable)?;
-        let unsettled = unsettled(&*store).await.map_err(unreadable)?;
+        let unsettled = unsettled_calls(&*store, false, UNSETTLED_MAX).await.map_err(unreadable)?;
+        let unsettled =
+            unsettled.into_iter().map(|(intent, told)| (intent, told.outcome)).collect();
         Ok((calls, unsettled, chart(&tallies, over, first)))
     };
     let found = gateway.run_errand(&visitor.caller, Errand::CallList, None, wanted.asked(), work);
@@ -238,18 +240,6 @@ pub(super) async fn list(
         seen,
     };
     Ok(live_page(StatusCode::OK, &page_of))
-}
-
-/// The newest calls that are no reads, and of which nobody knows whether they took effect.
-async fn unsettled(store: &dyn EvidenceStore) -> Result<Vec<(Row, Option<String>)>, StoreError> {
-    let mut calls = Vec::new();
-    for outcome in store.unsettled(UNSETTLED_MAX).await? {
-        let Some(call) = outcome.call else { continue };
-        let intent = store.show(call).await?.into_iter().find(|row| row.kind == "intent");
-        let intent = intent.filter(|intent| CallTold::of(intent).effect != "read");
-        calls.extend(intent.map(|intent| (intent, outcome.outcome)));
-    }
-    Ok(calls)
 }
 
 /// The decisions of each span, beginning with the one at `first`.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use callgate_model::digest::Digest;
 use callgate_model::json::{JsonLimits, Object, read};
 use callgate_model::transparency::{Path, Proof, verify_inclusion};
-use callgate_store::{EvidenceStore as _, Row, SqliteStore, prove as prove_path};
+use callgate_store::{EvidenceStore as _, Row, SqliteStore, prove as prove_path, unsettled_calls};
 
 use super::figures::Figures;
 use super::files::Files;
@@ -112,14 +112,8 @@ pub(super) async fn prove(
         }
     }
     let limit = u32::try_from(LISTED_MAX).unwrap_or(u32::MAX);
-    let mut unsettled = Vec::new();
-    for outcome in store.unsettled(limit).await.map_err(unreadable)? {
-        let Some(call) = outcome.call else { continue };
-        let rows = store.show(call).await.map_err(unreadable)?;
-        if let Some(intent) = rows.iter().find(|row| row.kind == "intent") {
-            unsettled.push(told(intent, &outcome));
-        }
-    }
+    let unsettled = unsettled_calls(store, true, limit).await.map_err(unreadable)?;
+    let unsettled = unsettled.iter().map(|(intent, outcome)| told(intent, outcome)).collect();
     Ok(Proved { proofs, open, unsettled })
 }
 
