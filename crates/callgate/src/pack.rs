@@ -20,6 +20,7 @@ mod standing;
 use std::path::Path;
 
 use callgate_model::ambient::{Id, Timestamp};
+use callgate_model::authority::{Administered, Change, from_text};
 use callgate_model::digest::Digest;
 use callgate_model::json::Json;
 use callgate_model::transparency::{Checkpoint, Verifier};
@@ -93,6 +94,8 @@ struct Seen<'a> {
     at: Timestamp,
     kind: &'a str,
     call: Option<Id>,
+    /// The approval that it is about, as its entry says.
+    approval: Option<Id>,
     /// Whether it is of the period.
     is_inside: bool,
 }
@@ -108,6 +111,7 @@ impl<'a> Seen<'a> {
             at,
             kind: text("kind"),
             call: Id::parse(text("call")),
+            approval: Id::parse(text("approval.id")),
             is_inside: period.has(at),
         }
     }
@@ -119,6 +123,11 @@ impl<'a> Seen<'a> {
 
     fn is_erased(&self) -> bool {
         *self.event == Json::Null
+    }
+
+    /// The change; nothing, if it is none, or its content was erased.
+    fn read(&self) -> Option<Change> {
+        from_text::<Administered>(&self.event.to_text()).map(|all| all.change)
     }
 }
 

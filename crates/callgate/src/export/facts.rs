@@ -9,6 +9,7 @@ use callgate_model::json::{Json, Number, Object};
 pub(super) use change::{Changed, Does};
 
 use super::Exported;
+use crate::print::call::target;
 
 /// What stands where a format wants a text and nothing is known.
 pub(super) const UNKNOWN: &str = "unknown";
@@ -353,12 +354,6 @@ impl Verdict {
             Self::ApprovalRequired => "approval_required",
         }
     }
-}
-
-/// A target in words.
-fn target(target: &Json) -> String {
-    let [kind, id, why] = ["kind", "id", "unresolved"].map(|name| text_at(target, name));
-    if id.is_empty() { format!("{kind} unresolved ({why})") } else { format!("{kind} {id}") }
 }
 
 /// The member that `path` leads to.

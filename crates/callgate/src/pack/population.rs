@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use callgate_model::digest::Digest;
+use callgate_model::digest::{Digest, hex};
 use callgate_model::json::{JsonLimits, Object, read};
 use callgate_model::transparency::{Path, Proof, verify_inclusion};
 use callgate_store::{EvidenceStore as _, Row, SqliteStore, prove as prove_path};
@@ -229,11 +229,10 @@ pub(super) fn write(
 fn sample(gathered: &Gathered) -> Object {
     let indexes =
         |sample: &Sample| -> Vec<i64> { sample.indexes().into_iter().map(number).collect() };
-    let seed: String = gathered.decisions.seed.iter().map(|byte| format!("{byte:02x}")).collect();
     let rule = "of all records of the sort, those with the smallest SHA-256 over the seed and the index (8 bytes, the highest first)";
     Object::default()
         .with("rule", rule)
-        .with("seed", seed)
+        .with("seed", hex(&gathered.decisions.seed))
         .with("is_of_the_root", gathered.decisions.is_of_root(gathered))
         .with("decisions", indexes(&gathered.decisions))
         .with("changes", indexes(&gathered.changes))
