@@ -170,7 +170,7 @@ pub(crate) async fn write(
     let gathered =
         Box::pin(gather(store, keys, wanted, (signed, &files, &mut usage), tell)).await?;
     let Gathered { verified, counts, access, approvals, configurations, .. } = &gathered;
-    access.write(&files, gathered.period)?;
+    access.write(&files, gathered.end())?;
     approvals.write(&files)?;
     configurations.write(&files)?;
     standing.look(store, usage, &gathered).await?;
@@ -220,7 +220,7 @@ async fn gather(
         verified: Ok(Verified::default()),
         counts: Counts::default(),
         approvals: Approvals::of(period, now),
-        access: Access::default(),
+        access: Access::of(period),
         policies: Policies::begin(files)?,
         configurations: Configurations::default(),
         erasures: Erasures::default(),
@@ -267,10 +267,15 @@ impl Gathered {
         self.made < self.period.to || self.unsigned > 0
     }
 
+    /// The end of the period; a period that is not over ends now.
+    fn end(&self) -> Timestamp {
+        self.period.to.min(self.made)
+    }
+
     fn take(&mut self, files: &Files, seen: &Seen<'_>) -> Result<(), Failure> {
         self.policies.take(files, seen, self.period)?;
         self.approvals.take(seen);
-        self.access.take(seen, self.period);
+        self.access.take(seen);
         self.configurations.take(seen, self.period);
         if seen.is_inside {
             self.counts.take(seen);

@@ -124,7 +124,10 @@ impl Figures {
         for (name, value) in [
             ("approvals_asked", all.asked),
             ("approvals_said", all.said),
-            ("approvals_used", ended("used") + ended("used_by_broken_glass")),
+            (
+                "approvals_used",
+                ended("used") + ended("used_by_broken_glass") + ended("used_unapproved"),
+            ),
             ("approvals_denied", ended("denied")),
             ("approvals_expired", ended("expired")),
             ("approvals_withdrawn", ended("withdrawn")),
@@ -133,6 +136,8 @@ impl Figures {
             ("approvals_of_own", all.of_own),
             ("approvals_median_s", all.median_s()),
             ("approvals_left_out", gathered.approvals.left_out),
+            ("approvals_unapproved", all.unapproved),
+            ("approvals_erased", all.erased),
             ("glass_broken", all.broken),
             ("glass_unreviewed", all.unreviewed),
         ] {
@@ -141,9 +146,7 @@ impl Figures {
     }
 
     fn given(&mut self, gathered: &Gathered) {
-        // A period that is not over ends now.
-        let end = gathered.period.to.min(gathered.made);
-        let of = |kind: &str| gathered.access.figures(kind, gathered.period, end);
+        let of = |kind: &str| gathered.access.figures(kind, gathered.end());
         let (tokens, grants) = (of("token"), of("grant"));
         let revocations = of("revocation");
         for (name, value) in [
@@ -162,6 +165,7 @@ impl Figures {
             ("revocations_held", revocations.held),
             ("passkeys_held", of("passkey").held),
             ("access_left_out", gathered.access.left_out),
+            ("access_erased", gathered.access.erased),
         ] {
             self.set(name, value);
         }

@@ -1,5 +1,6 @@
 //! What becomes of approvals and of what was given, out of records as they are sealed.
 
+mod access;
 mod approvals;
 
 use std::sync::Arc;

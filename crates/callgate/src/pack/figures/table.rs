@@ -103,7 +103,21 @@ pub(in crate::pack) const FIGURES: &[Figure] = &[
     ("approvals_quick", "votes within three seconds of being asked", approvals::CSV),
     ("approvals_of_own", "approvals by somebody whose call it was", approvals::CSV),
     ("approvals_median_s", "seconds until half of the approvals were decided", approvals::CSV),
-    ("approvals_left_out", "approvals that were too many to be told", approvals::CSV),
+    (
+        "approvals_unapproved",
+        "approvals that a call used although by the records nobody had approved it by then",
+        approvals::CSV,
+    ),
+    (
+        "approvals_erased",
+        "approvals of which something that decides about it was erased",
+        approvals::CSV,
+    ),
+    (
+        "approvals_left_out",
+        "records about approvals that are not told, since these were too many, or it was erased which",
+        records::CSV,
+    ),
     ("glass_broken", "approvals for which the glass was broken", approvals::CSV),
     (
         "glass_unreviewed",
@@ -131,7 +145,12 @@ pub(in crate::pack) const FIGURES: &[Figure] = &[
     (
         "access_left_out",
         "tokens, grants and others that were too many to be told, or given before the log begins",
-        access::CSV,
+        records::CSV,
+    ),
+    (
+        "access_erased",
+        "records by which something was given or taken back, and of which the content was erased",
+        "log/",
     ),
     ("signed_in", "sign-ins to the console", records::CSV),
     ("sign_ins_refused", "sign-ins that were refused", records::CSV),
