@@ -8,6 +8,7 @@ mod access;
 mod approvals;
 mod controls;
 mod counts;
+mod elsewhere;
 mod figures;
 mod files;
 mod policies;

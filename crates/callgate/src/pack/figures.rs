@@ -206,6 +206,7 @@ impl Figures {
             |by: ApprovedBy| count(servers().filter(|server| server.approved_by == by).count());
         let (classified, changing) = standing.classified();
         standing.facts.iter().for_each(|(name, value)| self.set(name, *value));
+        standing.elsewhere.figures().iter().for_each(|(name, value)| self.set(name, *value));
         for (name, value) in [
             ("tools_classified", classified),
             ("tools_changing", changing),

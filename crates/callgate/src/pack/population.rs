@@ -171,7 +171,7 @@ fn told(intent: &Row, last: &Row) -> Object {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what an error is mapped with")]
-fn unreadable(error: callgate_store::StoreError) -> Failure {
+pub(super) fn unreadable(error: callgate_store::StoreError) -> Failure {
     Failure::Other(format!("the evidence cannot be read: {error}"))
 }
 

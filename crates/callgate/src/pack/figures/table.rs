@@ -1,6 +1,6 @@
 //! What each figure counts, and where that can be counted again.
 
-use crate::pack::{access, approvals, policies, population, records, setting, standing};
+use crate::pack::{access, approvals, elsewhere, policies, population, records, setting, standing};
 
 /// What a figure is: its name, what it counts, and the file in which it can be counted again.
 pub(in crate::pack) type Figure = (&'static str, &'static str, &'static str);
@@ -241,6 +241,21 @@ pub(in crate::pack) const FIGURES: &[Figure] = &[
     ("log_broken", "whether anything is wrong with the log", "log/"),
     ("log_entries", "entries of the whole log, each in its place", "log/"),
     ("checkpoints", "signed checkpoints that agree with the log", "log/"),
+    ("checkpoints_period", "checkpoints that were signed in the period", "log/"),
+    (
+        "checkpoints_cosigned",
+        "checkpoints of the period that a witness has cosigned, by its key",
+        elsewhere::CSV,
+    ),
+    ("sinks", "sinks to which records go", elsewhere::CSV),
+    ("sinks_current", "sinks that have got past the last record of the period", elsewhere::CSV),
+    ("sinks_behind", "sinks that do not have all of the period yet", elsewhere::CSV),
+    ("elsewhere", "anchors and witnesses", elsewhere::CSV),
+    (
+        "elsewhere_current",
+        "anchors that were sent, and witnesses that have cosigned, a checkpoint of all records of the period",
+        elsewhere::CSV,
+    ),
     (
         "payloads_absent",
         "records whose content is missing and that no record says were erased",
