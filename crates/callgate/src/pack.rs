@@ -11,6 +11,7 @@ mod counts;
 mod elsewhere;
 mod figures;
 mod files;
+mod left_out;
 mod policies;
 mod population;
 mod records;
@@ -146,6 +147,9 @@ struct Gathered {
     signed: Signed,
     /// Records of the period that are not signed yet, and so not in the pack.
     unsigned: u64,
+    /// Records before the period, and after it.
+    before: u64,
+    after: u64,
     verified: Result<Verified, String>,
     counts: Counts,
     approvals: Approvals,
@@ -178,10 +182,11 @@ pub(crate) async fn write(
     standing.write(&files)?;
     let proved = population::prove(store, &files, &gathered).await?;
     let figures = Figures::of(&gathered, standing, &proved);
-    population::write(&files, &gathered, &figures, &proved)?;
+    let left_out = left_out::of(&gathered, &figures, &proved);
+    population::write(&files, &gathered, &figures, (&proved, &left_out))?;
     let frameworks = Frameworks::judge(&figures)?;
     frameworks.write(&files)?;
-    report::write(&files, &gathered, standing, &figures, &frameworks, (keys, &proved))?;
+    report::write(&files, &gathered, standing, &figures, &frameworks, (keys, &proved, left_out))?;
     Ok(Packed {
         records: counts.records,
         entries: gathered.signed.kept.size,
@@ -228,6 +233,8 @@ async fn gather(
         decisions: Sample::new(seed, sample),
         changes: Sample::new(seed, sample),
         unsigned: 0,
+        before: 0,
+        after: 0,
         signed,
     };
     let mut place = 0;
@@ -278,6 +285,8 @@ impl Gathered {
         self.approvals.take(seen);
         self.access.take(seen);
         self.configurations.take(seen, self.period);
+        self.before += u64::from(seen.at < self.period.from);
+        self.after += u64::from(seen.at >= self.period.to);
         if seen.is_inside {
             self.counts.take(seen);
             self.erasures.take(seen);

@@ -10,6 +10,7 @@ use callgate_model::reason::{Fault, Reason};
 
 pub(super) use table::FIGURES;
 
+use super::counts::ERASED;
 use super::population::Proved;
 use super::standing::Standing;
 use super::{Gathered, number, policies, records};
@@ -96,6 +97,7 @@ impl Figures {
             ("records_erased", counts.erased),
             ("erased_in_period", gathered.erasures.records),
             ("decisions", counts.all.sum()),
+            ("decisions_erased", counts.effects.of(ERASED).sum()),
             ("allowed", counts.all.allowed),
             ("denied", counts.decisions.of("deny")),
             ("waiting", counts.all.waiting),
@@ -180,12 +182,14 @@ impl Figures {
         let found = verified.map(|verified| &verified.findings);
         for (name, value) in [
             ("activations", policies.activations),
+            ("policies_unknown", policies.left_out),
             ("policies_changed", policies.changed),
             ("policies_held", tier("guardrails") + tier("approvals") + tier("permits")),
             ("guardrails", tier("guardrails")),
             ("gates", tier("approvals")),
             ("policies_ownerless", last.map_or(0, policies::Activation::ownerless)),
             ("configurations", count(configurations.changes())),
+            ("configuration_unknown", u64::from(configurations.is_unknown())),
             ("dangers", count(configurations.dangers().len())),
             ("log_broken", u64::from(verified.is_none())),
             ("log_entries", gathered.signed.kept.size),

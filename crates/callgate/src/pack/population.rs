@@ -9,6 +9,7 @@ use callgate_store::{EvidenceStore as _, Row, SqliteStore, prove as prove_path};
 
 use super::figures::Figures;
 use super::files::Files;
+use super::left_out::{self, LeftOut};
 use super::{Gathered, Seen, number};
 use crate::cli::Failure;
 use crate::export::{at, text_at};
@@ -31,10 +32,11 @@ pub(super) struct Erasures {
     /// Records, over all that was erased.
     pub(super) records: u64,
     all: Vec<Object>,
-    left_out: u64,
+    pub(super) left_out: u64,
 }
 
 /// What was proved.
+#[derive(Default)]
 pub(super) struct Proved {
     proofs: Vec<Object>,
     pub(super) open: Vec<Object>,
@@ -180,7 +182,7 @@ pub(super) fn write(
     files: &Files,
     gathered: &Gathered,
     figures: &Figures,
-    proved: &Proved,
+    (proved, left_out): (&Proved, &[LeftOut]),
 ) -> Result<(), Failure> {
     let Gathered { period, made, signed, counts, erasures, .. } = gathered;
     let place = |place: Option<(u64, _)>| place.map(|(index, _)| number(index));
@@ -209,8 +211,7 @@ pub(super) fn write(
     let erased = Object::default()
         .with("records_of_the_period", number(counts.erased))
         .with("erased_in_the_period", number(erasures.records))
-        .with("by", erasures.all.clone())
-        .with("left_out", number(erasures.left_out));
+        .with("by", erasures.all.clone());
     let whole = Object::default()
         .with("format", 1_i64)
         .with("made", made.to_string())
@@ -222,6 +223,7 @@ pub(super) fn write(
         .with("open", proved.open.clone())
         .with("unsettled", proved.unsettled.clone())
         .with("erased", erased)
+        .with("left_out", left_out::to_json(left_out))
         .with("figures", figures.to_json());
     files.json(JSON, &whole)
 }

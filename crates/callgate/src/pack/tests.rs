@@ -5,7 +5,9 @@ mod approvals;
 
 use std::sync::Arc;
 
-use callgate_model::authority::{Administered, Change, Under, Use};
+use callgate_model::authority::{
+    Administered, Change, PolicyInForce, ServerSetup, Setup, Under, Use,
+};
 use callgate_model::caller::{
     Accountable, AccountableKind, Assurance, Caller, Client, Credential, CredentialKind, Identity,
 };
@@ -180,4 +182,151 @@ fn the_same_are_drawn_in_any_order_of_a_log() {
     assert_eq!(drawn(b"one"), drawn(b"one"));
     assert_ne!(drawn(b"one"), drawn(b"two"));
     assert_eq!(drawn(b"one").len(), 10);
+}
+
+impl Log {
+    fn activated(&mut self, at: i64, ids: &[&str]) {
+        let policy = |id: &&str| PolicyInForce {
+            id: (*id).to_owned(),
+            tier: "permits".into(),
+            owner: "platform".into(),
+            reason: "work".into(),
+            text: None,
+            digest: Digest::default(),
+        };
+        let policies = ids.iter().map(policy).collect();
+        self.change(at, "carol", Change::PoliciesActivated { bundle: Digest::default(), policies });
+    }
+
+    fn configured(&mut self, at: i64, danger: &str) {
+        let setup = Setup {
+            version: "0.1.0".into(),
+            configuration: Digest::default(),
+            public_url: None,
+            servers: vec![ServerSetup { name: "jira".into(), catalog: "jira".into() }],
+            issuers: Vec::new(),
+            channels: Vec::new(),
+            keys: Vec::new(),
+            dangers: vec![danger.to_owned()],
+        };
+        self.change(at, "callgate", Change::Configured { setup: Box::new(setup) });
+    }
+
+    /// How many are in force at the end, how often it is not known which were, and the rows of the table.
+    fn policies(&self) -> (Option<u64>, u64, Vec<String>) {
+        let told = std::cell::Cell::new((None, 0));
+        let rows = lines(
+            |files| {
+                let mut policies = Policies::begin(files)?;
+                self.each(|seen| policies.take(files, seen, period()).unwrap());
+                policies.end(files)?;
+                told.set((policies.last().map(|last| last.of_tier("permits")), policies.left_out));
+                Ok(())
+            },
+            policies::CSV,
+        );
+        let (held, left_out) = told.get();
+        (held, left_out, rows)
+    }
+}
+
+#[test]
+fn policies_that_were_erased_are_not_those_before() {
+    let mut log = Log::default();
+    log.activated(-20, &["a"]);
+    log.activated(-10, &["a", "b"]);
+    log.erase();
+    assert_eq!(log.policies(), (None, 1, Vec::new()), "nobody knows what was in force");
+    log.activated(10, &["a", "b", "c"]);
+    let (held, left_out, rows) = log.policies();
+    assert_eq!((held, left_out, rows.len()), (Some(3), 1, 3));
+    assert!(rows.iter().all(|row| row.contains(",in_force,")), "{rows:?}");
+    log.activated(20, &["a"]);
+    log.erase();
+    assert_eq!(log.policies().0, None);
+}
+
+#[test]
+fn what_is_known_again_before_the_period_is_known() {
+    let mut log = Log::default();
+    log.activated(-20, &["a"]);
+    log.erase();
+    log.activated(-10, &["a", "b"]);
+    let (held, left_out, rows) = log.policies();
+    assert_eq!((held, left_out, rows.len()), (Some(2), 0, 2));
+}
+
+#[test]
+fn a_configuration_that_is_not_known_has_dangers_that_are_not() {
+    let mut log = Log::default();
+    let look = |log: &Log| {
+        let mut all = Configurations::default();
+        log.each(|seen| all.take(seen, period()));
+        (all.is_unknown(), all.dangers().len(), all.changes())
+    };
+    assert_eq!(look(&log), (true, 0, 0), "none is recorded");
+    log.configured(-10, "danger_anonymous");
+    assert_eq!(look(&log), (false, 1, 0));
+    log.configured(10, "danger_anonymous");
+    log.erase();
+    assert_eq!(look(&log), (true, 0, 1));
+}
+
+/// Nobody takes a part for the whole: what is left out is told with how much it is.
+#[test]
+fn what_is_left_out_is_counted_by_name() {
+    let mut log = Log::default();
+    log.activated(-10, &["a"]);
+    log.decided(1, denied());
+    log.decided(2, denied());
+    log.erase();
+    log.activated(3, &["a"]);
+    log.erase();
+    (0..3).for_each(|at| log.decided(DAY_S + at, denied()));
+    let folder = tempfile::tempdir().unwrap();
+    let files = Files::make(&folder.path().join("pack")).unwrap();
+    let mut gathered = gathered(&files);
+    log.each(|seen| gathered.take(&files, seen).unwrap());
+    gathered.unsigned = 4;
+    gathered.access.left_out = 5;
+    let figures = Figures::sample(&[("approvals_erased", 6), ("open", 7), ("unsettled", 0)]);
+    let all = left_out::of(&gathered, &figures, &population::Proved::default());
+    let json = left_out::to_json(&all);
+    let told = [
+        ("records_before", 1),
+        ("records_after", 3),
+        ("records_unsigned", 4),
+        ("records_erased", 2),
+        ("access", 5),
+        ("approvals_erased", 6),
+        ("policies", 1),
+        ("open", 7),
+        ("unsettled", 0),
+    ];
+    for (name, count) in told {
+        assert_eq!(json.get(name), Some(&Json::from(count)), "{name}");
+    }
+    let missing = all.iter().filter(|one| !one.is_missing && one.count > 0).count();
+    assert_eq!(missing, 2, "other times are not missing");
+}
+
+fn gathered(files: &Files) -> Gathered {
+    let kept = KeptCheckpoint { size: 0, at: moment(0), note: String::new() };
+    Gathered {
+        period: period(),
+        made: moment(DAY_S),
+        signed: Signed { kept, origin: "gate".into(), root: Digest::default() },
+        unsigned: 0,
+        before: 0,
+        after: 0,
+        verified: Ok(Verified::default()),
+        counts: Counts::default(),
+        approvals: Approvals::of(period(), moment(DAY_S)),
+        access: Access::of(period()),
+        policies: Policies::begin(files).unwrap(),
+        configurations: Configurations::default(),
+        erasures: Erasures::default(),
+        decisions: Sample::new(b"", 1),
+        changes: Sample::new(b"", 1),
+    }
 }
