@@ -229,6 +229,7 @@ fn approval_tiles(of: &impl Fn(&str) -> u64) -> Vec<Tile> {
         ("approvals_withdrawn", "withdrawn"),
         ("approvals_quick", "votes within three seconds"),
         ("approvals_of_own", "votes for a call of one's own"),
+        ("approvals_unapproved", "used and not approved"),
         ("approvals_by_passkey", "votes with a passkey"),
         ("glass_broken", "glass broken"),
         ("glass_unreviewed", "broken and not reviewed"),
