@@ -4,6 +4,7 @@
 //! decided and ends by records in the evidence and in no other way, and is spent in the transaction that stores the intent of its
 //! call (I2). It has two clocks: one for those who decide, one for the call.
 
+mod course;
 mod glass;
 mod notice;
 mod standing;

@@ -64,7 +64,7 @@ fn anchor_name(name: &str) -> String {
 }
 
 /// The same of a witness. A sink has its name alone: no name has a full stop.
-fn witness_name(name: &str) -> String {
+pub(crate) fn witness_name(name: &str) -> String {
     format!("witnesses.{name}")
 }
 

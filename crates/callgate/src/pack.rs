@@ -8,8 +8,10 @@ mod access;
 mod approvals;
 mod controls;
 mod counts;
+mod elsewhere;
 mod figures;
 mod files;
+mod left_out;
 mod policies;
 mod population;
 mod records;
@@ -20,6 +22,7 @@ mod standing;
 use std::path::Path;
 
 use callgate_model::ambient::{Id, Timestamp};
+use callgate_model::authority::{Administered, Change, from_text};
 use callgate_model::digest::Digest;
 use callgate_model::json::Json;
 use callgate_model::transparency::{Checkpoint, Verifier};
@@ -93,6 +96,8 @@ struct Seen<'a> {
     at: Timestamp,
     kind: &'a str,
     call: Option<Id>,
+    /// The approval that it is about, as its entry says.
+    approval: Option<Id>,
     /// Whether it is of the period.
     is_inside: bool,
 }
@@ -108,6 +113,7 @@ impl<'a> Seen<'a> {
             at,
             kind: text("kind"),
             call: Id::parse(text("call")),
+            approval: Id::parse(text("approval.id")),
             is_inside: period.has(at),
         }
     }
@@ -119,6 +125,11 @@ impl<'a> Seen<'a> {
 
     fn is_erased(&self) -> bool {
         *self.event == Json::Null
+    }
+
+    /// The change; nothing, if it is none, or its content was erased.
+    fn read(&self) -> Option<Change> {
+        from_text::<Administered>(&self.event.to_text()).map(|all| all.change)
     }
 }
 
@@ -136,6 +147,9 @@ struct Gathered {
     signed: Signed,
     /// Records of the period that are not signed yet, and so not in the pack.
     unsigned: u64,
+    /// Records before the period, and after it.
+    before: u64,
+    after: u64,
     verified: Result<Verified, String>,
     counts: Counts,
     approvals: Approvals,
@@ -161,17 +175,18 @@ pub(crate) async fn write(
     let gathered =
         Box::pin(gather(store, keys, wanted, (signed, &files, &mut usage), tell)).await?;
     let Gathered { verified, counts, access, approvals, configurations, .. } = &gathered;
-    access.write(&files, gathered.period)?;
+    access.write(&files, gathered.end())?;
     approvals.write(&files)?;
     configurations.write(&files)?;
     standing.look(store, usage, &gathered).await?;
     standing.write(&files)?;
     let proved = population::prove(store, &files, &gathered).await?;
     let figures = Figures::of(&gathered, standing, &proved);
-    population::write(&files, &gathered, &figures, &proved)?;
+    let left_out = left_out::of(&gathered, &figures, &proved);
+    population::write(&files, &gathered, &figures, (&proved, &left_out))?;
     let frameworks = Frameworks::judge(&figures)?;
     frameworks.write(&files)?;
-    report::write(&files, &gathered, standing, &figures, &frameworks, (keys, &proved))?;
+    report::write(&files, &gathered, standing, &figures, &frameworks, (keys, &proved, left_out))?;
     Ok(Packed {
         records: counts.records,
         entries: gathered.signed.kept.size,
@@ -211,13 +226,15 @@ async fn gather(
         verified: Ok(Verified::default()),
         counts: Counts::default(),
         approvals: Approvals::of(period, now),
-        access: Access::default(),
+        access: Access::of(period),
         policies: Policies::begin(files)?,
         configurations: Configurations::default(),
         erasures: Erasures::default(),
         decisions: Sample::new(seed, sample),
         changes: Sample::new(seed, sample),
         unsigned: 0,
+        before: 0,
+        after: 0,
         signed,
     };
     let mut place = 0;
@@ -258,11 +275,18 @@ impl Gathered {
         self.made < self.period.to || self.unsigned > 0
     }
 
+    /// The end of the period; a period that is not over ends now.
+    fn end(&self) -> Timestamp {
+        self.period.to.min(self.made)
+    }
+
     fn take(&mut self, files: &Files, seen: &Seen<'_>) -> Result<(), Failure> {
         self.policies.take(files, seen, self.period)?;
         self.approvals.take(seen);
-        self.access.take(seen, self.period);
+        self.access.take(seen);
         self.configurations.take(seen, self.period);
+        self.before += u64::from(seen.at < self.period.from);
+        self.after += u64::from(seen.at >= self.period.to);
         if seen.is_inside {
             self.counts.take(seen);
             self.erasures.take(seen);

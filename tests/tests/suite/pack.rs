@@ -339,9 +339,18 @@ fn tables_say_what_happened(pack: &Pack, token: &str) {
     assert!(
         !made["taken_back_at"].is_empty() && made["taken_back_by"].ends_with("on the command line")
     );
+    assert_eq!(made["ended_as"], "taken_back");
+    let digests = pack.records.iter().filter_map(|one| one.pointer("/event/token/digest"));
+    let digests: Vec<&str> = digests.filter_map(Value::as_str).collect();
+    assert_eq!(digests.len(), 1);
+    for name in ["access.csv", "population.json", "report.html", "privilege.json", "elsewhere.csv"]
+    {
+        assert!(!pack.text(name).contains(digests[0]), "{name} has a digest of a secret");
+    }
     let grant = of("grant");
     assert_eq!((&*grant["who"], &*grant["uses"], &*grant["why"]), ("bob", "1", "on call"));
     assert!(grant["what"].contains("acme/SUP") && grant["taken_back_at"].is_empty());
+    assert_eq!((&*grant["ended_as"], &*grant["used"]), ("in_force", "0"));
     assert_eq!(of("revocation")["who"], "lost-bot");
 
     let policies = pack.table("policies.csv");
@@ -417,7 +426,12 @@ fn controls_follow_the_figures(early: &Pack, late: &Pack) {
             controls.iter().filter(|one| one["status"].replace(' ', "_") == *status).count();
         assert_eq!(*count, counted, "{status}");
     }
-    assert!(controls.iter().any(|one| one["status"] == "not covered"), "nobody covers everything");
+    // Records go nowhere else, and nobody is told of anything: that is said.
+    assert!(late.table("elsewhere.csv").is_empty());
+    for item in ["DE.CM-03", "DE.AE-06", "CC7.2"] {
+        assert_eq!(status(late, item).0, "not covered", "{item}");
+    }
+    assert!(status(late, "RS.AN-07").1.contains("anchors that were sent"));
 }
 
 /// In a browser: nothing is loaded but the page, nothing runs, every link leads to a file of the pack, and axe finds nothing.
@@ -468,6 +482,11 @@ async fn has_only_its_period(gateway: &Gateway, whole: &Pack) {
     assert_eq!(part.population["sample"]["decisions"].as_array().unwrap().len(), 3);
     assert_eq!(part.population["sample"]["is_of_the_root"], false);
     assert_eq!(part.population["period"]["is_over"], true);
+    let left_out = &part.population["left_out"];
+    assert_eq!(left_out["records_after"], whole.records.len() - part.records.len());
+    assert_eq!(left_out["records_before"], 0);
+    assert!(part.text("report.html").contains("records after the period"));
+    assert_eq!(whole.population["left_out"]["records_after"], 0);
     let (code, told) = part.verify(&["log"]);
     assert!(
         code == Some(3) && told.contains("payloads"),

@@ -257,3 +257,62 @@ fn what_may_be_granted_beside_a_call_stays_in_its_container() {
     }
     assert_eq!(within(&[with(10, 600), gate("h", 1)], &[of_issue]), None);
 }
+
+#[test]
+fn a_vote_counts_once_and_only_while_it_waits() {
+    let mut state = state(vec![gate("leads", 2)]);
+    let at = state.approval.at;
+    assert!(state.vote(vote("carol", true, &["leads"]), at));
+    assert!(!state.vote(vote("carol", true, &["leads"]), at), "she has said so before");
+    assert_eq!(state.standing(at), Standing::Waiting);
+    assert!(!state.vote(vote("dave", true, &["leads"]), state.approval.decide_until));
+    assert!(state.vote(vote("dave", true, &["leads"]), at));
+    let until = at.after_ms(state.approval.use_within_s * 1_000);
+    assert_eq!(state.standing(at), Standing::Approved { until });
+    assert!(!state.vote(vote("erin", false, &["leads"]), at), "it is decided");
+    assert!(!state.spend(id(9), until), "too late");
+    assert!(state.spend(id(9), at) && !state.spend(id(10), at), "once (I2)");
+    assert!(!state.withdraw(at));
+    assert_eq!(state.standing(until), Standing::Ended(Ended::Spent { call: id(9) }));
+}
+
+#[test]
+fn a_denial_and_a_withdrawal_end_it() {
+    let mut denied = state(vec![gate("leads", 1)]);
+    let at = denied.approval.at;
+    let mut withdrawn = denied.clone();
+    assert!(denied.vote(vote("carol", false, &["leads"]), at) && !denied.spend(id(9), at));
+    assert_eq!(denied.standing(at), Standing::Ended(Ended::Denied));
+    assert!(withdrawn.withdraw(at) && !withdrawn.vote(vote("carol", true, &["leads"]), at));
+    assert_eq!(withdrawn.standing(at), Standing::Ended(Ended::Withdrawn));
+}
+
+#[test]
+fn broken_glass_holds_for_less_long_and_is_reviewed_by_another() {
+    let mut state = state(vec![gate("leads", 1)]);
+    state.approval.use_within_s = GLASS_S_MAX + 100;
+    let at = state.approval.at;
+    let glass = |by: &str| Glass {
+        approval: state.approval.id,
+        by: by.into(),
+        reason: "down".into(),
+        ticket: "INC-7".into(),
+        proof: Proof { passkey: "k".into(), counter: 1 },
+        seen: Digest::default(),
+        at,
+    };
+    let review = |by: &str| GlassReview {
+        approval: state.approval.id,
+        by: by.into(),
+        verdict: GlassVerdict::Justified,
+        note: "yes".into(),
+        at,
+    };
+    let (carols, daves) = (glass("carol"), glass("dave"));
+    let (own, others, late) = (review("carol"), review("dave"), review("erin"));
+    assert!(!state.review(others.clone()), "the glass is whole");
+    assert!(state.break_glass(carols, at) && !state.break_glass(daves, at));
+    let until = at.after_ms(GLASS_S_MAX * 1_000);
+    assert_eq!(state.standing(at), Standing::Approved { until });
+    assert!(!state.review(own) && state.review(others) && !state.review(late));
+}

@@ -199,27 +199,26 @@ pub(super) async fn vote(connection: &mut SqliteConnection, vote: &Vote, at: Tim
     if insert.execute(&mut *connection).await?.rows_affected() != 1 {
         return Ok(false);
     }
-    state.votes.push(vote.clone());
+    if !state.vote(vote.clone(), at) {
+        return Ok(false);
+    }
     if state.is_denied() {
         return end(connection, vote.approval, "denied", at).await;
     }
-    if state.is_approved() {
-        let_through(connection, vote.approval, state.approval.use_within_s, at).await?;
+    if let Some(until) = state.use_until {
+        let_through(connection, (vote.approval, until), at).await?;
     }
     Ok(true)
 }
 
-/// The call may be made within so many seconds.
+/// The call may be made until then.
 pub(super) async fn let_through(
     connection: &mut SqliteConnection,
-    approval: Id,
-    within_s: u64,
+    (approval, until): (Id, Timestamp),
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let seconds = i64::try_from(within_s).unwrap_or(i64::MAX / 1_000);
     let update = "UPDATE approvals SET use_until_ms = ? WHERE id = ?";
-    let until = at.unix_ms().saturating_add(seconds.saturating_mul(1_000));
-    let query = sqlx::query(update).bind(until).bind(approval.to_string());
+    let query = sqlx::query(update).bind(until.unix_ms()).bind(approval.to_string());
     query.execute(&mut *connection).await?;
     notices::close(connection, approval, at).await
 }

@@ -1,7 +1,7 @@
 //! Broken glass in the SQLite file.
 
 use callgate_model::ambient::Timestamp;
-use callgate_model::approval::{GLASS_S_MAX, Glass, GlassReview, GlassState, Notice, Standing};
+use callgate_model::approval::{Glass, GlassReview, GlassState, Notice};
 use callgate_model::authority::{from_text, to_text};
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
@@ -17,8 +17,10 @@ pub(super) async fn break_it(
     told: &[Notice],
     at: Timestamp,
 ) -> Applied {
-    let Some(state) = approvals::one(connection, glass.approval).await? else { return Ok(false) };
-    if state.standing(at) != Standing::Waiting {
+    let Some(mut state) = approvals::one(connection, glass.approval).await? else {
+        return Ok(false);
+    };
+    if !state.break_glass(glass.clone(), at) {
         return Ok(false);
     }
     let due = "SELECT EXISTS (SELECT 1 FROM glass WHERE breaker = ? AND review IS NULL)";
@@ -36,8 +38,9 @@ pub(super) async fn break_it(
     if insert.execute(&mut *connection).await?.rows_affected() != 1 {
         return Ok(false);
     }
-    let within_s = state.approval.use_within_s.min(GLASS_S_MAX);
-    approvals::let_through(connection, glass.approval, within_s, at).await?;
+    if let Some(until) = state.use_until {
+        approvals::let_through(connection, (glass.approval, until), at).await?;
+    }
     notices::add(connection, &state.approval, told, at).await
 }
 

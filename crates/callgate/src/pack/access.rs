@@ -1,14 +1,19 @@
-//! Who was given what, until when, and when it was taken back: tokens, grants, revocations, secrets, passkeys.
+//! Who was given what, since when, until when, and how that ended: tokens, grants, revocations, secrets, passkeys. Of secrets there
+//! is whose they are, and nothing of them: neither they nor a digest of them.
 
-use std::collections::BTreeMap;
+mod held;
+
+use std::collections::{BTreeMap, VecDeque};
 
 use callgate_model::ambient::Timestamp;
-use callgate_model::json::{Json, Number};
+use callgate_model::authority::Change;
 
 use super::files::Files;
 use super::{Period, Seen};
 use crate::cli::Failure;
-use crate::export::{at, text_at, texts};
+use crate::export::{at, text_at};
+
+use held::Held;
 
 pub(super) const CSV: &str = "access.csv";
 /// The most that is remembered at one time; what is given beyond that is counted and left out.
@@ -21,41 +26,52 @@ const COLUMNS: &[&str] = &[
     "agent",
     "what",
     "uses",
+    "used",
     "given_at",
     "given_by",
     "until",
     "taken_back_at",
     "taken_back_by",
+    "ended_at",
+    "ended_as",
     "replaces",
     "why",
     "index",
 ];
+/// The changes by which something is given or ends.
+const CHANGES: [&str; 11] = [
+    "grant_issued",
+    "grant_revoked",
+    "passkey_added",
+    "passkey_removed",
+    "revocation_lifted",
+    "revoked",
+    "secret_removed",
+    "secret_set",
+    "token_issued",
+    "token_revoked",
+    "token_rotated",
+];
 const DAY_MS: u64 = 86_400_000;
 
-/// Something that was given.
-#[derive(Clone, Debug, Default)]
-struct Held {
-    kind: &'static str,
-    name: String,
-    who: String,
-    agent: String,
-    what: String,
-    uses: String,
-    given: Timestamp,
-    by: String,
-    until: Option<Timestamp>,
-    taken: Option<(Timestamp, String)>,
-    replaces: String,
-    why: String,
-    index: u64,
-    is_anywhere: bool,
-}
+/// By which something is known: its kind and id.
+type Key = (&'static str, String);
 
 /// All of it that matters to the period.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Access {
-    held: BTreeMap<(&'static str, String), Held>,
+    period: Period,
+    held: BTreeMap<Key, Held>,
+    /// What another of the same key took the place of.
+    past: Vec<Held>,
+    /// What a clock ends before the period: it makes room when there is none.
+    over: VecDeque<Key>,
+    /// The most that is remembered.
+    pub(super) most: usize,
+    /// What had no room, or ends in the period and was never seen to be given.
     pub(super) left_out: u64,
+    /// Records until the end of the period by which something was given or ended, of which nobody knows any more what.
+    pub(super) erased: u64,
 }
 
 /// What is counted of one kind.
@@ -78,84 +94,165 @@ pub(super) struct Figures {
 }
 
 impl Access {
-    pub(super) fn take(&mut self, seen: &Seen<'_>, period: Period) {
-        let (event, change) = (seen.event, seen.change());
-        let id = |path: &str| text_at(event, path).to_owned();
-        match change {
-            "token_issued" => self.give(seen, "token", id("token.id"), token(event)),
-            "token_rotated" => {
-                let old = text_at(event, "token.replaces").to_owned();
-                let ends = Timestamp::parse(text_at(event, "old_ends"));
-                if let Some(old) = self.held.get_mut(&("token", old)) {
-                    old.until = ends.or(old.until);
-                }
-                self.give(seen, "token", id("token.id"), token(event));
-            }
-            "grant_issued" => self.give(seen, "grant", id("grant.id"), grant(event)),
-            "revoked" => self.give(seen, "revocation", id("revocation.id"), revocation(event)),
-            "secret_set" => {
-                self.give(seen, "secret", owner(at(event, "secret.for")), secret(event))
-            }
-            "passkey_added" => self.give(seen, "passkey", id("passkey.id"), passkey(event)),
-            "token_revoked" => self.end(seen, "token", id("id")),
-            "grant_revoked" => self.end(seen, "grant", id("id")),
-            "revocation_lifted" => self.end(seen, "revocation", id("id")),
-            "secret_removed" => self.end(seen, "secret", owner(at(event, "for"))),
-            "passkey_removed" => self.end(seen, "passkey", id("id")),
-            _ => {}
-        }
-        if self.held.len() >= HELD_MAX {
-            self.held.retain(|_, one| one.ended().is_none_or(|at| at >= period.from));
+    pub(super) const fn of(period: Period) -> Self {
+        Self {
+            period,
+            held: BTreeMap::new(),
+            past: Vec::new(),
+            over: VecDeque::new(),
+            most: HELD_MAX,
+            left_out: 0,
+            erased: 0,
         }
     }
 
-    fn give(&mut self, seen: &Seen<'_>, kind: &'static str, id: String, held: Held) {
-        if seen.is_erased() {
+    pub(super) fn take(&mut self, seen: &Seen<'_>) {
+        if seen.kind == "intent" {
+            return self.used(seen);
+        }
+        if !CHANGES.contains(&seen.change()) {
             return;
         }
-        if self.held.len() >= HELD_MAX {
+        match seen.read() {
+            Some(change) => self.change(seen, change),
+            None => self.erased += u64::from(seen.at < self.period.to),
+        }
+    }
+
+    fn change(&mut self, seen: &Seen<'_>, change: Change) {
+        match change {
+            Change::TokenIssued { token } => self.give(seen, Held::token(&token)),
+            Change::TokenRotated { token, old_ends } => {
+                if let Some(old) = token.replaces {
+                    self.shorten(("token", old.to_string()), old_ends);
+                }
+                self.give(seen, Held::token(&token));
+            }
+            Change::GrantIssued { grant } => self.give(seen, Held::grant(&grant)),
+            Change::Revoked { revocation } => self.give(seen, Held::revocation(&revocation)),
+            Change::SecretSet { secret } => self.give(seen, Held::secret(&secret.owner)),
+            Change::PasskeyAdded { passkey, .. } => self.give(seen, Held::passkey(&passkey)),
+            Change::TokenRevoked { id } => self.end(seen, ("token", id.to_string())),
+            Change::GrantRevoked { id } => self.end(seen, ("grant", id.to_string())),
+            Change::RevocationLifted { id } => self.end(seen, ("revocation", id.to_string())),
+            Change::SecretRemoved { owner } => self.end(seen, Held::secret(&owner).key()),
+            Change::PasskeyRemoved { id, .. } => self.end(seen, ("passkey", id)),
+            Change::ApprovalExpired { .. }
+            | Change::ApprovalRequested { .. }
+            | Change::ApprovalViewed { .. }
+            | Change::ApprovalVoted { .. }
+            | Change::ApprovalWithdrawn { .. }
+            | Change::Configured { .. }
+            | Change::GlassBroken { .. }
+            | Change::GlassReviewed { .. }
+            | Change::NoticeGivenUp { .. }
+            | Change::PayloadsErased { .. }
+            | Change::PoliciesActivated { .. }
+            | Change::SignInLinkMade { .. }
+            | Change::SignInRefused { .. }
+            | Change::SignedIn { .. }
+            | Change::SignedOut { .. }
+            | Change::ToolPinned { .. }
+            | Change::ToolUnpinned { .. } => {}
+        }
+    }
+
+    /// A call takes a use of a grant.
+    fn used(&mut self, seen: &Seen<'_>) {
+        let by = at(seen.event, "granted_by");
+        if at(by, "spends").as_bool() == Some(true)
+            && let Some(grant) = self.held.get_mut(&("grant", text_at(by, "id").to_owned()))
+        {
+            grant.use_up(seen.at);
+        }
+    }
+
+    /// What is given after the period is no part of it.
+    fn give(&mut self, seen: &Seen<'_>, held: Held) {
+        if seen.at >= self.period.to {
+            return;
+        }
+        let key = held.key();
+        if let Some(before) = self.held.remove(&key) {
+            let before = before.replaced(seen.at);
+            self.past.extend(Some(before).filter(|one| !self.is_over(one)));
+        }
+        if self.held.len() + self.past.len() >= self.most && !self.make_room() {
             self.left_out += 1;
             return;
         }
         let by = text_at(seen.event, "by").to_owned();
-        let held = Held { kind, given: seen.at, by, index: seen.index, ..held };
-        self.held.insert((kind, id), held);
+        let held = held.given(seen.at, by, seen.index);
+        if self.is_over(&held) {
+            self.over.push_back(key.clone());
+        }
+        self.held.insert(key, held);
     }
 
-    fn end(&mut self, seen: &Seen<'_>, kind: &'static str, id: String) {
-        let taken = (seen.at, text_at(seen.event, "by").to_owned());
-        match self.held.get_mut(&(kind, id)) {
-            Some(held) => held.taken = Some(taken),
-            None => self.left_out += u64::from(seen.is_inside),
+    /// A token is good until another moment, if that is earlier: another takes its place.
+    fn shorten(&mut self, key: Key, until: Timestamp) {
+        let Some(mut old) = self.held.remove(&key) else { return };
+        let was_over = self.is_over(&old);
+        old.rotated(until);
+        if self.is_over(&old) && !was_over {
+            self.over.push_back(key.clone());
+        }
+        self.held.insert(key, old);
+    }
+
+    fn end(&mut self, seen: &Seen<'_>, key: Key) {
+        let Some(mut held) = self.held.remove(&key) else {
+            self.left_out += u64::from(seen.is_inside);
+            return;
+        };
+        let is_queued = self.is_over(&held);
+        held.taken = Some((seen.at, text_at(seen.event, "by").to_owned()));
+        // Nothing that was taken back before the period is asked for again.
+        if is_queued || !self.is_over(&held) {
+            self.held.insert(key, held);
         }
     }
 
+    /// Whether it is over before the period, and so no part of it.
+    fn is_over(&self, held: &Held) -> bool {
+        held.ended().is_some_and(|(at, _)| at < self.period.from)
+    }
+
+    /// Forgets the first that was over before the period. `false`, if there is none.
+    fn make_room(&mut self) -> bool {
+        while let Some(key) = self.over.pop_front() {
+            if self.held.get(&key).is_some_and(|held| self.is_over(held)) {
+                self.held.remove(&key);
+                return true;
+            }
+        }
+        false
+    }
+
     /// What was in force at some time of the period, in the order in which it was given.
-    fn inside(&self, period: Period) -> Vec<(&str, &Held)> {
-        let in_force = |one: &Held| {
-            one.given < period.to && one.ended().is_none_or(|ended| ended >= period.from)
-        };
-        let all = self.held.iter().filter(|(_, one)| in_force(one));
-        let mut all: Vec<_> = all.map(|((_, id), one)| (id.as_str(), one)).collect();
-        all.sort_by_key(|(_, one)| one.index);
+    fn inside(&self) -> Vec<&Held> {
+        let all = self.held.values().chain(&self.past).filter(|one| !self.is_over(one));
+        let mut all: Vec<_> = all.collect();
+        all.sort_by_key(|one| one.index);
         all
     }
 
-    pub(super) fn write(&self, files: &Files, period: Period) -> Result<(), Failure> {
+    /// Writes it, as it is at `end`.
+    pub(super) fn write(&self, files: &Files, end: Timestamp) -> Result<(), Failure> {
         let mut table = files.table(CSV, COLUMNS)?;
-        for (id, one) in self.inside(period) {
-            table.row(&one.row(id))?;
+        for one in self.inside() {
+            table.row(&one.row(end))?;
         }
         table.flush()
     }
 
     /// What there is of a kind; what is in force is so at `end`.
-    pub(super) fn figures(&self, kind: &str, period: Period, end: Timestamp) -> Figures {
+    pub(super) fn figures(&self, kind: &str, end: Timestamp) -> Figures {
         let mut all = Figures::default();
-        for (_, one) in self.inside(period).into_iter().filter(|(_, one)| one.kind == kind) {
-            all.given += u64::from(period.has(one.given));
-            all.taken += u64::from(one.taken.as_ref().is_some_and(|(at, _)| period.has(*at)));
-            if one.ended().is_some_and(|ended| ended < end) {
+        for one in self.inside().into_iter().filter(|one| one.kind == kind) {
+            all.given += u64::from(self.period.has(one.given));
+            all.taken += u64::from(one.taken.as_ref().is_some_and(|(at, _)| self.period.has(*at)));
+            if one.ended().is_some_and(|(ended, _)| ended <= end) {
                 continue;
             }
             all.held += 1;
@@ -170,127 +267,5 @@ impl Access {
             }
         }
         all
-    }
-}
-
-impl Held {
-    /// When it was good no more, as far as that is known.
-    fn ended(&self) -> Option<Timestamp> {
-        let taken = self.taken.as_ref().map(|(at, _)| *at);
-        match (self.until, taken) {
-            (Some(until), Some(taken)) => Some(until.min(taken)),
-            (until, taken) => until.or(taken),
-        }
-    }
-
-    fn row(&self, id: &str) -> [String; 15] {
-        let time = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
-        let (taken, taken_by) = self.taken.clone().unzip();
-        [
-            self.kind.to_owned(),
-            id.to_owned(),
-            self.name.clone(),
-            self.who.clone(),
-            self.agent.clone(),
-            self.what.clone(),
-            self.uses.clone(),
-            self.given.to_string(),
-            self.by.clone(),
-            time(self.until),
-            time(taken),
-            taken_by.unwrap_or_default(),
-            self.replaces.clone(),
-            self.why.clone(),
-            self.index.to_string(),
-        ]
-    }
-}
-
-fn token(event: &Json) -> Held {
-    let token = at(event, "token");
-    let text = |name: &str| text_at(token, name).to_owned();
-    let who = [text("service_account"), text("owner")];
-    Held {
-        name: text("name"),
-        who: who.into_iter().find(|who| !who.is_empty()).unwrap_or_default(),
-        agent: text("agent"),
-        what: scope(at(token, "scope")),
-        until: Timestamp::parse(&text("ends")),
-        replaces: text("replaces"),
-        is_anywhere: is_anywhere(at(token, "scope")),
-        ..Held::default()
-    }
-}
-
-fn grant(event: &Json) -> Held {
-    let grant = at(event, "grant");
-    let text = |name: &str| text_at(grant, name).to_owned();
-    let holder = |name: &str| text_at(grant, &format!("holder.{name}")).to_owned();
-    let who = [holder("human"), holder("service_account")];
-    Held {
-        name: text("ticket"),
-        who: who.into_iter().find(|who| !who.is_empty()).unwrap_or_default(),
-        agent: holder("agent"),
-        what: scope(at(grant, "scope")),
-        uses: at(grant, "uses")
-            .as_number()
-            .and_then(Number::as_i64)
-            .map_or_else(String::new, |uses| uses.to_string()),
-        until: Timestamp::parse(&text("ends")),
-        why: text("reason"),
-        is_anywhere: is_anywhere(at(grant, "scope")),
-        ..Held::default()
-    }
-}
-
-fn revocation(event: &Json) -> Held {
-    let text = |name: &str| text_at(event, &format!("revocation.{name}")).to_owned();
-    Held {
-        name: text("subject.kind"),
-        who: text("subject.name"),
-        why: text("reason"),
-        ..Held::default()
-    }
-}
-
-fn secret(event: &Json) -> Held {
-    let text = |name: &str| text_at(event, &format!("secret.for.{name}")).to_owned();
-    Held { name: text("server"), who: text("holder.name"), ..Held::default() }
-}
-
-fn passkey(event: &Json) -> Held {
-    let text = |name: &str| text_at(event, &format!("passkey.{name}")).to_owned();
-    Held { name: text("name"), who: text("who"), ..Held::default() }
-}
-
-/// Whose secret for what, as an id.
-fn owner(of: &Json) -> String {
-    let text = |name: &str| text_at(of, name);
-    format!("{}/{} {}", text("server"), text("holder.kind"), text("holder.name"))
-}
-
-fn is_anywhere(scope: &Json) -> bool {
-    at(scope, "within").as_array().unwrap_or_default().is_empty()
-}
-
-/// What a token or a grant is for, in words.
-fn scope(scope: &Json) -> String {
-    let within = at(scope, "within").as_array().unwrap_or_default();
-    let place = |one: &Json| match one.as_str() {
-        Some(text) => text.to_owned(),
-        None => format!("{} {}", text_at(one, "kind"), text_at(one, "id")),
-    };
-    let parts = [
-        ("servers", texts(at(scope, "servers")).join(" ")),
-        ("operations", texts(at(scope, "actions")).join(" ")),
-        ("within", within.iter().map(place).collect::<Vec<_>>().join(" ")),
-        ("risk up to", text_at(scope, "risk_max").to_owned()),
-    ];
-    let said = parts.iter().filter(|(_, what)| !what.is_empty());
-    let said: Vec<String> = said.map(|(name, what)| format!("{name} {what}")).collect();
-    if said.is_empty() {
-        "anything that policy lets its holder do".to_owned()
-    } else {
-        said.join("; ")
     }
 }

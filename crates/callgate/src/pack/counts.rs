@@ -161,6 +161,14 @@ impl Counts {
         }
     }
 
+    /// What is counted together, since its names are too many.
+    pub(super) fn others(&self) -> u64 {
+        let tallies = [&self.changes, &self.decisions, &self.outcomes, &self.reasons];
+        let splits = [&self.effects, &self.agents, &self.people, &self.tools, &self.servers];
+        let tallies: u64 = tallies.into_iter().map(|all| all.of(OTHERS)).sum();
+        tallies + splits.into_iter().map(|all| all.of(OTHERS).sum()).sum::<u64>()
+    }
+
     fn decision(&mut self, seen: &Seen<'_>) {
         let event = seen.event;
         let verdict = match (seen.kind, text_at(event, "decision.verdict")) {

@@ -10,6 +10,7 @@ use callgate_model::reason::{Fault, Reason};
 
 pub(super) use table::FIGURES;
 
+use super::counts::ERASED;
 use super::population::Proved;
 use super::standing::Standing;
 use super::{Gathered, number, policies, records};
@@ -96,6 +97,7 @@ impl Figures {
             ("records_erased", counts.erased),
             ("erased_in_period", gathered.erasures.records),
             ("decisions", counts.all.sum()),
+            ("decisions_erased", counts.effects.of(ERASED).sum()),
             ("allowed", counts.all.allowed),
             ("denied", counts.decisions.of("deny")),
             ("waiting", counts.all.waiting),
@@ -124,7 +126,10 @@ impl Figures {
         for (name, value) in [
             ("approvals_asked", all.asked),
             ("approvals_said", all.said),
-            ("approvals_used", ended("used") + ended("used_by_broken_glass")),
+            (
+                "approvals_used",
+                ended("used") + ended("used_by_broken_glass") + ended("used_unapproved"),
+            ),
             ("approvals_denied", ended("denied")),
             ("approvals_expired", ended("expired")),
             ("approvals_withdrawn", ended("withdrawn")),
@@ -133,6 +138,8 @@ impl Figures {
             ("approvals_of_own", all.of_own),
             ("approvals_median_s", all.median_s()),
             ("approvals_left_out", gathered.approvals.left_out),
+            ("approvals_unapproved", all.unapproved),
+            ("approvals_erased", all.erased),
             ("glass_broken", all.broken),
             ("glass_unreviewed", all.unreviewed),
         ] {
@@ -141,9 +148,7 @@ impl Figures {
     }
 
     fn given(&mut self, gathered: &Gathered) {
-        // A period that is not over ends now.
-        let end = gathered.period.to.min(gathered.made);
-        let of = |kind: &str| gathered.access.figures(kind, gathered.period, end);
+        let of = |kind: &str| gathered.access.figures(kind, gathered.end());
         let (tokens, grants) = (of("token"), of("grant"));
         let revocations = of("revocation");
         for (name, value) in [
@@ -162,6 +167,7 @@ impl Figures {
             ("revocations_held", revocations.held),
             ("passkeys_held", of("passkey").held),
             ("access_left_out", gathered.access.left_out),
+            ("access_erased", gathered.access.erased),
         ] {
             self.set(name, value);
         }
@@ -176,12 +182,14 @@ impl Figures {
         let found = verified.map(|verified| &verified.findings);
         for (name, value) in [
             ("activations", policies.activations),
+            ("policies_unknown", policies.left_out),
             ("policies_changed", policies.changed),
             ("policies_held", tier("guardrails") + tier("approvals") + tier("permits")),
             ("guardrails", tier("guardrails")),
             ("gates", tier("approvals")),
             ("policies_ownerless", last.map_or(0, policies::Activation::ownerless)),
             ("configurations", count(configurations.changes())),
+            ("configuration_unknown", u64::from(configurations.is_unknown())),
             ("dangers", count(configurations.dangers().len())),
             ("log_broken", u64::from(verified.is_none())),
             ("log_entries", gathered.signed.kept.size),
@@ -202,6 +210,7 @@ impl Figures {
             |by: ApprovedBy| count(servers().filter(|server| server.approved_by == by).count());
         let (classified, changing) = standing.classified();
         standing.facts.iter().for_each(|(name, value)| self.set(name, *value));
+        standing.elsewhere.figures().iter().for_each(|(name, value)| self.set(name, *value));
         for (name, value) in [
             ("tools_classified", classified),
             ("tools_changing", changing),

@@ -96,19 +96,22 @@ impl Policies {
         if seen.change() != "policies_activated" || seen.at >= period.to {
             return Ok(());
         }
-        if seen.is_erased() {
-            self.left_out += u64::from(seen.is_inside);
-            return Ok(());
-        }
+        let now = (!seen.is_erased()).then(|| Activation::read(seen));
         if !seen.is_inside {
             // Of those before the period the last one counts, which is not known before one of it comes, or the end.
             if self.written == 0 {
-                self.last = Some(Activation::read(seen));
+                self.left_out = u64::from(now.is_none());
+                self.last = now;
             }
             return Ok(());
         }
         self.end_before(files)?;
-        let now = Activation::read(seen);
+        let Some(now) = now else {
+            // What was in force before is not in force any more.
+            self.left_out += 1;
+            self.last = None;
+            return Ok(());
+        };
         let before = self.last.take();
         self.write(files, before.as_ref(), &now)?;
         self.activations += 1;

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use callgate_model::digest::Digest;
+use callgate_model::digest::{Digest, hex};
 use callgate_model::json::{JsonLimits, Object, read};
 use callgate_model::transparency::{Path, Proof, verify_inclusion};
 use callgate_store::{EvidenceStore as _, Row, SqliteStore, prove as prove_path, unsettled_calls};
 
 use super::figures::Figures;
 use super::files::Files;
+use super::left_out::{self, LeftOut};
 use super::{Gathered, Seen, number};
 use crate::cli::Failure;
 use crate::export::{at, text_at};
@@ -31,10 +32,11 @@ pub(super) struct Erasures {
     /// Records, over all that was erased.
     pub(super) records: u64,
     all: Vec<Object>,
-    left_out: u64,
+    pub(super) left_out: u64,
 }
 
 /// What was proved.
+#[derive(Default)]
 pub(super) struct Proved {
     proofs: Vec<Object>,
     pub(super) open: Vec<Object>,
@@ -165,7 +167,7 @@ fn told(intent: &Row, last: &Row) -> Object {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what an error is mapped with")]
-fn unreadable(error: callgate_store::StoreError) -> Failure {
+pub(super) fn unreadable(error: callgate_store::StoreError) -> Failure {
     Failure::Other(format!("the evidence cannot be read: {error}"))
 }
 
@@ -174,7 +176,7 @@ pub(super) fn write(
     files: &Files,
     gathered: &Gathered,
     figures: &Figures,
-    proved: &Proved,
+    (proved, left_out): (&Proved, &[LeftOut]),
 ) -> Result<(), Failure> {
     let Gathered { period, made, signed, counts, erasures, .. } = gathered;
     let place = |place: Option<(u64, _)>| place.map(|(index, _)| number(index));
@@ -203,8 +205,7 @@ pub(super) fn write(
     let erased = Object::default()
         .with("records_of_the_period", number(counts.erased))
         .with("erased_in_the_period", number(erasures.records))
-        .with("by", erasures.all.clone())
-        .with("left_out", number(erasures.left_out));
+        .with("by", erasures.all.clone());
     let whole = Object::default()
         .with("format", 1_i64)
         .with("made", made.to_string())
@@ -216,6 +217,7 @@ pub(super) fn write(
         .with("open", proved.open.clone())
         .with("unsettled", proved.unsettled.clone())
         .with("erased", erased)
+        .with("left_out", left_out::to_json(left_out))
         .with("figures", figures.to_json());
     files.json(JSON, &whole)
 }
@@ -223,11 +225,10 @@ pub(super) fn write(
 fn sample(gathered: &Gathered) -> Object {
     let indexes =
         |sample: &Sample| -> Vec<i64> { sample.indexes().into_iter().map(number).collect() };
-    let seed: String = gathered.decisions.seed.iter().map(|byte| format!("{byte:02x}")).collect();
     let rule = "of all records of the sort, those with the smallest SHA-256 over the seed and the index (8 bytes, the highest first)";
     Object::default()
         .with("rule", rule)
-        .with("seed", seed)
+        .with("seed", hex(&gathered.decisions.seed))
         .with("is_of_the_root", gathered.decisions.is_of_root(gathered))
         .with("decisions", indexes(&gathered.decisions))
         .with("changes", indexes(&gathered.changes))

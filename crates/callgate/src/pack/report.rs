@@ -10,6 +10,7 @@ use super::controls::{Frameworks, Status};
 use super::counts::{ERASED, HOUR_MS, Split, Splits, Tally};
 use super::figures::Figures;
 use super::files::Files;
+use super::left_out::LeftOut;
 use super::population::Proved;
 use super::standing::Standing;
 use crate::cli::Failure;
@@ -81,9 +82,16 @@ struct Report<'a> {
     findings_left: usize,
     open: Vec<Vec<String>>,
     dangers: Vec<String>,
-    left_out: u64,
+    left_out: Vec<LeftOut>,
     frameworks: &'a Frameworks,
     style: &'static str,
+}
+
+impl Report<'_> {
+    /// Whether something of the period is missing.
+    fn is_partial(&self) -> bool {
+        self.left_out.iter().any(|one| one.is_missing)
+    }
 }
 
 #[derive(Template)]
@@ -105,10 +113,11 @@ pub(super) fn write(
     standing: &Standing,
     figures: &Figures,
     frameworks: &Frameworks,
-    (keys, proved): (&[Verifier], &Proved),
+    (keys, proved, left_out): (&[Verifier], &Proved, Vec<LeftOut>),
 ) -> Result<(), Failure> {
     let rendered = |error: askama::Error| Failure::Other(format!("the report: {error}"));
     let mut report = report(gathered, standing, figures, frameworks);
+    report.left_out = left_out.into_iter().filter(|one| one.count > 0).collect();
     report.open = proved.open.iter().chain(&proved.unsettled).map(not_over).collect();
     let report = report.render().map_err(rendered)?;
     files.text("report.html", &report)?;
@@ -190,10 +199,7 @@ fn report<'a>(
         findings_left,
         open: Vec::new(),
         dangers: gathered.configurations.dangers().iter().map(|danger| safe(danger)).collect(),
-        left_out: gathered.policies.left_out
-            + gathered.configurations.left_out
-            + of("access_left_out")
-            + of("approvals_left_out"),
+        left_out: Vec::new(),
         frameworks,
         style: include_str!("../../templates/pack/style.css"),
     }
@@ -223,6 +229,7 @@ fn approval_tiles(of: &impl Fn(&str) -> u64) -> Vec<Tile> {
         ("approvals_withdrawn", "withdrawn"),
         ("approvals_quick", "votes within three seconds"),
         ("approvals_of_own", "votes for a call of one's own"),
+        ("approvals_unapproved", "used and not approved"),
         ("approvals_by_passkey", "votes with a passkey"),
         ("glass_broken", "glass broken"),
         ("glass_unreviewed", "broken and not reviewed"),

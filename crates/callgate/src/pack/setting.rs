@@ -51,6 +51,11 @@ impl Configurations {
         self.later.last().or(self.first.as_ref())
     }
 
+    /// Whether nobody knows the last of them: none is recorded, or its content was erased.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.last().is_none_or(|record| *at(record, "event") == Json::Null)
+    }
+
     /// The settings that weaken safety, of the last configuration.
     pub(super) fn dangers(&self) -> Vec<&str> {
         self.last().map(|record| texts(at(record, "event.setup.dangers"))).unwrap_or_default()

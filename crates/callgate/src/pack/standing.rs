@@ -14,6 +14,7 @@ use callgate_policy::Bundle;
 use callgate_store::{AuthorityStore as _, SqliteStore, StoreError};
 
 use super::Gathered;
+use super::elsewhere::{Elsewhere, Places};
 use super::files::Files;
 use crate::assemble::Parts;
 use crate::cli::Failure;
@@ -50,7 +51,10 @@ pub(crate) struct Standing {
     files: Vec<(String, Option<Timestamp>)>,
     pub(super) servers: BTreeMap<String, ServerFacts>,
     pub(super) facts: BTreeMap<&'static str, u64>,
-    pins: Vec<ToolPin>,
+    /// By server and tool.
+    pins: BTreeMap<(String, String), ToolPin>,
+    places: Places,
+    pub(super) elsewhere: Elsewhere,
     pub(super) report: Report,
 }
 
@@ -80,7 +84,9 @@ impl Standing {
             files,
             servers: servers.collect(),
             facts: facts(config),
-            pins: Vec::new(),
+            pins: BTreeMap::new(),
+            places: Places::of(config),
+            elsewhere: Elsewhere::default(),
             report: Report { holdings: Vec::new(), findings: Vec::new() },
         }
     }
@@ -101,11 +107,17 @@ impl Standing {
         let known = Known::of(usage, store, &self.configured, rules, span).await;
         let files = std::mem::take(&mut self.files);
         self.report = Known { files, ..known.map_err(unread)? }.report();
-        self.pins = store.pins().await.map_err(unread)?;
+        let pins = store.pins().await.map_err(unread)?;
+        let key = |pin: &ToolPin| (pin.of.server.clone(), pin.of.tool.clone());
+        self.pins = pins.into_iter().map(|pin| (key(&pin), pin)).collect();
+        let Gathered { period, counts, signed, .. } = gathered;
+        let last = counts.last.map(|(index, _)| index);
+        self.elsewhere = self.places.look(store, *period, last, signed.kept.size).await?;
         Ok(())
     }
 
     pub(super) fn write(&self, files: &Files) -> Result<(), Failure> {
+        self.elsewhere.write(files)?;
         files.json(PRIVILEGE_JSON, &self.report.to_json())?;
         let lines = self.report.csv();
         files.text(PRIVILEGE_CSV, &format!("{}\n", lines.join("\n")))?;
@@ -117,7 +129,7 @@ impl Standing {
     }
 
     fn pin(&self, server: &str, tool: &str) -> Option<&ToolPin> {
-        self.pins.iter().find(|pin| pin.of.server == server && pin.of.tool == tool)
+        self.pins.get(&(server.to_owned(), tool.to_owned()))
     }
 
     /// Each tool that a catalog knows, and each that was approved and that none knows.
@@ -160,7 +172,7 @@ impl Standing {
                     && catalog.rule(tool).is_none()
                     && catalog.dispatches(tool).is_none()
             };
-            let unknown = self.pins.iter().filter(is_unknown);
+            let unknown = self.pins.values().filter(is_unknown);
             rows.extend(unknown.map(|pin| row(&pin.of.tool, [""; 5], String::new())));
         }
         rows
@@ -174,7 +186,7 @@ impl Standing {
         (count(tools().count()), count(changing.count()))
     }
 
-    pub(super) const fn pinned(&self) -> usize {
+    pub(super) fn pinned(&self) -> usize {
         self.pins.len()
     }
 

@@ -4,9 +4,10 @@ use callgate_model::ambient::Timestamp;
 use callgate_model::approval::{
     Approval, ApprovalState, Ended, Glass, GlassReview, GlassState, Offer, Standing,
 };
-
+use callgate_model::json::Json;
 use callgate_store::ChannelState;
 
+use super::call::target;
 use crate::habits::{Habits, percent};
 
 /// Which clock runs, or how it ended.
@@ -57,15 +58,7 @@ pub(crate) fn named_targets(state: &ApprovalState) -> Vec<(String, Option<String
 
 /// What the call touches.
 pub(crate) fn targets(state: &ApprovalState) -> Vec<String> {
-    let text = |value: &serde_json::Value, name: &str| {
-        value.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
-    };
-    let one = |target: &serde_json::Value| match text(target, "id") {
-        id if id.is_empty() => {
-            format!("{} unresolved ({})", text(target, "kind"), text(target, "spelled"))
-        }
-        id => format!("{} {id}", text(target, "kind")),
-    };
+    let one = |one: &serde_json::Value| target(&Json::from(one.clone()));
     state.approval.about.targets.iter().map(one).collect()
 }
 

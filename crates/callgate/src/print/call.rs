@@ -107,7 +107,7 @@ fn text(value: &Json, name: &str) -> String {
     value.get(name).and_then(Json::as_str).unwrap_or_default().to_owned()
 }
 
-/// A target in words: `Jira::Issue acme/ENG-42`.
+/// Something that a call touches, as it is recorded: `Jira::Issue acme/ENG-42`, or why nobody knows which it is.
 pub(crate) fn target(target: &Json) -> String {
     let text = |name: &str| target.get(name).and_then(Json::as_str);
     let kind = text("kind").unwrap_or_default();

@@ -1,6 +1,6 @@
 //! What each figure counts, and where that can be counted again.
 
-use crate::pack::{access, approvals, policies, population, records, setting, standing};
+use crate::pack::{access, approvals, elsewhere, policies, population, records, setting, standing};
 
 /// What a figure is: its name, what it counts, and the file in which it can be counted again.
 pub(in crate::pack) type Figure = (&'static str, &'static str, &'static str);
@@ -15,6 +15,11 @@ pub(in crate::pack) const FIGURES: &[Figure] = &[
         population::JSON,
     ),
     ("decisions", "decisions", records::CSV),
+    (
+        "decisions_erased",
+        "decisions of which the content was erased, so that nobody knows whom and what they were about",
+        records::CSV,
+    ),
     ("calls", "calls to servers that were decided", records::CSV),
     ("administration", "acts of administration that were decided", records::CSV),
     ("allowed", "decisions to allow", records::CSV),
@@ -103,7 +108,21 @@ pub(in crate::pack) const FIGURES: &[Figure] = &[
     ("approvals_quick", "votes within three seconds of being asked", approvals::CSV),
     ("approvals_of_own", "approvals by somebody whose call it was", approvals::CSV),
     ("approvals_median_s", "seconds until half of the approvals were decided", approvals::CSV),
-    ("approvals_left_out", "approvals that were too many to be told", approvals::CSV),
+    (
+        "approvals_unapproved",
+        "approvals that a call used although by the records nobody had approved it by then",
+        approvals::CSV,
+    ),
+    (
+        "approvals_erased",
+        "approvals of which something that decides about it was erased",
+        approvals::CSV,
+    ),
+    (
+        "approvals_left_out",
+        "records about approvals that are not told, since these were too many, or it was erased which",
+        records::CSV,
+    ),
     ("glass_broken", "approvals for which the glass was broken", approvals::CSV),
     (
         "glass_unreviewed",
@@ -131,18 +150,33 @@ pub(in crate::pack) const FIGURES: &[Figure] = &[
     (
         "access_left_out",
         "tokens, grants and others that were too many to be told, or given before the log begins",
-        access::CSV,
+        records::CSV,
+    ),
+    (
+        "access_erased",
+        "records by which something was given or taken back, and of which the content was erased",
+        "log/",
     ),
     ("signed_in", "sign-ins to the console", records::CSV),
     ("sign_ins_refused", "sign-ins that were refused", records::CSV),
     ("notices_given_up", "times that nobody could be told", records::CSV),
     ("activations", "times that other policies were put in force", policies::CSV),
+    (
+        "policies_unknown",
+        "times that other policies were put in force, and it was erased which",
+        population::JSON,
+    ),
     ("policies_changed", "policies that were added, changed or removed", policies::CSV),
     ("policies_held", "policies in force at the end of the period", policies::CSV),
     ("guardrails", "guardrails in force, which nothing lifts", policies::CSV),
     ("gates", "gates in force: policies that want an approval", policies::CSV),
     ("policies_ownerless", "policies in force without an owner or a reason", policies::CSV),
     ("configurations", "times that a gateway began with another configuration", setting::JSONL),
+    (
+        "configuration_unknown",
+        "whether it is not known with which configuration a gateway began last",
+        setting::JSONL,
+    ),
     ("dangers", "settings of the last configuration that weaken safety", setting::JSONL),
     ("pins_approved", "times that somebody approved a tool, or its first use did", records::CSV),
     ("tools_classified", "tools that a catalog classifies", standing::TOOLS),
@@ -222,6 +256,21 @@ pub(in crate::pack) const FIGURES: &[Figure] = &[
     ("log_broken", "whether anything is wrong with the log", "log/"),
     ("log_entries", "entries of the whole log, each in its place", "log/"),
     ("checkpoints", "signed checkpoints that agree with the log", "log/"),
+    ("checkpoints_period", "checkpoints that were signed in the period", "log/"),
+    (
+        "checkpoints_cosigned",
+        "checkpoints of the period that a witness has cosigned, by its key",
+        elsewhere::CSV,
+    ),
+    ("sinks", "sinks to which records go", elsewhere::CSV),
+    ("sinks_current", "sinks that have got past the last record of the period", elsewhere::CSV),
+    ("sinks_behind", "sinks that do not have all of the period yet", elsewhere::CSV),
+    ("elsewhere", "anchors and witnesses", elsewhere::CSV),
+    (
+        "elsewhere_current",
+        "anchors that were sent, and witnesses that have cosigned, a checkpoint of all records of the period",
+        elsewhere::CSV,
+    ),
     (
         "payloads_absent",
         "records whose content is missing and that no record says were erased",
