@@ -9,6 +9,7 @@ pub(crate) mod tools;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use callgate_store::StoreError;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::authority::{ById, InForce};
@@ -237,6 +238,12 @@ pub(crate) enum Failure {
 impl From<Problems> for Failure {
     fn from(problems: Problems) -> Self {
         Self::Config(problems)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Other(format!("the evidence cannot be read: {error}"))
     }
 }
 

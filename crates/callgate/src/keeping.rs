@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 pub(crate) use basis::record_policies;
-pub(crate) use sweep::{DAY_MS, Retention};
+pub(crate) use sweep::Retention;
 
 use crate::config::{Config, EvidenceRules};
 use anchors::Anchor;

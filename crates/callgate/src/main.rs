@@ -25,6 +25,7 @@ mod pause;
 mod pipe;
 mod premises;
 mod print;
+mod private;
 mod privilege;
 mod reload;
 mod tiles;

@@ -263,8 +263,7 @@ async fn gather(
 
 /// How many records of the period are after the newest checkpoint, as far as they are looked at.
 async fn unsigned(store: &SqliteStore, size: u64, period: Period) -> Result<u64, Failure> {
-    let rows = store.read(size, UNSIGNED_MAX).await;
-    let rows = rows.map_err(|error| format!("the evidence cannot be read: {error}"))?;
+    let rows = store.read(size, UNSIGNED_MAX).await?;
     let count = rows.iter().filter(|row| period.has(row.at)).count();
     Ok(u64::try_from(count).unwrap_or(u64::MAX))
 }
@@ -332,9 +331,7 @@ impl Checks<'_> {
 fn broken(stop: Stop) -> Result<String, Failure> {
     match stop {
         Stop::Broken(problem) => Ok(problem),
-        Stop::Unreadable(error) => {
-            Err(Failure::Other(format!("the evidence cannot be read: {error}")))
-        }
+        Stop::Unreadable(error) => Err(error.into()),
     }
 }
 

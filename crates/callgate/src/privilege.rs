@@ -11,7 +11,7 @@ mod usage;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use callgate_model::ambient::Timestamp;
+use callgate_model::ambient::{DAY_MS, Timestamp};
 use callgate_model::authority::{Revocation, Subject, SubjectKind, UpstreamSecret};
 use callgate_model::caller::Caller;
 use callgate_model::digest::Digest;
@@ -23,8 +23,6 @@ pub(crate) use gather::{Configured, Span};
 pub(crate) use matrix::Cell;
 pub(crate) use reach::{Asking, Reach};
 pub(crate) use usage::{Usage, Used};
-
-const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// What a report is made of.
 pub(crate) struct Known {

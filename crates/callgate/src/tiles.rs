@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 use callgate_model::ambient::Timestamp;
 use callgate_model::json::Json;
 use callgate_model::transparency::{TILE_WIDTH, Tile, Tiling, bundle};
-use callgate_store::{
-    EvidenceStore as _, KeptCheckpoint, Row, SqliteStore, StoreError, TreeStore as _,
-};
+use callgate_store::{EvidenceStore as _, KeptCheckpoint, Row, SqliteStore, TreeStore as _};
 
 use crate::cli::Failure;
+use crate::private;
 
 /// Records that are read in one go: some whole bundles.
 const PAGE: u32 = 1_024;
@@ -55,7 +54,7 @@ pub(crate) async fn write(
 
 /// The newest checkpoint: what an export is of.
 pub(crate) async fn last_checkpoint(store: &SqliteStore) -> Result<KeptCheckpoint, Failure> {
-    let last = store.last_checkpoint().await.map_err(unreadable)?;
+    let last = store.last_checkpoint().await?;
     let none = "there is no checkpoint yet: a gateway signs one some seconds after it starts";
     Ok(last.ok_or(none)?)
 }
@@ -67,16 +66,11 @@ pub(crate) async fn read_to(
     size: u64,
 ) -> Result<Vec<Row>, Failure> {
     let left = size.saturating_sub(from).min(u64::from(PAGE));
-    let rows = store.read(from, u32::try_from(left).unwrap_or(PAGE)).await.map_err(unreadable)?;
+    let rows = store.read(from, u32::try_from(left).unwrap_or(PAGE)).await?;
     if rows.is_empty() {
         return Err("the log is shorter than its newest checkpoint: records were removed".into());
     }
     Ok(rows)
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is what an error is mapped with")]
-fn unreadable(error: StoreError) -> Failure {
-    Failure::Other(format!("the evidence cannot be read: {error}"))
 }
 
 /// A folder that is being written.
@@ -98,8 +92,8 @@ impl Tiles {
             fs::create_dir_all(parent)?;
         }
         // What was there before must not be taken for a part of this.
-        fs::create_dir(folder)?;
-        let file = |name| Ok::<_, io::Error>(BufWriter::new(File::create_new(folder.join(name))?));
+        private::folder(folder)?;
+        let file = |name| Ok::<_, io::Error>(BufWriter::new(private::file(&folder.join(name))?));
         Ok(Self {
             folder: folder.to_owned(),
             wanted,
@@ -158,7 +152,7 @@ impl Tiles {
         let failed = |error: io::Error| Failure::Other(format!("{}: {error}", folder.display()));
         let mut from = 0;
         loop {
-            let some = store.checkpoints(from, PAGE).await.map_err(unreadable)?;
+            let some = store.checkpoints(from, PAGE).await?;
             let Some(newest) = some.last() else { break };
             from = newest.size + 1;
             let some = some.iter().filter(|one| one.size <= last.size);
@@ -186,6 +180,6 @@ impl Tiles {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
         }
-        fs::write(path, bytes)
+        private::file(&path)?.write_all(bytes)
     }
 }

@@ -8,7 +8,7 @@ use callgate_store::{ERASED_TOGETHER_MAX, EvidenceStore as _, Filter, SqliteStor
 
 use crate::cli::Failure;
 use crate::cli::evidence::Erase;
-use crate::commands::evidence::{open_with, unreadable};
+use crate::commands::evidence::open_with;
 use crate::commands::office::Office;
 use crate::print;
 
@@ -44,7 +44,7 @@ async fn records_of(store: &SqliteStore, subject: &str) -> Result<Vec<u64>, Fail
         let filter = Filter::default().with(link, Some(subject.to_owned()));
         let mut from = 0;
         loop {
-            let rows = store.page(&filter, from).await.map_err(unreadable)?;
+            let rows = store.page(&filter, from).await?;
             let Some(last) = rows.last().and_then(|row| row.index) else { break };
             found.extend(rows.iter().filter_map(|row| row.index));
             from = last + 1;

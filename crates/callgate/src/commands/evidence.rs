@@ -39,7 +39,7 @@ async fn list(options: List) -> Result<(), Failure> {
         return changes(&store, &options).await;
     }
     let filter = options.which.filter();
-    let lines = newest(&store, filter, options.limit).await.map_err(unreadable)?;
+    let lines = newest(&store, filter, options.limit).await?;
     if lines.is_empty() {
         print::note("no calls match");
     }
@@ -62,7 +62,7 @@ async fn list(options: List) -> Result<(), Failure> {
 /// The newest changes of authority.
 async fn changes(store: &SqliteStore, options: &List) -> Result<(), Failure> {
     let filter = Filter { limit: Some(options.limit), ..options.which.filter() };
-    let rows = store.list(&filter).await.map_err(unreadable)?;
+    let rows = store.list(&filter).await?;
     if rows.is_empty() {
         print::note("nothing was given or taken back");
     }
@@ -119,7 +119,7 @@ async fn show(options: Show) -> Result<(), Failure> {
     if rows.is_empty() {
         return Err(Failure::Other(format!("there is no call `{call}` in the evidence")));
     }
-    for row in with_approvals(&store, rows).await.map_err(unreadable)? {
+    for row in with_approvals(&store, rows).await? {
         if options.json {
             print::line(&record(&row));
         } else {
@@ -206,11 +206,6 @@ async fn tiles(options: Tiles) -> Result<(), Failure> {
 /// A record on a line: canonical JSON.
 pub(super) fn record(row: &Row) -> String {
     String::from_utf8(row.record().canonical()).unwrap_or_default()
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is what an error is mapped with")]
-pub(super) fn unreadable(error: StoreError) -> Failure {
-    Failure::Other(format!("the evidence cannot be read: {error}"))
 }
 
 pub(super) async fn open_with(config: &WithConfig) -> Result<SqliteStore, Failure> {

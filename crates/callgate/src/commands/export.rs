@@ -1,14 +1,12 @@
 //! `callgate evidence export` and `callgate evidence follow`: records for the tools that others have. Works while a gateway is running.
 
-use std::fs::OpenOptions;
 use std::io::{self, BufWriter, ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
 use callgate_model::json::Json;
 use callgate_store::{EvidenceStore, Filter, Row, SqliteStore};
 
-use super::evidence::{open_with, unreadable};
+use super::evidence::open_with;
 use super::serve::stop_signal;
 use crate::ambient::host;
 use crate::cli::Failure;
@@ -17,6 +15,7 @@ use crate::export::syslog::{Framing, Origin};
 use crate::export::{Exported, Format};
 use crate::intents::Intents;
 use crate::print::{self, Progress};
+use crate::private;
 
 /// How many records are read at a time.
 const PAGE: u32 = 500;
@@ -28,15 +27,14 @@ pub(crate) async fn export(options: Export) -> Result<(), Failure> {
     let filter = options.which.filter();
     let out: Box<dyn Write + Send> = match &options.output {
         None => Box::new(io::stdout()),
-        Some(path) => {
-            // It holds what the store holds, which only its owner may read.
-            let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-            Box::new(file.map_err(|error| format!("cannot write {}: {error}", path.display()))?)
-        }
+        Some(path) => Box::new(
+            private::file(path)
+                .map_err(|error| format!("cannot write {}: {error}", path.display()))?,
+        ),
     };
     let mut lines = Lines::begin(&store, filter, options.form, out)?;
     // What is recorded meanwhile is for the next export.
-    let end = store.size().await.map_err(unreadable)?;
+    let end = store.size().await?;
     let mut progress = Progress::new("records looked at");
     while lines.next < end && lines.page(end).await? {
         progress.tell(lines.next, end);
@@ -53,10 +51,10 @@ pub(crate) async fn follow(options: Follow) -> Result<(), Failure> {
     let stop = stop_signal()?;
     let out = Box::new(io::stdout());
     let mut lines = Lines::begin(&store, options.which.filter(), options.form, out)?;
-    lines.next = store.size().await.map_err(unreadable)?;
+    lines.next = store.size().await?;
     let following = async {
         loop {
-            let end = store.size().await.map_err(unreadable)?;
+            let end = store.size().await?;
             if lines.next >= end {
                 tokio::time::sleep(LOOK_EVERY).await;
             } else if !lines.page(end).await? {
@@ -108,7 +106,7 @@ impl<'a> Lines<'a> {
 
     /// Writes the next records that are in the log before the place `end`; whether anybody still reads them.
     async fn page(&mut self, end: u64) -> Result<bool, Failure> {
-        let rows = self.store.page(&self.filter, self.next).await.map_err(unreadable)?;
+        let rows = self.store.page(&self.filter, self.next).await?;
         // They are in the order of the log.
         let is_over = rows.len() < PAGE as usize
             || rows.iter().any(|row| row.index.is_some_and(|place| place >= end));
@@ -117,7 +115,7 @@ impl<'a> Lines<'a> {
             let Some(place) = row.index.filter(|place| *place < end) else { continue };
             let record = record_json(&row)?;
             let intent = intents.beside(self.store, (&row.kind, row.call), &record).await;
-            let intent = intent.map_err(unreadable)?;
+            let intent = intent?;
             let written = self.write(&Exported { record: &record, intent: intent.as_ref() });
             if !is_read(written)? {
                 return Ok(false);

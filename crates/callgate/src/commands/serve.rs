@@ -82,11 +82,9 @@ pub(crate) async fn serve(
 
 /// Whatever weakens safety is in the log.
 fn warn_of_danger(config: &Config) {
-    if config.telemetry.as_ref().is_some_and(|telemetry| telemetry.danger_plain_http) {
-        tracing::warn!("danger_plain_http: traces and metrics may cross a network in the clear");
-    }
-    let in_the_clear = |at: &&String| at.starts_with("evidence.") && at.contains("danger_plain_");
-    for at in config.dangers.iter().filter(in_the_clear) {
+    // Channels are warned of when they are tried.
+    let is_plain = |at: &&String| at.contains("danger_plain_") && !at.starts_with("notify.");
+    for at in config.dangers.iter().filter(is_plain) {
         tracing::warn!("{at}: what goes there may cross a network in the clear");
     }
     if !config.tokens.is_empty() {

@@ -10,13 +10,13 @@ use crate::ambient::Machine;
 use crate::cli::Failure;
 use crate::cli::evidence::{Open, Settle};
 use crate::commands::caller;
-use crate::commands::evidence::{open_with, record, unreadable};
+use crate::commands::evidence::{open_with, record};
 use crate::print::call::CallTold;
 use crate::{assemble, print};
 
 pub(super) async fn open(options: &Open) -> Result<(), Failure> {
     let store = open_with(&options.config).await?;
-    let calls = unsettled_calls(&store, options.all, options.limit).await.map_err(unreadable)?;
+    let calls = unsettled_calls(&store, options.all, options.limit).await?;
     for (intent, outcome) in &calls {
         if options.json {
             print::line(&record(intent));

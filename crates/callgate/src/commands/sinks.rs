@@ -3,7 +3,7 @@
 use callgate_model::json::Object;
 use callgate_store::{Cursor, CursorStore as _, EvidenceStore as _, TreeStore as _};
 
-use super::evidence::{open, unreadable};
+use super::evidence::open;
 use crate::cli::{Check, Failure};
 use crate::print;
 
@@ -13,10 +13,10 @@ const FORMER: &str = "-";
 pub(crate) async fn run(options: &Check) -> Result<(), Failure> {
     let config = options.config.load()?;
     let store = open(&config).await?;
-    let mut cursors = store.cursors().await.map_err(unreadable)?;
+    let mut cursors = store.cursors().await?;
     let mut places = config.evidence.elsewhere.places();
-    let size = store.size().await.map_err(unreadable)?;
-    let signed = store.last_checkpoint().await.map_err(unreadable)?.map_or(0, |last| last.size);
+    let size = store.size().await?;
+    let signed = store.last_checkpoint().await?.map_or(0, |last| last.size);
     let former =
         cursors.iter().filter(|cursor| !places.iter().any(|(name, _)| *name == cursor.name));
     let former: Vec<_> = former.map(|cursor| (cursor.name.clone(), FORMER)).collect();

@@ -21,9 +21,7 @@ pub(super) async fn run(options: &Check) -> Result<(), Failure> {
             vec![format!("BROKEN: {problem}")],
             Object::default().with("verdict", "broken").with("problem", problem),
         ),
-        Err(Stop::Unreadable(error)) => {
-            return Err(Failure::Other(format!("the evidence cannot be read: {error}")));
-        }
+        Err(Stop::Unreadable(error)) => return Err(error.into()),
     };
     let is_broken = json.get("verdict").and_then(Json::as_str) == Some("broken");
     if options.json {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use callgate_gateway::recording::{HashKey, Recording, Treatment};
+use callgate_model::ambient::DAY_MS;
 use callgate_model::transparency::Signer;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
@@ -11,7 +12,7 @@ use toml::Table;
 
 use super::section::Reader;
 use super::server::RawSecret;
-use crate::keeping::{DAY_MS, Elsewhere, Retention};
+use crate::keeping::{Elsewhere, Retention};
 
 /// What is done with evidence once it is stored.
 #[derive(Debug, Default)]

@@ -74,8 +74,6 @@ pub(crate) struct TelemetryConfig {
     pub(crate) attributes: BTreeMap<String, String>,
     /// How often metrics are sent.
     pub(crate) metrics_every: Duration,
-    /// Whether it crosses a network in the clear.
-    pub(crate) danger_plain_http: bool,
 }
 
 impl Reader {
@@ -116,7 +114,6 @@ impl Reader {
             service: raw.service,
             attributes: raw.attributes,
             metrics_every: Duration::from_secs(raw.metrics_every_s),
-            danger_plain_http: plain,
         })))
     }
 

@@ -1,6 +1,6 @@
 //! Tokens that are asked for.
 
-use callgate_model::ambient::Timestamp;
+use callgate_model::ambient::{DAY_MS, Timestamp};
 use callgate_model::authority::{ApiToken, Secret};
 use callgate_model::vocabulary::Effect;
 use callgate_store::TokenState;
@@ -10,7 +10,6 @@ use utoipa::ToSchema;
 
 use super::{Desk, NewScope, bounded, text};
 
-const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// How long a token that is rotated stays good, if nothing else is said, and at most, in hours.
 const OVERLAP_H: u32 = 24;
 const OVERLAP_H_MAX: u32 = 24 * 14;

@@ -73,7 +73,7 @@ fn an_outcome_says_whose_call_it_was() {
 #[test]
 fn a_sentence_says_what_happened() {
     let told = |sample: &Sample| Facts::of(&sample.exported()).sentence();
-    let call = "editJiraIssue (jira.issue.edit) on Jira::Issue acme/ENG-42, Jira::Issue unresolved (not_found) for alice via release-bot";
+    let call = "editJiraIssue (jira.issue.edit) on Jira::Issue acme/ENG-42, Jira::Issue unresolved (not_found: 10042) for alice via release-bot";
     for (sample, expected) in [
         (intent(), format!("allowed: {call}")),
         (outcome("timed_out"), format!("timed_out: {call}")),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callgate_gateway::pipeline::Gateway;
-use callgate_model::ambient::Ambient;
+use callgate_model::ambient::{Ambient, DAY_MS};
 use callgate_model::authority::Change;
 use callgate_store::{ERASED_TOGETHER_MAX, EvidenceError};
 use tokio::time::{MissedTickBehavior, interval};
@@ -67,6 +67,3 @@ pub(super) async fn erase(
     }
     Ok(())
 }
-
-/// A day, in milliseconds.
-pub(crate) const DAY_MS: u64 = 24 * 60 * 60 * 1_000;

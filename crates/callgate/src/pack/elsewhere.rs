@@ -8,7 +8,6 @@ use callgate_store::{Cursor, CursorStore as _, KeptCheckpoint, SqliteStore, Tree
 
 use super::Period;
 use super::files::Files;
-use super::population::unreadable;
 use crate::cli::Failure;
 use crate::config::Config;
 use crate::keeping::witness_name;
@@ -83,10 +82,10 @@ impl Places {
         last: Option<u64>,
         size: u64,
     ) -> Result<Elsewhere, Failure> {
-        let mut all = self.begin(&store.cursors().await.map_err(unreadable)?, last);
+        let mut all = self.begin(&store.cursors().await?, last);
         let mut from = 0;
         loop {
-            let page = store.checkpoints(from, PAGE).await.map_err(unreadable)?;
+            let page = store.checkpoints(from, PAGE).await?;
             for kept in page.iter().filter(|kept| kept.size <= size) {
                 all.checkpoint(&self.witnesses, kept, period.has(kept.at), last);
             }

@@ -1,14 +1,14 @@
 //! The files of a pack. They are for their owner alone, as the store is: whoever hands them on decides to whom.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use callgate_model::json::Object;
 
 use crate::cli::Failure;
 use crate::export::cell;
+use crate::private;
 
 /// Where they are.
 pub(super) struct Files {
@@ -32,7 +32,7 @@ impl Files {
         if let Some(parent) = folder.parent() {
             fs::create_dir_all(parent).map_err(failed(parent))?;
         }
-        fs::DirBuilder::new().mode(0o700).create(folder).map_err(failed(folder))?;
+        private::folder(folder).map_err(failed(folder))?;
         Ok(Self { folder: folder.to_owned() })
     }
 
@@ -46,8 +46,7 @@ impl Files {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(failed(parent))?;
         }
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        Ok(BufWriter::new(file.map_err(failed(&path))?))
+        Ok(BufWriter::new(private::file(&path).map_err(failed(&path))?))
     }
 
     pub(super) fn text(&self, name: &str, text: &str) -> Result<(), Failure> {

@@ -109,12 +109,12 @@ pub(super) async fn prove(
     let mut open = Vec::new();
     if let Ok(verified) = &gathered.verified {
         for (_, index) in &verified.findings.open_calls {
-            let rows = store.read(*index, 1).await.map_err(unreadable)?;
+            let rows = store.read(*index, 1).await?;
             open.extend(rows.first().map(|row| told(row, row)));
         }
     }
     let limit = u32::try_from(LISTED_MAX).unwrap_or(u32::MAX);
-    let unsettled = unsettled_calls(store, true, limit).await.map_err(unreadable)?;
+    let unsettled = unsettled_calls(store, true, limit).await?;
     let unsettled = unsettled.iter().map(|(intent, outcome)| told(intent, outcome)).collect();
     Ok(Proved { proofs, open, unsettled })
 }
@@ -128,8 +128,8 @@ async fn one(
 ) -> Result<Object, Failure> {
     let (kept, root) = (&gathered.signed.kept, &gathered.signed.root);
     let path = Path::inclusion(index, kept.size).ok_or("a record is beyond the checkpoint")?;
-    let hashes = prove_path(store, &path).await.map_err(unreadable)?;
-    let rows = store.read(index, 1).await.map_err(unreadable)?;
+    let hashes = prove_path(store, &path).await?;
+    let rows = store.read(index, 1).await?;
     let row = rows.first().ok_or("a record is not there any more")?;
     if verify_inclusion(&row.hash, index, kept.size, &hashes, root).is_err()
         && gathered.verified.is_ok()
@@ -164,11 +164,6 @@ fn told(intent: &Row, last: &Row) -> Object {
         .with("operation", text("understood.operation"))
         .with("effect", text("understood.effect"))
         .with("outcome", last.outcome.clone())
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is what an error is mapped with")]
-pub(super) fn unreadable(error: callgate_store::StoreError) -> Failure {
-    Failure::Other(format!("the evidence cannot be read: {error}"))
 }
 
 /// Writes all of it.

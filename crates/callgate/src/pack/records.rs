@@ -35,8 +35,7 @@ impl Records {
         store: &SqliteStore,
         seen: &Seen<'_>,
     ) -> Result<(), Failure> {
-        let intent = self.intents.beside(store, (seen.kind, seen.call), seen.record).await;
-        let intent = intent.map_err(|error| format!("the evidence cannot be read: {error}"))?;
+        let intent = self.intents.beside(store, (seen.kind, seen.call), seen.record).await?;
         let exported = Exported { record: seen.record, intent: intent.as_ref() };
         let written = writeln!(self.jsonl, "{}", Format::Jsonl.write(&exported))
             .and_then(|()| writeln!(self.csv, "{}", Format::Csv.write(&exported)));

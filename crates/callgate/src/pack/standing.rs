@@ -7,7 +7,7 @@ use std::sync::Arc;
 use callgate_gateway::catalog::ServerCatalog;
 use callgate_gateway::credential::{Broker, Own};
 use callgate_gateway::pin::ApprovedBy;
-use callgate_model::ambient::Timestamp;
+use callgate_model::ambient::{DAY_MS, Timestamp};
 use callgate_model::authority::ToolPin;
 use callgate_model::vocabulary::{Effect, Vocabulary};
 use callgate_policy::Bundle;
@@ -19,7 +19,7 @@ use super::files::Files;
 use crate::assemble::Parts;
 use crate::cli::Failure;
 use crate::config::{At, Config, ServerConfig};
-use crate::keeping::{DAY_MS, Retention};
+use crate::keeping::Retention;
 use crate::privilege::{Configured, Known, Report, Span, Usage};
 
 pub(super) const TOOLS: &str = "tools.csv";

@@ -107,14 +107,16 @@ fn text(value: &Json, name: &str) -> String {
     value.get(name).and_then(Json::as_str).unwrap_or_default().to_owned()
 }
 
-/// Something that a call touches, as it is recorded: `Jira::Issue acme/ENG-42`, or why nobody knows which it is.
+/// Something that a call touches, as it is recorded: `Jira::Issue acme/ENG-42`, or why nobody knows which it is,
+/// and how the agent spelled it.
 pub(crate) fn target(target: &Json) -> String {
     let text = |name: &str| target.get(name).and_then(Json::as_str);
     let kind = text("kind").unwrap_or_default();
-    match (text("id"), text("unresolved")) {
-        (Some(id), _) => format!("{kind} {id}"),
-        (None, Some(why)) => format!("{kind} unresolved ({why})"),
-        (None, None) => kind.to_owned(),
+    match (text("id"), text("unresolved"), text("spelled")) {
+        (Some(id), ..) => format!("{kind} {id}"),
+        (None, Some(why), Some(spelled)) => format!("{kind} unresolved ({why}: {spelled})"),
+        (None, Some(why), None) => format!("{kind} unresolved ({why})"),
+        (None, None, _) => kind.to_owned(),
     }
 }
 

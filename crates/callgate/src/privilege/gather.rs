@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use callgate_model::ambient::Timestamp;
+use callgate_model::ambient::{DAY_MS, Timestamp};
 use callgate_model::caller::Caller;
 use callgate_model::vocabulary::Vocabulary;
 use callgate_policy::Bundle;
@@ -66,9 +66,9 @@ impl Known {
         (bundle, vocabulary): (Arc<Bundle>, Arc<Vocabulary>),
         span: Span,
     ) -> Result<Self, StoreError> {
-        let since = span.now.unix_ms().saturating_sub(i64::from(span.days) * 86_400_000);
+        let since = span.now.before_ms(u64::from(span.days) * DAY_MS);
         let mut usage = Usage::default();
-        read(evidence, &mut usage, Timestamp::from_unix_ms(since), span.records_max).await?;
+        read(evidence, &mut usage, since, span.records_max).await?;
         Self::of(usage, authority, configured, (bundle, vocabulary), span).await
     }
 

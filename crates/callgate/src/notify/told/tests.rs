@@ -174,7 +174,7 @@ fn a08_nothing_from_elsewhere_is_a_link_or_hidden() {
     assert_eq!(long.chars().count(), TEXT_CHARS_MAX + 1);
     assert!(long.ends_with('…'));
     let told = told(|told| {
-        let spelled = json!({ "kind": "Unresolved", "spelled": "https://evil.example\r\nBcc: x" });
+        let spelled = json!({ "kind": "Unresolved", "unresolved": "not_found", "spelled": "https://evil.example\r\nBcc: x" });
         told.state.approval.about.targets = vec![spelled];
         told.state.approval.about.tool = "https://evil.example/resource".to_owned();
         told.state.approval.about.arguments =

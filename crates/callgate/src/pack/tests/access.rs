@@ -1,3 +1,5 @@
+//! What the pack says of who held what, out of records as they are sealed.
+
 use callgate_model::authority::{
     ApiToken, Grant, Holder, Passkey, Revocation, SecretFor, Subject, SubjectKind, UpstreamSecret,
 };

@@ -1,3 +1,5 @@
+//! What the pack says of approvals, out of records as they are sealed.
+
 use callgate_model::approval::{About, Approval, Asker, Glass, GlassReview, GlassVerdict, Vote};
 use callgate_model::authority::Proof;
 use callgate_model::decision::Gate;
@@ -180,7 +182,7 @@ fn an_approval_is_given_when_every_gate_has_as_many_as_it_wants() {
     assert!(rows[0].contains(&format!("{} {}", id(101), id(102))), "{rows:?}");
     assert!(rows[0].contains("dave approves"), "{rows:?}");
     assert!(
-        rows[0].contains("Jira::Issue acme/ENG-1; Jira::Issue unresolved (unbounded)"),
+        rows[0].contains("Jira::Issue acme/ENG-1; Jira::Issue unresolved (unbounded: all)"),
         "{rows:?}"
     );
 }
