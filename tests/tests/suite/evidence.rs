@@ -20,7 +20,7 @@ use super::world::{
 const HOLDS_WITHIN: Duration = Duration::from_secs(6);
 
 /// Checks all of the evidence and gives how many chains there are.
-async fn verified_chains(gateway: &Gateway) -> u64 {
+pub(crate) async fn verified_chains(gateway: &Gateway) -> u64 {
     let verified = gateway.cli(&["evidence", "verify", "--json"]).await.unwrap();
     assert_eq!(verified.code, Some(0), "{verified:?}");
     let verdict = verified.json().unwrap().remove(0);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use callgate_model::authority::Change;
 use callgate_model::evidence::Link;
+use callgate_model::products::gateway::ACCOUNT;
 use callgate_store::{ERASED_TOGETHER_MAX, EvidenceStore as _, Filter, SqliteStore};
 
 use crate::cli::Failure;
@@ -40,8 +41,9 @@ pub(super) async fn run(options: &Erase) -> Result<(), Failure> {
 /// The places of the records of whatever they did, approved, or was about them, and of what came of it.
 async fn records_of(store: &SqliteStore, subject: &str) -> Result<Vec<u64>, Failure> {
     let mut found = BTreeSet::new();
-    for link in [Link::Human, Link::By] {
-        let filter = Filter::default().with(link, Some(subject.to_owned()));
+    let account = format!("{ACCOUNT}::{subject}");
+    for (link, value) in [(Link::Human, subject), (Link::By, subject), (Link::Target, &account)] {
+        let filter = Filter::default().with(link, Some(value.to_owned()));
         let mut from = 0;
         loop {
             let rows = store.page(&filter, from).await?;
