@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use callgate_model::products::atlassian::SiteMap;
+use callgate_model::treatment::Treatments;
 use callgate_model::vocabulary::{Effect, Operation, Risk, Vocabulary};
 
 pub use path::{Path, Step};
@@ -53,6 +54,8 @@ pub struct Catalogs {
     by_name: BTreeMap<String, Arc<Catalog>>,
     vocabulary: Vocabulary,
     overrides: Vec<Override>,
+    /// By operation, what happens to fields of its arguments on their way into the record.
+    records: BTreeMap<String, Treatments>,
 }
 
 /// What one server product's tools and resources mean.
@@ -169,6 +172,12 @@ impl Catalogs {
     #[must_use]
     pub fn overrides(&self) -> &[Override] {
         &self.overrides
+    }
+
+    /// By operation, what happens to fields of its arguments on their way into the record, unless the operator says otherwise.
+    #[must_use]
+    pub const fn records(&self) -> &BTreeMap<String, Treatments> {
+        &self.records
     }
 
     /// What each catalog says of itself, by name, and how many tools it knows.

@@ -384,8 +384,8 @@ impl Gateway {
             Stop::Refused { detail: unnameable.detail, hidden: hidden() }
         })?;
         self.resolve(request, &set, &mut named, bundle, record.call).await;
-        self.settings.recording.name(record, &named);
         self.decide_and_record(request, &named, bundle, record).await;
+        self.settings.recording.name(record, &named);
         if !record.decision.is_allow() {
             // Only who may know that there is such a tool is told what to write.
             let hidden = hidden();

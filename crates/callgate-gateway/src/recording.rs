@@ -10,7 +10,9 @@ use callgate_model::call::ToolCall;
 use callgate_model::digest::hex;
 use callgate_model::evidence::Decided;
 use callgate_model::json::{Json, Object};
+use callgate_model::obligation::Obligations;
 use callgate_model::redact;
+use callgate_model::treatment::{Treatment, Treatments, stricter};
 
 use crate::name::NamedCall;
 use crate::pipeline::understood;
@@ -19,33 +21,6 @@ use crate::pipeline::understood;
 const CUT_CHARS: usize = 32;
 /// Bytes of a key at least.
 const KEY_BYTES_MIN: usize = 32;
-
-/// What happens to a field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Treatment {
-    /// It is not recorded.
-    Drop,
-    /// It is recorded as a hash with a key, by which whoever has the key finds it again.
-    Hash,
-    /// It is recorded, without secrets and with long text cut.
-    Keep,
-    /// Its beginning is recorded.
-    Truncate,
-}
-
-impl Treatment {
-    /// The one of that name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        match name {
-            "drop" => Some(Self::Drop),
-            "hash" => Some(Self::Hash),
-            "keep" => Some(Self::Keep),
-            "truncate" => Some(Self::Truncate),
-            _ => None,
-        }
-    }
-}
 
 /// A key by which fields are hashed, so that nobody without it can try what a hash is of.
 #[derive(Clone)]
@@ -95,13 +70,23 @@ impl fmt::Debug for HashKey {
 pub struct Recording {
     /// Whether arguments are recorded, without secrets and with long text cut.
     pub arguments: bool,
-    /// By operation, what happens to fields: the names of the members that lead there, with dots between.
-    pub fields: BTreeMap<String, BTreeMap<String, Treatment>>,
+    /// By operation, what happens to fields.
+    pub fields: BTreeMap<String, Treatments>,
     /// The keys by which fields are hashed, the current one first.
     pub keys: Vec<HashKey>,
 }
 
 impl Recording {
+    /// With the rules of catalogs for fields of which the operator says nothing.
+    #[must_use]
+    pub fn unless_said(mut self, records: BTreeMap<String, Treatments>) -> Self {
+        for (operation, rules) in records {
+            let known = self.fields.entry(operation).or_default();
+            rules.into_iter().for_each(|(path, rule)| _ = known.entry(path).or_insert(rule));
+        }
+        self
+    }
+
     /// What is recorded of the arguments of what is not known to be any operation: nothing if there are rules for fields,
     /// since one of them could be for these.
     pub(crate) fn unnamed(&self, arguments: &Object) -> Json {
@@ -112,26 +97,28 @@ impl Recording {
         if self.arguments { redact::arguments(arguments) } else { Json::Null }
     }
 
-    /// Completes the record of a call when it is known what it is.
+    /// Completes the record of a call when it is known what it is and what was decided.
     pub(crate) fn name(&self, record: &mut Decided, named: &NamedCall) {
-        (record.arguments, record.hashes) = self.named(&named.call);
+        (record.arguments, record.hashes) = self.named(&named.call, record.decision.obligations());
         record.understood = Some(understood(named));
     }
 
     /// What is recorded of the arguments of a call, and the hashes in it. Rules are for operations, so of what a dispatcher
-    /// wraps, what it wraps is recorded.
-    pub(crate) fn named(&self, call: &ToolCall) -> (Json, Vec<String>) {
-        match self.fields.get(&call.operation.name) {
-            Some(rules) => self.ruled(rules, call.effective()),
-            None => (self.whole(call.effective()), Vec::new()),
+    /// wraps, what it wraps is recorded. Policies can only make them stricter.
+    pub(crate) fn named(&self, call: &ToolCall, obligations: &Obligations) -> (Json, Vec<String>) {
+        let rules = self.fields.get(&call.operation.name);
+        if obligations.record.is_empty() {
+            return match rules {
+                Some(rules) => self.ruled(rules, call.effective()),
+                None => (self.whole(call.effective()), Vec::new()),
+            };
         }
+        let mut rules = rules.cloned().unwrap_or_default();
+        stricter(&mut rules, &obligations.record);
+        self.ruled(&rules, call.effective())
     }
 
-    fn ruled(
-        &self,
-        rules: &BTreeMap<String, Treatment>,
-        arguments: &Object,
-    ) -> (Json, Vec<String>) {
+    fn ruled(&self, rules: &Treatments, arguments: &Object) -> (Json, Vec<String>) {
         let mut hashes = Vec::new();
         let whole = Json::from(arguments.clone());
         let mut recorded = Some(&whole).filter(|_| self.arguments).cloned();

@@ -20,4 +20,5 @@ pub mod reason;
 pub mod redact;
 pub mod target;
 pub mod transparency;
+pub mod treatment;
 pub mod vocabulary;

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::json::{Json, Object};
+use crate::treatment::{Treatments, stricter};
 
 /// What has to be done with a call that is let through.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct Obligations {
     pub needs_reason: bool,
     /// People are told of the call by these channels.
     pub notify: BTreeSet<String>,
+    /// What of its arguments is recorded.
+    pub record: Treatments,
 }
 
 /// None at all.
@@ -24,6 +27,7 @@ pub static NONE: Obligations = Obligations {
     result_bytes_max: None,
     needs_reason: false,
     notify: BTreeSet::new(),
+    record: Treatments::new(),
 };
 
 impl Obligations {
@@ -46,6 +50,7 @@ impl Obligations {
         self.result_bytes_max = smaller;
         self.needs_reason |= others.needs_reason;
         self.notify.extend(others.notify.iter().cloned());
+        stricter(&mut self.record, &others.record);
     }
 
     /// As they are recorded.
@@ -54,18 +59,22 @@ impl Obligations {
         let names = |all: &BTreeSet<String>| {
             all.iter().map(|name| name.as_str().into()).collect::<Vec<Json>>()
         };
+        let record = self.record.iter();
+        let record = record.map(|(path, is)| format!("{path}: {}", is.as_str()).into());
         let most = self.result_bytes_max.map(|most| i64::try_from(most).unwrap_or(i64::MAX >> 11));
         Object::default()
             .with("redact", names(&self.redact))
             .with("result_bytes_max", most)
             .with("needs_reason", self.needs_reason)
             .with("notify", names(&self.notify))
+            .with("record", record.collect::<Vec<Json>>())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::treatment::Treatment;
 
     #[test]
     fn i9_of_two_obligations_the_stricter_holds_in_any_order() {
@@ -80,6 +89,7 @@ mod tests {
             result_bytes_max: Some(9),
             needs_reason: true,
             notify: set(&["leads"]),
+            record: [("summary".to_owned(), Treatment::Drop)].into(),
         };
         let sum = |first: &Obligations, second: &Obligations| {
             let mut sum = first.clone();
@@ -89,7 +99,7 @@ mod tests {
         assert_eq!(sum(&a, &b), sum(&b, &a));
         assert_eq!(
             sum(&a, &b).to_json().to_text(),
-            r#"{"redact":["email","phone"],"result_bytes_max":9,"needs_reason":true,"notify":["leads"]}"#
+            r#"{"redact":["email","phone"],"result_bytes_max":9,"needs_reason":true,"notify":["leads"],"record":["summary: drop"]}"#
         );
         for one in [&a, &b] {
             assert_eq!(&sum(one, &Obligations::default()), one);

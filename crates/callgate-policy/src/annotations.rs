@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use callgate_model::decision::{Allotment, Escalation, Gate, PolicyRef};
 use callgate_model::obligation::Obligations;
+use callgate_model::treatment::{Treatment, Treatments};
 
 use crate::source::{Complaint, Tier};
 
@@ -21,12 +22,13 @@ const GATES: [&str; 10] = [
     "notify",
     "step_up",
 ];
-const OBLIGATIONS: [&str; 4] = ["needs_reason", "notify", "redact", "result_within"];
+const OBLIGATIONS: [&str; 5] = ["needs_reason", "notify", "record", "redact", "result_within"];
 
 const MAX_ID_BYTES: usize = 128;
 const MAX_QUORUM: u32 = 10;
 const MAX_REDACTED: usize = 32;
 const MAX_NOTIFIED: usize = 8;
+const MAX_RECORDED: usize = 32;
 const MAX_SECONDS: u64 = 7 * 24 * 3600;
 const DECIDE_WITHIN_S: u64 = 15 * 60;
 const USE_WITHIN_S: u64 = 5 * 60;
@@ -72,6 +74,7 @@ pub(crate) fn read(tier: Tier, policy: &cedar_policy::Policy) -> Result<Label, V
     let mut obliges = obligations(policy, &mut note);
     if tier == Tier::Permit {
         obliges.notify = notified(policy, &mut note);
+        obliges.record = recorded(policy, &mut note);
     }
     let obliges = (!obliges.is_empty()).then(|| Box::new(obliges));
     if complaints.is_empty() { Ok(Label { about, gate, obliges, notify }) } else { Err(complaints) }
@@ -87,6 +90,26 @@ fn notified(policy: &cedar_policy::Policy, note: &mut impl FnMut(Complaint)) -> 
         ));
     }
     names
+}
+
+/// What of the arguments of what a permit lets through is recorded.
+fn recorded(policy: &cedar_policy::Policy, note: &mut impl FnMut(Complaint)) -> Treatments {
+    let Some(text) = policy.annotation("record") else { return Treatments::new() };
+    let rule = |rule: &str| {
+        let (path, treatment) = rule.split_once(':')?;
+        let path = path.trim();
+        let is_path = path.len() <= MAX_ID_BYTES && path.split('.').all(|name| !name.is_empty());
+        Some((path.to_owned(), Treatment::parse(treatment.trim()).filter(|_| is_path)?))
+    };
+    let rules: Option<Vec<_>> = text.split(',').map(rule).collect();
+    let count = rules.as_ref().map(Vec::len);
+    let rules: Treatments = rules.unwrap_or_default().into_iter().collect();
+    if rules.len() > MAX_RECORDED || count != Some(rules.len()) {
+        note(Complaint::new(format!("@record cannot be `{}`", text.escape_debug())).hint(
+            "fields of the arguments, each once, at most 32, with `keep`, `truncate`, `hash` or `drop`: @record(\"fields.description: drop, fields.assignee: hash\")",
+        ));
+    }
+    rules
 }
 
 fn obligations(policy: &cedar_policy::Policy, note: &mut impl FnMut(Complaint)) -> Obligations {

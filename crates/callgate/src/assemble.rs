@@ -16,6 +16,7 @@ use callgate_mcp::inbound::HostRules;
 use callgate_mcp::upstream::{Upstream, UpstreamConfig, UpstreamLimits};
 use callgate_model::ambient::Ambient;
 use callgate_model::caller::Caller;
+use callgate_model::treatment::Treatments;
 use callgate_model::vocabulary::Vocabulary;
 use callgate_policy::{Bundle, Source, Tier};
 use callgate_store::{EvidenceLimits, EvidenceLog, SqliteStore, room_for_outcomes};
@@ -34,6 +35,8 @@ pub(crate) struct Parts {
     pub(crate) vocabulary: Vocabulary,
     /// The policies.
     pub(crate) bundle: Bundle,
+    /// By operation, what happens to fields of arguments on their way into the record, as the catalogs have it.
+    pub(crate) records: BTreeMap<String, Treatments>,
 }
 
 /// Loads catalogs and policies, and finds every problem in them.
@@ -80,9 +83,13 @@ pub(crate) fn parts(config: &Config) -> Result<Parts, Problems> {
             });
         }
     }
+    let records = loaded.records();
     let loaded = load_bundle(&config.policies, &vocabulary);
     match loaded.and_then(|bundle| Means::of(config).suffice(bundle)) {
-        Ok(bundle) if problems.is_empty() => Ok(Parts { catalogs, vocabulary, bundle }),
+        Ok(bundle) if problems.is_empty() => {
+            let records = records.clone();
+            Ok(Parts { catalogs, vocabulary, bundle, records })
+        }
         Ok(_) => Err(Problems(problems)),
         Err(found) => {
             problems.extend(found.0);
@@ -299,7 +306,7 @@ pub(crate) async fn watched_gateway(
     port: u16,
     telemetry: Telemetry,
 ) -> Result<(Arc<Gateway>, Arc<SqliteStore>), String> {
-    let Parts { mut catalogs, bundle, .. } = parts;
+    let Parts { mut catalogs, bundle, records, .. } = parts;
     let servers = servers(&mut config, &mut catalogs)?;
     let exchanged = servers.iter().filter_map(Server::exchanges).map(str::to_owned).collect();
     let store = SqliteStore::open(&config.store).await.map_err(|error| causes(&error))?;
@@ -327,7 +334,7 @@ pub(crate) async fn watched_gateway(
         streams: config.limits.streams,
         sealing: config.sealing.take(),
         signer: config.signer.take(),
-        recording: std::mem::take(&mut config.recording),
+        recording: std::mem::take(&mut config.recording).unless_said(records),
         telemetry,
         same_person: std::mem::take(&mut config.approvals.same_person),
         hold: config.approvals.hold,

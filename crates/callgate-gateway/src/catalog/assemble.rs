@@ -131,6 +131,17 @@ impl Build<'_> {
             }
             catalog.prompts.insert(name.clone(), rule.clone());
         }
+        for (operation, rules) in &file.records {
+            if self.catalogs.vocabulary.operations.contains_key(operation) {
+                let known = self.catalogs.records.entry(operation.clone()).or_default();
+                known.extend(rules.clone());
+            } else {
+                let at = format!("record.{operation:?}");
+                let known = self.catalogs.vocabulary.operations.keys().map(String::as_str);
+                let hint = nearest(operation, known);
+                self.note(&file, at, format!("unknown operation `{operation}`"), hint);
+            }
+        }
         for (name, (at, lookup)) in &file.lookups {
             self.check_lookup(&file, at, lookup, &catalog);
             catalog.lookups.insert(name.clone(), Arc::new(lookup.clone()));

@@ -7,6 +7,7 @@ mod tool;
 use std::collections::BTreeMap;
 
 use callgate_model::products;
+use callgate_model::treatment::{Treatment, Treatments};
 use callgate_model::vocabulary::{Effect, FieldType, Operation, Reversibility, Risk};
 
 use super::About;
@@ -29,6 +30,7 @@ const KNOWN: &[&str] = &[
     "name",
     "operation",
     "prompt",
+    "record",
     "resolve",
     "resource",
     "site",
@@ -55,6 +57,8 @@ pub(super) struct CatalogFile {
     pub(super) resources: BTreeMap<String, ResourceEntry>,
     /// By name, what each touches.
     pub(super) prompts: BTreeMap<String, PromptRule>,
+    /// By operation, what happens to fields of its arguments on their way into the record.
+    pub(super) records: BTreeMap<String, Treatments>,
     /// By kind, each with its place in the file.
     pub(super) resolvers: BTreeMap<String, (String, Resolver)>,
     /// By name, each with its place in the file.
@@ -165,6 +169,11 @@ pub(super) fn read(report: &Report, file: &str, text: &str) -> Option<CatalogFil
             .into_iter()
             .filter_map(|(name, at)| Some((name.to_owned(), prompt(&at)?)))
             .collect(),
+        records: top
+            .tables("record")
+            .into_iter()
+            .map(|(operation, at)| (operation.to_owned(), treatments(&at)))
+            .collect(),
         resolvers: resolver::entries(&top),
         lookups: resolver::lookups(&top),
     })
@@ -205,6 +214,19 @@ fn operation(name: &str, at: &Section<'_>) -> Option<Operation> {
     targets.sort();
     let fields = at.table("fields").map(|fields| field_types(&fields)).unwrap_or_default();
     with_effect(name.to_owned(), at, targets, fields)
+}
+
+fn treatments(at: &Section<'_>) -> Treatments {
+    let mut rules = Treatments::new();
+    for path in at.keys() {
+        if path.split('.').any(str::is_empty) {
+            at.fault(path, "a field is named by members with dots between", None);
+        }
+        if let Some(treatment) = at.word(path, &Treatment::ALL) {
+            rules.insert(path.to_owned(), treatment);
+        }
+    }
+    rules
 }
 
 fn field_types(at: &Section<'_>) -> BTreeMap<String, FieldType> {

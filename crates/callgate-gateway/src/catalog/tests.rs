@@ -278,6 +278,24 @@ const FAULTS: &[&str] = &[
 ];
 
 #[test]
+fn what_happens_to_fields_on_their_way_into_the_record_is_said_by_operation() {
+    let said = "[record.\"jira.issue.edit\"]\n\"fields.summary\" = \"truncate\"\nissueIdOrKey = \"keep\"\n";
+    let catalogs = Catalogs::shipped(&[("own.toml", &own(said))]).unwrap();
+    let rules = &catalogs.records()["jira.issue.edit"];
+    let rules: Vec<_> = rules.iter().map(|(path, rule)| (path.as_str(), rule.as_str())).collect();
+    assert_eq!(rules, [("fields.summary", "truncate"), ("issueIdOrKey", "keep")]);
+    let wrong = "[record.\"jira.issue.edti\"]\na = \"keep\"\n[record.\"jira.issue.edit\"]\n\"a..b\" = \"gone\"\n";
+    assert_eq!(
+        problems(&own(wrong)),
+        [
+            "own.toml: record.\"jira.issue.edit\".\"a..b\": a field is named by members with dots between",
+            "own.toml: record.\"jira.issue.edit\".\"a..b\": unknown word `gone` (one of: keep, truncate, hash, drop)",
+            "own.toml: record.\"jira.issue.edti\": unknown operation `jira.issue.edti` (did you mean `jira.issue.edit`?)",
+        ]
+    );
+}
+
+#[test]
 fn faults_are_shown_at_once_with_place_and_hint() {
     let found = problems(&own(FAULTY));
     for fault in FAULTS {
@@ -333,15 +351,17 @@ fn examples(page: &str) -> Vec<&str> {
 #[test]
 fn the_page_s_examples_load_and_override_openly() {
     let [tracker, _cases] = examples(OWN)[..] else { panic!("two") };
-    let [extension, _signers, publisher, resolvers, reader] = examples(PAGE)[..] else {
-        panic!("five")
+    let [extension, _signers, publisher, resolvers, reader, records] = examples(PAGE)[..] else {
+        panic!("six")
     };
+    let records = format!("format = 1\nname = \"records\"\nversion = \"1\"\n{records}");
     let files = [
         ("tracker.toml", tracker),
         ("ours.toml", extension),
         ("resolvers.toml", resolvers),
         ("publisher.toml", publisher),
         ("reader.toml", reader),
+        ("records.toml", &records),
     ];
     let catalogs = Catalogs::shipped(&files).unwrap();
     let expected = Override {

@@ -58,8 +58,12 @@ impl Gateway {
             record.decision = Decision::deny(Reason::ApprovalOwnerless, bundle.digest());
             return;
         };
-        let mut wanted =
-            self.request_for((asker, request.why.clone()), bound, call.0, (bundle.digest(), gates));
+        let mut wanted = self.request_for(
+            (asker, request.why.clone()),
+            bound,
+            (call.0, &record.decision),
+            gates,
+        );
         wanted.looks = self.look(request, call.0, (bundle.digest(), record.call)).await;
         let (id, notices) = (wanted.id, self.notices(bundle, &wanted));
         let change = Change::ApprovalRequested { approval: Box::new(wanted), notices };
@@ -236,8 +240,8 @@ impl Gateway {
         &self,
         (asker, why): (Asker, Option<String>),
         binding: Digest,
-        named: &NamedCall,
-        (bundle, gates): (Digest, Vec<Gate>),
+        (named, decision): (&NamedCall, &Decision),
+        gates: Vec<Gate>,
     ) -> Approval {
         let at = self.ambient.now();
         // Of several gates, the clocks that end first.
@@ -246,7 +250,7 @@ impl Gateway {
         let use_within_s = gates.iter().map(|gate| gate.use_within_s).min().unwrap_or_default();
         let arguments = String::from_utf8(named.call.arguments.canonical()).unwrap_or_default();
         let mut about = About::of(&named.call, &named.targets, why);
-        let (recorded, _) = self.settings.recording.named(&named.call);
+        let (recorded, _) = self.settings.recording.named(&named.call, decision.obligations());
         about.arguments = serde_json::to_value(&recorded).unwrap_or_default();
         Approval {
             offer: Offer::of(&gates, &named.targets),
@@ -255,7 +259,7 @@ impl Gateway {
             asker,
             about,
             gates,
-            bundle,
+            bundle: decision.bundle,
             at,
             decide_until: at.after_ms(decide_within_s.saturating_mul(1_000)),
             use_within_s,

@@ -66,8 +66,8 @@ impl Gateway {
             record.decision = Decision::deny(reason, bundle.digest());
             detail
         })?;
-        self.settings.recording.name(record, &named);
         self.decide_and_record(request, &named, bundle, record).await;
+        self.settings.recording.name(record, &named);
         if record.decision.is_allow() { Ok(named) } else { Err(None) }
     }
 

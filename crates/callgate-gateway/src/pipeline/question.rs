@@ -211,8 +211,8 @@ impl Gateway {
         method.clone_into(&mut record.method);
         record.continues = party.call;
         let named = name_asking(&request.server.name, asking, params);
-        self.settings.recording.name(&mut record, &named);
         record.decision = self.decide(request, &named, &bundle);
+        self.settings.recording.name(&mut record, &named);
         record.decided_in_us = micros(begun);
         if !record.decision.is_allow() {
             self.record_refusal(record);

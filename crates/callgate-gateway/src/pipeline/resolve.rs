@@ -345,8 +345,8 @@ impl Inquiry<'_> {
         let arguments = &named.call.arguments;
         let mut record = gateway.begin_record(request, &named.call.tool, arguments, self.bundle);
         record.resolves = Some(self.call);
-        gateway.settings.recording.name(&mut record, &named);
         record.decision = Decision::own_read(self.bundle);
+        gateway.settings.recording.name(&mut record, &named);
         let way = Way {
             presented: self.presented(&mut record).await?,
             key: request.server.session_key(&request.caller, None, &Object::default()),

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use callgate_gateway::recording::{Recording, Treatment};
+use callgate_gateway::recording::Recording;
+use callgate_model::treatment::Treatment;
+use callgate_policy::Tier;
 
-use crate::client::{delete, edit};
-use crate::support::{Setup, World};
+use crate::client::{delete, edit, issue};
+use crate::support::{POLICIES, Rule, Setup, World};
 
 /// What is not asked for is not recorded: not of calls, and not of what is asked to be approved.
 #[tokio::test]
@@ -54,4 +56,33 @@ async fn i7_what_a_rule_drops_is_dropped_inside_a_dispatcher_and_of_what_is_not_
     }
     assert!(of("refusal", "noSuchTool").starts_with("null"));
     assert!(rows.iter().all(|row| !row.text.contains("canary-text")));
+}
+
+/// What a permit wants kept out is out of the call's record, and of the approval's that somebody is asked for.
+#[tokio::test]
+async fn i7_what_a_permit_keeps_out_of_the_record_is_not_in_it() {
+    let drops: Rule = (
+        Tier::Permit,
+        "drops",
+        r#"@record("fields: drop, issueIdOrKey: hash") permit(principal == User::"alice", action in Action::"mutate", resource);"#,
+    );
+    let recording = Recording { arguments: true, ..Recording::default() };
+    let policies = POLICIES.iter().copied().chain([drops]).collect();
+    let world = World::start(Setup { recording, policies, ..Setup::default() }).await;
+    let edited = world.call("alice-release", "editJiraIssue", &edit("ENG-42", "canary-text")).await;
+    assert_eq!(edited.brief(), "ok");
+    let waits = world.call("alice-release", "executeDestructive", &delete("ENG-45")).await;
+    assert_eq!(waits.brief(), "approval_required approval_required");
+    // Whoever is obliged to nothing is recorded as ever.
+    world.call("alice-release", "getJiraIssue", &issue("ENG-42")).await;
+    let rows = world.record().await;
+    assert!(rows.iter().all(|row| !row.text.contains("canary-text")));
+    // There is no key to hash with: it is dropped.
+    let cloud = crate::support::CLOUD;
+    let rest = format!(r#""arguments":{{"cloudId":"{cloud}"}}"#);
+    let of = |about: &str| {
+        rows.iter().filter(|row| row.text.contains(about) && row.text.contains(&rest)).count()
+    };
+    assert_eq!((of(r#""editJiraIssue""#), of(r#""executeDestructive""#)), (1, 2), "{rows:?}");
+    assert!(rows.iter().any(|row| row.text.contains(r#""issueIdOrKey":"ENG-42""#)));
 }

@@ -213,6 +213,11 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     ),
     ("event.decision.obligations.needs_reason", "boolean", "Whether whoever calls has to say why."),
     (
+        "event.decision.obligations.record[]",
+        "text",
+        "What of the arguments is recorded, as policies want it: the field, and `keep`, `truncate`, `hash` or `drop`.",
+    ),
+    (
         "event.decision.obligations.notify[]",
         "text",
         "The channels by which people are told of the call.",

@@ -10,6 +10,7 @@ use crate::json::{JsonLimits, Object, read};
 use crate::obligation::Obligations;
 use crate::reason::Reason;
 use crate::target::{Obstacle, Resource, Unresolved};
+use crate::treatment::Treatment;
 
 fn chain_of(count: u64) -> Vec<String> {
     let mut chain = Chain::new(Id::new(Timestamp::from_unix_ms(1), [7; 16]));
@@ -192,6 +193,7 @@ fn full_decided(call: Id) -> Decided {
                 result_bytes_max: Some(64_000),
                 needs_reason: true,
                 notify: ["leads".to_owned()].into(),
+                record: [("summary".to_owned(), Treatment::Hash)].into(),
             })),
             verdict: Verdict::ApprovalRequired(vec![gate]),
             reasons: vec![Reason::ApprovalRequired],

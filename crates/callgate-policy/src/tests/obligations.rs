@@ -26,17 +26,16 @@ fn obligations(rules: &[(crate::Tier, &str, &str)], operation: &str) -> String {
     decision.obligations().to_json().to_text()
 }
 
-const NONE: &str = r#"{"redact":[],"result_bytes_max":null,"needs_reason":false,"notify":[]}"#;
+const NONE: &str =
+    r#"{"redact":[],"result_bytes_max":null,"needs_reason":false,"notify":[],"record":[]}"#;
 
 #[test]
 fn i9_every_permit_that_holds_obliges_and_none_is_loosened_by_another() {
     assert_eq!(obligations(&[ENG_ALL, BOTS], "jira.issue.read"), NONE);
-    let careful =
-        r#"{"redact":["email","phone"],"result_bytes_max":64000,"needs_reason":false,"notify":[]}"#;
+    let careful = r#"{"redact":["email","phone"],"result_bytes_max":64000,"needs_reason":false,"notify":[],"record":[]}"#;
     assert_eq!(obligations(&[ENG_ALL, CAREFUL, BOTS], "jira.issue.read"), careful);
     // Of both links.
-    let both =
-        r#"{"redact":["email","phone"],"result_bytes_max":1000,"needs_reason":true,"notify":[]}"#;
+    let both = r#"{"redact":["email","phone"],"result_bytes_max":1000,"needs_reason":true,"notify":[],"record":[]}"#;
     assert_eq!(obligations(&[ENG_ALL, CAREFUL, BOTS, SAYS_WHY], "jira.issue.read"), both);
     // They are known before anybody is asked; who is denied is obliged to nothing.
     let gated = &[ENG_ALL, CAREFUL, BOTS, SAYS_WHY, DELETE_GATE];
@@ -58,13 +57,32 @@ fn i9_people_are_told_by_the_channels_of_every_permit_that_holds() {
         r#"@notify("audit") permit(principal, action in Action::"write", resource);"#,
     );
     let rules = [ENG_ALL, told, also, BOTS];
-    assert!(obligations(&rules, "jira.issue.read").ends_with(r#""notify":["audit","leads"]}"#));
+    assert!(obligations(&rules, "jira.issue.read").contains(r#""notify":["audit","leads"]"#));
     assert_eq!(obligations(&[ENG_ALL, also, BOTS], "jira.issue.read"), NONE);
     let bundle = bundle(&rules);
     let mut named: Vec<_> = bundle.channels_named().collect();
     named.sort_unstable();
     let expected = [("also", "audit"), ("told", "audit"), ("told", "leads")];
     assert_eq!(named, expected.map(|(id, channel)| (Permit, id, channel)));
+}
+
+#[test]
+fn i9_of_what_permits_want_recorded_the_stricter_holds() {
+    let careful = (
+        Permit,
+        "careful",
+        r#"@record("fields.summary: truncate, fields.assignee: hash") permit(principal in Group::"engineering", action, resource);"#,
+    );
+    let also = (
+        Permit,
+        "also",
+        r#"@record("fields.summary:drop,fields.assignee:keep") permit(principal in AgentClass::"automation", action, resource);"#,
+    );
+    for rules in [[ENG_ALL, careful, also, BOTS], [ENG_ALL, also, careful, BOTS]] {
+        let both = r#""record":["fields.assignee: hash","fields.summary: drop"]}"#;
+        let told = obligations(&rules, "jira.issue.read");
+        assert!(told.ends_with(both), "{told}");
+    }
 }
 
 #[test]
@@ -86,6 +104,22 @@ fn i5_an_obligation_that_is_not_known_keeps_the_policies_from_loading() {
         (
             r#"@notify("leads,")"#,
             r#"@notify cannot be `leads,` (hint: name sections [notify.NAME] of the configuration, at most 8: @notify("leads, audit"))"#,
+        ),
+        (
+            r#"@record("fields")"#,
+            r#"@record cannot be `fields` (hint: fields of the arguments, each once, at most 32, with `keep`, `truncate`, `hash` or `drop`: @record("fields.description: drop, fields.assignee: hash"))"#,
+        ),
+        (
+            r#"@record("fields: gone")"#,
+            r#"@record cannot be `fields: gone` (hint: fields of the arguments, each once, at most 32, with `keep`, `truncate`, `hash` or `drop`: @record("fields.description: drop, fields.assignee: hash"))"#,
+        ),
+        (
+            r#"@record("fields..x: drop")"#,
+            r#"@record cannot be `fields..x: drop` (hint: fields of the arguments, each once, at most 32, with `keep`, `truncate`, `hash` or `drop`: @record("fields.description: drop, fields.assignee: hash"))"#,
+        ),
+        (
+            r#"@record("a: drop, a: keep")"#,
+            r#"@record cannot be `a: drop, a: keep` (hint: fields of the arguments, each once, at most 32, with `keep`, `truncate`, `hash` or `drop`: @record("fields.description: drop, fields.assignee: hash"))"#,
         ),
         (
             r#"@result_within("all")"#,

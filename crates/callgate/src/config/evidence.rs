@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use callgate_gateway::recording::{HashKey, Recording, Treatment};
+use callgate_gateway::recording::{HashKey, Recording};
 use callgate_model::ambient::DAY_MS;
 use callgate_model::transparency::Signer;
+use callgate_model::treatment::Treatment;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use toml::Table;

@@ -74,7 +74,7 @@ impl Standing {
         parts: Parts,
         files: Vec<(String, Option<Timestamp>)>,
     ) -> Self {
-        let Parts { catalogs, vocabulary, bundle } = parts;
+        let Parts { catalogs, vocabulary, bundle, .. } = parts;
         let servers = config.servers.iter();
         let servers = servers.map(|(name, server)| (name.clone(), ServerFacts::of(server)));
         Self {
