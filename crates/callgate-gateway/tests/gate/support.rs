@@ -22,6 +22,7 @@ use callgate_mcp::document::Document;
 use callgate_mcp::inbound::HostRules;
 use callgate_mcp::upstream::{EraSetting, Upstream, UpstreamConfig, UpstreamLimits};
 use callgate_model::ambient::Ambient;
+use callgate_model::evidence::audit::Auditor;
 use callgate_model::json::{Json, JsonLimits, read};
 use callgate_model::products::atlassian::{SiteEntry, SiteMap};
 use callgate_model::target::Resource;
@@ -275,6 +276,15 @@ impl World {
     pub(crate) async fn record(&self) -> Vec<Row> {
         self.gateway.close().await;
         self.store.rows()
+    }
+
+    /// The record, which is closed and keeps the rules.
+    pub(crate) async fn audited(&self) -> Vec<Row> {
+        let (rows, mut auditor) = (self.record().await, Auditor::new());
+        for row in &rows {
+            auditor.entry(row.entry.as_bytes(), Some(row.text.as_bytes())).unwrap();
+        }
+        rows
     }
 
     /// The outcomes in the record, which is closed.
