@@ -197,6 +197,14 @@ impl Drop for AbortOnDrop {
     }
 }
 
+/// That these keep the rules.
+pub(crate) fn audit(rows: &[Row]) {
+    let mut auditor = Auditor::new();
+    for row in rows {
+        auditor.entry(row.entry.as_bytes(), Some(row.text.as_bytes())).unwrap();
+    }
+}
+
 impl World {
     /// On the heap: there is much in it.
     pub(crate) fn start(setup: Setup) -> BoxFuture<'static, Self> {
@@ -280,10 +288,8 @@ impl World {
 
     /// The record, which is closed and keeps the rules.
     pub(crate) async fn audited(&self) -> Vec<Row> {
-        let (rows, mut auditor) = (self.record().await, Auditor::new());
-        for row in &rows {
-            auditor.entry(row.entry.as_bytes(), Some(row.text.as_bytes())).unwrap();
-        }
+        let rows = self.record().await;
+        audit(&rows);
         rows
     }
 

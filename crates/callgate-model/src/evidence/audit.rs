@@ -15,8 +15,6 @@ use std::fmt;
 
 use thiserror::Error;
 
-pub use calls::OPEN_LISTED_MAX;
-
 use approvals::Approvals;
 use calls::Calls;
 use indexes::Indexes;

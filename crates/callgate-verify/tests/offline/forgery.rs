@@ -133,7 +133,7 @@ fn a_checkpoint_that_cannot_be_compared_with_is_no_verdict() {
     let export = log.export(&[9], &[&signer(1)]);
     let by_another = log.checkpoint(5, &[&signer(2)]);
     let other = Signer::new("other.example", &[3; 32]).unwrap();
-    let root = callgate_model::transparency::empty_root();
+    let root = callgate_model::transparency::Frontier::new().root();
     let of_another =
         Checkpoint { origin: "other.example".into(), size: 0, root, extensions: vec![] };
     let of_another = of_another.sign(&[&other]).unwrap().to_string();

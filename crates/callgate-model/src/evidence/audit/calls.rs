@@ -8,7 +8,7 @@ use crate::ambient::Id;
 use crate::evidence::{Entry, Kind, Outcome};
 
 /// How many open calls are listed by their ids.
-pub const OPEN_LISTED_MAX: usize = 100;
+const OPEN_LISTED_MAX: usize = 100;
 
 /// What is remembered of a call whose effect is not known.
 #[derive(Clone, Copy, Debug, Default)]
