@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::ambient::Timestamp;
 use crate::approval::Occasion;
-use crate::authority::Use;
+use crate::authority::{Change, Lifts, Use};
 use crate::caller::*;
 use crate::decision::{Allotment, Escalation, Gate, PolicyRef};
 use crate::json::{JsonLimits, Object, read};
@@ -255,6 +255,75 @@ fn a_record_is_found_by_each_link_once() {
         assert_eq!(found(link), 1, "{link:?}");
     }
     assert!(found(Link::Target) >= 2);
+}
+
+fn found(change: Change, by: &str, link: Link) -> Vec<String> {
+    let event = Event::Administered(Arc::new(Administered { by: by.into(), change }));
+    let links = event.links().into_iter().filter(|(one, _)| *one == link);
+    links.map(|(_, value)| value).collect()
+}
+
+/// Who asks what records say of them, or has it erased, gives one name.
+#[test]
+fn everybody_whom_a_change_is_about_finds_it() {
+    let about = |change: Change| found(change, "operator", Link::Human);
+    let changes = || crate::authority::examples().into_iter();
+    let token = changes().find_map(|change| {
+        if let Change::TokenIssued { token } = change { Some(token) } else { None }
+    });
+    let grant = changes().find_map(|change| {
+        if let Change::GrantIssued { grant } = change { Some(grant) } else { None }
+    });
+    let approval = changes().find_map(|change| {
+        if let Change::ApprovalRequested { approval, .. } = change { Some(approval) } else { None }
+    });
+    let (mut token, mut grant, mut approval) = (token.unwrap(), grant.unwrap(), approval.unwrap());
+    (token.owner, token.service_account) = ("corp/alice".into(), Some("ci".into()));
+    assert_eq!(about(Change::TokenIssued { token: token.clone() }), ["ci", "corp/alice"]);
+    assert_eq!(about(Change::TokenRotated { token, old_ends: grant.ends }), ["ci", "corp/alice"]);
+
+    approval.asker.accountable = "ci".into();
+    approval.asker.people = vec!["corp/bob".into(), "corp/alice".into()];
+    let asked = Change::ApprovalRequested { approval: approval.clone(), notices: Vec::new() };
+    assert_eq!(about(asked), ["ci", "corp/alice", "corp/bob"]);
+
+    grant.lifts = None;
+    for (human, service_account, holder) in [
+        (None, None, None),
+        (Some("corp/dan"), None, Some("corp/dan")),
+        (None, Some("ci"), Some("ci")),
+    ] {
+        grant.holder.human = human.map(str::to_owned);
+        grant.holder.service_account = service_account.map(str::to_owned);
+        let holder: Vec<&str> = holder.into_iter().collect();
+        assert_eq!(about(Change::GrantIssued { grant: grant.clone() }), holder);
+    }
+    grant.lifts = Some(Box::new(Lifts {
+        approval: approval.id,
+        approvers: vec!["corp/carol".into()],
+        policies: Vec::new(),
+        bundle: Digest::default(),
+        tool: String::new(),
+        definition: None,
+        asker: approval.asker,
+    }));
+    let people = ["ci", "corp/alice", "corp/bob", "corp/carol"];
+    assert_eq!(about(Change::GrantIssued { grant }), people);
+}
+
+#[test]
+fn who_acts_through_an_agent_finds_what_they_did() {
+    let id = Id::new(Timestamp::default(), [0; 16]);
+    let by = |who| found(Change::TokenRevoked { id }, who, Link::By);
+    assert_eq!(by("corp/alice via bot"), ["corp/alice", "corp/alice via bot"]);
+    assert_eq!(by("carol"), ["carol"]);
+    let settled = Settled {
+        call: id,
+        by: "corp/alice via bot".into(),
+        finding: Finding::TookEffect,
+        note: String::new(),
+    };
+    assert!(Event::Settled(settled).links().contains(&(Link::By, "corp/alice".into())));
 }
 
 fn paths(value: &Json, at: &str, found: &mut BTreeSet<String>) {
