@@ -68,7 +68,8 @@ pub trait EvidenceStore: Debug + Send + Sync {
     /// The newest calls of which it is not known whether they took effect, and that nobody has settled: the outcome of each.
     fn unsettled(&self, limit: u32) -> StoreFuture<'_, Vec<Row>>;
 
-    /// The places of the oldest records of this kind that happened before `before` and are not erased: up to `limit`.
+    /// The places of the oldest records of this kind that happened before `before` and are not erased: up to `limit`. None of
+    /// a call that has no outcome, or of which it is not known what it did: without them nobody could settle it.
     fn payloads_before<'a>(
         &'a self,
         kind: &'a str,

@@ -11,6 +11,7 @@ mod notices;
 mod open_error;
 mod passkeys;
 mod reserve;
+mod retention;
 mod rows;
 mod schema;
 mod search;
@@ -278,15 +279,7 @@ impl EvidenceStore for SqliteStore {
         limit: u32,
     ) -> StoreFuture<'a, Vec<u64>> {
         Box::pin(async move {
-            let query =
-                "SELECT id FROM payloads WHERE kind = ? AND at_ms < ? ORDER BY at_ms LIMIT ?";
-            let found = sqlx::query(query)
-                .bind(kind)
-                .bind(before.unix_ms())
-                .bind(limit)
-                .fetch_all(self.reading().await.settled().await)
-                .await?;
-            found.iter().map(rows::index).collect()
+            retention::due(self.reading().await.settled().await, kind, before, limit).await
         })
     }
 
