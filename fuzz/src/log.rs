@@ -65,7 +65,8 @@ enum Said {
     Spent { call: usize, approval: usize, binding: usize, spends: bool, continues: usize },
 }
 
-const OUTCOMES: [&str; 4] = ["succeeded", "indeterminate", "timed_out", "in_progress"];
+const OUTCOMES: [&str; 5] =
+    ["succeeded", "indeterminate", "timed_out", "in_progress", "input_required"];
 
 impl Said {
     fn take(script: &mut &[u8]) -> Self {
@@ -74,7 +75,7 @@ impl Said {
         match what % 9 {
             0 => Self::Intent { call },
             1 | 2 => {
-                let outcome = OUTCOMES.get(more % 4).copied().unwrap_or_default();
+                let outcome = OUTCOMES.get(more % OUTCOMES.len()).copied().unwrap_or_default();
                 Self::Outcome { call, outcome }
             }
             3 => Self::Settled { call },
@@ -118,6 +119,12 @@ impl Said {
                 None
             }
         }
+    }
+
+    /// The call that takes an approval, and the one that it continues.
+    const fn spends(self) -> Option<(usize, usize)> {
+        let Self::Spent { call, spends: true, continues, .. } = self else { return None };
+        Some((call, continues))
     }
 
     /// One letter for what is said of a call: intent, known outcome, lost one, unknown one, settled.
@@ -253,9 +260,7 @@ fn broken(said: &[Said]) -> Option<Rule> {
         }
     }
     let approval = last.approval()?;
-    let of_it = said.iter().filter(|said| said.approval() == Some(approval));
-    let of_it: Vec<Said> = of_it.copied().collect();
-    (!is_approval(&of_it)).then_some(Rule::Approval)
+    (!is_approval(said, approval)).then_some(Rule::Approval)
 }
 
 /// Whether this may be the life of a call: `(ik)*(i(us?|l+(sl*)?(k|us?)?)?)?`.
@@ -270,30 +275,45 @@ fn is_life(mut letters: &str) -> bool {
     matches!(rest, "" | "k" | "u" | "us")
 }
 
-fn is_approval(said: &[Said]) -> bool {
-    let Some((Said::Requested { binding: asked, .. }, rest)) = said.split_first() else {
+fn is_approval(all: &[Said], approval: usize) -> bool {
+    let of_it = all.iter().enumerate().filter(|(_, said)| said.approval() == Some(approval));
+    let of_it: Vec<(usize, Said)> = of_it.map(|(at, said)| (at, *said)).collect();
+    let Some(((_, Said::Requested { binding: asked, .. }), rest)) = of_it.split_first() else {
         return false;
     };
-    let spent = |said: &Said| {
-        let Said::Spent { call, binding, spends, continues, .. } = *said else { return None };
-        Some((call, binding, spends, continues))
-    };
-    let first = rest.iter().find_map(spent);
-    rest.iter().enumerate().all(|(at, said)| {
-        let before = rest.get(..at).unwrap_or_default();
-        let is_gone = before.iter().any(|said| matches!(said, Said::Withdrawn { .. }));
-        let is_given = before
-            .iter()
-            .any(|said| matches!(said, Said::Voted { approves: true, .. } | Said::Glass { .. }));
-        let is_first = before.iter().find_map(spent).is_none();
-        match (spent(said), first) {
-            (Some((_, binding, spends, continues)), Some((holder, _, _, root))) => {
-                let goes_on = continues < 8 && (continues == holder || continues == root);
-                let may = if is_first { spends } else { goes_on };
-                binding == *asked && is_given && !is_gone && may
-            }
-            _ if matches!(said, Said::Withdrawn { .. }) => is_first,
-            _ => !matches!(said, Said::Requested { .. }),
+    rest.iter().enumerate().all(|(place, (at, said))| {
+        let before = rest.get(..place).unwrap_or_default();
+        let is_there = |is: fn(&Said) -> bool| before.iter().any(|(_, said)| is(said));
+        let holder = before.iter().rev().find_map(|(at, said)| Some((*at, said.spends()?)));
+        if let Said::Spent { call, binding, spends, continues, .. } = *said {
+            let is_gone = is_there(|said| matches!(said, Said::Withdrawn { .. }));
+            let is_given = is_there(|said| {
+                matches!(said, Said::Voted { approves: true, .. } | Said::Glass { .. })
+            });
+            let may = holder.map_or(spends, |(spent_at, (holder, root))| {
+                let between = all.get(spent_at..*at).unwrap_or_default();
+                let goes_on = root_of(call, continues) == root_of(holder, root);
+                goes_on && (!spends || is_asked_for_more(between, holder))
+            });
+            return binding == *asked && is_given && !is_gone && may;
         }
+        if matches!(said, Said::Withdrawn { .. }) {
+            return holder.is_none();
+        }
+        !matches!(said, Said::Requested { .. })
     })
+}
+
+/// The first of the calls that are one with this one. 8 is none.
+const fn root_of(call: usize, continues: usize) -> usize {
+    if continues < 8 { continues } else { call }
+}
+
+/// Whether the first that is known to have come of a call is a question.
+fn is_asked_for_more(said: &[Said], of: usize) -> bool {
+    let mut outcomes = said.iter().filter_map(|said| {
+        let Said::Outcome { call, outcome } = *said else { return None };
+        (call == of).then_some(outcome)
+    });
+    outcomes.find(|outcome| *outcome != "indeterminate") == Some("input_required")
 }

@@ -1,8 +1,9 @@
 //! Spans: one for each request of a client, and within it one for each call of a server. They are for a tracing system:
 //! sampled, lost when nobody takes them in time, and never evidence.
 //!
-//! No call waits for them. They have names, codes and numbers, never arguments, results, credentials or what people or
-//! programs wrote (I7). Names that only a client knows are not in what a span is called, and in no label.
+//! No call waits for them. They have names, codes and numbers, never arguments, results, credentials or what else people or
+//! programs wrote (I7), but for one thing: a request of a client has the JSON-RPC id that this client gave it; a call of a
+//! server has none. Names that only a client knows are not in what a span is called, and in no label.
 
 mod client;
 mod durations;

@@ -10,16 +10,18 @@ mod entry;
 mod fields;
 mod kind;
 mod link;
+mod record;
 mod settle;
 mod write;
 
 use std::sync::Arc;
 
-pub use chain::{Broken, Chain, Sealed, verify_chain};
-pub use entry::{About, ByApproval, ENTRY_BYTES_MAX, Entry, FORMAT, Payload, hash_of};
+pub use chain::{Chain, Sealed};
+pub use entry::{About, ByApproval, ENTRY_BYTES_MAX, Entry, FORMAT, Payload};
 pub use fields::FIELDS;
 pub use kind::Kind;
 pub use link::{Link, Links};
+pub use record::record;
 pub use settle::{Finding, Settled};
 pub use write::{CallerRecord, target_to_json};
 

@@ -14,10 +14,12 @@ pub use checkpoint::{Checkpoint, CheckpointError, Signed};
 pub use cosignature::{Cosigned, Witness, WitnessAnswer, add_checkpoint};
 pub use note::{KeyError, NOTE_BYTES_MAX, Note, NoteError, Signature, Signer, Verifier};
 pub use proof::{PROOF_BYTES_MAX, Proof, ProofTextError};
-pub use tile::{BundleError, ENTRY_BYTES_MAX, TILE_WIDTH, Tile, Tiling, bundle, unbundle};
+pub use tile::{BundleError, TILE_WIDTH, Tile, Tiling, bundle, unbundle};
+pub(crate) use tree::PROOF_HASHES_MAX;
+#[cfg(test)]
+pub(crate) use tree::empty_root;
 pub use tree::{
-    Frontier, PROOF_HASHES_MAX, Path, ProofError, Subtree, empty_root, leaf_hash, node_hash,
-    verify_consistency, verify_inclusion,
+    Frontier, Path, ProofError, Subtree, leaf_hash, verify_consistency, verify_inclusion,
 };
 
 use base64::Engine as _;

@@ -12,7 +12,7 @@ use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::approval::Notice;
 use callgate_model::authority::{Change, Use};
 use callgate_model::digest::Digest;
-use callgate_model::evidence::{About, Chain, Decided, Event, Links, Payload};
+use callgate_model::evidence::{About, Chain, Decided, Event, Links, Payload, record};
 use callgate_model::json::{Json, JsonLimits, Object, read};
 use futures_util::future::BoxFuture;
 use thiserror::Error;
@@ -69,7 +69,8 @@ pub trait EvidenceStore: Debug + Send + Sync {
     /// Calls that were to read only are among them if `reads`.
     fn unsettled(&self, reads: bool, limit: u32) -> StoreFuture<'_, Vec<Row>>;
 
-    /// The places of the oldest records of this kind that happened before `before` and are not erased: up to `limit`.
+    /// The places of the oldest records of this kind that happened before `before` and are not erased: up to `limit`. None of
+    /// a call that has no outcome, or of which it is not known what it did: without them nobody could settle it.
     fn payloads_before<'a>(
         &'a self,
         kind: &'a str,
@@ -85,9 +86,6 @@ pub trait EvidenceStore: Debug + Send + Sync {
 
     /// How many entries the log has.
     fn size(&self) -> StoreFuture<'_, u64>;
-
-    /// The entries of a writer in the order of its chain: up to `limit`, beginning with the sequence `from`.
-    fn chain(&self, writer: Id, from: u64, limit: u32) -> StoreFuture<'_, Vec<String>>;
 
     /// Every writer, in the order they began.
     fn writers(&self) -> StoreFuture<'_, Vec<Id>>;
@@ -234,19 +232,12 @@ impl Row {
         payload.get("event").cloned().unwrap_or(Json::Null)
     }
 
-    /// The whole record as it is printed and exported: what the entry has, the event and its salt (`null`, if they were
-    /// erased), and its hash and its place in the log.
+    /// The whole record as it is printed and exported.
     #[must_use]
     pub fn record(&self) -> Object {
         let (entry, payload) = (parse(&self.entry), parse(&self.text));
-        let member = |name: &str| payload.get(name).cloned().unwrap_or(Json::Null);
-        let index = self.index.and_then(|index| i64::try_from(index).ok());
-        let record = entry.as_object().cloned().unwrap_or_default();
-        record
-            .with("event", member("event"))
-            .with("hash", self.hash.to_string())
-            .with("index", index)
-            .with("salt", member("salt"))
+        let entry = entry.as_object().cloned().unwrap_or_default();
+        record(entry, Some(&payload), self.hash, self.index)
     }
 
     fn describe(&mut self, decided: &Decided) {

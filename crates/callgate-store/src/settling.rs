@@ -5,8 +5,11 @@ use std::sync::Arc;
 use callgate_model::ambient::{Ambient as _, Id, Timestamp};
 use callgate_model::approval::Standing;
 use callgate_model::authority::Change;
+use callgate_model::decision::Decision;
+use callgate_model::digest::Digest;
 use callgate_model::evidence::audit::Auditor;
 use callgate_model::evidence::{Event, Finding, Link, Outcome, Settled};
+use callgate_model::reason::Reason;
 use callgate_model::vocabulary::Effect;
 
 use crate::approving;
@@ -169,6 +172,41 @@ async fn the_oldest_of_a_kind_are_told_for_retention() {
     // That something was erased is told for ever.
     assert!(told("change", world.ambient.now(), 100).await.is_empty());
     assert_eq!(told("opened", later, 100).await, [0]);
+}
+
+/// Who has to find out what a call did needs what is said of it, however old it is.
+#[tokio::test]
+async fn what_is_needed_to_settle_a_call_is_kept() {
+    let world = Logged::new().await;
+    let open = world.ambient.id();
+    let decided = Event::Decided(Arc::new(intent(open, "alice", "release-bot")));
+    world.log.record(decided, Durability::Durable).await.unwrap();
+    let mut unknown = Vec::new();
+    for how in [Outcome::Indeterminate, Outcome::TimedOut, Outcome::Cancelled] {
+        unknown.push(world.called("alice", how).await);
+    }
+    world.called("alice", Outcome::NotDispatched).await;
+    let due = async || {
+        let told =
+            async |kind| world.store.payloads_before(kind, world.ambient.now(), 100).await.unwrap();
+        [told("intent").await, told("outcome").await, told("settled").await].concat()
+    };
+    assert_eq!(due().await, [8, 9]);
+    world.settle(unknown[1]).await.unwrap();
+    assert_eq!(due().await, [4, 8, 5, 9, 10]);
+    // It came late, and it is known now.
+    world.log.record(outcome(unknown[0]), Durability::Durable).await.unwrap();
+    assert_eq!(due().await, [2, 4, 8, 3, 5, 9, 11, 10]);
+    world.log.record(outcome(open), Durability::Durable).await.unwrap();
+    assert_eq!(due().await, [1, 2, 4, 8, 3, 5, 9, 11, 12, 10]);
+    let refused = {
+        let mut refused = intent(world.ambient.id(), "alice", "release-bot");
+        refused.decision = Decision::deny(Reason::ToolUnknown, Digest::default());
+        Event::Decided(Arc::new(refused))
+    };
+    world.log.record(refused, Durability::Durable).await.unwrap();
+    let now = world.ambient.now();
+    assert_eq!(world.store.payloads_before("refusal", now, 100).await.unwrap(), [13]);
 }
 
 /// The log says it expired, so nothing after that may say otherwise: the clocks of two gateways are never quite the same.

@@ -11,6 +11,7 @@ mod notices;
 mod open_error;
 mod passkeys;
 mod reserve;
+mod retention;
 mod rows;
 mod schema;
 mod search;
@@ -27,8 +28,8 @@ use std::path::Path;
 use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::digest::Digest;
 use callgate_model::json::Json;
+use sqlx::ConnectOptions as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, Row as _};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::evidence::{
@@ -283,15 +284,7 @@ impl EvidenceStore for SqliteStore {
         limit: u32,
     ) -> StoreFuture<'a, Vec<u64>> {
         Box::pin(async move {
-            let query =
-                "SELECT id FROM payloads WHERE kind = ? AND at_ms < ? ORDER BY at_ms LIMIT ?";
-            let found = sqlx::query(query)
-                .bind(kind)
-                .bind(before.unix_ms())
-                .bind(limit)
-                .fetch_all(self.reading().await.settled().await)
-                .await?;
-            found.iter().map(rows::index).collect()
+            retention::due(self.reading().await.settled().await, kind, before, limit).await
         })
     }
 
@@ -322,20 +315,6 @@ impl EvidenceStore for SqliteStore {
                 .fetch_one(self.reading().await.settled().await)
                 .await?;
             u64::try_from(size).map_err(|_negative| StoreError::Malformed { column: "id" })
-        })
-    }
-
-    fn chain(&self, writer: Id, from: u64, limit: u32) -> StoreFuture<'_, Vec<String>> {
-        Box::pin(async move {
-            let found = sqlx::query(
-                "SELECT entry FROM evidence WHERE writer = ? AND sequence >= ? ORDER BY sequence LIMIT ?",
-            )
-            .bind(writer.to_string())
-            .bind(i64::try_from(from).unwrap_or(i64::MAX))
-            .bind(limit)
-            .fetch_all(self.reading().await.settled().await)
-            .await?;
-            found.iter().map(|row| Ok(row.try_get("entry")?)).collect()
         })
     }
 

@@ -144,10 +144,6 @@ impl EvidenceStore for FaultyStore {
         self.inner.size()
     }
 
-    fn chain(&self, writer: Id, from: u64, limit: u32) -> StoreFuture<'_, Vec<String>> {
-        self.inner.chain(writer, from, limit)
-    }
-
     fn writers(&self) -> StoreFuture<'_, Vec<Id>> {
         self.inner.writers()
     }

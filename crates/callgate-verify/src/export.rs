@@ -114,13 +114,18 @@ pub(crate) fn noted(path: &Path, keys: &[Verifier]) -> Result<Vec<Checkpoint>, S
         bytes_max: CHECKPOINT_LINE_BYTES_MAX,
     };
     let mut noted = Vec::new();
-    while let Some(line) = lines.next()? {
-        // A line that was cut off when it was written notes nothing.
-        let Some(json) = read(&line, &JsonLimits::of_bytes(CHECKPOINT_LINE_BYTES_MAX)).ok() else {
-            continue;
-        };
-        if let Some(note) = json.as_str() {
-            noted.push(of_note(path, note, keys)?);
+    while let Some((line, is_ended)) = lines.any()? {
+        let json = read(&line, &JsonLimits::of_bytes(CHECKPOINT_LINE_BYTES_MAX)).ok();
+        match json.as_ref().and_then(Json::as_str) {
+            Some(note) => noted.push(of_note(path, note, keys)?),
+            // Whoever was cut off when it wrote a line has gone on after it. If nothing follows, what was to be noted is missing.
+            None if json.is_none() && line.first() == Some(&b'"') && is_ended => {}
+            None => {
+                let (path, number) = (path.display(), lines.number);
+                return Err(Stop::Unreadable(format!(
+                    "{path} line {number}: no checkpoint as a JSON string, or one that was cut off"
+                )));
+            }
         }
     }
     Ok(noted)
@@ -200,7 +205,7 @@ impl Bundle {
     }
 }
 
-/// A file of lines, each of which ends.
+/// A file of lines. In an export each of them ends.
 #[derive(Debug)]
 struct Lines {
     path: String,
@@ -211,6 +216,18 @@ struct Lines {
 
 impl Lines {
     fn next(&mut self) -> Result<Option<Vec<u8>>, Stop> {
+        match self.any()? {
+            Some((line, true)) => Ok(Some(line)),
+            Some((_, false)) => {
+                let expected = format!("a line of at most {} bytes, with its end", self.bytes_max);
+                Err(self.broken(expected, "another"))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// The next line without its end, and whether it has one. One that is too long has none.
+    fn any(&mut self) -> Result<Option<(Vec<u8>, bool)>, Stop> {
         let mut line = Vec::new();
         let most = u64::try_from(self.bytes_max).unwrap_or(u64::MAX).saturating_add(1);
         let mut reader = (&mut self.reader).take(most);
@@ -220,11 +237,8 @@ impl Lines {
             return Ok(None);
         }
         self.number += 1;
-        if line.pop() != Some(b'\n') {
-            let expected = format!("a line of at most {} bytes, with its end", self.bytes_max);
-            return Err(self.broken(expected, "another"));
-        }
-        Ok(Some(line))
+        let is_ended = line.pop_if(|last| *last == b'\n').is_some();
+        Ok(Some((line, is_ended)))
     }
 
     fn broken(&self, expected: impl Into<String>, found: impl Into<String>) -> Stop {

@@ -4,6 +4,7 @@ use std::path::Path as FilePath;
 
 use callgate_model::digest::Digest;
 use callgate_model::evidence::audit::check_record;
+use callgate_model::evidence::record;
 use callgate_model::json::{Json, JsonLimits, Object, read};
 use callgate_model::transparency::{
     Checkpoint, CheckpointError, PROOF_BYTES_MAX, Path, Proof, Signed, Tile, leaf_hash,
@@ -42,13 +43,10 @@ impl Record {
         Some(Self { index, entry, payload: payload.and_then(json) })
     }
 
-    /// All that it says, as one object: the entry, the event and the salt if they are there, its hash and index.
+    /// All that it says, as one object.
     #[must_use]
     pub fn to_json(&self) -> Json {
-        let part = |name| self.payload.as_ref().and_then(|payload| payload.get(name)).cloned();
-        let index = i64::try_from(self.index).unwrap_or(i64::MAX);
-        let entry = self.entry.clone().with("event", part("event")).with("salt", part("salt"));
-        entry.with("hash", self.hash().to_string()).with("index", index).into()
+        record(self.entry.clone(), self.payload.as_ref(), self.hash(), Some(self.index)).into()
     }
 
     /// In a few words: what it is, when, and of which call.

@@ -48,8 +48,10 @@ impl Gateway {
         opened: &Opened,
         required: InputRequired,
     ) -> Option<InputRequired> {
-        let binding = binding(request, record);
-        self.sealer.seal(&binding, &*self.ambient, opened, record.call, required)
+        let (binding, mut opened) = (binding(request, record), opened.clone());
+        // A call that was held for its approval goes on with the one that was refused for that.
+        opened.first = record.continues;
+        self.sealer.seal(&binding, &*self.ambient, &opened, record.call, required)
     }
 
     /// What may be said to the server. Answers of a caller who may be asked nothing are left out: there was no question,

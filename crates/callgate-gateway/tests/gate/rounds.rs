@@ -1,6 +1,7 @@
 //! A server that needs more before it answers: what it may ask for, and whose its state is.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -59,6 +60,10 @@ async fn world() -> (World, Calls) {
 }
 
 pub(crate) async fn world_of(policies: &[Rule]) -> (World, Calls) {
+    holding(policies, Duration::ZERO).await
+}
+
+async fn holding(policies: &[Rule], hold: Duration) -> (World, Calls) {
     let calls = Calls::default();
     let router = Router::new().route("/mcp", post(asking)).with_state(Arc::clone(&calls));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -67,6 +72,7 @@ pub(crate) async fn world_of(policies: &[Rule]) -> (World, Calls) {
     let world = World::start(Setup {
         policies: policies.to_vec(),
         servers: vec![("asking", "atlassian-rovo", Some(url))],
+        hold,
         ..Setup::default()
     })
     .await;
@@ -204,21 +210,22 @@ async fn the_answers_of_a_caller_who_may_be_asked_nothing_are_left_out() {
     assert_eq!(answered, [false, true]);
 }
 
+const GATE: &[Rule] = &[
+    (
+        Tier::Approval,
+        "edits",
+        r#"forbid(principal, action == Action::"jira.issue.edit", resource);"#,
+    ),
+    (
+        Tier::Permit,
+        "leads-decide",
+        r#"permit(principal in Group::"leads", action == Action::"callgate.approval.decide", resource);"#,
+    ),
+];
+
 /// I2, A01: a call that takes several rounds takes one approval, and no round of it is made twice.
 #[tokio::test]
 async fn i2_the_rounds_of_an_approved_call_share_its_approval_and_none_is_made_twice() {
-    const GATE: &[Rule] = &[
-        (
-            Tier::Approval,
-            "edits",
-            r#"forbid(principal, action == Action::"jira.issue.edit", resource);"#,
-        ),
-        (
-            Tier::Permit,
-            "leads-decide",
-            r#"permit(principal in Group::"leads", action == Action::"callgate.approval.decide", resource);"#,
-        ),
-    ];
     let (world, calls) = world_of(&[POLICIES, MORE, GATE].concat()).await;
     let made = || calls.lock().unwrap().len();
     let call = edit("ENG-42", "x");
@@ -237,4 +244,24 @@ async fn i2_the_rounds_of_an_approved_call_share_its_approval_and_none_is_made_t
     let replayed = ask(&world, "alice", &call, &later(&state)).await;
     assert_ne!(replayed.brief(), "ok", "the second round again");
     assert_eq!(made(), 2);
+}
+
+/// I2: all rounds go on with the call that came first, so that whoever reads the record sees that they are one.
+#[tokio::test]
+async fn i2_the_rounds_of_a_call_that_was_held_go_on_with_the_one_that_was_refused() {
+    let (world, calls) = holding(&[POLICIES, MORE, GATE].concat(), Duration::from_secs(20)).await;
+    let call = edit("ENG-42", "x");
+    let (first, ()) = tokio::join!(ask(&world, "alice", &call, ""), world.decides(true));
+    assert_eq!(ask(&world, "alice", &call, &later(&state(&first))).await.brief(), "ok");
+    assert_eq!(calls.lock().unwrap().len(), 2);
+    let rows = world.audited().await;
+    let edits = rows.iter().filter(|row| row.tool.as_deref() == Some("editJiraIssue"));
+    let of_kind = |kind: &str| edits.clone().filter(|row| row.kind == kind).collect::<Vec<_>>();
+    let (refusals, intents) = (of_kind("refusal"), of_kind("intent"));
+    assert_eq!((refusals.len(), intents.len()), (1, 2));
+    let refused = refusals[0].call.map(|call| call.to_string());
+    for intent in intents {
+        let continues = crate::store::event(intent).get("continues").cloned();
+        assert_eq!(continues.as_ref().and_then(Json::as_str), refused.as_deref());
+    }
 }

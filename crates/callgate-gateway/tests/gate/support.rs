@@ -22,6 +22,7 @@ use callgate_mcp::document::Document;
 use callgate_mcp::inbound::HostRules;
 use callgate_mcp::upstream::{EraSetting, Upstream, UpstreamConfig, UpstreamLimits};
 use callgate_model::ambient::Ambient;
+use callgate_model::evidence::audit::Auditor;
 use callgate_model::json::{Json, JsonLimits, read};
 use callgate_model::products::atlassian::{SiteEntry, SiteMap};
 use callgate_model::target::Resource;
@@ -196,6 +197,14 @@ impl Drop for AbortOnDrop {
     }
 }
 
+/// That these keep the rules.
+pub(crate) fn audit(rows: &[Row]) {
+    let mut auditor = Auditor::new();
+    for row in rows {
+        auditor.entry(row.entry.as_bytes(), Some(row.text.as_bytes())).unwrap();
+    }
+}
+
 impl World {
     /// On the heap: there is much in it.
     pub(crate) fn start(setup: Setup) -> BoxFuture<'static, Self> {
@@ -275,6 +284,13 @@ impl World {
     pub(crate) async fn record(&self) -> Vec<Row> {
         self.gateway.close().await;
         self.store.rows()
+    }
+
+    /// The record, which is closed and keeps the rules.
+    pub(crate) async fn audited(&self) -> Vec<Row> {
+        let rows = self.record().await;
+        audit(&rows);
+        rows
     }
 
     /// The outcomes in the record, which is closed.

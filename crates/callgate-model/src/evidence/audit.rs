@@ -1,7 +1,8 @@
 //! Checking a whole log, one entry after the other: that nothing of it was changed, and that what it says keeps the rules.
 //!
-//! It trusts nothing but the checkpoints that it is compared with. What it remembers grows with what is open at one time
-//! (calls, writers, approvals), not with the log. It must not know files, nor who signed what.
+//! It trusts nothing but the checkpoints that it is compared with. Of calls whose outcome is known it remembers nothing. It
+//! remembers those that are open or whose effect was not known at first, and every writer and approval; and of payloads where
+//! they begin and cease to be there. It must not know files, nor who signed what.
 
 mod approvals;
 mod calls;
@@ -14,8 +15,6 @@ use std::fmt;
 
 use thiserror::Error;
 
-pub use calls::OPEN_LISTED_MAX;
-
 use approvals::Approvals;
 use calls::Calls;
 use indexes::Indexes;
@@ -27,7 +26,8 @@ use crate::evidence::{Entry, Kind};
 use crate::json::JsonLimits;
 use crate::transparency::{Checkpoint, Frontier, leaf_hash};
 
-/// The most that is remembered of one kind at one time: open calls, writers, approvals. More is no log of a gateway.
+/// How many calls may be open at one time; and how many calls whose effect was not known at first, writers and approvals
+/// there may be in the whole log. More is no log of a gateway.
 pub const REMEMBERED_MAX: usize = 1 << 22;
 
 /// How many of the last entries are remembered by their hashes. A writer names the end of the chain before it as it saw
@@ -51,13 +51,13 @@ pub enum Rule {
     Chain,
     /// A payload is the one whose digest the entry has, and says the same.
     Payload,
-    /// A call has an intent before an outcome, and one outcome (I1).
+    /// A call has an intent before an outcome, and one outcome, which may come late if the call was lost (I1).
     Call,
-    /// An approval was asked for and given before it is spent, and is spent once (I2).
+    /// An approval was asked for and given before it is spent, and is spent by one call, in one or several rounds (I2).
     Approval,
     /// The entries are those that were signed.
     Root,
-    /// More is open at one time than can be remembered.
+    /// There is more than can be remembered.
     TooMuch,
 }
 
@@ -356,7 +356,7 @@ fn bounded(remembered: usize, what: &str) -> Result<(), Breach> {
     if remembered < REMEMBERED_MAX {
         return Ok(());
     }
-    let expected = format!("at most {REMEMBERED_MAX} {what} at one time");
+    let expected = format!("at most {REMEMBERED_MAX} {what}");
     Err(Breach::new(Rule::TooMuch, expected, "more"))
 }
 

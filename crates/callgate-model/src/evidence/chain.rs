@@ -1,11 +1,10 @@
 //! The chain of one writer.
 
-use thiserror::Error;
-
 use super::Kind;
-use super::entry::{About, Entry, hash_of};
+use super::entry::{About, Entry};
 use crate::ambient::{Id, Timestamp};
 use crate::digest::Digest;
+use crate::transparency::leaf_hash;
 
 /// An entry ready to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +13,7 @@ pub struct Sealed {
     pub sequence: u64,
     /// Its canonical JSON.
     pub entry: String,
-    /// Its hash: what the next one holds as `previous`.
+    /// Its hash: what the next one holds as `previous`, and the leaf of the Merkle tree.
     pub hash: Digest,
 }
 
@@ -51,52 +50,9 @@ impl Chain {
             about,
         };
         let entry = entry.to_text();
-        let sealed = Sealed { sequence: self.next, hash: hash_of(&entry), entry };
+        let sealed = Sealed { sequence: self.next, hash: leaf_hash(entry.as_bytes()), entry };
         self.next += 1;
         self.head = sealed.hash;
         sealed
     }
-}
-
-/// The first thing wrong with a chain.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum Broken {
-    /// The text is not the canonical form of an entry.
-    #[error("entry {index}: not a canonical entry of a known format")]
-    NotCanonical {
-        /// Which, from 0.
-        index: usize,
-    },
-    /// The entry does not follow the one before it.
-    #[error("entry {index}: `{field}` is not what the entry before it requires")]
-    NotNext {
-        /// Which, from 0.
-        index: usize,
-        /// The field that tells.
-        field: &'static str,
-    },
-}
-
-/// Checks one writer's entries, from its first.
-///
-/// # Errors
-/// [`Broken`] at the first entry that was changed, removed, added or moved.
-pub fn verify_chain<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Digest, Broken> {
-    let mut head = Digest::default();
-    let mut writer: Option<Id> = None;
-    for (index, text) in texts.into_iter().enumerate() {
-        let entry = Entry::parse(text).ok_or(Broken::NotCanonical { index })?;
-        let broken = |field| Broken::NotNext { index, field };
-        if Some(entry.sequence) != u64::try_from(index).ok() {
-            return Err(broken("sequence"));
-        }
-        if entry.previous != head {
-            return Err(broken("previous"));
-        }
-        if *writer.get_or_insert(entry.writer) != entry.writer {
-            return Err(broken("writer"));
-        }
-        head = hash_of(text);
-    }
-    Ok(head)
 }

@@ -6,12 +6,11 @@ use crate::ambient::{Id, Timestamp};
 use crate::authority::{Administered, Change};
 use crate::digest::Digest;
 use crate::json::{CanonicalObject, Json, JsonLimits, Object, read};
-use crate::transparency::leaf_hash;
 
 /// The format of records written by this version.
 pub const FORMAT: u64 = 2;
 
-/// No entry is longer, in bytes: bundles of entries in `tlog-tiles` have 16 bits for a length.
+/// No entry is longer, in bytes.
 pub const ENTRY_BYTES_MAX: usize = 4_096;
 
 /// What a record says, apart from its place: canonical JSON with the event and a salt. Nobody can find out from its digest
@@ -241,10 +240,4 @@ impl Entry {
             about,
         })
     }
-}
-
-/// The hash of an entry: what the next one of its writer holds as `previous`, and the leaf of the Merkle tree.
-#[must_use]
-pub fn hash_of(entry: &str) -> Digest {
-    leaf_hash(entry.as_bytes())
 }

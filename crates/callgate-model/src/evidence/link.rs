@@ -1,7 +1,8 @@
 //! By what a record is found: every link of the chain, what is called and touched, and how it was decided.
 
 use super::{Concluded, Decided, Event, Understood};
-use crate::authority::{Administered, Change, ToolOf};
+use crate::approval::Approval;
+use crate::authority::{Administered, ApiToken, Change, Grant, ToolOf};
 use crate::caller::Caller;
 use crate::target::{Resource, Target};
 
@@ -12,7 +13,7 @@ pub enum Link {
     Agent,
     /// The approval that is asked for, decided on, or gone by.
     Approval,
-    /// Who made a change.
+    /// Who made a change; if an agent did for somebody, that person or service account alone as well.
     By,
     /// The name of a change.
     Change,
@@ -24,7 +25,7 @@ pub enum Link {
     Grant,
     /// The hash of a field of the arguments.
     Hash,
-    /// The accountable identity: the human, or the service account. Of a change, whom it is about.
+    /// The accountable identity: the human, or the service account. Of a change, everybody whom it is about.
     Human,
     /// The kind of record.
     Kind,
@@ -122,7 +123,7 @@ impl Event {
                 links.push((Link::Outcome, outcome.as_str().to_owned()));
             }
             Self::Administered(administered) => administered.link(&mut links),
-            Self::Settled(settled) => links.push((Link::By, settled.by.clone())),
+            Self::Settled(settled) => link_by(&settled.by, &mut links),
         }
         links.sort_unstable();
         links.dedup();
@@ -188,26 +189,16 @@ fn link_target(target: &Target, links: &mut Links) {
 
 impl Administered {
     fn link(&self, links: &mut Links) {
-        links.push((Link::By, self.by.clone()));
+        link_by(&self.by, links);
         links.push((Link::Change, self.change.name().to_owned()));
         match &self.change {
             Change::TokenIssued { token } | Change::TokenRotated { token, .. } => {
-                links.push((Link::Credential, token.id.to_string()));
-                links.push((Link::Agent, token.agent.clone()));
-                let accountable = token.service_account.as_ref().unwrap_or(&token.owner);
-                links.push((Link::Human, accountable.clone()));
+                link_token(token, links);
             }
             Change::TokenRevoked { id } => links.push((Link::Credential, id.to_string())),
-            Change::GrantIssued { grant } => links.push((Link::Grant, grant.id.to_string())),
+            Change::GrantIssued { grant } => link_grant(grant, links),
             Change::GrantRevoked { id } => links.push((Link::Grant, id.to_string())),
-            Change::ApprovalRequested { approval, .. } => {
-                links.push((Link::Approval, approval.id.to_string()));
-                links.push((Link::Human, approval.asker.accountable.clone()));
-                links.extend(approval.asker.agent.clone().map(|agent| (Link::Agent, agent)));
-                links.push((Link::Operation, approval.about.operation.clone()));
-                links.push((Link::Server, approval.about.server.clone()));
-                links.push((Link::Tool, approval.about.tool.clone()));
-            }
+            Change::ApprovalRequested { approval, .. } => link_approval(approval, links),
             Change::ApprovalExpired { id }
             | Change::ApprovalViewed { id, .. }
             | Change::ApprovalWithdrawn { id, .. } => {
@@ -258,6 +249,40 @@ impl Administered {
             | Change::SignedOut { .. } => {}
         }
     }
+}
+
+/// `alice via release-bot` is found by `alice`, too.
+fn link_by(by: &str, links: &mut Links) {
+    links.push((Link::By, by.to_owned()));
+    links.extend(by.split_once(" via ").map(|(who, _)| (Link::By, who.to_owned())));
+}
+
+fn link_token(token: &ApiToken, links: &mut Links) {
+    links.push((Link::Credential, token.id.to_string()));
+    links.push((Link::Agent, token.agent.clone()));
+    link_people(token.service_account.iter().chain([&token.owner]), links);
+}
+
+fn link_grant(grant: &Grant, links: &mut Links) {
+    links.push((Link::Grant, grant.id.to_string()));
+    link_people(grant.holder.human.iter().chain(&grant.holder.service_account), links);
+    if let Some(lifts) = &grant.lifts {
+        link_people(lifts.approvers.iter().chain(&lifts.asker.people), links);
+    }
+}
+
+fn link_approval(approval: &Approval, links: &mut Links) {
+    let (asker, about) = (&approval.asker, &approval.about);
+    links.push((Link::Approval, approval.id.to_string()));
+    link_people(asker.people.iter().chain([&asker.accountable]), links);
+    links.extend(asker.agent.clone().map(|agent| (Link::Agent, agent)));
+    links.push((Link::Operation, about.operation.clone()));
+    links.push((Link::Server, about.server.clone()));
+    links.push((Link::Tool, about.tool.clone()));
+}
+
+fn link_people<'p>(people: impl IntoIterator<Item = &'p String>, links: &mut Links) {
+    links.extend(people.into_iter().map(|who| (Link::Human, who.clone())));
 }
 
 fn link_tool(of: &ToolOf, links: &mut Links) {

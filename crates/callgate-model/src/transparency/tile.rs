@@ -11,8 +11,8 @@ use crate::digest::Digest;
 pub const TILE_WIDTH: u64 = 256;
 /// How many levels of the tree are between one level of tiles and the next.
 const TILE_HEIGHT: u8 = 8;
-/// Longest entry, in bytes: its length stands in two.
-pub const ENTRY_BYTES_MAX: usize = 65_535;
+/// The most that one of a bundle can have, in bytes: its length stands in two.
+const BUNDLED_BYTES_MAX: usize = 65_535;
 const HASH_BYTES: usize = 32;
 
 /// A tile, or the bundle of the entries that are hashed in one of level 0.
@@ -161,7 +161,7 @@ pub enum BundleError {
     #[error("the bundle has not as many entries as it must have")]
     WrongCount,
     /// An entry is too long to be written.
-    #[error("an entry is longer than {ENTRY_BYTES_MAX} bytes")]
+    #[error("an entry is longer than {BUNDLED_BYTES_MAX} bytes")]
     TooLong,
 }
 

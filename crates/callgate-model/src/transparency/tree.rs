@@ -11,7 +11,7 @@ use thiserror::Error;
 use crate::digest::Digest;
 
 /// Most hashes of any proof: one a level, of a tree that can be counted, and the one that a consistency proof begins with.
-pub const PROOF_HASHES_MAX: usize = 65;
+pub(crate) const PROOF_HASHES_MAX: usize = 65;
 
 /// The hash of an entry as a leaf. Its prefix keeps a leaf from being taken for a node.
 #[must_use]
@@ -21,7 +21,7 @@ pub fn leaf_hash(entry: &[u8]) -> Digest {
 
 /// The hash of the node above two.
 #[must_use]
-pub fn node_hash(left: &Digest, right: &Digest) -> Digest {
+pub(crate) fn node_hash(left: &Digest, right: &Digest) -> Digest {
     let hasher = Sha256::new().chain_update([1]);
     let hasher = hasher.chain_update(left.as_bytes()).chain_update(right.as_bytes());
     Digest::new(hasher.finalize().into())
@@ -29,7 +29,7 @@ pub fn node_hash(left: &Digest, right: &Digest) -> Digest {
 
 /// The root of the tree without leaves.
 #[must_use]
-pub fn empty_root() -> Digest {
+pub(crate) fn empty_root() -> Digest {
     Digest::of(b"")
 }
 

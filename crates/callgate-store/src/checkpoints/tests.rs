@@ -1,6 +1,8 @@
 use callgate_model::digest::Digest;
-use callgate_model::evidence::{Chain, Event, Payload, hash_of as entry_hash};
-use callgate_model::transparency::{Path, Subtree, verify_consistency, verify_inclusion};
+use callgate_model::evidence::{Chain, Event, Payload};
+use callgate_model::transparency::{
+    Path, Subtree, leaf_hash, verify_consistency, verify_inclusion,
+};
 use futures_util::future::join_all;
 
 use super::*;
@@ -42,7 +44,7 @@ impl Bench {
     async fn root(&self) -> Digest {
         let mut tree = Frontier::new();
         for row in self.store.read(0, u32::MAX).await.unwrap() {
-            tree.push(entry_hash(&row.entry));
+            tree.push(leaf_hash(row.entry.as_bytes()));
         }
         tree.root()
     }

@@ -160,6 +160,7 @@ async fn i1_what_happened_is_kept_while_the_store_fails() {
 async fn e01_without_room_what_has_happened_is_stored_and_nothing_else() {
     let bench = Bench::new().await;
     let call = bench.write().await.unwrap();
+    let others = join_all((0..50).map(|_| bench.write())).await;
     bench.store.every(Some(Fault::Full));
     // They share a commit that finds no room.
     let read = bench.ambient.id();
@@ -173,9 +174,8 @@ async fn e01_without_room_what_has_happened_is_stored_and_nothing_else() {
     assert!(intended.unwrap_err().is_full());
     concluded.unwrap();
     // Neither is one refused that comes while the store is found to be full still.
-    for _ in 0..50 {
-        let call = bench.ambient.id();
-        bench.log.record(outcome(call), Durability::Durable).await.unwrap();
+    for other in others {
+        bench.log.record(outcome(other.unwrap()), Durability::Durable).await.unwrap();
     }
     assert!(!bench.log.is_healthy());
     assert_eq!(bench.story(call).await, ["intent", "succeeded"]);
@@ -254,16 +254,17 @@ async fn i13_a_full_queue_refuses() {
 #[tokio::test]
 async fn i13_a_store_that_fails_for_long_costs_records_not_memory() {
     let bench = Bench::with(EvidenceLimits { queue_max: 3, batch_max: 2, ..LIMITS }).await;
+    let calls =
+        [bench.write().await, bench.write().await, bench.write().await, bench.write().await];
     bench.store.every(Some(Fault::Fail));
-    for index in 1..=4 {
-        let call = bench.ambient.id();
+    for (index, call) in (1..).zip(calls.map(Result::unwrap)) {
         assert!(bench.log.record(outcome(call), Durability::Durable).await.is_err());
         assert_eq!(bench.log.counters().dropped, u64::from(index > 3));
     }
     bench.store.every(None);
     bench.healthy().await;
     bench.verify().await;
-    assert_eq!(bench.log.counters().appended, 3);
+    assert_eq!(bench.log.counters().appended, 4 + 3);
 }
 
 #[tokio::test]

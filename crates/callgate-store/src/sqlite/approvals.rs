@@ -268,6 +268,34 @@ pub(super) async fn is_open(
     Ok(found.is_some_and(|state| state.standing(at).is_open()))
 }
 
+/// Forgets the approvals that ended and whose requests are among these records, with all that was said to them. Not while somebody
+/// still has to review why the glass was broken.
+pub(super) async fn forget(
+    connection: &mut SqliteConnection,
+    ids: &[i64],
+) -> Result<(), StoreError> {
+    let ids: Vec<Json> = ids.iter().map(|id| Json::from(*id)).collect();
+    let forgotten: Vec<String> = sqlx::query_scalar(
+        "DELETE FROM approvals WHERE ended IS NOT NULL AND id IN ( \
+           SELECT json_extract(entry, '$.approval.id') FROM evidence \
+           WHERE id IN (SELECT value FROM json_each(?)) AND kind = 'change' \
+           AND json_extract(entry, '$.change') = 'approval_requested') \
+         AND NOT EXISTS (SELECT 1 FROM glass WHERE approval = approvals.id AND review IS NULL) \
+         RETURNING id",
+    )
+    .bind(Json::from(ids).to_text())
+    .fetch_all(&mut *connection)
+    .await?;
+    for id in forgotten {
+        for delete in
+            ["DELETE FROM votes WHERE approval = ?", "DELETE FROM glass WHERE approval = ?"]
+        {
+            sqlx::query(delete).bind(id.clone()).execute(&mut *connection).await?;
+        }
+    }
+    Ok(())
+}
+
 async fn end(
     connection: &mut SqliteConnection,
     approval: Id,
@@ -282,4 +310,66 @@ async fn end(
         notices::close(connection, approval, at).await?;
     }
     Ok(ended)
+}
+
+#[cfg(test)]
+mod tests {
+    use callgate_model::authority::Change;
+
+    use super::*;
+    use crate::approving::{World, at};
+    use crate::{AuthorityStore as _, EvidenceStore as _};
+
+    impl World {
+        /// Erases what the request for an approval says.
+        async fn erase_request(&self, id: Id) {
+            let rows = self.store.read(0, 100).await.unwrap();
+            let is_it = |entry: &str| {
+                entry.contains("approval_requested") && entry.contains(&id.to_string())
+            };
+            let index = rows.iter().find(|row| is_it(&row.entry)).unwrap().index.unwrap();
+            let reason = "asked for".to_owned();
+            let change = Change::PayloadsErased { indexes: vec![index], reason };
+            assert!(self.change(change, at(9)).await);
+        }
+
+        async fn glass(&self, statement: &'static str, id: Id) {
+            let mut connection = self.store.writing.lock().await;
+            let query = sqlx::query(statement).bind(id.to_string());
+            query.execute(&mut connection.sqlite).await.unwrap();
+        }
+
+        /// How many approvals, votes and broken glasses there are.
+        async fn kept(&self) -> (i64, i64, i64) {
+            let count = "SELECT (SELECT COUNT(*) FROM approvals), (SELECT COUNT(*) FROM votes), \
+                         (SELECT COUNT(*) FROM glass)";
+            let mut connection = self.store.writing.lock().await;
+            sqlx::query_as(count).fetch_one(&mut connection.sqlite).await.unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_an_approval_said_is_forgotten_with_its_request_once_it_has_ended() {
+        let world = World::new().await;
+        let spent = world.approved("one", at(0)).await;
+        world.spend(spent, None, at(1)).await.unwrap();
+        let in_force = world.approved("two", at(0)).await;
+        let broken = world.approved("three", at(0)).await;
+        world.spend(broken, None, at(1)).await.unwrap();
+        let glass = "INSERT INTO glass (approval, breaker, at_ms, text) VALUES (?, 'bob', 0, '{}')";
+        world.glass(glass, broken).await;
+        assert_eq!(world.kept().await, (3, 6, 1));
+
+        world.erase_request(spent).await;
+        assert_eq!(world.kept().await, (2, 4, 1));
+        assert!(world.store.approval(spent).await.unwrap().is_none());
+        // What is in force still is, and what somebody has to look at is there.
+        world.erase_request(in_force).await;
+        world.erase_request(broken).await;
+        assert_eq!(world.kept().await, (2, 4, 1));
+        assert!(world.spend(in_force, None, at(2)).await.is_some());
+        world.glass("UPDATE glass SET review = '{}' WHERE approval = ?", broken).await;
+        world.erase_request(broken).await;
+        assert_eq!(world.kept().await, (1, 2, 0));
+    }
 }

@@ -125,6 +125,7 @@ async fn erase(connection: &mut SqliteConnection, indexes: &[u64]) -> Applied {
     let id = |index: &u64| i64::try_from(*index).unwrap_or(i64::MAX).saturating_add(1);
     let ids: Vec<i64> = indexes.iter().map(id).collect();
     search::erase(connection, &ids).await?;
+    approvals::forget(connection, &ids).await?;
     Ok(true)
 }
 

@@ -112,7 +112,9 @@ async fn e06_writers_share_a_file_and_leave_each_others_open_calls_alone() {
     second.record(intent(left_open), Durability::Durable).await.unwrap();
     let records = (0..40).map(async |n| {
         let log = if n % 2 == 0 { &first } else { &second };
-        log.record(outcome(ids.id()), Durability::Durable).await
+        let call = ids.id();
+        log.record(intent(call), Durability::Durable).await?;
+        log.record(outcome(call), Durability::Durable).await
     });
     assert!(futures_util::future::join_all(records).await.iter().all(Result::is_ok));
     second.shutdown().await.unwrap();

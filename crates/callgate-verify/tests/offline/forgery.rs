@@ -78,6 +78,34 @@ fn i11_every_checkpoint_of_a_file_of_them_is_compared() {
     assert!(matches!(stop, Stop::Unreadable(_)));
 }
 
+/// A file of somebody else is their fault, and no verdict about the log; and nothing in it is passed over unseen.
+#[test]
+fn i11_what_was_noted_is_compared_or_it_is_said_that_it_cannot_be() {
+    let log = Log::sample(40);
+    let line = |size| serde_json::Value::from(log.checkpoint(size, &[&signer(1)])).to_string();
+    let whole = log.export(&[10, log.len()], &[&signer(1)]);
+    let against = |text: &str| whole.check(&trust(&[1]), &[text]);
+    let unended = [line(10), line(30)].join("\n");
+    assert_eq!(against(&unended).unwrap().against, 2, "the last line needs no end");
+    let cut = log.clone().cut(26).export(&[26], &[&signer(1)]);
+    let broken = stopped(cut.check(&trust(&[1]), &[&unended]));
+    assert!(matches!(broken, Broken::CutOff { before: 30, .. }), "{broken}");
+    let (first, last) = (line(10) + "\n", line(30));
+    for spoiled in [
+        first.clone() + last.split_at(40).0,
+        first.clone() + "7\n" + &last,
+        first.clone() + "\"not a checkpoint\"\n",
+        first.clone() + "not JSON\n" + &last,
+        first.clone() + "{\"size\":3}\n",
+        format!("{first}\"{}\"\n", "a".repeat(600_000)),
+        "not a checkpoint".to_owned(),
+        String::new(),
+    ] {
+        let stop = against(&spoiled).unwrap_err();
+        assert!(matches!(stop, Stop::Unreadable(_)), "{stop}: {spoiled:.400}");
+    }
+}
+
 #[test]
 fn i11_a_log_that_was_made_anew_is_found_by_an_older_checkpoint() {
     let log = Log::sample(40);
@@ -105,7 +133,7 @@ fn a_checkpoint_that_cannot_be_compared_with_is_no_verdict() {
     let export = log.export(&[9], &[&signer(1)]);
     let by_another = log.checkpoint(5, &[&signer(2)]);
     let other = Signer::new("other.example", &[3; 32]).unwrap();
-    let root = callgate_model::transparency::empty_root();
+    let root = callgate_model::transparency::Frontier::new().root();
     let of_another =
         Checkpoint { origin: "other.example".into(), size: 0, root, extensions: vec![] };
     let of_another = of_another.sign(&[&other]).unwrap().to_string();

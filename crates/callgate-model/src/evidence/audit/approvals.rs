@@ -1,4 +1,4 @@
-//! What becomes of approvals: asked for, given, spent by one call (I2).
+//! What becomes of approvals: asked for, given, spent by one call (I2), of which there may be several rounds.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::payload::Payload;
 use super::{Breach, Findings, Rule, bounded};
 use crate::ambient::Id;
 use crate::digest::Digest;
-use crate::evidence::{ByApproval, Entry, Kind};
+use crate::evidence::{ByApproval, Entry, Kind, Outcome};
 
 #[derive(Debug)]
 struct State {
@@ -15,18 +15,33 @@ struct State {
     is_given: bool,
     /// Whether it was withdrawn, or its time was over.
     is_ended: bool,
-    /// The call that spent it, and the one that this continues.
-    spent: Option<(Id, Option<Id>)>,
+    spent: Option<Spent>,
+}
+
+/// By whom an approval is spent.
+#[derive(Clone, Copy, Debug)]
+struct Spent {
+    /// The call that all of them go on with.
+    first: Id,
+    /// The last of them that took it.
+    by: Id,
+    /// Whether the server has asked that one for more: only then may another take its place.
+    may_go_on: bool,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Approvals {
     states: BTreeMap<Id, State>,
+    /// What each call has spent whose outcome is still to come: at most one call for each approval.
+    spenders: BTreeMap<Id, Id>,
 }
 
 impl Approvals {
     pub(super) fn entry(&mut self, entry: &Entry, payload: Option<&Payload>) -> Result<(), Breach> {
         let about = &entry.about;
+        if let Some((call, outcome)) = about.call.zip(about.outcome) {
+            self.concluded(call, outcome);
+        }
         let Some(approval) = about.approval else { return Ok(()) };
         match (about.call, about.change.as_deref()) {
             (Some(call), _) if entry.kind == Kind::Intent => {
@@ -88,19 +103,35 @@ impl Approvals {
         if !state.is_given {
             return Err(breach(format!("that somebody approved {id}"), "that nobody has"));
         }
-        let Some((first, before)) = state.spent else {
-            if !spends {
+        let first = continues.unwrap_or(call);
+        let may_spend = match state.spent {
+            None if !spends => {
                 let expected = format!("a call that spends the approval {id} before others go on");
                 return Err(breach(expected, format!("that {call} goes on with it")));
             }
-            state.spent = Some((call, continues));
-            return Ok(());
+            None => true,
+            Some(spent) => spent.first == first && (spent.may_go_on || !spends),
         };
-        if continues.is_none_or(|goes_on| goes_on != first && before != Some(goes_on)) {
-            let expected = format!("the approval {id} spent by the call {first} only");
+        if let Some(Spent { by, .. }) = state.spent.filter(|_| !may_spend) {
+            let expected = format!("the approval {id} spent by the call {by} only");
             return Err(breach(expected, format!("that the call {call} spends it too")));
         }
+        if spends {
+            state.spent = Some(Spent { first, by: call, may_go_on: false });
+            self.spenders.insert(call, id);
+        }
         Ok(())
+    }
+
+    fn concluded(&mut self, call: Id, outcome: Outcome) {
+        // Of a call that was lost the outcome may still come.
+        if outcome == Outcome::Indeterminate {
+            return;
+        }
+        let spent = self.spenders.remove(&call).and_then(|id| self.states.get_mut(&id));
+        if let Some(spent) = spent.and_then(|state| state.spent.as_mut()) {
+            spent.may_go_on = outcome == Outcome::InputRequired;
+        }
     }
 
     pub(super) fn tell(&self, findings: &mut Findings) {

@@ -1,4 +1,5 @@
-//! What becomes of calls: nothing takes effect without an intent before it (I1), and what came of it is said once.
+//! What becomes of calls: nothing takes effect without an intent before it (I1), and what came of it is said once; of a call
+//! that was lost, late.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,7 @@ use crate::ambient::Id;
 use crate::evidence::{Entry, Kind, Outcome};
 
 /// How many open calls are listed by their ids.
-pub const OPEN_LISTED_MAX: usize = 100;
+const OPEN_LISTED_MAX: usize = 100;
 
 /// What is remembered of a call whose effect is not known.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,7 +44,7 @@ impl Calls {
         if self.open.contains_key(&call) || self.unknown.contains_key(&call) {
             return Err(breach(format!("one intent of the call {call}"), "another one"));
         }
-        bounded(self.open.len(), "open calls")?;
+        bounded(self.open.len(), "calls that are open at one time")?;
         self.open.insert(call, index);
         self.intents += 1;
         Ok(())
@@ -54,7 +55,7 @@ impl Calls {
         if self.open.remove(&call).is_some() {
             let may_be_late = outcome == Some(Outcome::Indeterminate);
             if outcome.is_none_or(is_unknown) {
-                bounded(self.unknown.len(), "calls whose effect is not known")?;
+                bounded(self.unknown.len(), "calls whose effect was not known at first")?;
                 self.unknown.insert(call, Unknown { may_be_late, is_settled: false });
             }
             return Ok(());

@@ -2,6 +2,8 @@ use super::*;
 use crate::json::{Json, Object};
 use crate::transparency::empty_root;
 
+mod approvals;
+
 /// A log as a gateway writes it: entries, and their payloads.
 #[derive(Clone, Default)]
 struct Log {
@@ -419,62 +421,6 @@ fn what_is_not_known_may_come_late_or_be_settled() {
     assert_eq!(opened().intent(10).settled(10).broken(), (2, Rule::Call), "it is still open");
     let known = opened().intent(10).outcome(10, "succeeded").settled(10).broken();
     assert_eq!(known, (3, Rule::Call));
-}
-
-#[test]
-fn i2_an_approval_is_asked_for_given_and_spent_once() {
-    let given = || {
-        let mut log = opened();
-        log.requested(50, "x").voted(50, true);
-        log
-    };
-    assert_eq!(given().spend(10, 50, "x", None).findings().approvals_spent, 1);
-    assert_eq!(opened().spend(10, 50, "x", None).broken(), (1, Rule::Approval), "not asked for");
-    let early = opened().requested(50, "x").spend(10, 50, "x", None).broken();
-    assert_eq!(early, (2, Rule::Approval), "nobody approved it");
-    let denied = opened().requested(50, "x").voted(50, false).spend(10, 50, "x", None).broken();
-    assert_eq!(denied, (3, Rule::Approval));
-    assert_eq!(given().spend(10, 50, "y", None).broken(), (3, Rule::Approval), "another call");
-    let twice = given().spend(10, 50, "x", None).spend(11, 50, "x", None).broken();
-    assert_eq!(twice, (4, Rule::Approval), "spent twice");
-    let strange = given().spend(10, 50, "x", None).spend(11, 50, "x", Some(12)).broken();
-    assert_eq!(strange, (4, Rule::Approval), "it goes on with another call");
-    let gone = given().withdrawn(50).spend(10, 50, "x", None).broken();
-    assert_eq!(gone, (4, Rule::Approval));
-    assert_eq!(given().spend(10, 50, "x", None).withdrawn(50).broken(), (4, Rule::Approval));
-    let late = given().expired(50).spend(10, 50, "x", None).broken();
-    assert_eq!(late, (4, Rule::Approval));
-    assert_eq!(given().spend(10, 50, "x", None).expired(50).broken(), (4, Rule::Approval));
-    assert_eq!(given().requested(50, "x").broken(), (3, Rule::Approval), "asked for twice");
-    assert_eq!(opened().voted(50, true).broken(), (1, Rule::Approval));
-    assert_eq!(opened().withdrawn(50).broken(), (1, Rule::Approval));
-    assert_eq!(opened().glass(50).broken(), (1, Rule::Approval));
-}
-
-#[test]
-fn i2_what_goes_on_with_a_call_takes_its_place() {
-    let mut log = opened();
-    log.requested(50, "x").voted(50, true).spend(10, 50, "x", None);
-    log.outcome(10, "input_required").spend(11, 50, "x", Some(10)).spend(12, 50, "x", Some(10));
-    log.under(13, (50, false), "x", Some(10));
-    assert_eq!(log.findings().approvals_spent, 1);
-    let other = log.clone().under(14, (50, false), "x", None).broken();
-    assert_eq!(other, (8, Rule::Approval), "it goes on with nothing");
-    let mut log = opened();
-    let first = log.requested(50, "x").voted(50, true).under(10, (50, false), "x", None).broken();
-    assert_eq!(first, (3, Rule::Approval), "nobody has spent it");
-    // The first was refused and asked for the approval; the one that spent it goes on with that.
-    let mut log = opened();
-    log.requested(50, "x").voted(50, true).spend(11, 50, "x", Some(10));
-    log.spend(12, 50, "x", Some(10)).spend(13, 50, "x", Some(11));
-    assert_eq!(log.findings().approvals_spent, 1);
-}
-
-#[test]
-fn broken_glass_takes_the_place_of_those_who_approve() {
-    let mut log = opened();
-    log.requested(50, "x").glass(50).spend(10, 50, "x", None);
-    assert_eq!(log.findings().approvals_spent, 1);
 }
 
 #[test]

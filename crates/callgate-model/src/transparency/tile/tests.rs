@@ -56,7 +56,7 @@ fn a_tree_has_the_tiles_that_the_specification_counts() {
 
 #[test]
 fn bundles_are_read_as_they_are_written() {
-    let long = vec![7; ENTRY_BYTES_MAX];
+    let long = vec![7; BUNDLED_BYTES_MAX];
     let bytes = bundle([&b"one"[..], b"", &long]).unwrap();
     assert_eq!(bytes[..5], [0, 3, b'o', b'n', b'e']);
     assert_eq!(unbundle(&bytes, 3), Ok(vec![&b"one"[..], b"", &long]));
@@ -65,7 +65,7 @@ fn bundles_are_read_as_they_are_written() {
     for cut in [1, 4, 6, bytes.len() - 1] {
         assert_eq!(unbundle(&bytes[..cut], 3), Err(BundleError::CutOff), "{cut}");
     }
-    assert_eq!(bundle([&[0; ENTRY_BYTES_MAX + 1][..]]), Err(BundleError::TooLong));
+    assert_eq!(bundle([&[0; BUNDLED_BYTES_MAX + 1][..]]), Err(BundleError::TooLong));
 }
 
 #[test]
