@@ -11,7 +11,7 @@ use callgate_store::{EvidenceStore as _, Row};
 
 use crate::client::{Ask, Said, delete, edit, issue};
 use crate::store::{arguments_digest, event};
-use crate::support::{CLOUD, Setup, World, audit, json, soon};
+use crate::support::{CLOUD, Setup, World, json, soon};
 
 /// One call of a conversation.
 struct Step {
@@ -85,9 +85,7 @@ async fn sweep(fault: Fault, batch_max: usize) {
     check_outcomes(&rows, &world, "in the end");
     let orphans = world.store.orphans().await.unwrap();
     assert!(orphans.is_empty(), "intents without an outcome: {orphans:?}");
-    let stored = world.store.read(0, 10_000).await.unwrap();
-    assert_eq!(stored.len(), rows.len());
-    audit(&stored);
+    assert_eq!(world.store.size().await.unwrap(), rows.len() as u64);
 }
 
 /// One conversation whose `n`th append fails; whether that append was reached.

@@ -254,7 +254,7 @@ async fn i2_the_rounds_of_a_call_that_was_held_go_on_with_the_one_that_was_refus
     let (first, ()) = tokio::join!(ask(&world, "alice", &call, ""), world.decides(true));
     assert_eq!(ask(&world, "alice", &call, &later(&state(&first))).await.brief(), "ok");
     assert_eq!(calls.lock().unwrap().len(), 2);
-    let rows = world.audited().await;
+    let rows = world.record().await;
     let edits = rows.iter().filter(|row| row.tool.as_deref() == Some("editJiraIssue"));
     let of_kind = |kind: &str| edits.clone().filter(|row| row.kind == kind).collect::<Vec<_>>();
     let (refusals, intents) = (of_kind("refusal"), of_kind("intent"));
