@@ -20,7 +20,7 @@ pub use pin::{ToolOf, ToolPin};
 pub use revocation::{Revocation, Subject, SubjectKind};
 pub use secret::{SecretFor, UpstreamSecret};
 pub use session::{ConsoleSession, LOCAL, SignInLink, Way};
-pub use setup::{PolicyInForce, ServerSetup, Setup};
+pub use setup::{EvidenceSetup, PlaceSetup, PolicyInForce, ServerSetup, Setup, WitnessSetup};
 pub use token::{ApiToken, Presented, Secret};
 
 use crate::ambient::{Id, Timestamp};

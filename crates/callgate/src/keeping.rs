@@ -18,6 +18,7 @@ use callgate_gateway::pipeline::Gateway;
 use callgate_model::ambient::Ambient;
 use callgate_model::authority::Setup;
 use callgate_model::transparency::{Signer, Verifier};
+use callgate_model::treatment::Treatments;
 use callgate_store::{Checkpoints, SqliteStore};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -93,11 +94,15 @@ impl Elsewhere {
 }
 
 impl Plan {
-    /// That of `config`. The key beside the store is made if there is none and none is configured.
-    pub(crate) fn of(config: &mut Config, ambient: &dyn Ambient) -> Result<Self, String> {
+    /// That of `config`, where catalogs have the rules `records` for fields of arguments. The key beside the store is made if there is none and none is configured.
+    pub(crate) fn of(
+        config: &mut Config,
+        records: &BTreeMap<String, Treatments>,
+        ambient: &dyn Ambient,
+    ) -> Result<Self, String> {
         let mut rules = std::mem::take(&mut config.evidence);
         let signers = signers(std::mem::take(&mut rules.signers), &config.store, ambient)?;
-        let setup = basis::setup(config, &signers);
+        let setup = basis::setup(config, (&rules, records), &signers);
         Ok(Self { signers, setup, rules })
     }
 }

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use callgate_tests::gateway::{Folder, Setup};
+use serde_json::json;
 
 use super::world::setup;
 
@@ -66,6 +67,40 @@ async fn i5_a_catalog_counts_only_as_a_signer_signed_it() {
     // One byte, and it is another catalog.
     folder.put("tracker.toml", &TRACKER.replace("Look", "Lock")).unwrap();
     refused("the file is not what was signed").await;
+}
+
+/// How evidence is kept is in the record, and whenever it is another way: also if only a catalog has other rules for fields, and
+/// the configuration is the same.
+#[tokio::test]
+async fn another_way_of_keeping_evidence_is_recorded() {
+    let keeping = "[catalogs]\nfiles = [\"tracker.toml\"]\n[evidence.retention]\ncalls_days = 400\n\
+                   [evidence.sinks.copy]\nkind = \"file\"\npath = \"copy.jsonl\"\n";
+    let mut gateway = setup()
+        .server("tracker", "http://127.0.0.1:9/mcp", "tracker", "secret")
+        .section(keeping)
+        .file("tracker.toml", TRACKER)
+        .file("policies/permits/all.cedar", "")
+        .file("policies/guardrails/all.cedar", "")
+        .start()
+        .await
+        .unwrap();
+    let ruled = format!("{TRACKER}[record.\"jira.issue.edit\"]\nfields = \"drop\"\n");
+    for catalog in [TRACKER, &ruled, &ruled] {
+        gateway.terminate().await.unwrap();
+        gateway.put("tracker.toml", catalog).unwrap();
+        gateway.restart().await.unwrap();
+    }
+    let ran = gateway.cli(&["evidence", "export"]).await.unwrap().json().unwrap();
+    let setups = ran.iter().filter(|record| record["change"] == "configured");
+    let said: Vec<_> = setups.map(|record| &record["event"]["setup"]["evidence"]).collect();
+    let [first, second] = said[..] else { panic!("{said:#?}") };
+    let fields = [first, second].map(|one| &one["fields"]);
+    assert_eq!(fields, [&json!([]), &json!(["jira.issue.edit"])]);
+    assert_eq!(first["sinks"], json!([{ "name": "copy", "kind": "file" }]));
+    assert_eq!(
+        (&first["arguments"], &first["retention_days"]["intent"]),
+        (&json!("digest"), &json!(400))
+    );
 }
 
 /// The page about a catalog of one's own, from the catalog to the tested policy, as it stands there.

@@ -1,5 +1,7 @@
 //! What a gateway decides by: the policies in force, and the configuration that it runs with.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -47,6 +49,9 @@ pub struct Setup {
     pub keys: Vec<String>,
     /// Each setting that is there and weakens safety, by its name.
     pub dangers: Vec<String>,
+    /// How evidence is kept; `None` if it was recorded before that was.
+    #[serde(default)]
+    pub evidence: Option<EvidenceSetup>,
 }
 
 /// A server as a gateway knows it.
@@ -57,4 +62,42 @@ pub struct ServerSetup {
     pub name: String,
     /// The catalog that says what its tools do.
     pub catalog: String,
+}
+
+/// How a gateway keeps evidence: what comes into it, for how long, and where it goes besides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvidenceSetup {
+    /// What is recorded of arguments for which there are no rules: `digest` or `redacted`.
+    pub arguments: String,
+    /// The operations of which there are rules for fields: the operator's, or of catalogs.
+    pub fields: Vec<String>,
+    /// For how many days what a record of that kind says is kept. Of other kinds it is kept for good.
+    pub retention_days: BTreeMap<String, u64>,
+    /// Who gets records.
+    pub sinks: Vec<PlaceSetup>,
+    /// Where checkpoints are noted.
+    pub anchors: Vec<PlaceSetup>,
+    /// Who cosigns them.
+    pub witnesses: Vec<WitnessSetup>,
+}
+
+/// Somewhere else that evidence goes to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlaceSetup {
+    /// Its name in the configuration.
+    pub name: String,
+    /// What it is: `syslog`, `put`.
+    pub kind: String,
+}
+
+/// A witness as a gateway knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WitnessSetup {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The name of its key, by which its cosignatures are known.
+    pub key: String,
 }

@@ -89,7 +89,25 @@ fn setup() -> Setup {
         channels: vec!["leads".into()],
         keys: vec!["gate.example+0+A".into()],
         dangers: vec!["danger_static_tokens".into()],
+        evidence: Some(EvidenceSetup {
+            arguments: "redacted".into(),
+            fields: vec!["jira.issue.edit".into()],
+            retention_days: [("intent".into(), 400)].into(),
+            sinks: vec![PlaceSetup { name: "siem".into(), kind: "syslog".into() }],
+            anchors: vec![PlaceSetup { name: "vault".into(), kind: "put".into() }],
+            witnesses: vec![WitnessSetup { name: "one".into(), key: "witness.example".into() }],
+        }),
     }
+}
+
+#[test]
+fn a_configuration_of_which_it_was_not_recorded_how_it_kept_evidence_is_read() {
+    let setup = Setup { evidence: None, ..setup() };
+    let change = Change::Configured { setup: Box::new(setup) };
+    let administered = Administered { by: "callgate".into(), change };
+    let old = to_text(&administered).replace(r#","evidence":null"#, "");
+    assert!(!old.contains("evidence"), "{old}");
+    assert_eq!(from_text(&old), Some(administered));
 }
 
 fn secret() -> UpstreamSecret {

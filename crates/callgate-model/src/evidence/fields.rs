@@ -349,7 +349,7 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     (
         "event.setup",
         "object",
-        "change: what the gateway runs with: its version, the digest of the configuration, servers with their catalogs, issuers, channels, the keys of the checkpoints, and each setting that weakens safety.",
+        "change: what the gateway runs with: its version, the digest of the configuration, servers with their catalogs, issuers, channels, the keys of the checkpoints, each setting that weakens safety, and how evidence is kept (`evidence`): what is recorded of arguments and of which operations there are rules for fields, for how many days what records of a kind say is kept, sinks and anchors with their kinds, and witnesses with the names of their keys.",
     ),
     ("event.bundle", "SHA-256", "change: the policy bundle that is put in force."),
     ("event.policies[].id", "text", "change: a policy that is put in force."),

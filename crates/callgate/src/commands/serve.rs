@@ -49,7 +49,7 @@ pub(crate) async fn serve(
     notify::reach(&channels, &parts.bundle, &config.approvals.break_glass).await?;
     let configured = Arc::new(Configured::of(&config));
     let desk = Desk::new(&config, &vocabulary, Arc::new(Machine));
-    let plan = Plan::of(&mut config, &Machine)?;
+    let plan = Plan::of(&mut config, &parts.records, &Machine)?;
     let (telemetry, exporter) = otlp::prepare(config.telemetry.take());
     let port = address.port();
     let made = assemble::watched_gateway(config, parts, Arc::new(Machine), port, telemetry);

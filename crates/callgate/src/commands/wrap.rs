@@ -52,7 +52,7 @@ pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
     let line_bytes_max = config.limits.json.bytes_max;
     let (channels, means) = (Arc::clone(&config.channels), Means::of(&config));
     notify::reach(&channels, &parts.bundle, &config.approvals.break_glass).await?;
-    let plan = Plan::of(&mut config, &Machine)?;
+    let plan = Plan::of(&mut config, &parts.records, &Machine)?;
     let (telemetry, exporter) = otlp::prepare(config.telemetry.take());
     let port = 0;
     let made = assemble::watched_gateway(config, parts, Arc::new(Machine), port, telemetry).await?;

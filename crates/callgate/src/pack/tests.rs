@@ -208,6 +208,7 @@ impl Log {
             channels: Vec::new(),
             keys: Vec::new(),
             dangers: vec![danger.to_owned()],
+            evidence: None,
         };
         self.change(at, "callgate", Change::Configured { setup: Box::new(setup) });
     }

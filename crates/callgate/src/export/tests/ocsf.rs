@@ -260,6 +260,8 @@ fn changes_are_told_by_the_class_that_fits() {
     assert_eq!(told(&change("configured"), "/entity/uid"), "aa".repeat(32));
     let servers = told(&change("configured"), "/entity/data/servers/0/name");
     assert_eq!(servers, "atlassian");
+    let sink = told(&change("configured"), "/entity/data/evidence/sinks/0/name");
+    assert_eq!(sink, "siem");
     assert_eq!(told(&change("secret_set"), "/entity/user/name"), "alice");
     assert_eq!(told(&change("tool_pinned"), "/entity/data/digest"), "aa".repeat(32));
     for name in ["approval_expired", "approval_viewed", "approval_withdrawn"] {

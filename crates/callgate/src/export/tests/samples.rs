@@ -158,6 +158,10 @@ pub(super) fn change(name: &str) -> Sample {
         "configured" => json!({ "setup": {
             "version": "0.1.0", "configuration": digest, "public_url": null, "issuers": [], "channels": [], "keys": [], "dangers": [],
             "servers": [{ "name": "atlassian", "catalog": "atlassian-rovo" }],
+            "evidence": {
+                "arguments": "digest", "fields": [], "retention_days": { "intent": 400 }, "sinks": [{ "name": "siem", "kind": "syslog" }],
+                "anchors": [], "witnesses": [],
+            },
         } }),
         "policies_activated" => json!({ "bundle": digest, "policies": [{
             "id": "p", "tier": "permits", "owner": "platform", "reason": "r", "text": null, "digest": digest,

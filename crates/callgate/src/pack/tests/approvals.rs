@@ -75,6 +75,21 @@ fn known(credential: &str, assurance: &str) -> Known {
     Known { credential: credential.into(), id: None, assurance: assurance.into() }
 }
 
+fn said(at: i64, number: u8, (by, approves): (&str, bool), gates: &[&str]) -> Vote {
+    Vote {
+        approval: id(number),
+        by: by.into(),
+        approves,
+        gates: gates.iter().map(|&gate| gate.into()).collect(),
+        grants: false,
+        reason: None,
+        seen: Digest::default(),
+        proof: None,
+        known: Some(known("session", "verified")),
+        at: moment(at),
+    }
+}
+
 impl Log {
     fn asked(&mut self, at: i64, number: u8, gates: &[(&str, u32)]) {
         let approval = Box::new(approval(at, number, gates));
@@ -93,18 +108,7 @@ impl Log {
         gates: &[&str],
         proof: Option<Proof>,
     ) {
-        let vote = Vote {
-            approval: id(number),
-            by: by.into(),
-            approves,
-            gates: gates.iter().map(|&gate| gate.into()).collect(),
-            grants: false,
-            reason: None,
-            seen: Digest::default(),
-            proof,
-            known: Some(known("session", "verified")),
-            at: moment(at),
-        };
+        let vote = Vote { proof, ..said(at, number, (by, approves), gates) };
         self.change(at, by, Change::ApprovalVoted { vote: Box::new(vote) });
     }
 
@@ -233,6 +237,20 @@ fn each_way_that_an_approval_ends_is_told() {
         (figures.quick, figures.of_own),
         (1, 0),
         "who denies within two seconds has hardly read it"
+    );
+}
+
+#[test]
+fn how_somebody_was_known_is_not_guessed() {
+    let mut log = Log::default();
+    log.asked(0, 1, &[("leads", 1)]);
+    let mut vote = said(60, 1, ("carol", true), &["leads"]);
+    vote.known = None;
+    log.change(60, "carol", Change::ApprovalVoted { vote: Box::new(vote) });
+    let rows = log.told(61);
+    assert!(
+        rows[0].contains(&format!("carol approves at {} (not recorded)", moment(60))),
+        "{rows:?}"
     );
 }
 
