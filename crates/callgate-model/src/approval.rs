@@ -6,6 +6,7 @@
 
 mod course;
 mod glass;
+mod known;
 mod notice;
 mod standing;
 
@@ -25,6 +26,7 @@ use crate::redact;
 use crate::target::{Resource, Target};
 
 pub use glass::{GLASS_S_MAX, Glass, GlassReview, GlassState, GlassVerdict};
+pub use known::Known;
 pub use notice::{Notice, Occasion};
 pub use standing::{ApprovalState, Ended, Standing};
 
@@ -192,6 +194,9 @@ pub struct Vote {
     /// By which passkey they have proved that it is them, if a gate wants that.
     #[serde(default)]
     pub proof: Option<Proof>,
+    /// How they were known; `None` if it was recorded before that was.
+    #[serde(default)]
+    pub known: Option<Known>,
     /// When.
     pub at: Timestamp,
 }

@@ -78,6 +78,7 @@ impl World {
             reason: None,
             seen,
             proof: None,
+            known: None,
             at,
         };
         self.change(Change::ApprovalVoted { vote: Box::new(vote) }, at).await

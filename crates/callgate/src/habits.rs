@@ -118,6 +118,7 @@ mod tests {
                 reason: None,
                 seen: approval.binding,
                 proof: None,
+                known: None,
                 at: AT.after_ms(*ms),
             }],
             approval: approval.clone(),

@@ -310,6 +310,49 @@ async fn people_look_up_calls() {
     assert!(refused["status"] == 403 && says(refused, "Not allowed"), "{refused}");
 }
 
+/// The page of a call tells who decided about it, too: of the one that waited, and of the one that was let through.
+#[tokio::test]
+async fn the_page_of_a_call_tells_who_decided() {
+    let (_sim, gateway) = world("").await;
+    let page = waits(&gateway, "ENG-45").await;
+    let deletes = |decision: &str| json!({ "human": "alice", "tool": "deleteJiraIssue", "decision": decision });
+    let told = browse(
+        &gateway,
+        json!([
+            { "do": "sign_in", "person": "carol", "token": CAROL },
+            { "do": "open", "person": "carol", "path": page },
+            { "do": "says", "person": "carol", "verdict": "approve", "reason": "<b>nobody</b> calls it" },
+            { "do": "call", "token": ALICE, "tool": "deleteJiraIssue", "arguments": read("ENG-45") },
+            { "do": "calls", "person": "carol", "filter": deletes("approval_required") },
+            { "do": "check", "person": "carol", "picture": "call-that-waited" },
+            { "do": "calls", "person": "carol", "filter": deletes("allow") },
+            { "do": "check", "person": "carol", "picture": "call-approved" },
+            { "do": "follow", "person": "carol", "link": "its approval" },
+        ]),
+    )
+    .await;
+    let [.., waited, check, made, other_check, approval] = told.as_slice() else {
+        panic!("{told:?}")
+    };
+    let decided =
+        ["asked of team:leads", "seen by carol", "approved by carol", "<b>nobody</b> calls it"];
+    for (of, course) in
+        [(waited, "approval spent by the call"), (made, "intent, which spends the approval")]
+    {
+        let text = of["text"].as_str().unwrap();
+        let (_, records) = text.split_once("The record").unwrap();
+        let places: Vec<_> =
+            decided.iter().chain([&course]).map(|part| records.find(part)).collect();
+        assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?}: {records}");
+    }
+    assert_eq!(approval["url"], page.as_str());
+    assert_eq!(
+        (&check["found"], &other_check["found"]),
+        (&json!([]), &json!([])),
+        "axe, and the width"
+    );
+}
+
 /// With scripts a page is kept fresh, and loaded by nobody; without, it says of what moment it is.
 #[tokio::test]
 async fn a_page_is_kept_fresh_while_it_is_open() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use callgate_model::ambient::Id;
 use callgate_model::approval::{
-    Approval, ApprovalState, Glass, GlassReview, GlassVerdict, Notice, Occasion, Standing,
+    Approval, ApprovalState, Glass, GlassReview, GlassVerdict, Known, Notice, Occasion, Standing,
 };
 use callgate_model::authority::{Change, Proof};
 use callgate_model::digest::Digest;
@@ -73,7 +73,9 @@ impl Gateway {
             self.can_be_broken(who, &state, &breaking).await?;
             let (approval, seen, by) = (&state.approval, breaking.shown, name_of(who));
             let (proof, at) = (breaking.proof.clone(), self.ambient.now());
-            let glass = Glass { approval: id, by: by.clone(), reason, ticket, proof, seen, at };
+            let known = Some(Known::of(&who.caller));
+            let glass =
+                Glass { approval: id, by: by.clone(), reason, ticket, proof, known, seen, at };
             let notices = self.told_of_glass(approval);
             let change = Change::GlassBroken { glass: Box::new(glass), notices };
             self.administer(by, change).await?;

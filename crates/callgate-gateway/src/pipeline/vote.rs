@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use callgate_model::ambient::{Id, Timestamp};
-use callgate_model::approval::{Approval, ApprovalState, Standing, Vote};
+use callgate_model::approval::{Approval, ApprovalState, Known, Standing, Vote};
 use callgate_model::authority::{Change, Grant, Proof, Use};
 use callgate_model::caller::{AccountableKind, Caller};
 use callgate_model::decision::Gate;
@@ -125,6 +125,7 @@ impl Gateway {
                 reason,
                 seen,
                 proof,
+                known: Some(Known::of(&voter.caller)),
                 at,
             };
             self.administer(by.clone(), Change::ApprovalVoted { vote: Box::new(vote) }).await?;

@@ -126,6 +126,8 @@ async fn a01_a_call_that_was_approved_is_made_once_and_the_record_tells_it_all()
     assert_eq!(shown, waiting);
     let decided = world.says("carol-lead", id, true).await.unwrap();
     assert!(matches!(decided.standing(world.clock.now()), Standing::Approved { .. }));
+    let known = decided.votes[0].known.as_ref().unwrap();
+    assert_eq!((known.to_string().as_str(), &known.id), ("static_token, configured", &None));
     assert_eq!(world.deleted(), 0, "nothing is made by approving it");
     assert_eq!(world.delete("alice-release", "ENG-42").await, "ok");
     assert_eq!(world.deleted(), 1);

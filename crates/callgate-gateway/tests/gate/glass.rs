@@ -124,7 +124,8 @@ async fn broken_glass_lets_one_call_through_and_the_record_says_so() {
     assert_eq!(by.get("by_glass").unwrap().to_text(), "true");
     assert_eq!(by.get("id").unwrap().as_str(), Some(&*id.to_string()));
     let glass = rows.iter().find(|row| row.text.contains("glass_broken")).unwrap();
-    for recorded in ["INC-7", "customers cannot pay", carol] {
+    let known = r#""known":{"assurance":"configured","credential":"static_token","id":null}"#;
+    for recorded in ["INC-7", "customers cannot pay", carol, known] {
         assert!(glass.text.contains(recorded), "{recorded}: {}", glass.text);
     }
 }

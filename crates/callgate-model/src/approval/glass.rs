@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Known;
 use crate::ambient::{Id, Timestamp};
 use crate::authority::Proof;
 use crate::digest::Digest;
@@ -23,6 +24,9 @@ pub struct Glass {
     pub ticket: String,
     /// By what it is known that it was them.
     pub proof: Proof,
+    /// How they were known beside that; `None` if it was recorded before that was.
+    #[serde(default)]
+    pub known: Option<Known>,
     /// The digest of what they were shown.
     pub seen: Digest,
     /// When.

@@ -119,6 +119,7 @@ fn vote(by: &str, approves: bool, gates: &[&str]) -> Vote {
         reason: None,
         seen: Digest::default(),
         proof: None,
+        known: None,
         at: NOW,
     }
 }
@@ -298,6 +299,7 @@ fn broken_glass_holds_for_less_long_and_is_reviewed_by_another() {
         reason: "down".into(),
         ticket: "INC-7".into(),
         proof: Proof { passkey: "k".into(), counter: 1 },
+        known: None,
         seen: Digest::default(),
         at,
     };
@@ -315,4 +317,12 @@ fn broken_glass_holds_for_less_long_and_is_reviewed_by_another() {
     let until = at.after_ms(GLASS_S_MAX * 1_000);
     assert_eq!(state.standing(at), Standing::Approved { until });
     assert!(!state.review(own) && state.review(others) && !state.review(late));
+}
+
+#[test]
+fn what_was_said_before_it_was_recorded_how_they_were_known_is_read() {
+    let vote = vote("bob", true, &["leads"]);
+    let old = crate::authority::to_text(&vote).replace(r#""known":null,"#, "");
+    assert!(!old.contains("known"), "{old}");
+    assert_eq!(crate::authority::from_text(&old), Some(vote));
 }

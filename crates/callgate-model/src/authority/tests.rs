@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::approval::{About, Asker, GlassVerdict, Occasion, Offer};
+use crate::approval::{About, Asker, GlassVerdict, Known, Occasion, Offer};
 use crate::caller::{AccountableKind, Assurance, Caller, Workflow};
 use crate::decision::{Allotment, Escalation, Gate};
 use crate::digest::Digest;
@@ -175,7 +175,16 @@ fn vote() -> Vote {
         reason: Some("as agreed".into()),
         seen: Digest::default(),
         proof: Some(proof()),
+        known: Some(known()),
         at: NOW,
+    }
+}
+
+fn known() -> Known {
+    Known {
+        credential: "session".into(),
+        id: Some(id(9).to_string()),
+        assurance: "verified".into(),
     }
 }
 
@@ -190,6 +199,7 @@ fn glass() -> Glass {
         reason: "customers cannot pay".into(),
         ticket: "INC-7".into(),
         proof: proof(),
+        known: Some(known()),
         seen: Digest::default(),
         at: NOW,
     }

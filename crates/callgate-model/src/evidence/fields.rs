@@ -287,7 +287,7 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     (
         "event.vote",
         "object",
-        "change: what somebody says to an approval, for which gates, why, the digest of what they were shown, and the passkey by which they proved that it is them.",
+        "change: what somebody says to an approval, for which gates, why, the digest of what they were shown, how they were known (`known`: the kind of credential, its id, and the assurance of who they are), and the passkey by which they proved that it is them.",
     ),
     (
         "event.notices[].id",
@@ -337,7 +337,7 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     (
         "event.glass",
         "object",
-        "change: who broke the glass for which approval, why, for which ticket, what they were shown, and the passkey by which they proved that it is them.",
+        "change: who broke the glass for which approval, why, for which ticket, what they were shown, how they were known, and the passkey by which they proved that it is them.",
     ),
     (
         "event.review",

@@ -1,9 +1,8 @@
 //! `callgate evidence`: what was decided, and what came of it. Works while a gateway is running.
 
 use callgate_model::ambient::{Ambient as _, Id};
-use callgate_model::evidence::Link;
 use callgate_model::json::{Json, JsonLimits, read};
-use callgate_store::{EvidenceStore, Filter, Row, SqliteStore, StoreError};
+use callgate_store::{EvidenceStore, Filter, Row, SqliteStore};
 
 use crate::ambient::Machine;
 use crate::cli::evidence::{Evidence, Hash, Key, List, Show, Tiles};
@@ -12,7 +11,7 @@ use crate::commands::{erase, export, pack, settle, sinks, verify};
 use crate::config::Config;
 use crate::keeping;
 use crate::print;
-use crate::print::call::{CallTold, newest, outline};
+use crate::print::call::{CallTold, newest, outline, records_of};
 use crate::tiles::{self, Payloads};
 
 pub(crate) async fn run(command: Evidence) -> Result<(), Failure> {
@@ -115,11 +114,11 @@ async fn show(options: Show) -> Result<(), Failure> {
     let store = open_with(&options.config).await?;
     let call = Id::parse(&options.call)
         .ok_or_else(|| Failure::Other(format!("`{}` is not a call's id", options.call)))?;
-    let rows = store.show(call).await.map_err(|error| Failure::Other(error.to_string()))?;
+    let rows = records_of(&store, call).await?;
     if rows.is_empty() {
         return Err(Failure::Other(format!("there is no call `{call}` in the evidence")));
     }
-    for row in with_approvals(&store, rows).await? {
+    for row in rows {
         if options.json {
             print::line(&record(&row));
         } else {
@@ -171,21 +170,6 @@ fn key(options: &Key) -> Result<(), Failure> {
     }
     keys.iter().for_each(|key| print::line(&key.to_string()));
     Ok(())
-}
-
-/// The records of a call, and those of the approval that it waited for or went by: who was asked, saw it, and decided.
-async fn with_approvals(store: &SqliteStore, mut rows: Vec<Row>) -> Result<Vec<Row>, StoreError> {
-    let approval = |row: &Row| {
-        let event = row.event();
-        event.get("approved_by")?.get("id")?.as_str().map(str::to_owned)
-    };
-    if let Some(id) = rows.iter().find_map(approval) {
-        let filter = Filter::default().with(Link::Approval, Some(id));
-        let of_approval = store.list(&filter).await?.into_iter();
-        rows.extend(of_approval.filter(|row| row.kind == "change"));
-        rows.sort_by_key(|row| row.index);
-    }
-    Ok(rows)
 }
 
 async fn tiles(options: Tiles) -> Result<(), Failure> {

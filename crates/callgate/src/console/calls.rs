@@ -21,7 +21,7 @@ use super::{
 };
 use crate::cli::authority::moment as moment_of;
 use crate::print::approval::moment;
-use crate::print::call::{CallTold, ending, is_unsettled, newest, outline};
+use crate::print::call::{CallTold, ending, heading, is_unsettled, newest, outline, records_of};
 use crate::print::safe;
 
 /// Calls on one page: the newest that match.
@@ -110,7 +110,8 @@ struct Line {
 
 struct Record {
     at: String,
-    kind: String,
+    /// What it is, and who did it.
+    told: String,
     text: String,
 }
 
@@ -270,8 +271,9 @@ pub(super) async fn show(
     let gateway = &console.front.gateway;
     let work = async {
         let store = gateway.recorded().ok_or(ErrandError::Unavailable)?;
-        let rows = store.show(id).await.map_err(unreadable)?;
-        let decided = rows.first().cloned().ok_or(ErrandError::Gone)?;
+        let rows = records_of(&*store, id).await.map_err(unreadable)?;
+        let decided = rows.iter().find(|row| row.call == Some(id));
+        let decided = decided.cloned().ok_or(ErrandError::Gone)?;
         Ok((decided, rows))
     };
     let asked = Object::default().with("call", id.to_string());
@@ -286,7 +288,7 @@ pub(super) async fn show(
         csrf: visitor.session.csrf(),
         chain: chain(&decided, &one),
         reasons: one.told.reasons.iter().map(|code| (code.clone(), meaning(code))).collect(),
-        records: rows.iter().map(record).collect(),
+        records: rows.iter().map(|row| record(row, id)).collect(),
         can_settle,
         one,
     };
@@ -356,8 +358,8 @@ fn meaning(code: &str) -> &'static str {
     Reason::ALL.iter().find(|reason| reason.code() == code).map_or("", |reason| reason.message())
 }
 
-fn record(row: &Row) -> Record {
+fn record(row: &Row, call: Id) -> Record {
     let lines = outline(&row.event(), 0);
     let text = lines.iter().map(|line| safe(line)).collect::<Vec<_>>().join("\n");
-    Record { at: moment(row.at), kind: row.kind.clone(), text }
+    Record { at: moment(row.at), told: safe(&heading(row, call)), text }
 }

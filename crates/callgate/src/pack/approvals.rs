@@ -11,7 +11,6 @@ use callgate_model::authority::Change;
 use super::files::Files;
 use super::{Period, Seen};
 use crate::cli::Failure;
-use crate::export::text_at;
 
 use story::Story;
 
@@ -20,8 +19,6 @@ pub(super) const CSV: &str = "approvals.csv";
 const QUICK_MS: u64 = 3_000;
 /// The most approvals that are remembered at one time; what is asked for beyond that is counted and left out.
 const APPROVALS_MAX: usize = 100_000;
-/// The most people of whom it is remembered how they were known last.
-const PEOPLE_MAX: usize = 10_000;
 const COLUMNS: &[&str] = &[
     "id",
     "asked_at",
@@ -53,7 +50,6 @@ pub(super) struct Approvals {
     stories: BTreeMap<Id, Story>,
     /// Those that were over before the period, the first first: they make room when there is none.
     over: VecDeque<Id>,
-    known: BTreeMap<String, String>,
     /// When the pack is made.
     end: Timestamp,
     /// The most that are remembered.
@@ -90,7 +86,6 @@ impl Approvals {
             period,
             stories: BTreeMap::new(),
             over: VecDeque::new(),
-            known: BTreeMap::new(),
             end,
             most: APPROVALS_MAX,
             left_out: 0,
@@ -116,7 +111,7 @@ impl Approvals {
                 }
                 Some(_) | None => self.note(seen, None, |_, _| ()),
             },
-            _ if seen.kind == "intent" => self.intent(seen),
+            _ if seen.kind == "intent" => self.used(seen),
             _ => {}
         }
     }
@@ -141,24 +136,12 @@ impl Approvals {
             Some(Change::ApprovalVoted { vote }) => Some(*vote),
             Some(_) | None => None,
         };
-        let how = vote.as_ref().and_then(|vote| self.known.get(&vote.by)).cloned();
-        let how = how.unwrap_or_default();
-        self.note(seen, seen.approval, |one, at| one.vote(vote, &how, at));
+        self.note(seen, seen.approval, |one, at| one.vote(vote, at));
     }
 
-    /// An intent by an approval; or one of somebody who is about to decide, which tells how they are known.
-    fn intent(&mut self, seen: &Seen<'_>) {
+    fn used(&mut self, seen: &Seen<'_>) {
         if let (Some(id), Some(call)) = (seen.approval, seen.call) {
             self.note(seen, Some(id), |one, at| one.spend(call, at));
-        }
-        if text_at(seen.event, "understood.operation").starts_with("callgate.approval.") {
-            let caller = |path: &str| text_at(seen.event, &format!("caller.{path}")).to_owned();
-            let who = caller("accountable.id");
-            if self.known.len() < PEOPLE_MAX || self.known.contains_key(&who) {
-                let how =
-                    format!("{}, {}", caller("credential.kind"), caller("accountable.assurance"));
-                self.known.insert(who, how);
-            }
         }
     }
 

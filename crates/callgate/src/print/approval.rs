@@ -2,7 +2,7 @@
 
 use callgate_model::ambient::Timestamp;
 use callgate_model::approval::{
-    Approval, ApprovalState, Ended, Glass, GlassReview, GlassState, Offer, Standing,
+    Approval, ApprovalState, Ended, Glass, GlassReview, GlassState, Offer, Standing, Vote,
 };
 use callgate_model::json::Json;
 use callgate_store::ChannelState;
@@ -80,16 +80,21 @@ pub(crate) fn offer(approval: &Approval) -> Option<String> {
 /// What was said to it.
 pub(crate) fn votes(state: &ApprovalState) -> Vec<String> {
     let said = state.votes.iter().map(|vote| {
-        let said = match (vote.approves, vote.grants) {
-            (true, true) => "approved, and what is offered granted,",
-            (true, false) => "approved",
-            (false, _) => "denied",
-        };
         let why = vote.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-        let proof = if vote.proof.is_some() { " with a passkey" } else { "" };
-        format!("{said} by {}{proof} at {}{why}", vote.by, moment(vote.at))
+        format!("{} at {}{why}", voted(vote), moment(vote.at))
     });
     said.chain(state.glass.iter().flat_map(glass)).collect()
+}
+
+/// Who said what to it.
+pub(crate) fn voted(vote: &Vote) -> String {
+    let said = match (vote.approves, vote.grants) {
+        (true, true) => "approved, and what is offered granted,",
+        (true, false) => "approved",
+        (false, _) => "denied",
+    };
+    let proof = if vote.proof.is_some() { " with a passkey" } else { "" };
+    format!("{said} by {}{proof}", vote.by)
 }
 
 /// That the glass was broken, and what was said of that.

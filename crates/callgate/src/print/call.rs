@@ -1,7 +1,14 @@
 //! A call as it is recorded, in words: the same on the command line and in the console.
 
+use std::collections::BTreeSet;
+
+use callgate_model::ambient::Id;
+use callgate_model::authority::{Administered, Change, from_text};
+use callgate_model::evidence::Link;
 use callgate_model::json::Json;
 use callgate_store::{EvidenceStore, Filter, Row, StoreError};
+
+use super::approval::voted;
 
 /// What is told of a decided call. Its texts are as they were recorded: whoever shows them makes them safe.
 #[derive(Debug)]
@@ -87,6 +94,59 @@ pub(crate) async fn newest(
         lines.push((row, outcome));
     }
     Ok(lines)
+}
+
+/// The records of a call, and those of the approval that it waited for or went by: who was asked, saw it, and decided, and which
+/// call spent it. In the order of the log; none, if there is no such call.
+pub(crate) async fn records_of(
+    store: &dyn EvidenceStore,
+    call: Id,
+) -> Result<Vec<Row>, StoreError> {
+    let mut rows = store.show(call).await?;
+    let approval = |row: &Row| {
+        let event = row.event();
+        event.get("approved_by")?.get("id")?.as_str().map(str::to_owned)
+    };
+    if let Some(id) = rows.iter().find_map(approval) {
+        let filter = Filter::default().with(Link::Approval, Some(id));
+        let found = store.list(&filter).await?.into_iter();
+        rows.extend(found.filter(|row| {
+            row.kind == "change" || (row.call != Some(call) && spends_approval(&row.event()))
+        }));
+        rows.sort_by_key(|row| row.index);
+    }
+    Ok(rows)
+}
+
+/// What a record of a call or of its approval tells, in a few words.
+pub(crate) fn heading(row: &Row, call: Id) -> String {
+    let event = row.event();
+    let spends = spends_approval(&event);
+    match row.call {
+        Some(other) if other != call => return format!("approval spent by the call {other}"),
+        Some(_) if spends => return format!("{}, which spends the approval", row.kind),
+        Some(_) | None => {}
+    }
+    let by = text(&event, "by");
+    match from_text::<Administered>(&event.to_text()).map(|all| all.change) {
+        Some(Change::ApprovalRequested { approval, .. }) => {
+            let asked: BTreeSet<_> = approval.gates.iter().map(|gate| &*gate.approvers).collect();
+            format!("approval asked of {}", asked.into_iter().collect::<Vec<_>>().join(" and "))
+        }
+        Some(Change::ApprovalViewed { .. }) => format!("approval seen by {by}"),
+        Some(Change::ApprovalVoted { vote }) => voted(&vote),
+        Some(Change::ApprovalWithdrawn { .. }) => format!("approval withdrawn by {by}"),
+        Some(Change::ApprovalExpired { .. }) => "approval expired".to_owned(),
+        Some(Change::GlassBroken { .. }) => format!("glass broken by {by}"),
+        Some(Change::GlassReviewed { review }) => format!("{} says {by}", review.verdict.told()),
+        // Nothing else is about a call or its approval, but what was erased, of which no more is known.
+        Some(_) | None => row.kind.clone(),
+    }
+}
+
+fn spends_approval(event: &Json) -> bool {
+    let spends = event.get("approved_by").and_then(|approval| approval.get("spends"));
+    spends.and_then(Json::as_bool).unwrap_or(false)
 }
 
 /// What came of a call, by its records: its last outcome, unless somebody has settled it.

@@ -182,6 +182,7 @@ pub(super) fn change(name: &str) -> Sample {
 fn about_an_approval(name: &str) -> Option<Value> {
     let (id, at, digest) = (CALL, "2026-11-27T08:00:00.000Z", "aa".repeat(32));
     let proof = json!({ "passkey": "AbC", "counter": 1 });
+    let known = json!({ "credential": "session", "id": id, "assurance": "verified" });
     let asker = json!({
         "accountable": "alice", "is_human": true, "agent": "release-bot", "actors": [], "client": "ide", "credential": "jwt",
         "workflow": null, "people": ["alice"],
@@ -198,10 +199,11 @@ fn about_an_approval(name: &str) -> Option<Value> {
         } }),
         "approval_viewed" => json!({ "id": id, "shown": digest }),
         "approval_voted" => json!({ "vote": {
-            "approval": id, "by": "carol", "approves": true, "gates": ["p"], "reason": "fine", "seen": digest, "at": at,
+            "approval": id, "by": "carol", "approves": true, "gates": ["p"], "reason": "fine", "seen": digest, "at": at, "known": known,
         } }),
         "glass_broken" => json!({ "notices": [], "glass": {
             "approval": id, "by": "carol", "reason": "down", "ticket": "INC-1", "proof": proof, "seen": digest, "at": at,
+            "known": known,
         } }),
         "glass_reviewed" => json!({ "review": {
             "approval": id, "by": "dave", "verdict": "justified", "note": "it was down", "at": at,

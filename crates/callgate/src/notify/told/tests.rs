@@ -107,6 +107,7 @@ fn vote(approves: bool) -> Vote {
         reason: Some("not now".to_owned()),
         seen: Digest::default(),
         proof: None,
+        known: None,
         at: NOW,
     }
 }

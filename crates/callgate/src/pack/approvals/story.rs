@@ -2,8 +2,9 @@
 
 use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::approval::{
-    Approval, ApprovalState, Ended, Glass, GlassReview, Standing, Vote,
+    Approval, ApprovalState, Ended, Glass, GlassReview, Known, Standing, Vote,
 };
+use callgate_model::authority::Proof;
 use callgate_model::decision::Gate;
 use callgate_model::json::Json;
 
@@ -58,7 +59,7 @@ pub(super) struct Said {
 #[derive(Clone, Debug)]
 pub(super) struct Word {
     pub(super) by: String,
-    /// How they were known: the kind of credential, and a passkey if they used one.
+    /// How they were known.
     pub(super) how: String,
     pub(super) approves: bool,
     pub(super) has_passkey: bool,
@@ -81,13 +82,13 @@ impl Story {
         story
     }
 
-    pub(super) fn vote(&mut self, vote: Option<Vote>, how: &str, at: Timestamp) {
+    pub(super) fn vote(&mut self, vote: Option<Vote>, at: Timestamp) {
         let Some(vote) = vote else {
             self.is_lost = true;
             return self.said.push(Said { at, word: None });
         };
         let has_passkey = vote.proof.is_some();
-        let how = if has_passkey { format!("{how} and a passkey") } else { how.to_owned() };
+        let how = how(vote.known.as_ref(), vote.proof.as_ref());
         let word = Word { by: vote.by.clone(), how, approves: vote.approves, has_passkey };
         self.said.push(Said { at, word: Some(word) });
         if let Some(state) = &mut self.state
@@ -241,11 +242,14 @@ impl Story {
         format!("{}{more}", self.calls.join(" "))
     }
 
-    /// Who broke the glass, and why.
+    /// Who broke the glass and how they were known, and why.
     fn glass(&self) -> (String, String) {
         let glass = self.state.as_ref().and_then(|state| state.glass.as_ref());
         match glass.map(|glass| &glass.glass) {
-            Some(glass) => (glass.by.clone(), format!("{} {}", glass.ticket, glass.reason)),
+            Some(glass) => {
+                let how = how(glass.known.as_ref(), Some(&glass.proof));
+                (format!("{} ({how})", glass.by), format!("{} {}", glass.ticket, glass.reason))
+            }
             None if self.broken.is_some() => (ERASED.to_owned(), ERASED.to_owned()),
             None => (String::new(), String::new()),
         }
@@ -261,4 +265,10 @@ impl Said {
         let verb = if *approves { "approves" } else { "denies" };
         format!("{by} {verb} at {at} ({how})")
     }
+}
+
+/// How somebody was known: the kind of credential and its assurance, and a passkey if they used one.
+fn how(known: Option<&Known>, proof: Option<&Proof>) -> String {
+    let known = known.map_or_else(|| "not recorded".to_owned(), Known::to_string);
+    if proof.is_some() { format!("{known} and a passkey") } else { known }
 }

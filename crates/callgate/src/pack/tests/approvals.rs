@@ -1,6 +1,8 @@
 //! What the pack says of approvals, out of records as they are sealed.
 
-use callgate_model::approval::{About, Approval, Asker, Glass, GlassReview, GlassVerdict, Vote};
+use callgate_model::approval::{
+    About, Approval, Asker, Glass, GlassReview, GlassVerdict, Known, Vote,
+};
 use callgate_model::authority::Proof;
 use callgate_model::decision::Gate;
 use serde_json::json;
@@ -69,6 +71,10 @@ fn proof() -> Proof {
     Proof { passkey: "k".into(), counter: 1 }
 }
 
+fn known(credential: &str, assurance: &str) -> Known {
+    Known { credential: credential.into(), id: None, assurance: assurance.into() }
+}
+
 impl Log {
     fn asked(&mut self, at: i64, number: u8, gates: &[(&str, u32)]) {
         let approval = Box::new(approval(at, number, gates));
@@ -96,6 +102,7 @@ impl Log {
             reason: None,
             seen: Digest::default(),
             proof,
+            known: Some(known("session", "verified")),
             at: moment(at),
         };
         self.change(at, by, Change::ApprovalVoted { vote: Box::new(vote) });
@@ -108,6 +115,7 @@ impl Log {
             reason: "customers cannot pay".into(),
             ticket: "INC-7".into(),
             proof: proof(),
+            known: Some(known("jwt", "verified")),
             seen: Digest::default(),
             at: moment(at),
         };
@@ -180,7 +188,11 @@ fn an_approval_is_given_when_every_gate_has_as_many_as_it_wants() {
     assert_eq!(log.ended(371), ["used 1"]);
     let rows = log.told(371);
     assert!(rows[0].contains(&format!("{} {}", id(101), id(102))), "{rows:?}");
-    assert!(rows[0].contains("dave approves"), "{rows:?}");
+    let told = [
+        format!("carol approves at {} (session, verified)", moment(20)),
+        format!("dave approves at {} (session, verified and a passkey)", moment(40)),
+    ];
+    assert!(told.iter().all(|part| rows[0].contains(part)), "{rows:?}");
     assert!(
         rows[0].contains("Jira::Issue acme/ENG-1; Jira::Issue unresolved (unbounded: all)"),
         "{rows:?}"
@@ -249,7 +261,9 @@ fn broken_glass_is_told_with_its_review_or_without() {
         rows[0].contains("used_by_broken_glass") && rows[0].contains("justified by dave"),
         "{rows:?}"
     );
-    assert!(rows[1].contains("INC-7 customers cannot pay"), "{rows:?}");
+    for part in ["carol (jwt, verified and a passkey)", "INC-7 customers cannot pay"] {
+        assert!(rows[1].contains(part), "{part}: {rows:?}");
+    }
 }
 
 #[test]
