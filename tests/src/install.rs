@@ -21,6 +21,8 @@ const OAUTH_PACKAGE: &str = include_str!("../foreign/oauth/package.json");
 const OAUTH_LOCK: &str = include_str!("../foreign/oauth/package-lock.json");
 const NOTIFY_PACKAGE: &str = include_str!("../foreign/notify/package.json");
 const NOTIFY_LOCK: &str = include_str!("../foreign/notify/package-lock.json");
+const STORE_PACKAGE: &str = include_str!("../foreign/store/package.json");
+const STORE_LOCK: &str = include_str!("../foreign/store/package-lock.json");
 const SUITE_PACKAGE: &str = include_str!("../foreign/conformance/package.json");
 const SUITE_LOCK: &str = include_str!("../foreign/conformance/package-lock.json");
 
@@ -63,6 +65,7 @@ const EXPORT: Scripts = &[
     ("read.py", include_str!("../foreign/export/read.py")),
     ("syslog.py", include_str!("../foreign/export/syslog.py")),
 ];
+const STORE: Scripts = &[("store.mjs", include_str!("../foreign/store/store.mjs"))];
 const WITNESS: Scripts = &[("witness.mjs", include_str!("../foreign/witness/witness.mjs"))];
 const FIXTURE: Scripts = &[
     ("fixture.mjs", include_str!("../foreign/conformance/fixture.mjs")),
@@ -199,6 +202,7 @@ pub fn all(directory: &Path) -> io::Result<()> {
     oauth(directory)?;
     browser(directory)?;
     notify(directory)?;
+    store(directory)?;
     otlp(directory)?;
     conformance(directory).map(drop)
 }
@@ -304,6 +308,17 @@ pub fn notify(directory: &Path) -> io::Result<PathBuf> {
     npm(&home, NOTIFY_PACKAGE, NOTIFY_LOCK)?;
     scripts(&home, NOTIFY)?;
     Ok(home.join("receive.mjs"))
+}
+
+/// Installs an object store into `directory`; its script.
+///
+/// # Errors
+/// If a command cannot be run or fails, with what it said.
+pub fn store(directory: &Path) -> io::Result<PathBuf> {
+    let home = directory.join("store");
+    npm(&home, STORE_PACKAGE, STORE_LOCK)?;
+    scripts(&home, STORE)?;
+    Ok(home.join("store.mjs"))
 }
 
 /// Installs what receives traces, metrics and logs, and reads them with OpenTelemetry's own classes: the interpreter and its

@@ -153,6 +153,45 @@ async fn i11_checkpoints_are_anchored_in_every_way() {
     assert!(!gateway.output().contains("canary"));
 }
 
+/// A store of somebody else's, which knows Amazon's signatures.
+#[tokio::test]
+async fn i11_checkpoints_are_anchored_in_an_object_store() {
+    let kept = tempfile::tempdir().unwrap();
+    let script = install::store(&install::default_directory()).unwrap();
+    let mut node = Command::new("node");
+    let (said, _store) = announced(node.arg(script).arg(kept.path())).await.unwrap();
+    let port = serde_json::from_str::<Value>(&said).unwrap()["port"].as_u64().unwrap();
+    let anchor = |name: &str, secret: &str| {
+        format!(
+            "[evidence.anchors.{name}]\nkind = \"s3\"\nurl = \"http://127.0.0.1:{port}\"\nbucket = \"evidence\"\n\
+             region = \"eu-central-1\"\nprefix = \"call gate/\"\nkey_id = \"AKIDEXAMPLE\"\nsecret = {{ file = \"{secret}\" }}\n"
+        )
+    };
+    let sections = anchor("bucket", "store.secret") + &anchor("stranger", "anchor.secret");
+    let (_sim, setup, key) = prepared().await;
+    let setup = setup.file("store.secret", "secret-of-the-store\n").section(&sections);
+    let mut gateway = setup.start().await.unwrap();
+    calls(&gateway, 2).await;
+    places_when(&gateway, |all| all[1]["error"] != Value::Null && all[0]["next"] != 0).await;
+    calls(&gateway, 1).await;
+    gateway.terminate().await.unwrap();
+    let told = places(&gateway).await;
+    assert!(is_taken(&told[..1]) && told[0]["kind"] == "s3", "{told:#?}");
+    assert_eq!(told[1]["error"], "the server answers with HTTP status 403", "{told:#?}");
+
+    let mut against = vec!["--key".to_owned(), key];
+    for entry in std::fs::read_dir(kept.path()).unwrap() {
+        let path = entry.unwrap().path().display().to_string();
+        assert!(path.contains("call gate of "), "{path}");
+        against.extend(["--against".to_owned(), path]);
+    }
+    assert!(against.len() >= 6, "{against:?}");
+    let against: Vec<&str> = against.iter().map(String::as_str).collect();
+    let (code, said) = verified(&gateway, &against).await;
+    assert_eq!((code, &said["against"]), (Some(0), &json!((against.len() - 2) / 2)), "{said:#}");
+    assert!(!gateway.output().contains("secret-of") && !gateway.output().contains("canary"));
+}
+
 /// A witness of the log that `key` signs for.
 struct Witness {
     address: std::net::SocketAddr,

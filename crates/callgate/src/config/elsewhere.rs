@@ -21,6 +21,7 @@ use super::server::{RawSecret, is_plain};
 use crate::export::Format;
 use crate::keeping::Elsewhere;
 use crate::keeping::anchors::Anchor;
+use crate::keeping::anchors::bucket::Bucket;
 use crate::keeping::sinks::file::{Appender, Rotation};
 use crate::keeping::sinks::otlp::Collector;
 use crate::keeping::sinks::syslog::{Protection, Syslog};
@@ -113,6 +114,20 @@ struct RawPut {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct RawBucket {
+    url: String,
+    bucket: String,
+    region: String,
+    #[serde(default)]
+    prefix: String,
+    key_id: String,
+    secret: RawSecret,
+    #[serde(default)]
+    danger_plain_http: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RawWitness {
     url: String,
     key: String,
@@ -169,7 +184,7 @@ impl Reader {
         });
         let anchors = elsewhere.anchors.iter().filter_map(|(name, anchor)| match anchor {
             Anchor::File(file) => Some((format!("evidence.anchors.{name}"), file.path())),
-            Anchor::Webhook(_) | Anchor::Put { .. } => None,
+            Anchor::Bucket { .. } | Anchor::Put { .. } | Anchor::Webhook(_) => None,
         });
         let mut paths = BTreeSet::new();
         let twice = sinks.chain(anchors).filter(|(_, path)| !paths.insert(path.to_path_buf()));
@@ -395,12 +410,32 @@ impl Reader {
                 let authorization = credential.and_then(|credential| credential.header());
                 Some(Anchor::Put { below, authorization })
             }
+            Some("s3") => self.bucket(place, table),
             Some(_) | None => {
-                let text = "say `file`, `webhook` or `put`";
+                let text = "say `file`, `webhook`, `put` or `s3`";
                 self.problem(&format!("{place}.kind"), text, None);
                 None
             }
         }
+    }
+
+    fn bucket(&mut self, place: &str, table: Table) -> Option<Anchor> {
+        let raw: RawBucket = self.read(place, table.into())?;
+        let at = format!("{place}.url");
+        let store = self.document(&at, &raw.url, raw.danger_plain_http)?;
+        let parsed: Option<http::Uri> = raw.url.parse().ok();
+        if parsed.is_none_or(|url| url.path() != "/" || url.query().is_some()) {
+            let hint = "https://s3.eu-central-1.amazonaws.com: the bucket is `bucket`, what is before the names is `prefix`";
+            self.problem(&at, "the address of a store has no path", Some(hint.to_owned()));
+            return None;
+        }
+        let secret = self.secret(raw.secret);
+        let secret = secret.map_err(|text| self.problem(&format!("{place}.secret"), &text, None));
+        let secret = secrecy::ExposeSecret::expose_secret(&secret.ok()?).trim().to_owned();
+        let credentials = rusty_s3::Credentials::new(raw.key_id, secret);
+        let bucket = Bucket::new(&raw.url, (&raw.bucket, &raw.region), credentials, &raw.prefix);
+        let bucket = bucket.map_err(|text| self.problem(&format!("{place}.bucket"), &text, None));
+        Some(Anchor::Bucket { store, bucket: Box::new(bucket.ok()?) })
     }
 
     fn witness(&mut self, place: &str, value: Value) -> Option<WitnessConfig> {

@@ -3,6 +3,8 @@
 //!
 //! A place that was behind is sent the newest checkpoint only: what is in the others follows from it.
 
+pub(crate) mod bucket;
+
 use std::fmt;
 
 use callgate_mcp::document::Document;
@@ -14,6 +16,7 @@ use callgate_model::digest::Digest;
 use callgate_model::json::Json;
 use callgate_store::{SqliteStore, TreeStore as _};
 
+use self::bucket::Bucket;
 use super::sinks::file::Appender;
 use crate::notify::webhook::Webhook;
 
@@ -33,6 +36,13 @@ pub(crate) enum Anchor {
         /// Who puts them there.
         authorization: Option<HeaderValue>,
     },
+    /// To an object store.
+    Bucket {
+        /// The store.
+        store: Document,
+        /// The bucket.
+        bucket: Box<Bucket>,
+    },
 }
 
 impl Anchor {
@@ -42,6 +52,7 @@ impl Anchor {
             Self::File(_) => "file",
             Self::Webhook(_) => "webhook",
             Self::Put { .. } => "put",
+            Self::Bucket { .. } => "s3",
         }
     }
 
@@ -64,28 +75,35 @@ impl Anchor {
                 webhook.post(&id, ambient.now(), PLAIN, last.note).await?;
             }
             Self::Put { below, authorization } => {
-                put(below, authorization.as_ref(), &format!("/{}", last.size), &last.note).await?;
+                let headers = authorization.iter().map(|value| (AUTHORIZATION, value.clone()));
+                let path = format!("/{}", last.size);
+                let put_at = (&*path, headers.collect());
+                put(below, put_at, (&path, authorization.as_ref()), &last.note).await?;
+            }
+            Self::Bucket { store, bucket } => {
+                let (name, now) = (last.size.to_string(), ambient.now());
+                let ways = bucket.put(&name, &last.note, now).zip(bucket.get(&name, now));
+                let ((path, headers), get) = ways.ok_or("no such object can be named")?;
+                put(store, (&path, headers), (&get, None), &last.note).await?;
             }
         }
         Ok(last.size)
     }
 }
 
-/// Puts `note` at `path`. Who keeps for good what is put there refuses it if it has it already, since the answer to an earlier attempt
-/// was lost: then it is looked what is there.
+/// Puts `note` at a path with headers. Who keeps for good what is put there refuses it if it has it already, since the answer to an
+/// earlier attempt was lost: then it is looked what is there.
 async fn put(
     below: &Document,
-    authorization: Option<&HeaderValue>,
-    path: &str,
+    (path, mut headers): (&str, HeaderMap),
+    (get, authorization): (&str, Option<&HeaderValue>),
     note: &str,
 ) -> Result<(), String> {
-    let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(PLAIN));
-    headers.extend(authorization.map(|value| (AUTHORIZATION, value.clone())));
     let Err(refused) = below.put_below(path, headers, note.to_owned()).await else { return Ok(()) };
     // Not all of them say 409 or 412.
     let CallErrorKind::Status(400..=499) = refused else { return Err(refused.to_string()) };
-    match below.bytes_below(path, authorization).await {
+    match below.bytes_below(get, authorization).await {
         Ok(there) if is_of(&there, note) => Ok(()),
         Ok(_) => Err(format!("{refused}, and what is there is another one")),
         Err(_) => Err(refused.to_string()),

@@ -34,6 +34,7 @@ const FILE: &str = "[evidence.sinks.copy]\nkind = \"file\"\npath = \"copy.jsonl\
 const SYSLOG: &str = "[evidence.sinks.siem]\nkind = \"syslog\"\naddress = \"siem.example:6514\"\n";
 const OTLP: &str = "[evidence.sinks.otlp]\nkind = \"otlp\"\nurl = \"https://otel.example:4318\"\n";
 const HOOK: &str = "[evidence.sinks.hook]\nkind = \"webhook\"\nurl = \"https://hooks.example/in\"\nsecrets = [{ file = \"hook.secret\" }]\n";
+const BUCKET: &str = "[evidence.anchors.bucket]\nkind = \"s3\"\nurl = \"https://store.example\"\nbucket = \"log\"\nregion = \"x\"\nkey_id = \"AK\"\nsecret = { file = \"put.secret\" }\n";
 const PUT: &str = "[evidence.anchors.vault]\nkind = \"put\"\nurl = \"https://vault.example/log\"\ncredential = { scheme = \"basic\", file = \"put.secret\" }\n";
 const DISK: &str =
     "[evidence.anchors.disk]\nkind = \"file\"\npath = \"/mnt/worm/checkpoints.jsonl\"\n";
@@ -68,6 +69,7 @@ fn places_are_read() {
         HOOK,
         "lines = true\nformat = \"ecs\"\n",
         PUT,
+        BUCKET,
         DISK,
         &HOOK.replace("sinks", "anchors"),
         &witness(),
@@ -76,7 +78,7 @@ fn places_are_read() {
     let sinks: Vec<_> = found.sinks.values().map(|sink| (sink.kind(), sink.from_start)).collect();
     assert_eq!(sinks, [("file", true), ("webhook", false), ("otlp", false), ("syslog", false)]);
     let anchors: Vec<_> = found.anchors.values().map(|anchor| anchor.kind()).collect();
-    assert_eq!(anchors, ["file", "webhook", "put"]);
+    assert_eq!(anchors, ["s3", "file", "webhook", "put"]);
     assert!(format!("{:?}", found.witnesses["w1"]).contains("/add-checkpoint"));
     let Receiver::File(file, _) = &found.sinks["copy"].receiver else { panic!("no file") };
     assert!(file.path().is_absolute(), "it is beside the configuration");
@@ -120,7 +122,10 @@ fn what_makes_no_sense_is_told() {
         (HOOK.replace("hook.secret", "put.secret"), "it is not `whsec_`"),
         (local(PUT), "would cross the network unprotected"),
         (PUT.replace("basic", "digest"), "neither `bearer` nor `basic`"),
-        (DISK.replace("file", "tape"), "say `file`, `webhook` or `put`"),
+        (BUCKET.replace("example\"", "example/eu\""), "the address of a store has no path"),
+        (BUCKET.replace("https", "http"), "unprotected"),
+        (BUCKET.replace("key_id = \"AK\"\n", ""), "missing field `key_id`"),
+        (DISK.replace("file", "tape"), "say `file`, `webhook`, `put` or `s3`"),
         (witness().replace("+71", "+72"), "the key's hash does not fit"),
         (local(&witness()), "would cross the network unprotected"),
         ((0..17).map(|n| SYSLOG.replace("siem]", &format!("s{n}]"))).collect(), "more than 16"),

@@ -1,3 +1,5 @@
+//! What the auditor says of approvals.
+
 use super::*;
 use crate::evidence::Outcome;
 
