@@ -108,6 +108,8 @@ async fn i7_somebody_who_is_erased_is_nowhere_in_what_leaves_the_log() {
     for list in [&["evidence", "list", "--json"][..], &["evidence", "list", "--changes"]] {
         left += &run(&gateway, list).await;
     }
+    let listed = run(&gateway, &["evidence", "list"]).await;
+    assert!(listed.contains("(erased)") && !listed.contains("nobody"), "{listed}");
     let line = left.lines().find(|line| line.contains(who));
     assert_eq!(line, None, "of {count}");
     assert!(left.contains("bob") && left.contains("request 7"));

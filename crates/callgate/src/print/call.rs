@@ -30,12 +30,17 @@ pub(crate) struct CallTold {
     pub(crate) approval: Option<String>,
     /// Whether the gateway read this itself, to find what another call touches.
     pub(crate) is_own_read: bool,
+    /// Whether what the record says was erased: all but the decision is unknown.
+    pub(crate) is_erased: bool,
 }
+
+const ERASED: &str = "(erased)";
 
 impl CallTold {
     /// Of an intent or a refusal.
     pub(crate) fn of(row: &Row) -> Self {
         let event = row.event();
+        let is_erased = event == Json::Null;
         let at = |path: [&str; 2]| event.get(path[0]).and_then(|inner| inner.get(path[1]));
         let list = |path| at(path).and_then(Json::as_array).unwrap_or_default();
         let owned = |text: Option<&str>| text.unwrap_or_default().to_owned();
@@ -50,7 +55,11 @@ impl CallTold {
             effect: owned(at(["understood", "effect"]).and_then(Json::as_str)),
             risk: owned(at(["understood", "risk"]).and_then(Json::as_str)),
             targets: list(["understood", "targets"]).iter().map(target).collect(),
-            who: who(event.get("caller").unwrap_or(&Json::Null)),
+            who: if is_erased {
+                ERASED.to_owned()
+            } else {
+                who(event.get("caller").unwrap_or(&Json::Null))
+            },
             reasons: list(["decision", "reasons"]).iter().map(plain).collect(),
             policies: list(["decision", "policies"]).iter().map(policy).collect(),
             took: format!(
@@ -59,11 +68,15 @@ impl CallTold {
             ),
             approval: at(["approved_by", "id"]).and_then(Json::as_str).map(str::to_owned),
             is_own_read: event.get("resolves").is_some_and(|call| *call != Json::Null),
+            is_erased,
         }
     }
 
     /// Decision, tool, targets, caller, reasons, policies and time, on one line.
     pub(crate) fn line(&self) -> String {
+        if self.is_erased {
+            return format!("{:<17} {ERASED}", self.verdict);
+        }
         let policies: Vec<&str> = self.policies.iter().map(|(id, _)| &**id).collect();
         format!(
             "{:<17} {:<24} {:<34} {:<24} {} [{}] {}",
