@@ -121,11 +121,8 @@ mod tests {
                 known: None,
                 at: AT.after_ms(*ms),
             }],
-            approval: approval.clone(),
-            glass: None,
             use_until: Some(AT.after_ms(900_000)),
-            is_over: false,
-            ended: None,
+            ..ApprovalState::asked(approval.clone())
         };
         votes.iter().map(one).collect()
     }
@@ -134,14 +131,7 @@ mod tests {
     fn a09_who_approves_everything_at_once_is_seen() {
         let mut all =
             decided("deletes", &[(true, 1_000), (true, 2_999), (true, 3_000), (false, 60_000)]);
-        all.push(ApprovalState {
-            approval: sample(AT),
-            votes: Vec::new(),
-            glass: None,
-            use_until: None,
-            is_over: false,
-            ended: None,
-        });
+        all.push(ApprovalState::asked(sample(AT)));
         let habits = Habits::of(&all, AT.after_ms(900_000));
         assert_eq!((habits.said, habits.approved, habits.quick, habits.expired), (4, 3, 2, 1));
         assert_eq!(habits.median_ms, Some(2_999));

@@ -222,7 +222,7 @@ fn treatments(at: &Section<'_>) -> Treatments {
         if path.split('.').any(str::is_empty) {
             at.fault(path, "a field is named by members with dots between", None);
         }
-        if let Some(treatment) = at.word(path, &Treatment::ALL) {
+        if let Some(treatment) = at.word(path, &words(&Treatment::ALL, Treatment::as_str)) {
             rules.insert(path.to_owned(), treatment);
         }
     }

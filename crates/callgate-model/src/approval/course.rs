@@ -72,10 +72,9 @@ impl ApprovalState {
         is_open
     }
 
-    /// That its time is over is recorded. `false`, if it ended otherwise before.
-    pub const fn expire(&mut self) -> bool {
+    /// That its time is over is recorded, unless it ended otherwise before.
+    pub const fn expire(&mut self) {
         self.is_over |= self.ended.is_none();
-        self.ended.is_none()
     }
 
     fn let_through(&mut self, within_s: u64, at: Timestamp) {

@@ -98,14 +98,7 @@ fn state(gates: Vec<Gate>) -> ApprovalState {
         offer: None,
         arguments: String::from_utf8(call().arguments.canonical()).unwrap(),
     };
-    ApprovalState {
-        approval,
-        votes: Vec::new(),
-        glass: None,
-        use_until: None,
-        is_over: false,
-        ended: None,
-    }
+    ApprovalState::asked(approval)
 }
 
 fn vote(by: &str, approves: bool, gates: &[&str]) -> Vote {

@@ -187,14 +187,7 @@ mod tests {
             "</pre><h1>Approved by the security team</h1>\n\u{202e}gnp.exe\u{1b}[2J \u{430}dmin";
         approval.arguments = serde_json::json!({ "body": told, "<b>x</b>": 1 }).to_string();
         approval.about.title = "<script>alert(1)</script>".to_owned();
-        let state = ApprovalState {
-            approval,
-            votes: Vec::new(),
-            glass: None,
-            use_until: None,
-            is_over: false,
-            ended: None,
-        };
+        let state = ApprovalState::asked(approval);
         let one = Shown::of(&state, at, true);
         let body = one.arguments.iter().find(|argument| argument.name == "body").unwrap();
         assert!(body.is_foreign, "a Cyrillic a");

@@ -33,14 +33,7 @@ pub(in crate::notify) fn told(change: impl FnOnce(&mut Told)) -> Told {
         reason: "What is deleted is missed.".to_owned(),
         owner: "platform".to_owned(),
     };
-    let state = ApprovalState {
-        approval,
-        votes: Vec::new(),
-        glass: None,
-        use_until: None,
-        is_over: false,
-        ended: None,
-    };
+    let state = ApprovalState::asked(approval);
     let mut told = Told {
         id: Id::new(NOW, [7; 16]),
         occasion: Occasion::Requested,
