@@ -11,6 +11,8 @@ use crate::intents::Intents;
 
 /// Records that are looked at together.
 const RECORDS_MAX: u32 = 250;
+/// Records that are read together: of long ones not many more than can be sent.
+const READ_MAX: u64 = 32;
 /// How much they may be, in bytes; one is sent in any case.
 const BYTES_MAX: usize = 512 << 10;
 
@@ -75,21 +77,27 @@ impl Batch {
         first: u64,
         next: Option<u64>,
     ) -> Result<Self, StoreError> {
-        let again = next.and_then(|next| u32::try_from(next.saturating_sub(first)).ok());
-        let limit = again.filter(|count| *count > 0);
-        let rows = store.read(first, limit.unwrap_or(RECORDS_MAX)).await?;
+        let again = next.filter(|next| *next > first);
+        let end = again.unwrap_or(first + u64::from(RECORDS_MAX));
         let mut batch = Self { first, next: first, last: Digest::default(), all: Vec::new() };
         let (mut intents, mut bytes) = (Intents::default(), 0_usize);
-        for row in rows {
-            bytes = bytes.saturating_add(row.entry.len() + row.text.len());
-            if limit.is_none() && bytes > BYTES_MAX && batch.next > first {
+        while batch.next < end {
+            let count = u32::try_from(READ_MAX.min(end - batch.next)).unwrap_or(RECORDS_MAX);
+            let rows = store.read(batch.next, count).await?;
+            if rows.is_empty() {
                 break;
             }
-            batch.next = row.index.map_or(batch.next, |index| index + 1);
-            let one = one(store, &row, &mut intents).await?;
-            if wanted.wants(&one) {
-                batch.last = row.hash;
-                batch.all.push(one);
+            for row in rows {
+                bytes = bytes.saturating_add(row.entry.len() + row.text.len());
+                if again.is_none() && bytes > BYTES_MAX && batch.next > first {
+                    return Ok(batch);
+                }
+                batch.next += 1;
+                let one = one(store, &row, &mut intents).await?;
+                if wanted.wants(&one) {
+                    batch.last = row.hash;
+                    batch.all.push(one);
+                }
             }
         }
         Ok(batch)
