@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use callgate_model::ambient::{Ambient as _, Timestamp};
 
+use crate::postgres::server::Database;
 use crate::testing::Ticking;
 use crate::{Cursor, CursorStore, Holder, KeptCheckpoint, SqliteStore, TreeStore};
 
@@ -21,11 +22,13 @@ fn rivals() -> [impl Fn(i64) -> Holder; 2] {
     [rival(), rival()]
 }
 
-async fn conforms<S: CursorStore + TreeStore + 'static>(open: impl AsyncFn() -> Arc<S>) {
+/// Runs the suite of cursors; `open` makes an empty store each time.
+async fn conforms<S: CursorStore + 'static>(open: impl AsyncFn() -> Arc<S>) {
     a_cursor_is_of_whoever_takes_it_for_a_while(&*open().await).await;
     a_cursor_only_goes_forward(&*open().await).await;
+    cursors_differ_if_their_case_does(&*open().await).await;
+    an_error_is_kept_whatever_is_in_it(&*open().await).await;
     one_of_many_takes_a_cursor(open().await).await;
-    a_cosignature_is_not_lost(&*open().await).await;
 }
 
 async fn a_cursor_is_of_whoever_takes_it_for_a_while(store: &dyn CursorStore) {
@@ -67,6 +70,25 @@ async fn a_cursor_only_goes_forward(store: &dyn CursorStore) {
     assert_eq!(store.cursors().await.unwrap(), [vault, siem]);
 }
 
+async fn cursors_differ_if_their_case_does(store: &dyn CursorStore) {
+    let [one, _] = rivals();
+    for (name, begin) in [("a", 1), ("B", 2), ("b", 3), ("\u{e4}", 4), ("A", 5)] {
+        let taken = store.take_cursor(name, one(0), begin).await.unwrap().unwrap();
+        assert_eq!((taken.name.as_str(), taken.next), (name, begin));
+    }
+    let all: Vec<_> = store.cursors().await.unwrap().into_iter().map(|one| one.name).collect();
+    assert_eq!(all, ["A", "B", "a", "b", "\u{e4}"]);
+}
+
+async fn an_error_is_kept_whatever_is_in_it(store: &dyn CursorStore) {
+    let [one, _] = rivals();
+    let error = "o'hara; \0 \u{1F600}";
+    store.take_cursor("siem", one(0), 0).await.unwrap();
+    store.fail_cursor("siem", one(0).id, error, at(1)).await.unwrap();
+    let failed = store.cursor("siem").await.unwrap().unwrap();
+    assert_eq!(failed.failure, Some((error.to_owned(), at(1))));
+}
+
 async fn one_of_many_takes_a_cursor<S: CursorStore + 'static>(store: Arc<S>) {
     let ambient = Ticking::new(1);
     let mut all = tokio::task::JoinSet::new();
@@ -94,14 +116,28 @@ async fn a_cosignature_is_not_lost(store: &dyn TreeStore) {
 async fn i12_a_file_conforms() {
     let directory = tempfile::tempdir().unwrap();
     let next = std::sync::atomic::AtomicU32::new(0);
-    conforms(async || {
+    let open = async || {
         let number = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Arc::new(SqliteStore::open(directory.path().join(format!("{number}.db"))).await.unwrap())
-    })
-    .await;
+    };
+    conforms(open).await;
+    a_cosignature_is_not_lost(&*open().await).await;
 }
 
 #[tokio::test]
 async fn i12_memory_conforms() {
-    conforms(async || Arc::new(SqliteStore::open_in_memory().await.unwrap())).await;
+    let open = async || Arc::new(SqliteStore::open_in_memory().await.unwrap());
+    conforms(open).await;
+    a_cosignature_is_not_lost(&*open().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a PostgreSQL: `cargo xtask test` has one"]
+async fn i12_postgres_conforms() {
+    let database = Database::new().await;
+    conforms(async || {
+        database.run("DROP TABLE IF EXISTS cursors, callgate_schema").await;
+        Arc::new(database.open().await)
+    })
+    .await;
 }

@@ -1,6 +1,6 @@
 //! What must survive a crash: evidence, and the authority that it says is in force.
 //!
-//! [`EvidenceStore`] is what a database has to do, [`SqliteStore`] does it. [`EvidenceLog`] stands before a store: it
+//! [`EvidenceStore`] is what a database has to do, [`SqliteStore`] does it; [`PostgresStore`] is for what replicas share. [`EvidenceLog`] stands before a store: it
 //! seals events into its writer's hash chain and commits them in groups, so that waiting for the disk is shared. [`Checkpoints`]
 //! makes the Merkle tree over what is committed, and signs it.
 //!
@@ -13,6 +13,7 @@ mod evidence;
 pub mod fail_point;
 mod log;
 mod notices;
+mod postgres;
 mod sessions;
 mod sqlite;
 #[cfg(any(test, feature = "testing"))]
@@ -32,6 +33,7 @@ pub use log::{Counters, Durability, EvidenceError, EvidenceLimits, EvidenceLog, 
 pub use notices::{
     ChannelState, ERROR_BYTES_MAX, NOTICES_WAITING_MAX, NoticeStore, RETRIED_MAX, Settled, Taken,
 };
+pub use postgres::{PostgresError, PostgresStore};
 pub use sessions::{LINKS_MAX, SESSIONS_MAX, SESSIONS_OF_ONE_MAX, SessionState, SessionStore};
 pub use sqlite::{OpenError, SqliteStore, room_for_outcomes};
 pub use tree::{KeptCheckpoint, LEVELS, TreeStore, hash_of, prove};

@@ -108,3 +108,8 @@ pub trait NoticeStore: Debug + Send + Sync {
     /// What became of all, by channel.
     fn channels(&self, now: Timestamp) -> StoreFuture<'_, Vec<ChannelState>>;
 }
+
+/// As much of a reason as is kept.
+pub(crate) fn shortened(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(ERROR_BYTES_MAX)).unwrap_or(text)
+}

@@ -5,10 +5,10 @@ use callgate_model::ambient::{Id, Timestamp};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
-use super::notices::shortened;
 use super::{SqliteStore, rows};
 use crate::cursors::{Cursor, CursorStore, Holder};
 use crate::evidence::{StoreError, StoreFuture};
+use crate::notices::shortened;
 
 impl CursorStore for SqliteStore {
     fn cursors(&self) -> StoreFuture<'_, Vec<Cursor>> {

@@ -9,7 +9,7 @@ use super::authority::Applied;
 use super::{SqliteStore, rows};
 use crate::evidence::{StoreError, StoreFuture};
 use crate::notices::{
-    ChannelState, ERROR_BYTES_MAX, NOTICES_WAITING_MAX, NoticeStore, RETRIED_MAX, Settled, Taken,
+    ChannelState, NOTICES_WAITING_MAX, NoticeStore, RETRIED_MAX, Settled, Taken, shortened,
 };
 
 /// Somebody is to be told: at once, and again when nobody can decide any more, or earlier: see [`close`].
@@ -233,9 +233,4 @@ fn state(row: &SqliteRow) -> Result<ChannelState, StoreError> {
         delivered_at: moment("delivered_ms")?,
         failure: error.zip(moment("error_ms")?),
     })
-}
-
-/// As much of a reason as is kept.
-pub(super) fn shortened(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(ERROR_BYTES_MAX)).unwrap_or(text)
 }

@@ -1,0 +1,137 @@
+//! Cursors in the PostgreSQL database.
+
+use callgate_model::ambient::{Id, Timestamp};
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+
+use super::PostgresStore;
+use crate::cursors::{Cursor, CursorStore, Holder};
+use crate::evidence::{StoreError, StoreFuture};
+use crate::notices::shortened;
+
+impl CursorStore for PostgresStore {
+    fn cursors(&self) -> StoreFuture<'_, Vec<Cursor>> {
+        Box::pin(async move {
+            let found = sqlx::query(
+                "SELECT name, next, moved_ms, error, error_ms FROM cursors ORDER BY name",
+            )
+            .fetch_all(&self.pool)
+            .await?;
+            found.iter().map(read).collect()
+        })
+    }
+
+    fn cursor<'a>(&'a self, name: &'a str) -> StoreFuture<'a, Option<Cursor>> {
+        Box::pin(async move {
+            let found = sqlx::query(
+                "SELECT name, next, moved_ms, error, error_ms FROM cursors WHERE name = $1",
+            )
+            .bind(name)
+            .fetch_optional(&self.pool)
+            .await?;
+            found.as_ref().map(read).transpose()
+        })
+    }
+
+    fn take_cursor<'a>(
+        &'a self,
+        name: &'a str,
+        holder: Holder,
+        begin: u64,
+    ) -> StoreFuture<'a, Option<Cursor>> {
+        Box::pin(async move {
+            let taken = sqlx::query(
+                "INSERT INTO cursors AS kept (name, next, holder, held_until_ms) \
+                 VALUES ($1, $2, $3, $4) \
+                 ON CONFLICT (name) DO UPDATE SET holder = $3, held_until_ms = $4 \
+                 WHERE kept.holder IS NULL OR kept.holder = $3 OR kept.held_until_ms <= $5 \
+                 RETURNING name, next, moved_ms, error, error_ms",
+            )
+            .bind(name)
+            .bind(signed(begin))
+            .bind(holder.id.to_string())
+            .bind(holder.until.unix_ms())
+            .bind(holder.since.unix_ms())
+            .fetch_optional(&self.pool)
+            .await?;
+            taken.as_ref().map(read).transpose()
+        })
+    }
+
+    fn move_cursor<'a>(
+        &'a self,
+        name: &'a str,
+        holder: Id,
+        next: u64,
+        at: Timestamp,
+    ) -> StoreFuture<'a, bool> {
+        Box::pin(async move {
+            let moved = sqlx::query(
+                "UPDATE cursors SET next = $3, moved_ms = $4, error = NULL, error_ms = NULL \
+                 WHERE name = $1 AND holder = $2 AND next <= $3",
+            )
+            .bind(name)
+            .bind(holder.to_string())
+            .bind(signed(next))
+            .bind(at.unix_ms())
+            .execute(&self.pool)
+            .await?;
+            Ok(moved.rows_affected() == 1)
+        })
+    }
+
+    fn fail_cursor<'a>(
+        &'a self,
+        name: &'a str,
+        holder: Id,
+        error: &'a str,
+        at: Timestamp,
+    ) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            sqlx::query(
+                "UPDATE cursors SET error = $3, error_ms = $4 WHERE name = $1 AND holder = $2",
+            )
+            .bind(name)
+            .bind(holder.to_string())
+            .bind(shortened(error).as_bytes())
+            .bind(at.unix_ms())
+            .execute(&self.pool)
+            .await?;
+            Ok(())
+        })
+    }
+
+    fn leave_cursor<'a>(&'a self, name: &'a str, holder: Id) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            sqlx::query(
+                "UPDATE cursors SET holder = NULL, held_until_ms = NULL \
+                 WHERE name = $1 AND holder = $2",
+            )
+            .bind(name)
+            .bind(holder.to_string())
+            .execute(&self.pool)
+            .await?;
+            Ok(())
+        })
+    }
+}
+
+/// The same as PostgreSQL has numbers.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn read(row: &PgRow) -> Result<Cursor, StoreError> {
+    let moment = |column| {
+        Ok::<_, StoreError>(row.try_get::<Option<i64>, _>(column)?.map(Timestamp::from_unix_ms))
+    };
+    let error = row.try_get::<Option<Vec<u8>>, _>("error")?.map(String::from_utf8).transpose();
+    let error = error.map_err(|_bytes| StoreError::Malformed { column: "error" })?;
+    let next = u64::try_from(row.try_get::<i64, _>("next")?);
+    Ok(Cursor {
+        name: row.try_get("name")?,
+        next: next.map_err(|_negative| StoreError::Malformed { column: "next" })?,
+        moved_at: moment("moved_ms")?,
+        failure: error.zip(moment("error_ms")?),
+    })
+}
