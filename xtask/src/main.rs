@@ -1,9 +1,12 @@
 //! The project's own commands: `cargo xtask test`, `cargo xtask check`, `cargo xtask fuzz`, `cargo xtask bench`.
 
 mod fuzz;
+mod postgres;
 
 use std::process::{Command, ExitCode};
 use std::{env, fs};
+
+use postgres::Postgres;
 
 const USAGE: &str = "\
 cargo xtask test [ARGS]   install what the tests need, then run all of them; ARGS go to the test runner
@@ -54,11 +57,20 @@ fn test(arguments: &[String]) -> Result<(), String> {
     run("cargo", &["build", "--package", RUST_SDK])?;
     let ours = ["--workspace", "--exclude", RUST_SDK];
     let rest: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let server = Postgres::start()?;
+    let url = server.url();
+    let environment = [("TEST_POSTGRES_URL", url.as_str())];
+    // What is ignored is what needs a server.
     if has("nextest") {
-        run("cargo", &[&["nextest", "run"][..], &ours, &rest].concat())?;
+        let all = ["nextest", "run", "--run-ignored", "all"];
+        run_with("cargo", &[&all[..], &ours, &rest].concat(), &environment)?;
     } else {
-        run("cargo", &[&["test", "--all-targets"][..], &ours, &rest].concat())?;
+        let separator = if rest.contains(&"--") { &[][..] } else { &["--"][..] };
+        let all = [separator, &["--include-ignored"][..]].concat();
+        let tests = [&["test", "--all-targets"][..], &ours, &rest, &all].concat();
+        run_with("cargo", &tests, &environment)?;
     }
+    drop(server);
     if arguments.is_empty() {
         run("cargo", &[&["test", "--doc"][..], &ours].concat())?;
     }
