@@ -14,7 +14,7 @@ mod tests;
 use std::time::Duration;
 
 use sqlx::ConnectOptions as _;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use thiserror::Error;
 
 /// Connections of one gateway. PostgreSQL has 100 for all, unless it is told otherwise.
@@ -40,11 +40,22 @@ impl PostgresStore {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
             .acquire_timeout(CONNECTING_MAX)
+            .after_connect(|connection, _| Box::pin(writable(connection)))
             .connect_with(options.application_name("callgate").disable_statement_logging())
             .await?;
         schema::migrate(&pool).await?;
         Ok(Self { pool })
     }
+}
+
+/// Refuses a connection to a server that only reads: it is a copy, or was made one while we were away.
+async fn writable(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let read_only: String =
+        sqlx::query_scalar("SHOW transaction_read_only").fetch_one(connection).await?;
+    if read_only == "off" {
+        return Ok(());
+    }
+    Err(sqlx::Error::Protocol("the PostgreSQL server only reads: it may be a copy".to_owned()))
 }
 
 /// Why a PostgreSQL database could not be opened.

@@ -25,6 +25,10 @@ impl Database {
         Self { name }
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("{}/{}", server(), self.name)
     }

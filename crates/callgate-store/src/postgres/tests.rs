@@ -64,3 +64,24 @@ async fn a_database_that_was_lost_is_an_error_and_comes_back_without_a_restart()
     let kept = store.cursor("siem").await.unwrap().unwrap();
     assert_eq!(kept.next, 7);
 }
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL: `cargo xtask test` has one"]
+async fn i8_a_server_that_only_reads_answers_nothing() {
+    let database = Database::new().await;
+    let store = database.open().await;
+    store.take_cursor("siem", holder(), 7).await.unwrap();
+
+    let name = database.name();
+    database.run(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on")).await;
+    database.lose(true).await;
+    let read = store.cursor("siem").await;
+    assert!(matches!(read, Err(StoreError::Database(_))), "{read:?}");
+    let opened = PostgresStore::open(&database.url()).await;
+    assert!(matches!(opened, Err(PostgresError::Database(_))), "{opened:?}");
+
+    database
+        .run(&format!("SET transaction_read_only = off; ALTER DATABASE {name} RESET ALL"))
+        .await;
+    assert!(store.cursor("siem").await.unwrap().is_some());
+}
