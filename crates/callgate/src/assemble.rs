@@ -19,10 +19,11 @@ use callgate_model::caller::Caller;
 use callgate_model::treatment::Treatments;
 use callgate_model::vocabulary::Vocabulary;
 use callgate_policy::{Bundle, Source, Tier};
-use callgate_store::{EvidenceLimits, EvidenceLog, SqliteStore, room_for_outcomes};
+use callgate_store::{EvidenceLimits, EvidenceLog, Store, room_for_outcomes};
 
 use crate::config::{At, CatalogFiles, Config, Places, Problem, Problems};
 use crate::console::CONSOLE;
+use crate::database;
 use crate::desk::known_actions;
 use crate::means::Means;
 use crate::print::causes;
@@ -294,7 +295,7 @@ pub(crate) async fn gateway(
     parts: Parts,
     ambient: Arc<dyn Ambient>,
     port: u16,
-) -> Result<(Arc<Gateway>, Arc<SqliteStore>), String> {
+) -> Result<(Arc<Gateway>, Arc<dyn Store>), String> {
     watched_gateway(config, parts, ambient, port, Telemetry::default()).await
 }
 
@@ -305,20 +306,18 @@ pub(crate) async fn watched_gateway(
     ambient: Arc<dyn Ambient>,
     port: u16,
     telemetry: Telemetry,
-) -> Result<(Arc<Gateway>, Arc<SqliteStore>), String> {
+) -> Result<(Arc<Gateway>, Arc<dyn Store>), String> {
     let Parts { mut catalogs, bundle, records, .. } = parts;
     let servers = servers(&mut config, &mut catalogs)?;
     let exchanged = servers.iter().filter_map(Server::exchanges).map(str::to_owned).collect();
-    let store = SqliteStore::open(&config.store).await.map_err(|error| causes(&error))?;
-    let store = store.with_room(room_for_outcomes(config.limits.calls_in_flight_max));
+    let room = room_for_outcomes(config.limits.calls_in_flight_max);
+    let store = database::open(&config.store, room).await?;
     let limits = EvidenceLimits {
         append_timeout: config.limits.evidence_time_max,
         ..EvidenceLimits::default()
     };
-    let store = Arc::new(store);
-    let failed = |error: &dyn Error| format!("{}: {}", config.store.display(), causes(error));
-    let opening =
-        EvidenceLog::open(Arc::<SqliteStore>::clone(&store), Arc::clone(&ambient), limits);
+    let failed = |error: &dyn Error| format!("{}: {}", config.store, causes(error));
+    let opening = EvidenceLog::open(Arc::<dyn Store>::clone(&store), Arc::clone(&ambient), limits);
     let (evidence, recovery) = opening.await.map_err(|error| failed(&error))?;
     let kept = Arc::clone(&store);
     let registry = Registry::open(store, ambient.now()).await.map_err(|error| failed(&error))?;

@@ -14,6 +14,7 @@ mod problems;
 mod sealing;
 mod section;
 mod server;
+mod store;
 mod telemetry;
 mod tokens;
 
@@ -48,6 +49,7 @@ pub(crate) use evidence::EvidenceRules;
 pub(crate) use problems::{Problem, Problems};
 pub(crate) use sealing::IN_CONFIGURATION;
 pub(crate) use server::{environment, is_protected};
+pub(crate) use store::StoreConfig;
 pub(crate) use telemetry::TelemetryConfig;
 
 /// A configuration that makes sense.
@@ -69,8 +71,8 @@ pub(crate) struct Config {
     pub(crate) proxies: Vec<IpNet>,
     /// The name of the token that requests without a credential are taken to have. Names one of `tokens`.
     pub(crate) danger_anonymous: Option<String>,
-    /// The evidence database.
-    pub(crate) store: PathBuf,
+    /// Where everything is kept.
+    pub(crate) store: StoreConfig,
     /// What is done with the evidence in it.
     pub(crate) evidence: EvidenceRules,
     /// What of arguments comes into it.

@@ -11,6 +11,7 @@ mod cli;
 mod commands;
 mod config;
 mod console;
+mod database;
 mod desk;
 mod export;
 mod habits;
