@@ -25,6 +25,7 @@ pub mod propose;
 pub mod questions;
 pub mod recording;
 pub mod rehearse;
+pub mod replay;
 pub mod resolve;
 pub mod resource;
 pub mod round;

@@ -482,6 +482,7 @@ pub(crate) fn understood(named: &NamedCall) -> Understood {
         reversibility: call.operation.reversibility,
         definition: call.definition,
         targets: named.targets.clone(),
+        input: Object::default(),
     }
 }
 

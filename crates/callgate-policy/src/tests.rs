@@ -6,5 +6,6 @@ mod nested;
 mod obligations;
 mod pack;
 mod properties;
+mod shadow;
 mod views;
 mod world;
