@@ -33,6 +33,7 @@ pub mod schema;
 pub mod sealing;
 pub mod server;
 pub mod session;
+pub mod shadow;
 pub mod spans;
 pub mod tasks;
 pub mod telemetry;

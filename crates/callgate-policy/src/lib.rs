@@ -26,7 +26,7 @@ pub use check::{MAX_POLICY_BYTES, MAX_POLICY_NESTING, MAX_POLICY_STEPS};
 pub use decide::{Question, decide};
 pub use explain::{Asked, Explanation, MAX_NEAR_MISSES, explain};
 pub use looks::looks_at;
-pub use reach::{could_allow, could_allow_in};
+pub use reach::{could_allow, could_allow_in, could_cover};
 pub use source::{Problem, Source, Tier};
 
 #[cfg(test)]

@@ -78,10 +78,9 @@ impl Change {
             (Answer::Allow, Answer::Allow) | (Answer::Deny, Answer::Deny) => Self::Same,
             (Answer::Ask, Answer::Ask) => {
                 // What was let through does not say which gates it passed.
-                let gates =
-                    Some(gates).filter(|gates| gates.as_array().is_some_and(|all| !all.is_empty()));
-                let is_same =
-                    gates.is_none_or(|gates| decision.to_json().get("gates") == Some(gates));
+                let is_said = gates.as_array().is_some_and(|all| !all.is_empty());
+                let now = decision.to_json().get("gates").map(Json::canonical);
+                let is_same = !is_said || now == Some(gates.canonical());
                 if is_same { Self::Same } else { Self::NewlyAsksOthers }
             }
             (Answer::Allow | Answer::Ask, Answer::Deny) => Self::NewlyDenied,
