@@ -2,6 +2,7 @@
 
 mod decisions;
 mod loading;
+mod model;
 mod nested;
 mod obligations;
 mod pack;
