@@ -185,3 +185,90 @@ async fn what_was_approved_is_the_same_if_it_would_have_to_be_approved_again() {
     assert_eq!(told.len(), 3, "{told:?}");
     assert!(told.iter().all(|one| one.starts_with("newly_allowed: ")), "{told:?}");
 }
+
+const DOCS: Rule = (
+    Tier::Permit,
+    "docs",
+    r#"permit(principal in Group::"engineering", action, resource in Confluence::Space::"acme/DOCS");"#,
+);
+
+/// Nobody asked where the page is, because it did not matter; by others it would.
+#[tokio::test]
+async fn where_a_thing_is_that_was_not_asked_for_is_not_guessed() {
+    let page = |id: &str| format!(r#"{{"cloudId":"{CLOUD}","content_id":"{id}"}}"#);
+    let world = World::start(Setup::default()).await;
+    world.call("alice", "getConfluenceContent", &page("200001")).await;
+    let rows = world.record().await;
+    let told = changed(&replay(&world, &rows, &load(&catalogs(&[]), &rules(&[DOCS]))).await);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("place_not_asked: alice: getConfluenceContent"), "{told:?}");
+    let alike = load(&catalogs(&[]), &rules(&[IDLE]));
+    assert_eq!(changed(&replay(&world, &rows, &alike).await), Vec::<String>::new());
+
+    // What was asked for is known: that it is there, elsewhere, or not found.
+    let asked = World::start(Setup { policies: rules(&[DOCS]), ..Setup::default() }).await;
+    for (id, said) in [
+        ("200001", "ok"),
+        ("200004", "deny human_not_permitted"),
+        ("999999", "deny target_unresolved"),
+    ] {
+        let told = asked.call("alice", "getConfluenceContent", &page(id)).await;
+        assert_eq!(told.brief(), said);
+    }
+    let rows = asked.record().await;
+    let alike = load(&catalogs(&[]), &rules(&[DOCS, IDLE]));
+    assert_eq!(changed(&replay(&asked, &rows, &alike).await), Vec::<String>::new());
+    let told = changed(&replay(&asked, &rows, &load(&catalogs(&[]), POLICIES)).await);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("newly_denied: "), "{told:?}");
+}
+
+#[tokio::test]
+async fn whether_a_grant_would_have_counted_is_not_guessed() {
+    let under_a_grant: Rule = (
+        Tier::Permit,
+        "under-a-grant",
+        r#"permit(principal, action in Action::"write", resource) when { context has grant };"#,
+    );
+    let world = World::start(Setup::default()).await;
+    world.call("alice-release", "editJiraIssue", &edit("OPS-7", "before")).await;
+    world.clock.pass(1_000);
+    world.grant(|grant| grant.scope = crate::authority::scope(&["write"], &["acme/OPS"])).await;
+    world.clock.pass(1_000);
+    world.call("alice-release", "editJiraIssue", &edit("OPS-7", "under it")).await;
+    world.call("bob", "editJiraIssue", &edit("OPS-7", "somebody else")).await;
+    let rows = world.record().await;
+    let told =
+        changed(&replay(&world, &rows, &load(&catalogs(&[]), &rules(&[under_a_grant]))).await);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("grant_unknown: alice via release-bot: "), "{told:?}");
+
+    // What was made under one is decided under it again.
+    let policies = rules(&[under_a_grant]);
+    let granted = World::start(Setup { policies, ..Setup::default() }).await;
+    granted.grant(|grant| grant.scope = crate::authority::scope(&["write"], &["acme/OPS"])).await;
+    let said = granted.call("alice-release", "editJiraIssue", &edit("OPS-7", "x")).await;
+    assert_eq!(said.brief(), "ok");
+    let rows = granted.record().await;
+    let alike = load(&catalogs(&[]), &rules(&[under_a_grant, IDLE]));
+    assert_eq!(changed(&replay(&granted, &rows, &alike).await), Vec::<String>::new());
+    let told = changed(&replay(&granted, &rows, &load(&catalogs(&[]), POLICIES)).await);
+    assert!(told.len() == 1 && told[0].starts_with("newly_denied: "), "{told:?}");
+}
+
+/// No policy makes a token good for more than it was made for.
+#[tokio::test]
+async fn i10_what_exceeded_a_token_is_denied_by_every_candidate() {
+    let world = World::start(Setup::default()).await;
+    let reader = |token: &mut callgate_model::authority::ApiToken| {
+        token.scope = crate::authority::scope(&["read"], &["acme/ENG"]);
+    };
+    let (_, token) = world.token(reader).await;
+    let said = world.call(&token, "editJiraIssue", &edit("ENG-42", "x")).await;
+    assert_eq!(said.brief(), "deny token_exceeded");
+    assert_eq!(world.call(&token, "getJiraIssue", &issue("ENG-42")).await.brief(), "ok");
+    let all: Rule = (Tier::Permit, "all", "permit(principal, action, resource);");
+    let rows = world.record().await;
+    let told = changed(&replay(&world, &rows, &load(&catalogs(&[]), &rules(&[all]))).await);
+    assert_eq!(told, Vec::<String>::new());
+}
