@@ -11,16 +11,18 @@ use callgate_gateway::identity::{Identities, Issuer, Registry};
 use callgate_gateway::kept::ListLimits;
 use callgate_gateway::pipeline::{Gateway, Settings};
 use callgate_gateway::server::Server;
+use callgate_gateway::shadow::{SHADOW_DAYS_MAX, Shadow};
 use callgate_gateway::spans::Telemetry;
 use callgate_mcp::inbound::HostRules;
 use callgate_mcp::upstream::{Upstream, UpstreamConfig, UpstreamLimits};
-use callgate_model::ambient::Ambient;
+use callgate_model::ambient::{Ambient, DAY_MS, Timestamp};
 use callgate_model::caller::Caller;
 use callgate_model::treatment::Treatments;
 use callgate_model::vocabulary::Vocabulary;
 use callgate_policy::{Bundle, Source, Tier};
 use callgate_store::{EvidenceLimits, EvidenceLog, Store, room_for_outcomes};
 
+use crate::ambient::Machine;
 use crate::config::{At, CatalogFiles, Config, Places, Problem, Problems};
 use crate::console::CONSOLE;
 use crate::database;
@@ -47,6 +49,7 @@ pub(crate) fn parts(config: &Config) -> Result<Parts, Problems> {
     let Some(loaded) = loaded else { return Err(Problems(problems)) };
     let mut catalogs = BTreeMap::new();
     for (name, server) in &config.servers {
+        problems.extend(server.shadow.and_then(|shadow| too_long(name, shadow, Machine.now())));
         match loaded.for_server(name, &server.catalog, server.sites.clone()) {
             Ok(catalog) => drop(catalogs.insert(name.clone(), catalog)),
             Err(problem) => problems.push(Problem {
@@ -97,6 +100,16 @@ pub(crate) fn parts(config: &Config) -> Result<Parts, Problems> {
             Err(Problems(problems))
         }
     }
+}
+
+/// That policies would not be enforced for longer than they may not be. What has ended by now is no problem: they are.
+fn too_long(server: &str, shadow: Shadow, now: Timestamp) -> Option<Problem> {
+    let most = now.after_ms(SHADOW_DAYS_MAX * DAY_MS);
+    (shadow.until > most).then(|| Problem {
+        place: format!("servers.{server}.danger_shadow.until"),
+        text: format!("it is more than {SHADOW_DAYS_MAX} days ahead"),
+        hint: Some(format!("say {most} at the latest, and look again then")),
+    })
 }
 
 /// What policies can name.
@@ -280,6 +293,7 @@ pub(crate) fn servers(
             .with_extensions(server.extensions)
             .approved_by(server.approved_by)
             .confirming_moves(server.confirms_moves)
+            .in_shadow(server.shadow)
             .with_rest(server.rest);
         servers.push(match server.signer.zip(address) {
             Some((signer, to)) => made.with_assertion(signer, to),

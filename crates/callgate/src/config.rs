@@ -34,6 +34,7 @@ use callgate_gateway::recording::Recording;
 use callgate_gateway::resource::Resources;
 use callgate_gateway::sealing::Keyring;
 use callgate_gateway::server::Rest;
+use callgate_gateway::shadow::Shadow;
 use callgate_mcp::upstream::{EraSetting, Program};
 use callgate_model::caller::Caller;
 use callgate_model::digest::Digest;
@@ -147,6 +148,8 @@ pub(crate) struct ServerConfig {
     pub(crate) approved_by: ApprovedBy,
     /// Whether it is asked where an issue is before that is changed, even if its key tells: it may have been moved.
     pub(crate) confirms_moves: bool,
+    /// Until when policies are not enforced for it, if they are not.
+    pub(crate) shadow: Option<Shadow>,
     /// Where its sites' products can be asked themselves.
     pub(crate) rest: Rest,
     /// The sites behind it.
