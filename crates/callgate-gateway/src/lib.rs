@@ -5,6 +5,8 @@
 
 pub mod answer;
 pub mod assertion;
+pub mod breaker;
+pub mod bulkhead;
 pub mod cancel;
 pub mod catalog;
 pub mod credential;
@@ -13,6 +15,7 @@ pub mod follow;
 pub mod forward;
 pub mod identity;
 pub mod kept;
+pub mod limits;
 pub mod listeners;
 pub mod locate;
 pub mod method;

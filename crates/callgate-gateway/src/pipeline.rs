@@ -21,6 +21,7 @@ mod listen;
 mod log_level;
 mod look;
 mod notices;
+mod overload;
 mod owners;
 mod pin;
 mod pipe;
@@ -63,9 +64,9 @@ use callgate_model::reason::Reason;
 use callgate_policy::Bundle;
 use callgate_store::EvidenceLog;
 use callgate_store::fail_point::{Point, pass};
-use tokio::sync::Semaphore;
 
 use crate::assertion::Signer;
+use crate::bulkhead::{Bulkhead, CallLimits};
 use crate::cancel::Cancels;
 use crate::identity::Identities;
 use crate::listeners::{Listeners, StreamLimits};
@@ -108,7 +109,7 @@ pub struct Settings {
     /// The names under which it may be addressed, and the web origins that may call it.
     pub hosts: HostRules,
     /// Calls in progress at one time.
-    pub calls_in_flight_max: usize,
+    pub calls: CallLimits,
     /// Whether a caller may learn that a tool exists which it could never use.
     pub reveal_denied_tools: bool,
     /// Open streams of those who listen for changes.
@@ -155,7 +156,7 @@ pub struct Gateway {
     pub(crate) metrics: Arc<Metrics>,
     /// What makes spans, if anybody wants them.
     pub(crate) spans: Option<Arc<Spans>>,
-    pub(crate) in_flight: Arc<Semaphore>,
+    pub(crate) bulkhead: Bulkhead,
     pub(crate) holds: Arc<Listeners>,
 }
 
@@ -203,7 +204,7 @@ impl Gateway {
         let metrics = Arc::new(Metrics::new(names, telemetry.durations));
         Self {
             holds: Arc::new(Listeners::new(HOLDS)),
-            in_flight: Arc::new(Semaphore::new(settings.calls_in_flight_max)),
+            bulkhead: Bulkhead::new(settings.calls),
             listeners: Arc::new(Listeners::new(settings.streams)),
             settings,
             servers: servers.into_iter().map(|s| (s.name.to_string(), Arc::new(s))).collect(),
@@ -318,6 +319,10 @@ impl Gateway {
         headers: Option<&HeaderMap>,
     ) -> Result<Reply, Box<Waiting>> {
         let Attempt { request, params, round, bundle, mut record } = attempt;
+        let slot = match self.enter_call(&request, &mut record) {
+            Ok(slot) => slot,
+            Err(limit) => return Ok(self.refuse(&request, record, Some(limit.told()), false)),
+        };
         let (name, begun) = (params.name.clone(), Instant::now());
         let considered = self.consider(&request, headers, params, &bundle, &mut record).await;
         record.decided_in_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -325,7 +330,7 @@ impl Gateway {
             Ok((named, tool)) => {
                 pass(Point::Decided, 1);
                 let asked = self.asked(&request, &bundle, round, &mut record);
-                Ok(self.carry_out(request, named, Some(tool), asked, record).await)
+                Ok(self.carry_out(request, named, Some(tool), (asked, slot), record).await)
             }
             Err(Stop::Refused { detail, hidden }) => {
                 Ok(self.refuse(&request, record, detail.as_deref(), hidden))

@@ -56,6 +56,14 @@ macro_rules! reasons {
     };
 }
 
+impl Reason {
+    /// Whether it can pass by itself, so that the same call may be made again later.
+    #[must_use]
+    pub const fn may_pass(self) -> bool {
+        matches!(self.fault(), Fault::Service | Fault::Upstream)
+    }
+}
+
 reasons! {
     ActorForbidden = "actor_forbidden", Policy,
         "A policy forbids this to an earlier actor in the delegation chain.",
@@ -178,7 +186,7 @@ reasons! {
         "No valid credential was presented.",
         "Send a valid bearer token.";
     UpstreamUnavailable = "upstream_unavailable", Upstream,
-        "The server could not be asked for what it offers.",
+        "The server does not answer.",
         "Call again later; the operator has to look at the server.";
     WorkflowExceeded = "workflow_exceeded", Caller,
         "The workflow was not started for this.",

@@ -276,6 +276,7 @@ pub(crate) fn servers(
         let limits = ListLimits::default();
         let made = Server::new(&name, upstream, catalog, server.broker, limits);
         let made = made
+            .bounded(server.calls_max, server.breaker)
             .with_extensions(server.extensions)
             .approved_by(server.approved_by)
             .confirming_moves(server.confirms_moves)
@@ -310,7 +311,7 @@ pub(crate) async fn watched_gateway(
     let servers = servers(&mut config, &mut catalogs)?;
     let exchanged = servers.iter().filter_map(Server::exchanges).map(str::to_owned).collect();
     let store = SqliteStore::open(&config.store).await.map_err(|error| causes(&error))?;
-    let store = store.with_room(room_for_outcomes(config.limits.calls_in_flight_max));
+    let store = store.with_room(room_for_outcomes(config.limits.calls.in_flight_max));
     let limits = EvidenceLimits {
         append_timeout: config.limits.evidence_time_max,
         ..EvidenceLimits::default()
@@ -329,7 +330,7 @@ pub(crate) async fn watched_gateway(
         json: config.limits.json,
         resources: config.resources.clone(),
         hosts: hosts(&config, port),
-        calls_in_flight_max: config.limits.calls_in_flight_max,
+        calls: config.limits.calls,
         reveal_denied_tools: config.reveal_denied_tools,
         streams: config.limits.streams,
         sealing: config.sealing.take(),

@@ -24,6 +24,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callgate_gateway::assertion::Signer;
+use callgate_gateway::breaker::BreakerLimits;
+use callgate_gateway::bulkhead::CallLimits;
 use callgate_gateway::catalog::Signers;
 use callgate_gateway::credential::Broker;
 use callgate_gateway::identity::Issuer;
@@ -149,6 +151,10 @@ pub(crate) struct ServerConfig {
     pub(crate) rest: Rest,
     /// The sites behind it.
     pub(crate) sites: SiteMap,
+    /// Calls in progress there.
+    pub(crate) calls_max: usize,
+    /// When it is left alone.
+    pub(crate) breaker: BreakerLimits,
 }
 
 /// Where a server is.
@@ -176,7 +182,7 @@ pub(crate) struct Limits {
     /// Of one request body.
     pub(crate) json: JsonLimits,
     /// Calls in progress.
-    pub(crate) calls_in_flight_max: usize,
+    pub(crate) calls: CallLimits,
     /// Open connections.
     pub(crate) connections_max: usize,
     /// Open streams of those who listen for changes.

@@ -17,12 +17,13 @@ use callgate_model::json::{Json, Number, Object};
 use callgate_model::reason::Reason;
 use callgate_model::vocabulary::Effect;
 use callgate_store::EvidenceError;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use super::reply::{MESSAGES_WAITING_MAX, Reply, answer_with};
 use super::rounds::Asked;
 use super::{Gateway, Request, roof};
 use crate::answer;
+use crate::bulkhead::Slot;
 use crate::cancel::Registered;
 use crate::catalog::Listing;
 use crate::evidence::{OpenError, OpenEvidence, Permit, open};
@@ -53,7 +54,7 @@ pub(super) struct Running {
     /// By which a client of the legacy era cancels it.
     registered: Option<Registered>,
     /// Given back when the outcome is recorded: a client that does not read its answer holds no room.
-    _slot: OwnedSemaphorePermit,
+    _slot: Slot,
 }
 
 /// The answer. The status is that of one which comes first: a stream has begun with another.
@@ -69,13 +70,9 @@ impl Gateway {
         mut request: Request,
         named: NamedCall,
         tool: Option<Arc<Tool>>,
-        asked: Asked,
+        (asked, slot): (Asked, Slot),
         mut record: Decided,
     ) -> Reply {
-        let Ok(slot) = Arc::clone(&self.in_flight).try_acquire_owned() else {
-            record.decision = Decision::deny(Reason::Overloaded, record.decision.bundle);
-            return self.refuse(&request, record, None, false);
-        };
         let Some(presented) = self.presented(&request, &mut record).await else {
             return self.refuse(&request, record, None, false);
         };

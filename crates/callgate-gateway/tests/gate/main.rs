@@ -8,6 +8,7 @@ mod attacks;
 mod authority;
 mod bounds;
 mod broker;
+mod bulkheads;
 mod cancel;
 mod chain;
 mod client;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use callgate_gateway::bulkhead::CallLimits;
 use callgate_gateway::catalog::Signers;
 use callgate_gateway::identity::{ChainSpec, Issuer};
 use callgate_gateway::listeners::StreamLimits;
@@ -101,6 +102,7 @@ struct RawLimits {
     body_nodes_max: Option<usize>,
     body_string_bytes_max: Option<usize>,
     calls_in_flight_max: Option<usize>,
+    calls_per_caller_max: Option<usize>,
     connections_max: Option<usize>,
     request_ms_max: Option<u64>,
     upstream_ms_max: Option<u64>,
@@ -462,6 +464,7 @@ fn dangers_in(table: &toml::Table, at: &str, found: &mut Vec<String>) {
 
 fn limits(raw: &RawLimits) -> Limits {
     let (json, streams) = (JsonLimits::default(), StreamLimits::default());
+    let calls = CallLimits::default();
     let ms = |value: Option<u64>, default| Duration::from_millis(value.unwrap_or(default));
     Limits {
         json: JsonLimits {
@@ -470,7 +473,10 @@ fn limits(raw: &RawLimits) -> Limits {
             nodes_max: raw.body_nodes_max.unwrap_or(json.nodes_max),
             string_bytes_max: raw.body_string_bytes_max.unwrap_or(json.string_bytes_max),
         },
-        calls_in_flight_max: raw.calls_in_flight_max.unwrap_or(1024),
+        calls: CallLimits {
+            in_flight_max: raw.calls_in_flight_max.unwrap_or(calls.in_flight_max),
+            per_caller_max: raw.calls_per_caller_max.unwrap_or(calls.per_caller_max),
+        },
         connections_max: raw.connections_max.unwrap_or(4096),
         streams: StreamLimits {
             per_caller_max: raw.streams_per_caller_max.unwrap_or(streams.per_caller_max),

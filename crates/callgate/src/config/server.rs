@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use callgate_gateway::assertion::Signer;
+use callgate_gateway::breaker::BreakerLimits;
+use callgate_gateway::bulkhead::SERVER_CALLS_MAX;
 use callgate_gateway::credential::{Broker, Own};
 use callgate_gateway::pin::ApprovedBy;
 use callgate_gateway::server::Rest;
@@ -46,6 +49,9 @@ struct RawServer {
     #[serde(default = "yes")]
     confirm_moves: bool,
     tools: Option<String>,
+    calls_in_flight_max: Option<usize>,
+    failures_max: Option<u32>,
+    failures_pause_s: Option<u64>,
     default_site: Option<String>,
     #[serde(default)]
     sites: BTreeMap<String, RawSite>,
@@ -140,6 +146,7 @@ impl Reader {
             }
         };
         let (at, rest) = (self.place_of(place, &raw), self.rest(place, &raw));
+        let (calls_max, breaker) = bounds(&raw);
         let approved_by = self.approved_by(place, raw.tools.as_deref())?;
         let broker = match raw.credential {
             Some(value) => self.broker(&format!("{place}.credential"), value, signer)?,
@@ -178,6 +185,8 @@ impl Reader {
             confirms_moves: raw.confirm_moves,
             rest,
             sites,
+            calls_max,
+            breaker,
         })
     }
 
@@ -322,6 +331,16 @@ pub(super) fn with_inherited(
         inherited.into_iter().partition(|(name, _)| is_secret_name(name));
     environment.extend(harmless);
     (environment, secrets.into_iter().map(|(name, value)| (name, value.into())).collect())
+}
+
+/// How many calls it is given, and when it is left alone.
+fn bounds(raw: &RawServer) -> (usize, BreakerLimits) {
+    let usual = BreakerLimits::default();
+    let breaker = BreakerLimits {
+        failures_max: raw.failures_max.unwrap_or(usual.failures_max),
+        pause: raw.failures_pause_s.map_or(usual.pause, Duration::from_secs),
+    };
+    (raw.calls_in_flight_max.unwrap_or(SERVER_CALLS_MAX), breaker)
 }
 
 /// Whether the way to the server is encrypted, or does not leave this machine.

@@ -69,6 +69,8 @@ struct Section {
     about: String,
     /// Why it does not tell its tools.
     silent: Option<String>,
+    /// Whether it is not called, because it does not answer.
+    left_alone: bool,
     /// How many of its tools there are of each effect, and of each risk of these.
     counts: Vec<(&'static str, Vec<Count>)>,
     lines: Vec<Line>,
@@ -175,7 +177,8 @@ fn section(
     let more = lines.len().saturating_sub(TOOLS_MAX);
     lines.truncate(TOOLS_MAX);
     let counts = set.map(|set| counts(server, set)).unwrap_or_default();
-    Section { name: safe(&server.name), about: safe(&about), silent, counts, lines, more }
+    let (name, about, left_alone) = (safe(&server.name), safe(&about), server.is_left_alone());
+    Section { name, about, silent, left_alone, counts, lines, more }
 }
 
 impl Wanted {
