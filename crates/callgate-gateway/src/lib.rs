@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod assertion;
 pub mod breaker;
+pub mod budgets;
 pub mod bulkhead;
 pub mod cancel;
 pub mod catalog;

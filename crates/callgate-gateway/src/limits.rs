@@ -3,6 +3,8 @@
 /// A limit that has been reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Limit {
+    /// What is remembered of what was counted in budgets.
+    BudgetMarks,
     /// Calls in progress.
     CallsInFlight,
     /// Calls in progress of one caller.
@@ -19,7 +21,8 @@ pub enum Limit {
 
 impl Limit {
     /// Every one.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
+        Self::BudgetMarks,
         Self::CallsInFlight,
         Self::CallsPerCaller,
         Self::ServerCallsInFlight,
@@ -32,6 +35,7 @@ impl Limit {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::BudgetMarks => "budget_marks_max",
             Self::CallsInFlight => "calls_in_flight_max",
             Self::CallsPerCaller => "calls_per_caller_max",
             Self::ServerCallsInFlight => "servers.calls_in_flight_max",
@@ -45,6 +49,7 @@ impl Limit {
     #[must_use]
     pub const fn told(self) -> &'static str {
         match self {
+            Self::BudgetMarks => "so much is counted for budgets that no more can be remembered",
             Self::CallsInFlight => "the gateway has as many calls in progress as it takes",
             Self::CallsPerCaller => {
                 "you have as many calls in progress as one caller may have: wait for one of them to end"

@@ -33,6 +33,7 @@ pub struct Metrics {
     server_in_flight: Family<ServerLabel, Gauge>,
     server_left_alone: Family<ServerLabel, Gauge>,
     limited: Family<LimitLabel, Counter>,
+    budgets_spent: Family<BudgetLabel, Counter>,
     streams: Gauge,
     held: Gauge,
     evidence_healthy: Gauge<u64, AtomicU64>,
@@ -85,6 +86,11 @@ struct LimitLabel {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct BudgetLabel {
+    budget: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct SinkLabel {
     sink: String,
 }
@@ -107,6 +113,7 @@ impl Metrics {
             server_in_flight: Family::default(),
             server_left_alone: Family::default(),
             limited: Family::default(),
+            budgets_spent: Family::default(),
             streams: Gauge::default(),
             held: Gauge::default(),
             evidence_healthy: Gauge::default(),
@@ -174,6 +181,11 @@ impl Metrics {
             "limit_refusals",
             "What was refused because a limit was reached",
             self.limited.clone(),
+        );
+        registry.register(
+            "budget_refusals",
+            "Calls that were refused because a budget is spent",
+            self.budgets_spent.clone(),
         );
     }
 
@@ -254,6 +266,11 @@ impl Metrics {
     /// Counts that something was refused by a limit.
     pub fn limited(&self, limit: Limit) {
         self.limited.get_or_create(&LimitLabel { limit: limit.name() }).inc();
+    }
+
+    /// Counts that a call was refused because `budget` is spent.
+    pub fn budget_spent(&self, budget: &str) {
+        self.budgets_spent.get_or_create(&BudgetLabel { budget: budget.to_owned() }).inc();
     }
 
     /// How it stands with each of the servers.

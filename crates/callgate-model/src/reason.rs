@@ -60,7 +60,8 @@ impl Reason {
     /// Whether it can pass by itself, so that the same call may be made again later.
     #[must_use]
     pub const fn may_pass(self) -> bool {
-        matches!(self.fault(), Fault::Service | Fault::Upstream)
+        matches!(self, Self::BudgetSpent)
+            || matches!(self.fault(), Fault::Service | Fault::Upstream)
     }
 }
 
@@ -95,6 +96,9 @@ reasons! {
     ArgumentsInvalid = "arguments_invalid", Caller,
         "The arguments do not fit what was called.",
         "Correct the arguments named and call again.";
+    BudgetSpent = "budget_spent", Caller,
+        "So much of this has happened lately that a budget is spent.",
+        "Call again when there is room in it, or ask the operator for a larger one.";
     CredentialUnavailable = "credential_unavailable", Operator,
         "There is nothing to call the server with for this caller, so the call was not made.",
         "Call again later, or with a token that the operator says will do; the operator has to look at the server's credential.";

@@ -5,6 +5,7 @@
 
 mod approvals;
 mod authority;
+mod budgets;
 mod cursors;
 mod glass;
 mod notices;

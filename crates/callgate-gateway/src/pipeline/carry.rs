@@ -76,6 +76,9 @@ impl Gateway {
         let Some(presented) = self.presented(&request, &mut record).await else {
             return self.refuse(&request, record, None, false);
         };
+        if let Err(told) = Box::pin(self.count(&request, &named, &mut record)).await {
+            return self.refuse(&request, record, Some(&told), false);
+        }
         let (method, effect) = (named.call.method, named.call.operation.effect);
         let is_interactive = !request.is_modern();
         let can_be_asked = is_interactive && !asked.capabilities.is_empty();
@@ -146,16 +149,21 @@ impl Gateway {
                 Ok((decided, opened))
             }
             Err(error) => {
-                let reason = match error {
-                    OpenError::Evidence(EvidenceError::Refused) if decided.under.spends() => {
-                        decided.under.lost()
+                let mut record = Arc::unwrap_or_clone(decided);
+                record.notices = Vec::new();
+                let takes = record.under.spends() || record.budgets.iter().any(|one| one.exact);
+                let told = match error {
+                    OpenError::Evidence(EvidenceError::Refused) if takes => {
+                        Box::pin(self.is_lost(&mut record)).await
                     }
-                    OpenError::Evidence(_) | OpenError::NotAllowed => Reason::EvidenceUnavailable,
+                    OpenError::Evidence(_) | OpenError::NotAllowed => {
+                        let reason = Reason::EvidenceUnavailable;
+                        record.decision = Decision::deny(reason, record.decision.bundle);
+                        record.budgets = Vec::new();
+                        None
+                    }
                 };
-                let decision = Decision::deny(reason, decided.decision.bundle);
-                let notices = Vec::new();
-                let record = Decided { decision, notices, ..Arc::unwrap_or_clone(decided) };
-                Err(self.refusal(request, record, None, false))
+                Err(self.refusal(request, record, told.as_deref(), false))
             }
         }
     }

@@ -21,7 +21,8 @@ impl Gateway {
         self.bulkhead.enter(request.caller.key, &request.server).inspect_err(|limit| {
             let reason = match limit {
                 Limit::ServerFailures => Reason::UpstreamUnavailable,
-                Limit::CallsInFlight
+                Limit::BudgetMarks
+                | Limit::CallsInFlight
                 | Limit::CallsPerCaller
                 | Limit::ServerCallsInFlight
                 | Limit::Streams

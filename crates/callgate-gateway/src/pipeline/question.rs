@@ -298,6 +298,8 @@ impl Gateway {
             continues: before.continues.or(Some(before.call)),
             responses_digest: running.way.round.responses.as_ref().map(Digest::of_object),
             decision: Decision::deny(Reason::ToolUnknown, bundle.digest()),
+            // It is the same call.
+            budgets: Vec::new(),
             ..Decided::clone(before)
         };
         if self.is_as_it_was(running).await {

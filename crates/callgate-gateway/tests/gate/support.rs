@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use callgate_gateway::assertion::Signer;
 use callgate_gateway::breaker::BreakerLimits;
+use callgate_gateway::budgets::MARKS_MAX;
 use callgate_gateway::bulkhead::{CallLimits, SERVER_CALLS_MAX};
 use callgate_gateway::catalog::Catalogs;
 use callgate_gateway::credential::{Broker, Credential, Own, Scheme};
@@ -24,6 +25,7 @@ use callgate_mcp::document::Document;
 use callgate_mcp::inbound::HostRules;
 use callgate_mcp::upstream::{EraSetting, Upstream, UpstreamConfig, UpstreamLimits};
 use callgate_model::ambient::Ambient;
+use callgate_model::budget::Budget;
 use callgate_model::evidence::audit::Auditor;
 use callgate_model::json::{Json, JsonLimits, read};
 use callgate_model::products::atlassian::{SiteEntry, SiteMap};
@@ -81,6 +83,8 @@ pub(crate) struct Setup {
     /// At one server.
     pub(crate) server_calls_max: usize,
     pub(crate) breaker: BreakerLimits,
+    pub(crate) budgets: Vec<Budget>,
+    pub(crate) budget_marks_max: usize,
     pub(crate) reveal: bool,
     pub(crate) streams: StreamLimits,
     /// Whose tokens are accepted beside the static ones.
@@ -135,6 +139,8 @@ impl Default for Setup {
             calls_per_caller_max: 64,
             server_calls_max: SERVER_CALLS_MAX,
             breaker: BreakerLimits::default(),
+            budgets: Vec::new(),
+            budget_marks_max: MARKS_MAX,
             reveal: true,
             streams: StreamLimits::default(),
             issuers: Vec::new(),
@@ -168,6 +174,8 @@ impl Setup {
                 in_flight_max: self.calls_in_flight_max,
                 per_caller_max: self.calls_per_caller_max,
             },
+            budgets: self.budgets.clone(),
+            budget_marks_max: self.budget_marks_max,
             reveal_denied_tools: self.reveal,
             streams: self.streams,
             sealing: None,

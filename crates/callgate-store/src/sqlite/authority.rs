@@ -6,12 +6,13 @@ use callgate_model::authority::{
     ApiToken, Change, Grant, Kept, Revocation, SecretFor, ToolOf, ToolPin, UpstreamSecret,
     from_text, to_text,
 };
+use callgate_model::budget::Marked;
 use callgate_model::digest::Digest;
 use callgate_model::json::Json;
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::{SqliteStore, approvals, glass, notices, passkeys, search, sessions};
+use super::{SqliteStore, approvals, budgets, glass, notices, passkeys, search, sessions};
 use crate::authority::{
     AuthorityStore, GRANTS_TOGETHER_MAX, GrantState, PasskeyState, THINGS_MAX, TokenState,
 };
@@ -30,6 +31,7 @@ pub(super) async fn apply(
         Applies::SpendApproval { approval, call, after } => {
             approvals::spend(connection, *approval, (*call, *after), at).await
         }
+        Applies::Count(count) => budgets::count(connection, count, at).await,
         Applies::Tell { call, notices } => {
             notices::add_of_call(connection, *call, notices, at).await
         }
@@ -384,6 +386,12 @@ impl AuthorityStore for SqliteStore {
             };
             found.iter().map(read).collect()
         })
+    }
+
+    fn budget_marks(&self, key: Digest, now: Timestamp) -> StoreFuture<'_, Vec<Marked>> {
+        Box::pin(
+            async move { budgets::marks(self.deciding().await.settled().await, key, now).await },
+        )
     }
 
     fn to_review(&self) -> StoreFuture<'_, Vec<ApprovalState>> {
