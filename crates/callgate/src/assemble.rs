@@ -15,6 +15,7 @@ use callgate_gateway::spans::Telemetry;
 use callgate_mcp::inbound::HostRules;
 use callgate_mcp::upstream::{Upstream, UpstreamConfig, UpstreamLimits};
 use callgate_model::ambient::Ambient;
+use callgate_model::budget::Budget;
 use callgate_model::caller::Caller;
 use callgate_model::treatment::Treatments;
 use callgate_model::vocabulary::Vocabulary;
@@ -74,6 +75,9 @@ pub(crate) fn parts(config: &Config) -> Result<Parts, Problems> {
             });
         }
     }
+    for budget in &config.budgets {
+        problems.extend(unknown_in(budget, &vocabulary));
+    }
     for unknown in config.recording.fields.keys() {
         if !vocabulary.operations.contains_key(unknown) {
             problems.push(Problem {
@@ -103,6 +107,22 @@ pub(crate) fn vocabulary(config: &Config) -> Result<Vocabulary, Problems> {
     let mut problems = Vec::new();
     let loaded = load_catalogs(&config.catalogs, &mut problems).ok_or(Problems(problems))?;
     Ok(loaded.vocabulary().clone())
+}
+
+/// What a budget names, and no catalog knows.
+fn unknown_in(budget: &Budget, vocabulary: &Vocabulary) -> Vec<Problem> {
+    let operations =
+        budget.operations.iter().filter(|name| !vocabulary.operations.contains_key(*name));
+    let operations = operations.map(|name| format!("no catalog has an operation `{name}`"));
+    let kinds =
+        budget.targets_of.iter().filter(|kind| !vocabulary.target_kinds.contains_key(*kind));
+    let kinds = kinds.map(|kind| format!("no catalog has things of the kind `{kind}`"));
+    let problem = |text| Problem {
+        place: format!("budgets: {}", budget.name),
+        text,
+        hint: Some("`callgate policy schema` prints every name".to_owned()),
+    };
+    operations.chain(kinds).map(problem).collect()
 }
 
 /// What scopes are said to cover, and no catalog knows.
@@ -331,6 +351,8 @@ pub(crate) async fn watched_gateway(
         resources: config.resources.clone(),
         hosts: hosts(&config, port),
         calls: config.limits.calls,
+        budgets: std::mem::take(&mut config.budgets),
+        budget_marks_max: config.limits.budget_marks_max,
         reveal_denied_tools: config.reveal_denied_tools,
         streams: config.limits.streams,
         sealing: config.sealing.take(),

@@ -4,6 +4,7 @@
 
 mod approvals;
 mod assertion;
+mod budgets;
 mod console;
 mod credential;
 mod elsewhere;
@@ -36,6 +37,7 @@ use callgate_gateway::resource::Resources;
 use callgate_gateway::sealing::Keyring;
 use callgate_gateway::server::Rest;
 use callgate_mcp::upstream::{EraSetting, Program};
+use callgate_model::budget::Budget;
 use callgate_model::caller::Caller;
 use callgate_model::digest::Digest;
 use callgate_model::json::JsonLimits;
@@ -87,6 +89,8 @@ pub(crate) struct Config {
     pub(crate) console: ConsoleConfig,
     /// Limits.
     pub(crate) limits: Limits,
+    /// How much may happen within a while.
+    pub(crate) budgets: Vec<Budget>,
     /// Whether a caller may learn of tools that it could never use.
     pub(crate) reveal_denied_tools: bool,
     /// The servers by name.
@@ -193,6 +197,8 @@ pub(crate) struct Limits {
     pub(crate) upstream_time_max: Duration,
     /// Longest answer of a server, in bytes.
     pub(crate) upstream_bytes_max: usize,
+    /// What is remembered of what was counted in budgets.
+    pub(crate) budget_marks_max: usize,
     /// For evidence to become durable.
     pub(crate) evidence_time_max: Duration,
 }

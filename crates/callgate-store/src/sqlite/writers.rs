@@ -35,8 +35,6 @@ pub(super) struct Writers {
 #[derive(Debug, Default)]
 struct Held {
     own: Vec<(PathBuf, Reserve)>,
-    /// The others that lived when this one joined.
-    living: Vec<String>,
     /// Until this writer has settled what others left: two must not settle the same.
     opening: Option<File>,
 }
@@ -89,7 +87,6 @@ impl Writers {
     pub(super) async fn join(&self, writer: &str) -> Result<(), StoreError> {
         let opening = self.opening().await?;
         create(&self.folder)?;
-        let living = self.look()?;
         let path = self.folder.join(writer);
         let file = private().open(&path)?;
         file.try_lock().map_err(io::Error::from)?;
@@ -97,7 +94,6 @@ impl Writers {
         take(reserve.clone()).await?;
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.own.push((path, reserve));
-        held.living = living;
         held.opening = Some(opening);
         Ok(())
     }
@@ -135,9 +131,18 @@ impl Writers {
         self.is_full.load(Ordering::Relaxed)
     }
 
-    /// The others that lived when this one joined.
-    pub(super) fn living(&self) -> Vec<String> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).living.clone()
+    /// Those that live now; as long as the file is there, nobody else begins.
+    ///
+    /// # Errors
+    /// [`StoreError::Writers`], if another one does not get done beginning.
+    pub(super) async fn living(&self) -> Result<(Vec<String>, Option<File>), StoreError> {
+        let is_beginning = {
+            let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            held.opening.is_some()
+        };
+        let turn = if is_beginning { None } else { Some(self.opening().await?) };
+        create(&self.folder)?;
+        Ok((self.look()?, turn))
     }
 
     /// What others left is settled: the next one may begin.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use callgate_gateway::budgets::MARKS_MAX;
 use callgate_gateway::bulkhead::CallLimits;
 use callgate_gateway::catalog::Signers;
 use callgate_gateway::identity::{ChainSpec, Issuer};
@@ -28,6 +29,7 @@ const SECTIONS: &[&str] = &[
     "answers",
     "approvals",
     "assertion",
+    "budgets",
     "catalogs",
     "console",
     "danger_static_tokens",
@@ -103,6 +105,7 @@ struct RawLimits {
     body_string_bytes_max: Option<usize>,
     calls_in_flight_max: Option<usize>,
     calls_per_caller_max: Option<usize>,
+    budget_marks_max: Option<usize>,
     connections_max: Option<usize>,
     request_ms_max: Option<u64>,
     upstream_ms_max: Option<u64>,
@@ -193,6 +196,7 @@ impl Reader {
         let (evidence, recording) = self.evidence().unzip();
         let approvals = self.approvals(&channels);
         let servers = self.servers(signer.as_ref());
+        let budgets = self.budgets();
         let token_rules = self.token_rules();
         let (listen, tokens) = (listen?, self.tokens());
         let issuers = self.issuers(public_url.is_some());
@@ -220,6 +224,7 @@ impl Reader {
             approvals: approvals?,
             console: console?,
             limits: limits?,
+            budgets,
             reveal_denied_tools: answers?.reveal_denied_tools,
             servers,
             signer,
@@ -477,6 +482,7 @@ fn limits(raw: &RawLimits) -> Limits {
             in_flight_max: raw.calls_in_flight_max.unwrap_or(calls.in_flight_max),
             per_caller_max: raw.calls_per_caller_max.unwrap_or(calls.per_caller_max),
         },
+        budget_marks_max: raw.budget_marks_max.unwrap_or(MARKS_MAX),
         connections_max: raw.connections_max.unwrap_or(4096),
         streams: StreamLimits {
             per_caller_max: raw.streams_per_caller_max.unwrap_or(streams.per_caller_max),
