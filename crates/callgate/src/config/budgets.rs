@@ -140,3 +140,6 @@ impl Reader {
         found
     }
 }
+
+#[cfg(test)]
+mod tests;
