@@ -54,7 +54,10 @@ fn i5_what_is_wrong_with_a_budget_is_told_at_its_place() {
         ("writes = \"5\"", "budgets[0].writes: cannot be `5`"),
         ("calls = \"5 in 1h\"\nservers = [\"x\"]", "budgets[0].servers: no server is called `x`"),
         ("calls = \"5 in 1h\"\neffects = [\"x\"]", "budgets[0].effects: there is no `x`"),
-        ("calls = \"5 in 1h\"\ntargets_of = \"X\"", "budgets[0].targets_of: no targets are counted"),
+        (
+            "calls = \"5 in 1h\"\ntargets_of = \"X\"",
+            "budgets[0].targets_of: no targets are counted",
+        ),
         ("cals = \"5 in 1h\"", "budgets[0]: unknown field `cals`"),
     ] {
         let found = problems(&format!("{section}{more}\n"));
@@ -63,7 +66,9 @@ fn i5_what_is_wrong_with_a_budget_is_told_at_its_place() {
     let good = format!("{section}calls = \"5 in 1h\"\n");
     assert_eq!(problems(&good), "");
     assert!(problems(&good.repeat(2)).contains("`b` is named twice"));
-    assert!(problems(&good.replace("agent", "agents")).contains("budgets[0].per: there is no `agents`"));
+    assert!(
+        problems(&good.replace("agent", "agents")).contains("budgets[0].per: there is no `agents`")
+    );
     assert!(problems(&good.replace("\"b\"", "\"B\"")).contains("a budget's name is of a-z"));
     let many = (0..65).map(|number| good.replace("\"b\"", &format!("\"b{number}\"")));
     assert!(problems(&many.collect::<String>()).contains("budgets: are more than 64"));
