@@ -28,6 +28,7 @@ use crate::cancel::Registered;
 use crate::catalog::Listing;
 use crate::evidence::{OpenError, OpenEvidence, Permit, open};
 use crate::forward::{Way, forward, outcome_of, result_of};
+use crate::limits::Limit;
 use crate::name::NamedCall;
 use crate::obligation::shown;
 use crate::round::Opened;
@@ -157,6 +158,7 @@ impl Gateway {
                         Box::pin(self.is_lost(&mut record)).await
                     }
                     OpenError::Evidence(_) | OpenError::NotAllowed => {
+                        self.is_beyond(&error);
                         let reason = Reason::EvidenceUnavailable;
                         record.decision = Decision::deny(reason, record.decision.bundle);
                         record.budgets = Vec::new();
@@ -256,6 +258,15 @@ impl Gateway {
         }
         let us = upstream_us.unwrap_or_default();
         self.metrics.concluded(&server.name, &call.to_string(), outcome, us);
+        match answered {
+            Some(Err(CallError { kind: CallErrorKind::Timeout, .. })) => {
+                self.metrics.limited(Limit::UpstreamTime);
+            }
+            Some(Err(CallError { kind: CallErrorKind::TooLarge, .. })) => {
+                self.metrics.limited(Limit::UpstreamBytes);
+            }
+            Some(_) | None => {}
+        }
         evidence.conclude(concluded).await.inspect_err(|error| {
             tracing::error!(%call, %error, "an outcome could not be recorded");
         })
