@@ -67,7 +67,7 @@ fn explained(decided: &Decided, detail: Option<&str>, page: Option<&str>) -> Str
         lines.push(format!("It waits as the approval {}.", waiting.id));
         lines.extend(page.map(|page| format!("Who may approve it does so at {page}")));
     }
-    if decision.verdict == Verdict::Deny {
+    if decision.verdict == Verdict::Deny && !decision.reasons.iter().all(|one| one.may_pass()) {
         lines.push("Do not retry the same call unchanged.".to_owned());
     }
     lines.join("\n")

@@ -86,7 +86,8 @@ pub async fn open(
     }
     let id = decided.call;
     // A use that is taken must be known to be, and so must be that people are told.
-    let takes = decided.under.spends() || !decided.notices.is_empty();
+    let counts = decided.budgets.iter().any(|count| count.exact);
+    let takes = decided.under.spends() || counts || !decided.notices.is_empty();
     let durability = if takes { Durability::Durable } else { durability(call.operation.effect) };
     log.record(Event::Decided(decided), durability).await?;
     let evidence = OpenEvidence {

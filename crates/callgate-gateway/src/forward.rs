@@ -104,6 +104,7 @@ pub async fn forward(
     pass(Point::Permitted, 1);
     evidence.dispatched();
     let answered = server.upstream.call(call, on_told).await;
+    server.breaker.heard(&answered);
     pass(Point::Answered, 1);
     if let Some(span) = span {
         span.ended(&answered, server);

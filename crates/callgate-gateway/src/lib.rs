@@ -5,6 +5,9 @@
 
 pub mod answer;
 pub mod assertion;
+pub mod breaker;
+pub mod budgets;
+pub mod bulkhead;
 pub mod cancel;
 pub mod catalog;
 pub mod credential;
@@ -13,6 +16,7 @@ pub mod follow;
 pub mod forward;
 pub mod identity;
 pub mod kept;
+pub mod limits;
 pub mod listeners;
 pub mod locate;
 pub mod method;

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use callgate_model::digest::Digest;
 use tokio::sync::watch;
 
+use crate::limits::Limit;
+
 /// How many event streams may be open for those who listen for changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamLimits {
@@ -49,17 +51,22 @@ impl Listeners {
         Self { limits, open: Mutex::default(), ending: watch::Sender::new(false) }
     }
 
-    /// Room for a stream of `caller`. `None` if there is none, or all streams are ended.
-    pub fn enter(self: &Arc<Self>, caller: Digest) -> Option<Place> {
+    /// Room for a stream of `caller`.
+    ///
+    /// # Errors
+    /// The limit that leaves none; once all streams are ended, there is room for none at all.
+    pub fn enter(self: &Arc<Self>, caller: Digest) -> Result<Place, Limit> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let own = open.by_caller.get(&caller).copied().unwrap_or_default();
-        let full = open.all >= self.limits.streams_max || own >= self.limits.per_caller_max;
-        if full || *self.ending.borrow() {
-            return None;
+        if own >= self.limits.per_caller_max {
+            return Err(Limit::StreamsPerCaller);
+        }
+        if open.all >= self.limits.streams_max || *self.ending.borrow() {
+            return Err(Limit::Streams);
         }
         open.all += 1;
         open.by_caller.insert(caller, own + 1);
-        Some(Place { listeners: Arc::clone(self), caller })
+        Ok(Place { listeners: Arc::clone(self), caller })
     }
 
     /// Ends all streams; no other is opened.
@@ -110,14 +117,14 @@ mod tests {
         let [alice, bob, carol] = [b"a", b"b", b"c"].map(|name| Digest::of(name));
         let first = listeners.enter(alice).unwrap();
         let _second = listeners.enter(alice).unwrap();
-        assert!(listeners.enter(alice).is_none(), "two are the most for one caller");
+        assert_eq!(listeners.enter(alice).unwrap_err(), Limit::StreamsPerCaller);
         let _third = listeners.enter(bob).unwrap();
-        assert!(listeners.enter(carol).is_none(), "three are the most in all");
+        assert_eq!(listeners.enter(carol).unwrap_err(), Limit::Streams);
         drop(first);
-        assert!(listeners.enter(carol).is_some());
+        assert!(listeners.enter(carol).is_ok());
         assert_eq!(listeners.count(), 2);
         assert_eq!(listeners.open.lock().unwrap().by_caller.len(), 2, "who left is forgotten");
         listeners.end();
-        assert!(listeners.enter(carol).is_none(), "the end is the end");
+        assert!(listeners.enter(carol).is_err(), "the end is the end");
     }
 }

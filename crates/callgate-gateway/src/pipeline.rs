@@ -7,6 +7,7 @@ mod approve;
 mod ask;
 mod authority;
 mod batch;
+mod budgets;
 mod carry;
 mod challenge;
 mod decide;
@@ -21,11 +22,13 @@ mod listen;
 mod log_level;
 mod look;
 mod notices;
+mod overload;
 mod owners;
 mod pin;
 mod pipe;
 mod present;
 mod question;
+mod record;
 mod refuse;
 mod reply;
 mod resolve;
@@ -50,22 +53,22 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use callgate_mcp::http::request::Parts;
 use callgate_mcp::http::{HeaderMap, StatusCode};
-use callgate_mcp::inbound::{self, HostRules, Refused, TraceContext};
+use callgate_mcp::inbound::{self, HostRules, Refused};
 use callgate_mcp::message::{Round, SubjectParams, ToolsCallParams};
 use callgate_model::ambient::{Ambient, Id};
-use callgate_model::authority::Under;
+use callgate_model::budget::Budget;
 use callgate_model::call::Method;
 use callgate_model::decision::Decision;
-use callgate_model::digest::Digest;
 use callgate_model::evidence::{Decided, Understood};
-use callgate_model::json::{Json, JsonLimits, Object};
+use callgate_model::json::{JsonLimits, Object};
 use callgate_model::reason::Reason;
 use callgate_policy::Bundle;
 use callgate_store::EvidenceLog;
 use callgate_store::fail_point::{Point, pass};
-use tokio::sync::Semaphore;
 
 use crate::assertion::Signer;
+use crate::budgets::Budgets;
+use crate::bulkhead::{Bulkhead, CallLimits};
 use crate::cancel::Cancels;
 use crate::identity::Identities;
 use crate::listeners::{Listeners, StreamLimits};
@@ -91,6 +94,7 @@ pub use glass::Breaking;
 pub use notices::ChannelRule;
 pub use owners::Owners;
 pub use pipe::{Incoming, Pipe, Piped};
+pub(crate) use record::shorten;
 pub use reply::{Reply, ReplyBody};
 pub use vote::{Ballot, SamePerson, by_themselves};
 use why::take_why;
@@ -108,7 +112,11 @@ pub struct Settings {
     /// The names under which it may be addressed, and the web origins that may call it.
     pub hosts: HostRules,
     /// Calls in progress at one time.
-    pub calls_in_flight_max: usize,
+    pub calls: CallLimits,
+    /// How much may happen within a while.
+    pub budgets: Vec<Budget>,
+    /// How much of what happens is remembered for that.
+    pub budget_marks_max: usize,
     /// Whether a caller may learn that a tool exists which it could never use.
     pub reveal_denied_tools: bool,
     /// Open streams of those who listen for changes.
@@ -155,7 +163,8 @@ pub struct Gateway {
     pub(crate) metrics: Arc<Metrics>,
     /// What makes spans, if anybody wants them.
     pub(crate) spans: Option<Arc<Spans>>,
-    pub(crate) in_flight: Arc<Semaphore>,
+    pub(crate) bulkhead: Bulkhead,
+    pub(crate) budgets: Budgets,
     pub(crate) holds: Arc<Listeners>,
 }
 
@@ -203,7 +212,8 @@ impl Gateway {
         let metrics = Arc::new(Metrics::new(names, telemetry.durations));
         Self {
             holds: Arc::new(Listeners::new(HOLDS)),
-            in_flight: Arc::new(Semaphore::new(settings.calls_in_flight_max)),
+            bulkhead: Bulkhead::new(settings.calls),
+            budgets: Budgets::new(std::mem::take(&mut settings.budgets), settings.budget_marks_max),
             listeners: Arc::new(Listeners::new(settings.streams)),
             settings,
             servers: servers.into_iter().map(|s| (s.name.to_string(), Arc::new(s))).collect(),
@@ -319,6 +329,10 @@ impl Gateway {
         headers: Option<&HeaderMap>,
     ) -> Result<Reply, Box<Waiting>> {
         let Attempt { request, params, round, bundle, mut record } = attempt;
+        let slot = match self.enter_call(&request, &mut record) {
+            Ok(slot) => slot,
+            Err(limit) => return Ok(self.refuse(&request, record, Some(limit.told()), false)),
+        };
         let (name, begun) = (params.name.clone(), Instant::now());
         let considered = self.consider(&request, headers, params, &bundle, &mut record).await;
         record.decided_in_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -326,7 +340,9 @@ impl Gateway {
             Ok((named, tool)) => {
                 pass(Point::Decided, 1);
                 let asked = self.asked(&request, &bundle, round, &mut record);
-                Ok(self.carry_out(request, named, Some(tool), asked, record).await)
+                // Boxed: it is large.
+                let way = (asked, slot);
+                Ok(Box::pin(self.carry_out(request, named, Some(tool), way, record)).await)
             }
             Err(Stop::Refused { detail, hidden }) => {
                 Ok(self.refuse(&request, record, detail.as_deref(), hidden))
@@ -399,43 +415,6 @@ impl Gateway {
         Ok((named, Arc::clone(tool)))
     }
 
-    fn begin_record(
-        &self,
-        request: &Request,
-        name: &str,
-        arguments: &Object,
-        bundle: Digest,
-    ) -> Decided {
-        let mut record = self.blank_record(request, name, bundle);
-        record.arguments_digest = Some(Digest::of_object(arguments));
-        record.arguments = self.settings.recording.unnamed(arguments);
-        record
-    }
-
-    pub(crate) fn blank_record(&self, request: &Request, tool: &str, bundle: Digest) -> Decided {
-        Decided {
-            call: self.ambient.id(),
-            caller: Some(Arc::clone(&request.caller.record)),
-            continues: None,
-            resolves: None,
-            client_says: request.client_says.clone(),
-            why: request.why.clone(),
-            method: shorten(&request.method),
-            server: request.place().to_owned(),
-            tool: shorten(tool),
-            understood: None,
-            arguments_digest: None,
-            arguments: Json::Null,
-            hashes: Vec::new(),
-            responses_digest: None,
-            under: Under::default(),
-            decision: Decision::deny(Reason::RequestMalformed, bundle),
-            decided_in_us: 0,
-            notices: Vec::new(),
-            trace: trace_id(&request.trace),
-        }
-    }
-
     /// The server of that name.
     #[must_use]
     pub fn server(&self, name: &str) -> Option<&Arc<Server>> {
@@ -485,14 +464,4 @@ pub(crate) fn understood(named: &NamedCall) -> Understood {
         targets: named.targets.clone(),
         input: Object::default(),
     }
-}
-
-/// The trace id of a W3C `traceparent`.
-fn trace_id(trace: &TraceContext) -> Option<String> {
-    trace.traceparent.as_deref()?.split('-').nth(1).map(str::to_owned)
-}
-
-/// What is kept of a name in the record.
-pub(crate) fn shorten(text: &str) -> String {
-    text.chars().take(128).collect()
 }

@@ -8,9 +8,11 @@ use callgate_mcp::lists::ListKind;
 use callgate_mcp::upstream::{Heard, List, SessionKey, Silence, Upstream, Uris};
 use callgate_model::digest::Digest;
 use callgate_model::json::Object;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::assertion::Signer;
+use crate::breaker::{Breaker, BreakerLimits};
+use crate::bulkhead::SERVER_CALLS_MAX;
 use crate::catalog::ServerCatalog;
 use crate::credential::Broker;
 use crate::follow::Changes;
@@ -50,6 +52,11 @@ pub struct Server {
     pub(crate) shadow: Option<Shadow>,
     /// For those who listen.
     pub(crate) changes: Changes,
+    /// Room for calls at this server.
+    pub(crate) calls: Arc<Semaphore>,
+    calls_max: usize,
+    /// Whether it answers.
+    pub(crate) breaker: Breaker,
     pub(crate) own_key: SessionKey,
 }
 
@@ -89,6 +96,9 @@ impl Server {
             confirms_moves: false,
             shadow: None,
             changes: Changes::default(),
+            calls: Arc::new(Semaphore::new(SERVER_CALLS_MAX)),
+            calls_max: SERVER_CALLS_MAX,
+            breaker: Breaker::new(BreakerLimits::default()),
             own_key: SessionKey::new(format!("{name} gateway")),
         }
     }
@@ -115,6 +125,13 @@ impl Server {
     #[must_use]
     pub const fn shadow(&self) -> Option<Shadow> {
         self.shadow
+    }
+
+    /// The same, with so many calls in progress at one time, which is left alone after so many that it does not answer.
+    #[must_use]
+    pub fn bounded(self, calls_max: usize, limits: BreakerLimits) -> Self {
+        let (calls, breaker) = (Arc::new(Semaphore::new(calls_max)), Breaker::new(limits));
+        Self { calls, calls_max, breaker, ..self }
     }
 
     /// The same, whose tools are approved so.
@@ -145,6 +162,18 @@ impl Server {
     #[must_use]
     pub const fn tools_approved_by(&self) -> ApprovedBy {
         self.approved_by
+    }
+
+    /// How many calls are in progress there.
+    #[must_use]
+    pub fn calls_in_flight(&self) -> usize {
+        self.calls_max.saturating_sub(self.calls.available_permits())
+    }
+
+    /// Whether it is left alone, because it does not answer.
+    #[must_use]
+    pub fn is_left_alone(&self) -> bool {
+        self.breaker.is_open()
     }
 
     /// Ends it, if it is a child of ours.

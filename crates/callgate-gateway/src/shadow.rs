@@ -77,6 +77,7 @@ const fn is_lifted(reason: Reason, effect: Effect) -> bool {
         | Reason::ApprovalWithdrawn
         | Reason::ApprovalsTooMany
         | Reason::ArgumentsInvalid
+        | Reason::BudgetSpent
         | Reason::CredentialUnavailable
         | Reason::DispatchConflict
         | Reason::DispatchTierMismatch

@@ -13,6 +13,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::limits::Limit;
+use crate::server::Server;
 use crate::spans::Durations;
 
 /// What is counted. Labels take only values of the operator's or of ours, never a client's.
@@ -29,6 +31,10 @@ pub struct Metrics {
     decided_in: Histogram,
     upstream: Histogram,
     in_flight: Gauge,
+    server_in_flight: Family<ServerLabel, Gauge>,
+    server_left_alone: Family<ServerLabel, Gauge>,
+    limited: Family<LimitLabel, Counter>,
+    budgets_spent: Family<BudgetLabel, Counter>,
     streams: Gauge,
     held: Gauge,
     evidence_healthy: Gauge<u64, AtomicU64>,
@@ -78,6 +84,21 @@ struct ExportLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ServerLabel {
+    server: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LimitLabel {
+    limit: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct BudgetLabel {
+    budget: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct SinkLabel {
     sink: String,
 }
@@ -98,6 +119,10 @@ impl Metrics {
             decided_in: Histogram::new(exponential_buckets(0.000_02, 2.0, 16)),
             upstream: Histogram::new(exponential_buckets(0.001, 2.0, 17)),
             in_flight: Gauge::default(),
+            server_in_flight: Family::default(),
+            server_left_alone: Family::default(),
+            limited: Family::default(),
+            budgets_spent: Family::default(),
             streams: Gauge::default(),
             held: Gauge::default(),
             evidence_healthy: Gauge::default(),
@@ -115,12 +140,6 @@ impl Metrics {
             metrics.would.clone(),
         );
         registry.register("outcomes", "Outcomes of dispatched calls", metrics.outcomes.clone());
-        registry.register("notices", "Attempts to tell people", metrics.notices.clone());
-        registry.register(
-            "notices_waiting",
-            "What people should have been told by now",
-            metrics.notices_waiting.clone(),
-        );
         registry.register_with_unit(
             "decision_duration",
             "From the request read to the decision",
@@ -149,12 +168,43 @@ impl Metrics {
             "1 while evidence can be written",
             metrics.evidence_healthy.clone(),
         );
+        metrics.register_limited(registry);
         metrics.register_sent(registry);
         Self { registry: all, ..metrics }
     }
 
+    /// What is told of limits.
+    fn register_limited(&self, registry: &mut Registry) {
+        registry.register(
+            "server_calls_in_flight",
+            "Calls in progress at a server",
+            self.server_in_flight.clone(),
+        );
+        registry.register(
+            "server_left_alone",
+            "1 while a server is not called because it does not answer",
+            self.server_left_alone.clone(),
+        );
+        registry.register(
+            "limit_refusals",
+            "What was refused because a limit was reached",
+            self.limited.clone(),
+        );
+        registry.register(
+            "budget_refusals",
+            "Calls that were refused because a budget is spent",
+            self.budgets_spent.clone(),
+        );
+    }
+
     /// What is told of things that are sent elsewhere.
     fn register_sent(&self, registry: &mut Registry) {
+        registry.register("notices", "Attempts to tell people", self.notices.clone());
+        registry.register(
+            "notices_waiting",
+            "What people should have been told by now",
+            self.notices_waiting.clone(),
+        );
         registry.register(
             "spans_dropped",
             "Spans that nobody took in time",
@@ -230,6 +280,26 @@ impl Metrics {
             target: "callgate::call",
             call, server, outcome = outcome.as_str(), upstream_us, "concluded"
         );
+    }
+
+    /// Counts that something was refused by a limit.
+    pub fn limited(&self, limit: Limit) {
+        self.limited.get_or_create(&LimitLabel { limit: limit.name() }).inc();
+    }
+
+    /// Counts that a call was refused because `budget` is spent.
+    pub fn budget_spent(&self, budget: &str) {
+        self.budgets_spent.get_or_create(&BudgetLabel { budget: budget.to_owned() }).inc();
+    }
+
+    /// How it stands with each of the servers.
+    pub fn at_servers<'a>(&self, servers: impl Iterator<Item = &'a Server>) {
+        for server in servers {
+            let label = ServerLabel { server: server.name.to_string() };
+            let in_flight = i64::try_from(server.calls_in_flight()).unwrap_or(i64::MAX);
+            self.server_in_flight.get_or_create(&label).set(in_flight);
+            self.server_left_alone.get_or_create(&label).set(server.is_left_alone().into());
+        }
     }
 
     /// Counts spans that are lost.

@@ -13,7 +13,7 @@ mod tools_call;
 use std::fmt;
 
 use bytes::Bytes;
-use callgate_model::json::{self, Json, JsonLimits, Object, ReadError};
+use callgate_model::json::{self, Beyond, Json, JsonLimits, Object, ReadError};
 use thiserror::Error;
 
 use crate::code;
@@ -97,6 +97,8 @@ pub struct Malformed {
     pub id: Option<RequestId>,
     /// What is wrong.
     pub detail: String,
+    /// The limit that it is beyond, if that is wrong.
+    pub beyond: Option<Beyond>,
 }
 
 impl Message {
@@ -323,7 +325,7 @@ impl fmt::Display for RequestId {
 
 impl Malformed {
     fn request(detail: &str) -> Self {
-        Self { code: code::INVALID_REQUEST, id: None, detail: detail.to_owned() }
+        Self { code: code::INVALID_REQUEST, id: None, detail: detail.to_owned(), beyond: None }
     }
 }
 
@@ -341,7 +343,7 @@ impl From<ReadError> for Malformed {
             | ReadError::TooLong { .. }
             | ReadError::TooManyNodes { .. } => code::INVALID_REQUEST,
         };
-        Self { code, id: None, detail: error.to_string() }
+        Self { code, id: None, detail: error.to_string(), beyond: error.beyond() }
     }
 }
 

@@ -83,6 +83,32 @@ pub struct Allotment {
     pub within_s: u64,
 }
 
+impl Allotment {
+    /// Reads `10 in 2h`: ten within two hours; at most so many, within at most so long.
+    #[must_use]
+    pub fn parse(text: &str, uses_max: u32, within_s_max: u64) -> Option<Self> {
+        let (uses, within) = text.split_once(" in ")?;
+        let uses = uses.parse().ok().filter(|uses| (1..=uses_max).contains(uses))?;
+        let within_s = seconds(within).filter(|within| *within <= within_s_max)?;
+        Some(Self { uses, within_s })
+    }
+}
+
+/// `15m` is 900. Zero is refused.
+#[must_use]
+pub fn seconds(text: &str) -> Option<u64> {
+    let unit = text.chars().next_back()?;
+    let scale = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 24 * 3600,
+        _ => return None,
+    };
+    let count: u64 = text.strip_suffix(unit)?.parse().ok()?;
+    count.checked_mul(scale).filter(|seconds| *seconds > 0)
+}
+
 impl Gate {
     /// What stands for the person in whose name the call is made: they confirm it themselves.
     pub const PERSON: &str = "human";

@@ -30,6 +30,7 @@ pub use write::{CallerRecord, target_to_json};
 use crate::ambient::Id;
 use crate::approval::Notice;
 use crate::authority::{Administered, Under};
+use crate::budget::Count;
 use crate::decision::{Decision, Verdict};
 use crate::digest::Digest;
 use crate::json::{Json, Object};
@@ -155,6 +156,8 @@ pub struct Decided {
     pub decided_in_us: u64,
     /// Who is told that it is let through, if some permit obliges to that.
     pub notices: Vec<Notice>,
+    /// The budgets that it counts in; of a refusal, those that are spent.
+    pub budgets: Vec<Count>,
     /// The W3C trace id: what the client sent, or if it sent none, that of the span that the gateway began.
     pub trace: Option<String>,
 }

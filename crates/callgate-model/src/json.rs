@@ -8,7 +8,7 @@ mod canonical;
 mod read;
 
 pub use canonical::CanonicalObject;
-pub use read::{JsonLimits, ReadError, read, read_relayed};
+pub use read::{Beyond, JsonLimits, ReadError, read, read_relayed};
 
 use std::fmt;
 

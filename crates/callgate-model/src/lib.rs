@@ -6,6 +6,7 @@
 pub mod ambient;
 pub mod approval;
 pub mod authority;
+pub mod budget;
 pub mod call;
 pub mod caller;
 pub mod decision;

@@ -56,6 +56,15 @@ macro_rules! reasons {
     };
 }
 
+impl Reason {
+    /// Whether it can pass by itself, so that the same call may be made again later.
+    #[must_use]
+    pub const fn may_pass(self) -> bool {
+        matches!(self, Self::BudgetSpent)
+            || matches!(self.fault(), Fault::Service | Fault::Upstream)
+    }
+}
+
 reasons! {
     ActorForbidden = "actor_forbidden", Policy,
         "A policy forbids this to an earlier actor in the delegation chain.",
@@ -87,6 +96,9 @@ reasons! {
     ArgumentsInvalid = "arguments_invalid", Caller,
         "The arguments do not fit what was called.",
         "Correct the arguments named and call again.";
+    BudgetSpent = "budget_spent", Caller,
+        "So much of this has happened lately that a budget is spent.",
+        "Call again when there is room in it, or ask the operator for a larger one.";
     CredentialUnavailable = "credential_unavailable", Operator,
         "There is nothing to call the server with for this caller, so the call was not made.",
         "Call again later, or with a token that the operator says will do; the operator has to look at the server's credential.";
@@ -181,7 +193,7 @@ reasons! {
         "No valid credential was presented.",
         "Send a valid bearer token.";
     UpstreamUnavailable = "upstream_unavailable", Upstream,
-        "The server could not be asked for what it offers.",
+        "The server does not answer.",
         "Call again later; the operator has to look at the server.";
     WorkflowExceeded = "workflow_exceeded", Caller,
         "The workflow was not started for this.",

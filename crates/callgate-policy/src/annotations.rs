@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use callgate_model::decision::{Allotment, Escalation, Gate, PolicyRef};
+use callgate_model::decision::{self, Allotment, Escalation, Gate, PolicyRef};
 use callgate_model::obligation::Obligations;
 use callgate_model::treatment::{Treatment, Treatments};
 
@@ -237,10 +237,7 @@ fn escalation(
 
 /// `10 in 2h` is ten calls within two hours: at most 1000, within at most 8 hours.
 fn allotment(text: &str) -> Option<Allotment> {
-    let (uses, within) = text.split_once(" in ")?;
-    let uses = uses.parse().ok().filter(|uses| (1..=MAX_GRANTED_USES).contains(uses))?;
-    let within_s = seconds(within).filter(|within| *within <= MAX_GRANTED_S)?;
-    Some(Allotment { uses, within_s })
+    Allotment::parse(text, MAX_GRANTED_USES, MAX_GRANTED_S)
 }
 
 fn required(policy: &cedar_policy::Policy, key: &str, note: &mut impl FnMut(Complaint)) -> String {
@@ -280,16 +277,7 @@ fn optional<T>(
 
 /// `15m` is 900. Zero and more than seven days are refused.
 fn seconds(text: &str) -> Option<u64> {
-    let unit = text.chars().next_back()?;
-    let scale = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        'd' => 24 * 3600,
-        _ => return None,
-    };
-    let count: u64 = text.strip_suffix(unit)?.parse().ok()?;
-    count.checked_mul(scale).filter(|seconds| (1..=MAX_SECONDS).contains(seconds))
+    decision::seconds(text).filter(|seconds| *seconds <= MAX_SECONDS)
 }
 
 fn is_id(text: &str) -> bool {

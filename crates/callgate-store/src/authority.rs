@@ -5,6 +5,7 @@
 use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::approval::ApprovalState;
 use callgate_model::authority::{ApiToken, Grant, Passkey, Revocation, ToolPin, UpstreamSecret};
+use callgate_model::budget::Marked;
 use callgate_model::digest::Digest;
 
 use crate::evidence::StoreFuture;
@@ -93,6 +94,9 @@ pub trait AuthorityStore: NoticeStore + SessionStore {
 
     /// The approval of that id.
     fn approval(&self, id: Id) -> StoreFuture<'_, Option<ApprovalState>>;
+
+    /// What counts at `now` under `key` in a budget that all replicas share.
+    fn budget_marks(&self, key: Digest, now: Timestamp) -> StoreFuture<'_, Vec<Marked>>;
 
     /// The approvals for which somebody broke the glass and that nobody has reviewed, the oldest first, [`THINGS_MAX`] at most.
     fn to_review(&self) -> StoreFuture<'_, Vec<ApprovalState>>;

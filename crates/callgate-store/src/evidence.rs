@@ -11,6 +11,7 @@ use std::sync::Arc;
 use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::approval::Notice;
 use callgate_model::authority::{Change, Use};
+use callgate_model::budget::Count;
 use callgate_model::digest::Digest;
 use callgate_model::evidence::{About, Chain, Decided, Event, Links, Payload, record};
 use callgate_model::json::{Json, JsonLimits, Object, read};
@@ -115,6 +116,8 @@ pub enum Applies {
         /// The call that took it before and that this one goes on with; nothing, if nobody has taken it.
         after: Option<Id>,
     },
+    /// A call counts in a budget that all replicas share (I2).
+    Count(Count),
     /// People are told of a call that is let through.
     Tell {
         /// The call.
@@ -136,6 +139,7 @@ impl Applies {
         match self {
             Self::Change(change) => matches!(**change, Change::PayloadsErased { .. }),
             Self::Close(_)
+            | Self::Count(_)
             | Self::Settle(_)
             | Self::Spend(_)
             | Self::SpendApproval { .. }
@@ -267,9 +271,11 @@ impl Row {
             call: decided.call,
             after: decided.under.after,
         });
+        let counts = decided.budgets.iter().filter(|count| count.exact && decided.is_intent());
+        let counts = counts.map(|count| Applies::Count(count.clone()));
         let notices = Some(&decided.notices).filter(|all| decided.is_intent() && !all.is_empty());
         let tell = notices.map(|all| Applies::Tell { call: decided.call, notices: all.clone() });
-        self.applies = grant.into_iter().chain(approval).chain(tell).collect();
+        self.applies = grant.into_iter().chain(approval).chain(counts).chain(tell).collect();
     }
 }
 

@@ -54,6 +54,8 @@ impl<S: AuthorityStore + CursorStore + TreeStore> Store for S {}
 #[cfg(test)]
 mod approving;
 #[cfg(test)]
+mod budgeting;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod finding;

@@ -11,6 +11,8 @@ macro_rules! sql {
         mod approvals;
         #[path = "sql/authority.rs"]
         mod authority;
+        #[path = "sql/budgets.rs"]
+        mod budgets;
         #[path = "sql/cursors.rs"]
         mod cursors;
         #[path = "sql/evidence.rs"]

@@ -16,6 +16,7 @@ use callgate_gateway::spans::Telemetry;
 use callgate_mcp::inbound::HostRules;
 use callgate_mcp::upstream::{Upstream, UpstreamConfig, UpstreamLimits};
 use callgate_model::ambient::{Ambient, DAY_MS, Timestamp};
+use callgate_model::budget::Budget;
 use callgate_model::caller::Caller;
 use callgate_model::treatment::Treatments;
 use callgate_model::vocabulary::Vocabulary;
@@ -78,6 +79,9 @@ pub(crate) fn parts(config: &Config) -> Result<Parts, Problems> {
             });
         }
     }
+    for budget in &config.budgets {
+        problems.extend(unknown_in(budget, &vocabulary));
+    }
     for unknown in config.recording.fields.keys() {
         if !vocabulary.operations.contains_key(unknown) {
             problems.push(Problem {
@@ -117,6 +121,22 @@ pub(crate) fn vocabulary(config: &Config) -> Result<Vocabulary, Problems> {
     let mut problems = Vec::new();
     let loaded = load_catalogs(&config.catalogs, &mut problems).ok_or(Problems(problems))?;
     Ok(loaded.vocabulary().clone())
+}
+
+/// What a budget names, and no catalog knows.
+fn unknown_in(budget: &Budget, vocabulary: &Vocabulary) -> Vec<Problem> {
+    let operations =
+        budget.operations.iter().filter(|name| !vocabulary.operations.contains_key(*name));
+    let operations = operations.map(|name| format!("no catalog has an operation `{name}`"));
+    let kinds =
+        budget.targets_of.iter().filter(|kind| !vocabulary.target_kinds.contains_key(*kind));
+    let kinds = kinds.map(|kind| format!("no catalog has things of the kind `{kind}`"));
+    let problem = |text| Problem {
+        place: format!("budgets: {}", budget.name),
+        text,
+        hint: Some("`callgate policy schema` prints every name".to_owned()),
+    };
+    operations.chain(kinds).map(problem).collect()
 }
 
 /// What scopes are said to cover, and no catalog knows.
@@ -290,6 +310,7 @@ pub(crate) fn servers(
         let limits = ListLimits::default();
         let made = Server::new(&name, upstream, catalog, server.broker, limits);
         let made = made
+            .bounded(server.calls_max, server.breaker)
             .with_extensions(server.extensions)
             .approved_by(server.approved_by)
             .confirming_moves(server.confirms_moves)
@@ -324,7 +345,7 @@ pub(crate) async fn watched_gateway(
     let Parts { mut catalogs, bundle, records, .. } = parts;
     let servers = servers(&mut config, &mut catalogs)?;
     let exchanged = servers.iter().filter_map(Server::exchanges).map(str::to_owned).collect();
-    let room = room_for_outcomes(config.limits.calls_in_flight_max);
+    let room = room_for_outcomes(config.limits.calls.in_flight_max);
     let store = database::open(&config.store, room).await?;
     let limits = EvidenceLimits {
         append_timeout: config.limits.evidence_time_max,
@@ -342,7 +363,9 @@ pub(crate) async fn watched_gateway(
         json: config.limits.json,
         resources: config.resources.clone(),
         hosts: hosts(&config, port),
-        calls_in_flight_max: config.limits.calls_in_flight_max,
+        calls: config.limits.calls,
+        budgets: std::mem::take(&mut config.budgets),
+        budget_marks_max: config.limits.budget_marks_max,
         reveal_denied_tools: config.reveal_denied_tools,
         streams: config.limits.streams,
         sealing: config.sealing.take(),

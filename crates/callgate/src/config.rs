@@ -4,6 +4,7 @@
 
 mod approvals;
 mod assertion;
+mod budgets;
 mod console;
 mod credential;
 mod elsewhere;
@@ -25,6 +26,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callgate_gateway::assertion::Signer;
+use callgate_gateway::breaker::BreakerLimits;
+use callgate_gateway::bulkhead::CallLimits;
 use callgate_gateway::catalog::Signers;
 use callgate_gateway::credential::Broker;
 use callgate_gateway::identity::Issuer;
@@ -36,6 +39,7 @@ use callgate_gateway::sealing::Keyring;
 use callgate_gateway::server::Rest;
 use callgate_gateway::shadow::Shadow;
 use callgate_mcp::upstream::{EraSetting, Program};
+use callgate_model::budget::Budget;
 use callgate_model::caller::Caller;
 use callgate_model::digest::Digest;
 use callgate_model::json::JsonLimits;
@@ -88,6 +92,8 @@ pub(crate) struct Config {
     pub(crate) console: ConsoleConfig,
     /// Limits.
     pub(crate) limits: Limits,
+    /// How much may happen within a while.
+    pub(crate) budgets: Vec<Budget>,
     /// Whether a caller may learn of tools that it could never use.
     pub(crate) reveal_denied_tools: bool,
     /// The servers by name.
@@ -154,6 +160,10 @@ pub(crate) struct ServerConfig {
     pub(crate) rest: Rest,
     /// The sites behind it.
     pub(crate) sites: SiteMap,
+    /// Calls in progress there.
+    pub(crate) calls_max: usize,
+    /// When it is left alone.
+    pub(crate) breaker: BreakerLimits,
 }
 
 /// Where a server is.
@@ -181,7 +191,7 @@ pub(crate) struct Limits {
     /// Of one request body.
     pub(crate) json: JsonLimits,
     /// Calls in progress.
-    pub(crate) calls_in_flight_max: usize,
+    pub(crate) calls: CallLimits,
     /// Open connections.
     pub(crate) connections_max: usize,
     /// Open streams of those who listen for changes.
@@ -192,6 +202,8 @@ pub(crate) struct Limits {
     pub(crate) upstream_time_max: Duration,
     /// Longest answer of a server, in bytes.
     pub(crate) upstream_bytes_max: usize,
+    /// What is remembered of what was counted in budgets.
+    pub(crate) budget_marks_max: usize,
     /// For evidence to become durable.
     pub(crate) evidence_time_max: Duration,
 }

@@ -14,6 +14,7 @@ use axum::routing::{any, get, post};
 use bytes::Bytes;
 use callgate_gateway::assertion;
 use callgate_gateway::identity::{Peer, Unacceptable};
+use callgate_gateway::limits::Limit;
 use callgate_gateway::pipeline::{EventError, Gateway, Reply, ReplyBody};
 use callgate_gateway::resource::{API, WELL_KNOWN};
 use callgate_mcp::sse;
@@ -46,8 +47,12 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 const HEADERS_MAX: Duration = Duration::from_secs(5);
 /// Between the signs of life that a client of HTTP/2 is asked for, and for each of them to come.
 const ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
-/// Largest head of a request, in bytes.
-const HEAD_BYTES_MAX: usize = 64 << 10;
+/// Largest head of a request, in bytes. A token and the handle of a workflow are in it.
+const HEAD_BYTES_MAX: u32 = 64 << 10;
+/// Requests on one connection of HTTP/2 at one time.
+const REQUESTS_PER_CONNECTION_MAX: u32 = 100;
+/// What is answered to a connection beyond the limit, if it can be at once.
+const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length: 30\r\n\r\ntoo many connections are open\n";
 
 /// What the routes need.
 #[derive(Clone)]
@@ -121,7 +126,12 @@ pub(crate) async fn serve(
             sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { continue };
+        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+            listening.counts().limited(Limit::Connections);
+            // Nobody waits for whoever does not read it.
+            socket.try_write(NO_ROOM).ok();
+            continue;
+        };
         let connection = connection(socket, address.ip(), router.clone(), open.watcher());
         tokio::spawn(async move {
             connection.await;
@@ -141,13 +151,14 @@ async fn connection(socket: TcpStream, peer: IpAddr, router: Router, watcher: Wa
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_MAX)
-        .max_buf_size(HEAD_BYTES_MAX);
+        .max_buf_size(usize::try_from(HEAD_BYTES_MAX).unwrap_or(usize::MAX));
     builder
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(ALIVE.0)
         .keep_alive_timeout(ALIVE.1)
-        .max_concurrent_streams(100);
+        .max_header_list_size(HEAD_BYTES_MAX)
+        .max_concurrent_streams(REQUESTS_PER_CONNECTION_MAX);
     // Neither is there a timer before the version of HTTP is known, nor one for the first request of HTTP/2.
     let begun = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&begun);
@@ -197,9 +208,15 @@ impl Front {
         let read = Limited::new(body, self.body_bytes_max).collect();
         match timeout(self.request_time_max, read).await {
             Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(StatusCode::PAYLOAD_TOO_LARGE),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                self.gateway.counts().limited(Limit::BodyBytes);
+                Err(StatusCode::PAYLOAD_TOO_LARGE)
+            }
             Ok(Err(_broken_off)) => Err(StatusCode::BAD_REQUEST),
-            Err(_elapsed) => Err(StatusCode::REQUEST_TIMEOUT),
+            Err(_elapsed) => {
+                self.gateway.counts().limited(Limit::RequestTime);
+                Err(StatusCode::REQUEST_TIMEOUT)
+            }
         }
     }
 }

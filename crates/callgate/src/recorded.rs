@@ -8,7 +8,7 @@ use std::path::Path;
 use callgate_model::ambient::Id;
 use callgate_model::evidence::{Recorded, Unreadable};
 use callgate_model::json::{Json, JsonLimits, read};
-use callgate_store::{EvidenceStore, Filter, SqliteStore};
+use callgate_store::{Filter, Store};
 
 use crate::cli::Failure;
 use crate::cli::replay::Period;
@@ -28,7 +28,7 @@ pub(crate) struct Unread {
 
 /// Gives `take` each decision of the period, in the order of the log, or why it cannot be read.
 pub(crate) async fn each(
-    store: Option<&SqliteStore>,
+    store: Option<&dyn Store>,
     which: &Period,
     mut take: impl FnMut(Result<Recorded, Unread>),
 ) -> Result<(), Failure> {
@@ -53,7 +53,7 @@ pub(crate) async fn each(
 }
 
 async fn from_store(
-    store: &SqliteStore,
+    store: &dyn Store,
     which: &Period,
     take: &mut impl FnMut(&Json),
 ) -> Result<(), Failure> {

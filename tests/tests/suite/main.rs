@@ -41,6 +41,8 @@ mod fresh;
 #[cfg(test)]
 mod full;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod listen;
 #[cfg(test)]
 mod login;

@@ -330,6 +330,9 @@ impl Gateway {
     /// Refuses and records what is no message.
     pub(super) fn refuse_malformed(&self, entered: &Entered, unread: Malformed) -> Box<Reply> {
         let body = reply::error(unread.id.as_ref(), unread.code, &unread.detail, None);
+        if let Some(beyond) = unread.beyond {
+            self.metrics.limited(beyond.into());
+        }
         let refused = Refused {
             status: StatusCode::BAD_REQUEST,
             code: unread.code,

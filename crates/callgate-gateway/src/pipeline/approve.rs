@@ -18,6 +18,7 @@ use tokio::time::sleep;
 
 use super::{Gateway, Request};
 use crate::identity::{LOOK_EVERY, Registry};
+use crate::limits::Limit;
 use crate::name::NamedCall;
 
 /// A call, and the grant that it is made under.
@@ -227,7 +228,10 @@ impl Gateway {
                 record.under.approval = Some(Use { id: state.approval.id, spends: false });
                 return;
             }
-            Ok(_) => Reason::ApprovalsTooMany,
+            Ok(_) => {
+                self.metrics.limited(Limit::Approvals);
+                Reason::ApprovalsTooMany
+            }
             Err(error) => {
                 tracing::error!(%error, "approvals cannot be looked up");
                 Reason::EvidenceUnavailable

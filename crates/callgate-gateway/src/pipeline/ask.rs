@@ -39,13 +39,17 @@ impl Gateway {
             Ok(round) => round,
             Err(text) => return self.refuse_invalid(&request, record, text.to_owned()),
         };
+        let slot = match self.enter_call(&request, &mut record) {
+            Ok(slot) => slot,
+            Err(limit) => return self.refuse(&request, record, Some(limit.told()), false),
+        };
         let named = name_subject(&server.name, &server.catalog, method, &subject, params);
         let considered = self.consider_subject(&request, named, &bundle, &mut record).await;
         record.decided_in_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         match considered {
             Ok(named) => {
                 let asked = self.asked(&request, &bundle, round, &mut record);
-                self.carry_out(request, named, None, asked, record).await
+                self.carry_out(request, named, None, (asked, slot), record).await
             }
             Err(detail) => {
                 let hidden = self.is_hidden(&request, operation, &bundle);

@@ -69,7 +69,8 @@ impl Gateway {
             && says.is_none_or(|says| says == version.as_str().as_bytes());
         if !has_batches {
             let detail = "batches are only in 2025-03-26".to_owned();
-            return Err(Malformed { code: code::INVALID_REQUEST, id: None, detail });
+            let code = code::INVALID_REQUEST;
+            return Err(Malformed { code, id: None, detail, beyond: None });
         }
         Message::read_batch(body, &self.settings.json, MESSAGES_MAX)
     }

@@ -17,16 +17,18 @@ use callgate_model::json::{Json, Number, Object};
 use callgate_model::reason::Reason;
 use callgate_model::vocabulary::Effect;
 use callgate_store::EvidenceError;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use super::reply::{MESSAGES_WAITING_MAX, Reply, answer_with};
 use super::rounds::Asked;
 use super::{Gateway, Request, roof};
 use crate::answer;
+use crate::bulkhead::Slot;
 use crate::cancel::Registered;
 use crate::catalog::Listing;
 use crate::evidence::{OpenError, OpenEvidence, Permit, open};
 use crate::forward::{Way, forward, outcome_of, result_of};
+use crate::limits::Limit;
 use crate::name::NamedCall;
 use crate::obligation::shown;
 use crate::round::Opened;
@@ -53,7 +55,7 @@ pub(super) struct Running {
     /// By which a client of the legacy era cancels it.
     registered: Option<Registered>,
     /// Given back when the outcome is recorded: a client that does not read its answer holds no room.
-    _slot: OwnedSemaphorePermit,
+    _slot: Slot,
 }
 
 /// The answer. The status is that of one which comes first: a stream has begun with another.
@@ -69,16 +71,15 @@ impl Gateway {
         mut request: Request,
         named: NamedCall,
         tool: Option<Arc<Tool>>,
-        asked: Asked,
+        (asked, slot): (Asked, Slot),
         mut record: Decided,
     ) -> Reply {
-        let Ok(slot) = Arc::clone(&self.in_flight).try_acquire_owned() else {
-            record.decision = Decision::deny(Reason::Overloaded, record.decision.bundle);
-            return self.refuse(&request, record, None, false);
-        };
         let Some(presented) = self.presented(&request, &mut record).await else {
             return self.refuse(&request, record, None, false);
         };
+        if let Err(told) = Box::pin(self.count(&request, &named, &mut record)).await {
+            return self.refuse(&request, record, Some(&told), false);
+        }
         let (method, effect) = (named.call.method, named.call.operation.effect);
         let is_interactive = !request.is_modern();
         let can_be_asked = is_interactive && !asked.capabilities.is_empty();
@@ -149,16 +150,22 @@ impl Gateway {
                 Ok((decided, opened))
             }
             Err(error) => {
-                let reason = match error {
-                    OpenError::Evidence(EvidenceError::Refused) if decided.under.spends() => {
-                        decided.under.lost()
+                let mut record = Arc::unwrap_or_clone(decided);
+                record.notices = Vec::new();
+                let takes = record.under.spends() || record.budgets.iter().any(|one| one.exact);
+                let told = match error {
+                    OpenError::Evidence(EvidenceError::Refused) if takes => {
+                        Box::pin(self.is_lost(&mut record)).await
                     }
-                    OpenError::Evidence(_) | OpenError::NotAllowed => Reason::EvidenceUnavailable,
+                    OpenError::Evidence(_) | OpenError::NotAllowed => {
+                        self.is_beyond(&error);
+                        let reason = Reason::EvidenceUnavailable;
+                        record.decision = Decision::deny(reason, record.decision.bundle);
+                        record.budgets = Vec::new();
+                        None
+                    }
                 };
-                let decision = Decision::deny(reason, decided.decision.bundle);
-                let notices = Vec::new();
-                let record = Decided { decision, notices, ..Arc::unwrap_or_clone(decided) };
-                Err(self.refusal(request, record, None, false))
+                Err(self.refusal(request, record, told.as_deref(), false))
             }
         }
     }
@@ -251,6 +258,15 @@ impl Gateway {
         }
         let us = upstream_us.unwrap_or_default();
         self.metrics.concluded(&server.name, &call.to_string(), outcome, us);
+        match answered {
+            Some(Err(CallError { kind: CallErrorKind::Timeout, .. })) => {
+                self.metrics.limited(Limit::UpstreamTime);
+            }
+            Some(Err(CallError { kind: CallErrorKind::TooLarge, .. })) => {
+                self.metrics.limited(Limit::UpstreamBytes);
+            }
+            Some(_) | None => {}
+        }
         evidence.conclude(concluded).await.inspect_err(|error| {
             tracing::error!(%call, %error, "an outcome could not be recorded");
         })

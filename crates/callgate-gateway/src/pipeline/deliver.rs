@@ -199,7 +199,7 @@ impl Gateway {
         hold: Hold,
         say: &mpsc::Sender<Bytes>,
     ) -> Option<Reply> {
-        let Some(_place) = self.holds.enter(waiting.request.caller.key) else {
+        let Ok(_place) = self.holds.enter(waiting.request.caller.key) else {
             return Some(waiting.refused);
         };
         let registered = waiting.request.registered.take();

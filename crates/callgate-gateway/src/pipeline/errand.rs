@@ -150,6 +150,7 @@ impl Gateway {
             decision,
             decided_in_us,
             notices: Vec::new(),
+            budgets: Vec::new(),
             trace: None,
         }
     }

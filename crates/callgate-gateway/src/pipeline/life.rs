@@ -26,8 +26,7 @@ impl Gateway {
             }
             tokio::time::sleep(QUESTIONS_END_PAUSE).await;
         }
-        let every_slot = u32::try_from(self.settings.calls_in_flight_max).unwrap_or(u32::MAX);
-        let all_ended = self.in_flight.acquire_many(every_slot);
+        let all_ended = self.bulkhead.emptied();
         if tokio::time::timeout(CALLS_END_WITHIN, all_ended).await.is_err() {
             tracing::warn!("calls are still on their way: their outcomes are not recorded");
         }

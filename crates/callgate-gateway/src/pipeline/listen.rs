@@ -96,11 +96,12 @@ impl Gateway {
 
     /// Room for a stream, or the refusal.
     pub(super) fn enter_stream(&self, request: &Request) -> Result<Place, Box<Reply>> {
-        self.listeners.enter(request.caller.key).ok_or_else(|| {
+        self.listeners.enter(request.caller.key).map_err(|limit| {
+            self.metrics.limited(limit);
             let refused = Refused {
                 status: StatusCode::SERVICE_UNAVAILABLE,
                 code: code::INTERNAL_ERROR,
-                message: "too many streams are open".to_owned(),
+                message: limit.told().to_owned(),
                 data: None,
             };
             let record = self.blank_record(request, "", self.bundle.load().digest());

@@ -23,6 +23,7 @@ use super::carry::Running;
 use super::{Gateway, Request};
 use crate::answer;
 use crate::evidence::{OpenEvidence, Permit};
+use crate::limits::Limit;
 use crate::name::name_asking;
 use crate::questions::Asked;
 use crate::session::InSession;
@@ -113,7 +114,8 @@ impl Gateway {
         let (caller, session) = (party.request.caller.key, party.session.clone());
         let Some(asked_now) = self.questions.ask(InSession { caller, session, id: id.clone() })
         else {
-            let busy = Err(failed("too many questions are open"));
+            self.metrics.limited(Limit::Questions);
+            let busy = Err(failed(Limit::Questions.told()));
             return self.conclude_question(party, evidence, Outcome::NotDispatched, busy).await;
         };
         let mut open = Open { asked: asked_now, id: id.clone(), say, is_answered: true };
@@ -298,6 +300,8 @@ impl Gateway {
             continues: before.continues.or(Some(before.call)),
             responses_digest: running.way.round.responses.as_ref().map(Digest::of_object),
             decision: Decision::deny(Reason::ToolUnknown, bundle.digest()),
+            // It is the same call.
+            budgets: Vec::new(),
             ..Decided::clone(before)
         };
         if self.is_as_it_was(running).await {

@@ -93,6 +93,7 @@ impl Gateway {
             decision: Decision::deny(reason, self.bundle.load().digest()),
             decided_in_us: 0,
             notices: Vec::new(),
+            budgets: Vec::new(),
             trace: None,
         });
         Box::new(Reply::json(refused.status, refusal_body(None, refused)))

@@ -310,7 +310,6 @@ impl Inquiry<'_> {
     /// What the product itself says at `path`.
     async fn ask_product(&mut self, interface: &Document, path: &str) -> Option<Object> {
         let (gateway, request) = (self.gateway, self.request);
-        let _slot = gateway.in_flight.try_acquire().ok()?;
         let mut record = gateway.begin_record(request, path, &Object::default(), self.bundle);
         record.method = "GET".to_owned();
         record.resolves = Some(self.call);
@@ -345,7 +344,6 @@ impl Inquiry<'_> {
         }
         let name = |arguments| name(&request.server, self.set, tool, arguments).ok();
         let named = name(arguments).filter(|named| named.call.operation.effect == Effect::Read)?;
-        let _slot = gateway.in_flight.try_acquire().ok()?;
         let arguments = &named.call.arguments;
         let mut record = gateway.begin_record(request, &named.call.tool, arguments, self.bundle);
         record.resolves = Some(self.call);

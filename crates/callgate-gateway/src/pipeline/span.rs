@@ -20,9 +20,9 @@ impl Gateway {
     /// The metrics, in text form.
     #[must_use]
     pub fn metrics(&self) -> String {
-        let in_flight = self.settings.calls_in_flight_max - self.in_flight.available_permits();
         let waiting = (self.listeners.count(), self.holds.count());
-        self.metrics.render(self.evidence.is_healthy(), in_flight, waiting)
+        self.metrics.at_servers(self.servers.values().map(|server| &**server));
+        self.metrics.render(self.evidence.is_healthy(), self.bulkhead.count(), waiting)
     }
 
     /// From here on somebody may be told of the request, if anybody wants to be.

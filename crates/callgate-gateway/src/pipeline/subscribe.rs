@@ -19,6 +19,7 @@ use super::admit::Entrance;
 use super::{Gateway, Reply, Request, roof};
 use crate::answer;
 use crate::follow::{Interest, Interests};
+use crate::limits::Limit;
 use crate::name::{name_subject, operation_of};
 
 /// Resources that one client wants to hear of.
@@ -131,10 +132,12 @@ impl Gateway {
         // It is a read: what could not be recorded is found without an outcome.
         evidence.conclude(concluded).await.ok();
         let Some(interest) = interest else {
+            self.metrics.limited(Limit::Resources);
             let decision = Decision::deny(Reason::Overloaded, bundle.digest());
             let record = Decided { decision, ..Decided::clone(&decided) };
             let (era, id, subject) = (request.era, &request.id, request.subject.as_ref());
-            return Err(answer::refused(era, id, subject, &record, (None, None)));
+            let told = Some(Limit::Resources.told());
+            return Err(answer::refused(era, id, subject, &record, (told, None)));
         };
         Ok((called, Arc::new(interest)))
     }

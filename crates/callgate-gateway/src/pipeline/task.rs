@@ -55,6 +55,10 @@ impl Gateway {
         }
         let named = of_task(&task.named, method, params);
         let mut record = self.record_of(&request, &task, &named, bundle.digest());
+        let slot = match self.enter_call(&request, &mut record) {
+            Ok(slot) => slot,
+            Err(limit) => return self.refuse(&request, record, Some(limit.told()), false),
+        };
         let begun = Instant::now();
         self.decide_on(&request, &named, &bundle, task.under, &mut record).await;
         record.decided_in_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -64,7 +68,7 @@ impl Gateway {
         let extensions = extensions_of(&request);
         let (round, opened) = Default::default();
         let asked = Asked { capabilities, extensions, round, opened };
-        self.carry_out(request, named, None, asked, record).await
+        self.carry_out(request, named, None, (asked, slot), record).await
     }
 
     fn record_of(

@@ -155,6 +155,7 @@ pub(super) const fn kind(reason: Reason) -> Kind {
         | Reason::TargetConflict
         | Reason::TargetUnresolved => Kind::Policy,
         Reason::ArgumentsInvalid
+        | Reason::BudgetSpent
         | Reason::CredentialUnavailable
         | Reason::DispatchConflict
         | Reason::DispatchTierMismatch

@@ -165,6 +165,8 @@ async fn i5_every_reason_is_given_and_only_what_is_permitted_is_made() {
         Reason::ApprovalSpent,
         Reason::ApprovalWithdrawn,
         Reason::ApprovalsTooMany,
+        // `budgets.rs`
+        Reason::BudgetSpent,
         Reason::CredentialUnavailable,
         // `resolving.rs`
         Reason::GatewayRead,

@@ -8,6 +8,8 @@ mod attacks;
 mod authority;
 mod bounds;
 mod broker;
+mod budgets;
+mod bulkheads;
 mod cancel;
 mod chain;
 mod client;

@@ -153,11 +153,11 @@ async fn what_is_found_is_found_by_whatever_way_the_server_has() {
 }
 
 #[tokio::test]
-async fn i13_where_there_is_no_room_to_ask_nothing_is_guessed() {
+async fn i13_where_there_is_no_room_nothing_is_asked() {
     let rules = [POLICIES, IN_DOCS].concat();
     let setup = Setup { policies: rules, calls_in_flight_max: 0, ..Setup::default() };
     let world = World::start(setup).await;
-    assert_eq!(world.read_page("alice", DOCS_PAGE).await, "deny target_unresolved");
+    assert_eq!(world.read_page("alice", DOCS_PAGE).await, "deny overloaded");
     assert_eq!(world.calls_sent(), 0);
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use callgate_model::ambient::{Ambient, Id, Timestamp};
 use callgate_model::approval::ApprovalState;
 use callgate_model::authority::{Grant, Revocation, SignInLink, ToolPin, UpstreamSecret};
+use callgate_model::budget::Marked;
 use callgate_model::digest::Digest;
 use callgate_model::json::Json;
 use callgate_sim::Running;
@@ -227,6 +228,13 @@ impl AuthorityStore for InForce {
 
     fn secrets(&self) -> StoreFuture<'_, Vec<UpstreamSecret>> {
         self.inner.secrets()
+    }
+
+    fn budget_marks(&self, key: Digest, now: Timestamp) -> StoreFuture<'_, Vec<Marked>> {
+        Box::pin(async move {
+            self.up()?;
+            self.inner.budget_marks(key, now).await
+        })
     }
 
     fn to_review(&self) -> StoreFuture<'_, Vec<ApprovalState>> {

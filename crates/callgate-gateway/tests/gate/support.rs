@@ -7,6 +7,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use callgate_gateway::assertion::Signer;
+use callgate_gateway::breaker::BreakerLimits;
+use callgate_gateway::budgets::MARKS_MAX;
+use callgate_gateway::bulkhead::{CallLimits, SERVER_CALLS_MAX};
 use callgate_gateway::catalog::Catalogs;
 use callgate_gateway::credential::{Broker, Credential, Own, Scheme};
 use callgate_gateway::identity::{Identities, Issuer, Registry};
@@ -23,6 +26,7 @@ use callgate_mcp::document::Document;
 use callgate_mcp::inbound::HostRules;
 use callgate_mcp::upstream::{EraSetting, Upstream, UpstreamConfig, UpstreamLimits};
 use callgate_model::ambient::Ambient;
+use callgate_model::budget::Budget;
 use callgate_model::evidence::audit::Auditor;
 use callgate_model::json::{Json, JsonLimits, read};
 use callgate_model::products::atlassian::{SiteEntry, SiteMap};
@@ -75,6 +79,13 @@ pub(crate) struct Setup {
     pub(crate) evidence: EvidenceLimits,
     pub(crate) json: JsonLimits,
     pub(crate) calls_in_flight_max: usize,
+    /// Of one caller.
+    pub(crate) calls_per_caller_max: usize,
+    /// At one server.
+    pub(crate) server_calls_max: usize,
+    pub(crate) breaker: BreakerLimits,
+    pub(crate) budgets: Vec<Budget>,
+    pub(crate) budget_marks_max: usize,
     pub(crate) reveal: bool,
     pub(crate) streams: StreamLimits,
     /// Whose tokens are accepted beside the static ones.
@@ -128,6 +139,11 @@ impl Default for Setup {
             },
             json: JsonLimits::default(),
             calls_in_flight_max: 64,
+            calls_per_caller_max: 64,
+            server_calls_max: SERVER_CALLS_MAX,
+            breaker: BreakerLimits::default(),
+            budgets: Vec::new(),
+            budget_marks_max: MARKS_MAX,
             reveal: true,
             streams: StreamLimits::default(),
             issuers: Vec::new(),
@@ -158,7 +174,12 @@ impl Setup {
             json: self.json,
             resources: Resources { public_url: self.public_url.map(str::to_owned) },
             hosts: HostRules::new(["gate.test"], []),
-            calls_in_flight_max: self.calls_in_flight_max,
+            calls: CallLimits {
+                in_flight_max: self.calls_in_flight_max,
+                per_caller_max: self.calls_per_caller_max,
+            },
+            budgets: self.budgets.clone(),
+            budget_marks_max: self.budget_marks_max,
             reveal_denied_tools: self.reveal,
             streams: self.streams,
             sealing: None,
@@ -232,6 +253,7 @@ impl World {
                 let broker = broker.take().unwrap_or(usual);
                 let server = Server::new(name, upstream, catalog, broker, setup.tools)
                     .approved_by(setup.approved_by)
+                    .bounded(setup.server_calls_max, setup.breaker)
                     .confirming_moves(setup.confirms_moves)
                     .in_shadow(setup.shadow)
                     .with_rest(setup.rest.iter().flat_map(|url| rest(url)).collect());

@@ -315,6 +315,11 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
         "text",
         "change, intent: where one can decide, or look, if there is such a page.",
     ),
+    (
+        "event.budgets[]",
+        "text",
+        "intent: a budget that the call counts in; refusal: one that is spent. Left out if there is none.",
+    ),
     ("event.channel", "text", "change: the channel by which nobody could be told."),
     ("event.attempts", "integer", "change: how often that was tried."),
     ("event.shown", "digest", "change: what somebody was shown of an approval."),

@@ -38,6 +38,7 @@ fn a_refusal_is_not_an_intent() {
         decision: Decision::deny(Reason::ToolUnknown, Digest::default()),
         decided_in_us: 1,
         notices: Vec::new(),
+        budgets: Vec::new(),
         trace: None,
     };
     assert_eq!(Event::Decided(Arc::new(decided)).kind(), Kind::Refusal);
@@ -90,6 +91,18 @@ fn full_gate() -> Gate {
         escalation: Some(Escalation { approvers: "team:m".into(), after_s: 300 }),
         grants: Some(Allotment { uses: 10, within_s: 7_200 }),
         step_up: true,
+    }
+}
+
+fn full_count() -> Count {
+    Count {
+        budget: "deletes".into(),
+        key: Digest::default(),
+        most: 1,
+        within_ms: 1,
+        targets: None,
+        exact: true,
+        told: String::new(),
     }
 }
 
@@ -156,6 +169,7 @@ fn full_decided(call: Id) -> Decided {
             occasion: Occasion::LetThrough,
             page: Some("https://gate.example/console/calls/x".into()),
         }],
+        budgets: vec![full_count()],
         trace: Some("0af7".into()),
     }
 }

@@ -1,5 +1,7 @@
 //! Events as they are recorded: canonical JSON, members in its order.
 
+use std::collections::BTreeSet;
+
 use super::link::{Links, links_of};
 use super::{Concluded, Decided, Event, Understood};
 use crate::authority::{Use, to_text};
@@ -67,7 +69,15 @@ impl Decided {
                     .end();
             })
             .json("arguments", &self.arguments)
-            .optional_text("arguments_digest", digest.as_deref())
+            .optional_text("arguments_digest", digest.as_deref());
+        let budgets: BTreeSet<&str> = self.budgets.iter().map(|count| &*count.budget).collect();
+        let object = if budgets.is_empty() {
+            object
+        } else {
+            let names: Vec<Json> = budgets.into_iter().map(Json::from).collect();
+            object.json("budgets", &names.into())
+        };
+        let object = object
             .plain("call", self.call)
             .member("caller", |out| out.push_str(caller))
             .optional_text("client_says", self.client_says.as_deref())

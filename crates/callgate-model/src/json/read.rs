@@ -100,6 +100,38 @@ pub enum ReadError {
     },
 }
 
+/// Which of the limits a document is beyond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beyond {
+    /// Of its length.
+    Bytes,
+    /// Of its nesting.
+    Depth,
+    /// Of its members and elements.
+    Nodes,
+    /// Of one string in it.
+    String,
+}
+
+impl ReadError {
+    /// The limit, if that is why it was refused.
+    #[must_use]
+    pub const fn beyond(&self) -> Option<Beyond> {
+        match self {
+            Self::StringTooLong { .. } => Some(Beyond::String),
+            Self::TooDeep { .. } => Some(Beyond::Depth),
+            Self::TooLong { .. } => Some(Beyond::Bytes),
+            Self::TooManyNodes { .. } => Some(Beyond::Nodes),
+            Self::AmbiguousNumber { .. }
+            | Self::ByteOrderMark
+            | Self::DuplicateName { .. }
+            | Self::LoneSurrogate { .. }
+            | Self::NotUtf8
+            | Self::Syntax { .. } => None,
+        }
+    }
+}
+
 /// Reads one document, whole.
 ///
 /// # Errors

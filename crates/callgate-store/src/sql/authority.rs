@@ -6,11 +6,12 @@ use callgate_model::authority::{
     ApiToken, Change, Grant, Kept, Revocation, SecretFor, ToolOf, ToolPin, UpstreamSecret,
     from_text, to_text,
 };
+use callgate_model::budget::Marked;
 use callgate_model::digest::Digest;
 use sqlx::Row as _;
 
 use super::dialect::{grants_of, key, said};
-use super::{Sql, SqlRow, Store, approvals, glass, links, notices, passkeys, rows, sessions};
+use super::{Sql, SqlRow, Store, approvals, budgets, glass, links, notices, passkeys, rows, sessions};
 use crate::authority::{
     AuthorityStore, GRANTS_TOGETHER_MAX, GrantState, PasskeyState, THINGS_MAX, TokenState,
 };
@@ -29,6 +30,7 @@ pub(super) async fn apply(
         Applies::SpendApproval { approval, call, after } => {
             approvals::spend(connection, *approval, (*call, *after), at).await
         }
+        Applies::Count(count) => budgets::count(connection, count, at).await,
         Applies::Tell { call, notices } => {
             notices::add_of_call(connection, *call, notices, at).await
         }
@@ -379,6 +381,10 @@ impl AuthorityStore for Store {
             };
             found.iter().map(read).collect()
         })
+    }
+
+    fn budget_marks(&self, key: Digest, now: Timestamp) -> StoreFuture<'_, Vec<Marked>> {
+        Box::pin(async move { budgets::marks(&mut *self.deciding().await?, key, now).await })
     }
 
     fn to_review(&self) -> StoreFuture<'_, Vec<ApprovalState>> {

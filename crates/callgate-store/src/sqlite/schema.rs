@@ -243,6 +243,15 @@ pub(super) const STEPS: &[&str] = &[
         error TEXT,
         error_ms INTEGER
     ) STRICT, WITHOUT ROWID;",
+    // What counts in budgets that all share, until when.
+    "CREATE TABLE budget_marks (
+        key TEXT NOT NULL,
+        mark TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        ends_ms INTEGER NOT NULL,
+        PRIMARY KEY (key, mark)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX budget_marks_ends ON budget_marks (ends_ms);",
 ];
 
 /// Brings a database to the latest version.

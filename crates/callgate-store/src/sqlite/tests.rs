@@ -203,12 +203,12 @@ async fn a_version_of_the_future_is_refused() {
     drop(connection);
     drop(store);
     for refused in [SqliteStore::open(&path).await, SqliteStore::open_read_only(&path).await] {
-        assert!(matches!(refused, Err(OpenError::Newer { found: 1000, known: 11, .. })));
+        assert!(matches!(refused, Err(OpenError::Newer { found: 1000, known: 12, .. })));
     }
     let path = directory.path().join("empty.db");
     std::fs::write(&path, "").unwrap();
     let refused = SqliteStore::open_read_only(&path).await;
-    assert!(matches!(refused, Err(OpenError::Older { found: 0, known: 11, .. })));
+    assert!(matches!(refused, Err(OpenError::Older { found: 0, known: 12, .. })));
 }
 
 #[tokio::test]
@@ -224,7 +224,7 @@ async fn a_file_of_the_first_version_is_brought_to_the_latest_with_all_that_is_i
     }
     first.close().await.unwrap();
     let refused = SqliteStore::open_read_only(&path).await;
-    assert!(matches!(refused, Err(OpenError::Older { found: 1, known: 11, .. })));
+    assert!(matches!(refused, Err(OpenError::Older { found: 1, known: 12, .. })));
 
     let store = SqliteStore::open(&path).await.unwrap();
     assert_eq!((store.size().await.unwrap(), store.version().await.unwrap()), (0, 0));

@@ -115,6 +115,7 @@ pub fn intent(call: Id, human: &str, agent: &str) -> Decided {
         },
         decided_in_us: 40,
         notices: Vec::new(),
+        budgets: Vec::new(),
         trace: None,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use callgate_gateway::replay::{Candidate, Change, Replayed};
 use callgate_model::evidence::Recorded;
-use callgate_store::{AuthorityStore as _, SqliteStore};
+use callgate_store::Store;
 
 use super::evidence;
 use crate::assemble::{self, Parts};
@@ -34,7 +34,7 @@ pub(crate) async fn run(options: Replay) -> Result<(), Failure> {
     let grants = grants.into_iter().map(|state| state.grant);
     let mut candidate =
         Candidate::new(&bundle, (&vocabulary, &catalogs), confirming(&config), grants);
-    let found = difference(store.as_ref(), &options, &mut candidate).await?;
+    let found = difference(store.as_deref(), &options, &mut candidate).await?;
     if options.json {
         let found = found.to_json().with("candidate", bundle.digest().to_string());
         print::json(&found.into());
@@ -56,7 +56,7 @@ fn confirming(config: &Config) -> HashSet<&str> {
 }
 
 async fn difference(
-    store: Option<&SqliteStore>,
+    store: Option<&dyn Store>,
     options: &Replay,
     candidate: &mut Candidate<'_>,
 ) -> Result<Difference, Failure> {

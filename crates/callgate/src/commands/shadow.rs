@@ -27,7 +27,7 @@ async fn report(options: ShadowReport) -> Result<(), Failure> {
         Ok(recorded) => count(&mut found, &recorded),
         Err(unread) => found.unread(unread),
     };
-    recorded::each(store.as_ref(), &options.which, take).await?;
+    recorded::each(store.as_deref(), &options.which, take).await?;
     if options.json {
         print::json(&found.to_json().into());
         return Ok(());

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use callgate_gateway::budgets::MARKS_MAX;
+use callgate_gateway::bulkhead::CallLimits;
 use callgate_gateway::catalog::Signers;
 use callgate_gateway::identity::{ChainSpec, Issuer};
 use callgate_gateway::listeners::StreamLimits;
@@ -27,6 +29,7 @@ const SECTIONS: &[&str] = &[
     "answers",
     "approvals",
     "assertion",
+    "budgets",
     "catalogs",
     "console",
     "danger_static_tokens",
@@ -95,6 +98,8 @@ struct RawLimits {
     body_nodes_max: Option<usize>,
     body_string_bytes_max: Option<usize>,
     calls_in_flight_max: Option<usize>,
+    calls_per_caller_max: Option<usize>,
+    budget_marks_max: Option<usize>,
     connections_max: Option<usize>,
     request_ms_max: Option<u64>,
     upstream_ms_max: Option<u64>,
@@ -185,6 +190,7 @@ impl Reader {
         let (evidence, recording) = self.evidence().unzip();
         let approvals = self.approvals(&channels);
         let servers = self.servers(signer.as_ref());
+        let budgets = self.budgets();
         let token_rules = self.token_rules();
         let (listen, tokens) = (listen?, self.tokens());
         let issuers = self.issuers(public_url.is_some());
@@ -212,6 +218,7 @@ impl Reader {
             approvals: approvals?,
             console: console?,
             limits: limits?,
+            budgets,
             reveal_denied_tools: answers?.reveal_denied_tools,
             servers,
             signer,
@@ -456,6 +463,7 @@ fn dangers_in(table: &toml::Table, at: &str, found: &mut Vec<String>) {
 
 fn limits(raw: &RawLimits) -> Limits {
     let (json, streams) = (JsonLimits::default(), StreamLimits::default());
+    let calls = CallLimits::default();
     let ms = |value: Option<u64>, default| Duration::from_millis(value.unwrap_or(default));
     Limits {
         json: JsonLimits {
@@ -464,7 +472,11 @@ fn limits(raw: &RawLimits) -> Limits {
             nodes_max: raw.body_nodes_max.unwrap_or(json.nodes_max),
             string_bytes_max: raw.body_string_bytes_max.unwrap_or(json.string_bytes_max),
         },
-        calls_in_flight_max: raw.calls_in_flight_max.unwrap_or(1024),
+        calls: CallLimits {
+            in_flight_max: raw.calls_in_flight_max.unwrap_or(calls.in_flight_max),
+            per_caller_max: raw.calls_per_caller_max.unwrap_or(calls.per_caller_max),
+        },
+        budget_marks_max: raw.budget_marks_max.unwrap_or(MARKS_MAX),
         connections_max: raw.connections_max.unwrap_or(4096),
         streams: StreamLimits {
             per_caller_max: raw.streams_per_caller_max.unwrap_or(streams.per_caller_max),

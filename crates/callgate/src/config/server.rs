@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use callgate_gateway::assertion::Signer;
+use callgate_gateway::breaker::BreakerLimits;
+use callgate_gateway::bulkhead::SERVER_CALLS_MAX;
 use callgate_gateway::credential::{Broker, Own};
 use callgate_gateway::pin::ApprovedBy;
 use callgate_gateway::server::Rest;
@@ -49,6 +52,9 @@ struct RawServer {
     confirm_moves: bool,
     danger_shadow: Option<RawShadow>,
     tools: Option<String>,
+    calls_in_flight_max: Option<usize>,
+    failures_max: Option<u32>,
+    failures_pause_s: Option<u64>,
     default_site: Option<String>,
     #[serde(default)]
     sites: BTreeMap<String, RawSite>,
@@ -152,6 +158,7 @@ impl Reader {
             }
         };
         let (at, rest) = (self.place_of(place, &raw), self.rest(place, &raw));
+        let (calls_max, breaker) = bounds(&raw);
         let approved_by = self.approved_by(place, raw.tools.as_deref())?;
         let shadow = raw.danger_shadow.as_ref().and_then(|said| self.shadow(place, said));
         let broker = match raw.credential {
@@ -192,6 +199,8 @@ impl Reader {
             shadow,
             rest,
             sites,
+            calls_max,
+            breaker,
         })
     }
 
@@ -348,6 +357,16 @@ pub(super) fn with_inherited(
         inherited.into_iter().partition(|(name, _)| is_secret_name(name));
     environment.extend(harmless);
     (environment, secrets.into_iter().map(|(name, value)| (name, value.into())).collect())
+}
+
+/// How many calls it is given, and when it is left alone.
+fn bounds(raw: &RawServer) -> (usize, BreakerLimits) {
+    let usual = BreakerLimits::default();
+    let breaker = BreakerLimits {
+        failures_max: raw.failures_max.unwrap_or(usual.failures_max),
+        pause: raw.failures_pause_s.map_or(usual.pause, Duration::from_secs),
+    };
+    (raw.calls_in_flight_max.unwrap_or(SERVER_CALLS_MAX), breaker)
 }
 
 /// Whether the way to the server is encrypted, or does not leave this machine.

@@ -15,7 +15,7 @@ folder = "policies"
 }
 pub(crate) use premises;
 
-const GOOD: &str = concat!(
+pub(crate) const GOOD: &str = concat!(
     premises!(),
     r#"[servers.atlassian]
 url = "http://127.0.0.1:1/mcp"

@@ -241,7 +241,7 @@ pub(super) async fn listen(
     permitted.await.map_err(refused)?;
     // Every session has another one.
     let session = Digest::of(visitor.session.csrf().as_bytes());
-    let Some(place) = console.live.listeners.enter(session) else {
+    let Ok(place) = console.live.listeners.enter(session) else {
         let text = "Too many pages are open. This one is not kept fresh.";
         return Err(message(StatusCode::SERVICE_UNAVAILABLE, "No room", text));
     };

@@ -72,6 +72,8 @@ struct Section {
     shadow: Option<String>,
     /// Why it does not tell its tools.
     silent: Option<String>,
+    /// Whether it is not called, because it does not answer.
+    left_alone: bool,
     /// How many of its tools there are of each effect, and of each risk of these.
     counts: Vec<(&'static str, Vec<Count>)>,
     lines: Vec<Line>,
@@ -182,8 +184,8 @@ fn section(
     let more = lines.len().saturating_sub(TOOLS_MAX);
     lines.truncate(TOOLS_MAX);
     let counts = set.map(|set| counts(server, set)).unwrap_or_default();
-    let (name, about) = (safe(&server.name), safe(&about));
-    Section { name, about, shadow: None, silent, counts, lines, more }
+    let (name, about, left_alone) = (safe(&server.name), safe(&about), server.is_left_alone());
+    Section { name, about, shadow: None, silent, left_alone, counts, lines, more }
 }
 
 /// What is not enforced.

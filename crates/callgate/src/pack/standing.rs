@@ -248,7 +248,7 @@ fn facts(config: &Config) -> BTreeMap<&'static str, u64> {
                 usize::try_from(config.limits.evidence_time_max.as_millis()).unwrap_or(usize::MAX),
             ),
         ),
-        ("calls_in_flight_max", count(config.limits.calls_in_flight_max)),
+        ("calls_in_flight_max", count(config.limits.calls.in_flight_max)),
         ("denied_tools_revealed", u64::from(config.reveal_denied_tools)),
     ])
 }

@@ -94,6 +94,7 @@ fn denied() -> Decided {
         decision: Decision::deny(Reason::Guardrail, Digest::default()),
         decided_in_us: 1,
         notices: Vec::new(),
+        budgets: Vec::new(),
         trace: None,
     }
 }
