@@ -5,6 +5,8 @@ mod anchors;
 #[cfg(test)]
 mod approvals;
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod authority;
 #[cfg(test)]
 mod broker;

@@ -238,6 +238,28 @@ fn p11_compressed_bodies_are_refused() {
 }
 
 #[test]
+fn p11_a_body_comes_whole_or_in_chunks_and_coded_in_no_other_way() {
+    let verdict = |codings: &[&str]| {
+        let codings = codings.iter().map(|coding| ("transfer-encoding", *coding));
+        let given: Vec<_> =
+            [("content-type", "application/json")].into_iter().chain(codings).collect();
+        check_content_type(&headers(&given)).map_err(|refused| refused.status.as_u16())
+    };
+    for good in [&[][..], &["chunked"], &["Chunked"]] {
+        assert_eq!(verdict(good), Ok(()), "{good:?}");
+    }
+    for bad in [
+        &["gzip, chunked"][..],
+        &["chunked, chunked"],
+        &["identity, chunked"],
+        &["identity", "chunked"],
+        &[""],
+    ] {
+        assert_eq!(verdict(bad), Err(415), "{bad:?}");
+    }
+}
+
+#[test]
 fn both_forms_of_an_answer_must_be_acceptable() {
     let verdict =
         |accept: Headers<'_>| check_accept(&headers(accept)).map_err(|r| r.status.as_u16());

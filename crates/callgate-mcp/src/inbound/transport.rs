@@ -1,7 +1,7 @@
 //! What HTTP itself must say before a body is read.
 
 use http::StatusCode;
-use http::header::{ACCEPT, CONTENT_ENCODING, HOST, HeaderMap, ORIGIN};
+use http::header::{ACCEPT, CONTENT_ENCODING, HOST, HeaderMap, ORIGIN, TRANSFER_ENCODING};
 use http::uri::Authority;
 
 use super::Refused;
@@ -69,13 +69,21 @@ pub fn check_origin_host(
     }
 }
 
-/// Takes exactly `application/json`, uncompressed.
+/// Takes exactly `application/json`, uncompressed, whole or in chunks. Of what is coded in another way, who stands between could
+/// have read something else.
 ///
 /// # Errors
 /// [`Refused`] with 415.
 pub fn check_content_type(headers: &HeaderMap) -> Result<(), Refused> {
     if headers.contains_key(CONTENT_ENCODING) {
         return Err(unsupported("a body must not be compressed"));
+    }
+    match headers::single(headers, &TRANSFER_ENCODING) {
+        Err(NoValue::Absent) => {}
+        Ok(coding) if coding.eq_ignore_ascii_case("chunked") => {}
+        Ok(_) | Err(NoValue::Twice | NoValue::NotAscii) => {
+            return Err(unsupported("a body may be sent in chunks, and coded in no other way"));
+        }
     }
     match headers::media_type(headers) {
         Some(MediaType::Json) => Ok(()),

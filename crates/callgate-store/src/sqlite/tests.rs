@@ -69,7 +69,7 @@ async fn a_file_has_any_number_of_readers_while_it_is_written() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn e06_writers_share_a_file_and_leave_each_others_open_calls_alone() {
+async fn e04_writers_share_a_file_and_leave_each_others_open_calls_alone() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("evidence.db");
     let link = directory.path().join("link.db");
@@ -121,7 +121,7 @@ async fn e06_writers_share_a_file_and_leave_each_others_open_calls_alone() {
 }
 
 #[tokio::test]
-async fn e06_what_a_writer_left_that_crashed_is_closed_while_others_go_on() {
+async fn e04_what_a_writer_left_that_crashed_is_closed_while_others_go_on() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("evidence.db");
     let open = async |seed| {
@@ -150,7 +150,7 @@ async fn e06_what_a_writer_left_that_crashed_is_closed_while_others_go_on() {
 }
 
 #[tokio::test]
-async fn e06_a_writer_that_does_not_get_done_beginning_holds_the_next_one_up_in_bounds() {
+async fn i13_a_writer_that_does_not_get_done_beginning_holds_the_next_one_up_in_bounds() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("evidence.db");
     let slow = SqliteStore::open(&path).await.unwrap();

@@ -313,7 +313,7 @@ const PIECES: &[&str] = &[
 ];
 
 #[test]
-fn r05_a_million_queries_made_by_chance_do_no_harm() {
+fn i13_a_million_queries_made_by_chance_do_no_harm() {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = move |below: usize| {
         state ^= state << 13;
