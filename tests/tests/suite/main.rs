@@ -79,6 +79,8 @@ mod stdio;
 #[cfg(test)]
 mod telemetry;
 #[cfg(test)]
+mod threat_model;
+#[cfg(test)]
 mod touched;
 #[cfg(test)]
 mod wire;
