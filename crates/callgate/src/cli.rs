@@ -37,6 +37,8 @@ enum Command {
     Bridge(Bridge),
     /// Check configuration, catalogs and policies; tell every problem.
     Check(Check),
+    /// Look for what is wrong with a gateway or its surroundings, or soon will be, and say what would help.
+    Doctor(Check),
     /// Say why a call would be decided so.
     Explain(Explain),
     /// Tools: what servers offer, what that means, and what is approved of it.
@@ -128,7 +130,7 @@ pub(crate) struct Bridge {
     pub(crate) danger_plain_http: bool,
 }
 
-/// Options of `check`.
+/// Options of `check`, and of others that look.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
     #[command(flatten)]
@@ -288,6 +290,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Bridge(options) => block_on(commands::bridge::run(options)),
         Command::Wrap(options) => block_on(commands::wrap::run(options)),
         Command::Check(options) => commands::check::run(&options),
+        Command::Doctor(options) => block_on(commands::doctor::run(options)),
         Command::Explain(options) => commands::explain::run(&options),
         Command::Tools(command) => block_on(commands::tools::run(command)),
         Command::Caller(Caller::Show(options)) => block_on(commands::caller::show(options)),

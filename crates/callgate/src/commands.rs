@@ -6,6 +6,7 @@ pub(crate) mod caller;
 pub(crate) mod check;
 pub(crate) mod console;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 mod erase;
 pub(crate) mod evidence;
 pub(crate) mod explain;

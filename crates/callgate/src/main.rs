@@ -12,6 +12,7 @@ mod commands;
 mod config;
 mod console;
 mod desk;
+mod doctor;
 mod export;
 mod habits;
 mod http;

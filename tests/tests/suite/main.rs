@@ -29,6 +29,8 @@ mod delivery;
 #[cfg(test)]
 mod direct;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod erasing;
 #[cfg(test)]
 mod evidence;
