@@ -35,7 +35,7 @@ pub use notices::{
 };
 pub use postgres::{PostgresError, PostgresStore};
 pub use sessions::{LINKS_MAX, SESSIONS_MAX, SESSIONS_OF_ONE_MAX, SessionState, SessionStore};
-pub use sqlite::{OpenError, SqliteStore, room_for_outcomes};
+pub use sqlite::{OpenError, SqliteStore, Vacated, copy, room_for_outcomes};
 pub use tree::{KeptCheckpoint, LEVELS, TreeStore, hash_of, prove};
 
 #[cfg(test)]

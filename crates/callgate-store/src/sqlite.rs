@@ -5,6 +5,7 @@
 
 mod approvals;
 mod authority;
+mod backup;
 mod cursors;
 mod glass;
 mod notices;
@@ -39,6 +40,7 @@ use crate::fail_point::{Point, pass};
 use reserve::{WAL_PAGES, is_for_want_of_room};
 use writers::Writers;
 
+pub use backup::{Vacated, copy};
 pub use open_error::OpenError;
 pub use reserve::room_for_outcomes;
 
@@ -66,14 +68,8 @@ impl SqliteStore {
         // Writers know each other by the file, whatever links lead to it.
         let path = &path.canonicalize().map_err(failed)?;
         let writers = Box::new(Writers::of(path));
-        let opening = writers.opening().await.map_err(|source| {
-            let lock = writers.lock().to_owned();
-            if source.kind() == io::ErrorKind::WouldBlock {
-                OpenError::InUse { path: path.clone(), lock }
-            } else {
-                OpenError::file(&lock, source)
-            }
-        })?;
+        let opening = writers.opening().await;
+        let opening = opening.map_err(|error| OpenError::lock(path, writers.lock(), error))?;
         let options = options(path)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)

@@ -3,6 +3,7 @@
 
 pub(crate) mod approvals;
 pub(crate) mod authority;
+pub(crate) mod backup;
 pub(crate) mod evidence;
 pub(crate) mod tools;
 
@@ -76,6 +77,10 @@ enum Command {
     /// The record of what was decided and what came of it.
     #[command(subcommand)]
     Evidence(evidence::Evidence),
+    /// Copy the evidence database to a file, while gateways run, and verify it.
+    Backup(backup::Backup),
+    /// Put a backup in the place of the evidence database. No gateway may run.
+    Restore(backup::Restore),
 }
 
 /// Options of `demo`.
@@ -309,6 +314,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Revocation(command) => block_on(commands::revoke::standing(command)),
         Command::Policy(Policy::Test(options)) => commands::policy::test(&options),
         Command::Policy(Policy::Schema(options)) => commands::policy::schema(&options),
+        Command::Backup(options) => block_on(commands::backup::run(options)),
+        Command::Restore(options) => block_on(commands::restore::run(options)),
         Command::Evidence(command) => block_on(commands::evidence::run(command)),
     }
 }

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod approvals;
+pub(crate) mod backup;
 pub(crate) mod bridge;
 pub(crate) mod caller;
 pub(crate) mod check;
@@ -16,6 +17,7 @@ pub(crate) mod office;
 mod pack;
 pub(crate) mod policy;
 pub(crate) mod privilege;
+pub(crate) mod restore;
 pub(crate) mod revoke;
 pub(crate) mod secret;
 pub(crate) mod serve;

@@ -7,6 +7,8 @@ mod approvals;
 #[cfg(test)]
 mod authority;
 #[cfg(test)]
+mod backup;
+#[cfg(test)]
 mod broker;
 #[cfg(test)]
 mod catalogs;

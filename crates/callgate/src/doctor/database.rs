@@ -90,7 +90,10 @@ fn unopened(error: &OpenError) -> Finding {
             "run the version of callgate that wrote it, or a newer one",
         ),
         OpenError::Full { .. } => Finding::problem(DATABASE, text, "make room on its disk"),
-        OpenError::File { .. } | OpenError::InUse { .. } | OpenError::Database { .. } => {
+        OpenError::File { .. }
+        | OpenError::InUse { .. }
+        | OpenError::Written { .. }
+        | OpenError::Database { .. } => {
             let remedy = "it is no database of callgate, or a damaged one: `callgate restore` puts a backup in its place";
             Finding::problem(DATABASE, text, remedy)
         }
