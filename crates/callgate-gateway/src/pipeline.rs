@@ -44,6 +44,7 @@ mod why;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -156,6 +157,7 @@ pub struct Gateway {
     /// What makes spans, if anybody wants them.
     pub(crate) spans: Option<Arc<Spans>>,
     pub(crate) in_flight: Arc<Semaphore>,
+    pub(crate) leaving: AtomicBool,
     pub(crate) holds: Arc<Listeners>,
 }
 
@@ -204,6 +206,7 @@ impl Gateway {
         Self {
             holds: Arc::new(Listeners::new(HOLDS)),
             in_flight: Arc::new(Semaphore::new(settings.calls_in_flight_max)),
+            leaving: AtomicBool::new(false),
             listeners: Arc::new(Listeners::new(settings.streams)),
             settings,
             servers: servers.into_iter().map(|s| (s.name.to_string(), Arc::new(s))).collect(),

@@ -189,6 +189,10 @@ pub(crate) struct Limits {
     pub(crate) upstream_bytes_max: usize,
     /// For evidence to become durable.
     pub(crate) evidence_time_max: Duration,
+    /// For others to hear that the gateway stops.
+    pub(crate) leave_time: Duration,
+    /// For calls on their way to finish then.
+    pub(crate) drain_time_max: Duration,
 }
 
 /// What tokens of the gateway's own may be.

@@ -29,6 +29,7 @@ mod print;
 mod private;
 mod privilege;
 mod reload;
+mod stop;
 mod tiles;
 mod verification;
 

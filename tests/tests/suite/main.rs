@@ -33,6 +33,8 @@ mod direct;
 #[cfg(test)]
 mod doctor;
 #[cfg(test)]
+mod drain;
+#[cfg(test)]
 mod erasing;
 #[cfg(test)]
 mod evidence;

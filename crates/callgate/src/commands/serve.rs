@@ -1,9 +1,10 @@
 //! `callgate serve`: the gateway, until it is told to stop.
 
+use std::future::ready;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::sleep_until;
 use tracing_subscriber::EnvFilter;
 
 use crate::ambient::Machine;
@@ -15,19 +16,20 @@ use crate::keeping::{Keeping, Plan};
 use crate::means::Means;
 use crate::premises::Premises;
 use crate::privilege::Configured;
+use crate::stop::Stop;
 use crate::{assemble, http, notify, otlp, reload};
 
 pub(crate) async fn run(options: WithConfig) -> Result<(), Failure> {
     let config = options.load()?;
     start_logging(&config.log)?;
-    let stop = stop_signal()?;
+    let stop = Stop::of_signals()?;
     serve(config, stop, |_| {}).await
 }
 
-/// Serves until `stop`; `started` is told the address.
+/// Serves until it is told to stop; `started` is told the address.
 pub(crate) async fn serve(
     mut config: Config,
-    stop: impl Future<Output = ()>,
+    stop: Stop,
     started: impl FnOnce(std::net::SocketAddr),
 ) -> Result<(), Failure> {
     let parts = assemble::parts(&config)?;
@@ -39,6 +41,8 @@ pub(crate) async fn serve(
         connections_max: config.limits.connections_max,
         body_bytes_max: config.limits.json.bytes_max,
         request_time_max: config.limits.request_time_max,
+        leave_time: config.limits.leave_time,
+        drain_time_max: config.limits.drain_time_max,
         proxies: config.proxies.clone(),
         origin: assemble::origin(&config, address.port()),
         roles: config.console.roles.clone(),
@@ -68,15 +72,26 @@ pub(crate) async fn serve(
         policies: loaded,
     };
     started(address);
-    http::serve(listener, Arc::clone(&gateway), premises, limits, stop).await;
-    drop((following, telling));
-    keeping.quiet();
-    gateway.close().await;
-    keeping.end().await;
-    if let Some(exporting) = exporting {
-        exporting.finish().await;
+    let insisted = stop.clone();
+    let serving = async {
+        let until = http::serve(listener, Arc::clone(&gateway), premises, limits, stop).await;
+        drop((following, telling));
+        keeping.quiet();
+        gateway.close_before(sleep_until(until)).await;
+        keeping.end().await;
+        if let Some(exporting) = exporting {
+            exporting.finish().await;
+        }
+        tracing::info!("stopped");
+    };
+    tokio::select! {
+        () = Box::pin(serving) => {}
+        () = insisted.insisted() => {
+            let calls = gateway.calls_in_flight();
+            tracing::warn!(calls, "told twice to stop: ended at once; calls on their way have no outcome");
+            gateway.close_before(ready(())).await;
+        }
     }
-    tracing::info!("stopped");
     Ok(())
 }
 
@@ -99,19 +114,6 @@ fn warn_of_danger(config: &Config) {
             "danger_anonymous: whoever sends no credential is taken for the holder of this token"
         );
     }
-}
-
-/// Ready when the process is asked to end.
-pub(crate) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
-    let listen = |kind| signal(kind).map_err(|error| Failure::Other(error.to_string()));
-    let (mut terminate, mut interrupt) =
-        (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }
 
 /// Logs go to standard error.
