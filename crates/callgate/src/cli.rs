@@ -31,7 +31,7 @@ enum Command {
     /// Show the main job: a simulated Atlassian site, a gateway before it, an agent that calls.
     Demo(Demo),
     /// Run the gateway.
-    Serve(WithConfig),
+    Serve(Serve),
     /// Stand between a client that starts its server itself and that server, on standard input and output.
     Wrap(Wrap),
     /// Stand between a client that only knows standard input and output, and a running gateway.
@@ -103,6 +103,16 @@ pub(crate) struct WithConfig {
     /// The configuration file.
     #[arg(long, default_value = "callgate.toml", value_name = "FILE")]
     pub(crate) config: PathBuf,
+}
+
+/// Options of `serve`.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    /// Take the place of the gateway that starts this one, whose socket is standard input.
+    #[arg(long, hide = true)]
+    pub(crate) take_over: bool,
 }
 
 /// Options of `wrap`.

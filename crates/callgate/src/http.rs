@@ -44,6 +44,9 @@ use crate::stop::Stop;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// For those who have connected already to be taken when nobody else is, and how long at most.
 const LAST_WITHIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+/// For those who keep a connection to hear that it ends, when another gateway has taken the place of this one: until then, they are still answered by
+/// what was in force.
+const MOVED_WITHIN: Duration = Duration::from_secs(1);
 /// For a request's headers to arrive, from when the connection is there or the last request was answered.
 const HEADERS_MAX: Duration = Duration::from_secs(5);
 /// Between the signs of life that a client of HTTP/2 is asked for, and for each of them to come.
@@ -125,14 +128,13 @@ pub(crate) async fn serve(
             () = &mut left => break,
         }
     }
-    // Who has connected before is answered; who comes now finds another gateway, and knows at once that this one is none.
-    let last = Instant::now() + LAST_WITHIN.1;
-    while Instant::now() < last
-        && let Ok(accepted) = timeout(LAST_WITHIN.0, listener.accept()).await
-    {
-        doors.take(accepted, &open).await;
+    if stop.is_replaced() {
+        // Who comes now is let in by another one. Who is in is told to come anew, or goes by not coming.
+        drop(listener);
+        sleep(MOVED_WITHIN).await;
+    } else {
+        doors.take_last(listener, &open).await;
     }
-    drop(listener);
     // These would stay open for as long as their clients like.
     doors.listening.end_listening();
     let until = Instant::now() + limits.drain_time_max;
@@ -163,13 +165,25 @@ impl Doors {
         });
     }
 
+    /// Who has connected before is answered; who comes after finds another gateway, and knows at once that this one is none.
+    async fn take_last(&self, listener: TcpListener, open: &GracefulShutdown) {
+        let last = Instant::now() + LAST_WITHIN.1;
+        while Instant::now() < last
+            && let Ok(accepted) = timeout(LAST_WITHIN.0, listener.accept()).await
+        {
+            self.take(accepted, open).await;
+        }
+    }
+
     /// Ready when nobody is to come in any more.
     async fn left(&self, stop: &Stop, leave_time: Duration) {
         stop.asked().await;
         self.listening.leave();
         let calls = self.listening.calls_in_flight();
         tracing::info!(calls, "told to stop: not ready any more; what is on its way is finished");
-        sleep(leave_time).await;
+        if !stop.is_replaced() {
+            sleep(leave_time).await;
+        }
     }
 }
 

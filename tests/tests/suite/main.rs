@@ -65,6 +65,8 @@ mod personal;
 #[cfg(test)]
 mod pipes;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod rmcp;
 #[cfg(test)]
 mod servers;

@@ -51,7 +51,7 @@ pub(crate) async fn run(options: Demo) -> Result<(), Failure> {
     let store = config.store.clone();
     let serving = tokio::spawn(async move {
         let stop = Stop::after(async { drop(stopped.await) });
-        serve::serve(config, stop, |address| {
+        serve::serve(config, None, stop, |address| {
             started.send(address).ok();
         })
         .await

@@ -1,6 +1,7 @@
 //! `callgate serve`: the gateway, until it is told to stop.
 
 use std::future::ready;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -8,7 +9,7 @@ use tokio::time::sleep_until;
 use tracing_subscriber::EnvFilter;
 
 use crate::ambient::Machine;
-use crate::cli::{Failure, WithConfig};
+use crate::cli::{Failure, Serve};
 use crate::config::{Config, LogConfig};
 use crate::desk::Desk;
 use crate::http::ListenLimits;
@@ -17,25 +18,41 @@ use crate::means::Means;
 use crate::premises::Premises;
 use crate::privilege::Configured;
 use crate::stop::Stop;
-use crate::{assemble, http, notify, otlp, reload};
+use crate::{assemble, handover, http, notify, otlp, print, reload};
 
-pub(crate) async fn run(options: WithConfig) -> Result<(), Failure> {
-    let config = options.load()?;
+pub(crate) async fn run(options: Serve) -> Result<(), Failure> {
+    let config = options.config.load()?;
     start_logging(&config.log)?;
+    if options.take_over {
+        let (listener, stop) = (handover::inherited()?, Stop::of_signals_and_successor()?);
+        return serve(config, Some(listener), stop, |_| print::line(handover::READY)).await;
+    }
     let stop = Stop::of_signals()?;
-    serve(config, stop, |_| {}).await
+    // What is wrong with it is found before anybody can connect.
+    assemble::parts(&config)?;
+    let listener = bind(config.listen)?;
+    handover::run(options.config.config, config, listener, stop).await
 }
 
-/// Serves until it is told to stop; `started` is told the address.
+fn bind(address: SocketAddr) -> Result<std::net::TcpListener, String> {
+    let bound = std::net::TcpListener::bind(address);
+    bound.map_err(|error| format!("cannot listen on {address}: {error}"))
+}
+
+/// Serves until it is told to stop, on `listener` or on one of its own; `started` is told the address.
 pub(crate) async fn serve(
     mut config: Config,
+    listener: Option<std::net::TcpListener>,
     stop: Stop,
-    started: impl FnOnce(std::net::SocketAddr),
+    started: impl FnOnce(SocketAddr),
 ) -> Result<(), Failure> {
     let parts = assemble::parts(&config)?;
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
+    let listener = match listener {
+        Some(listener) => listener,
+        None => bind(config.listen)?,
+    };
+    let listening = listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener));
+    let listener = listening.map_err(|error| error.to_string())?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let limits = ListenLimits {
         connections_max: config.limits.connections_max,
