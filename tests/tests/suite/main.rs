@@ -7,6 +7,8 @@ mod approvals;
 #[cfg(test)]
 mod authority;
 #[cfg(test)]
+mod backup;
+#[cfg(test)]
 mod broker;
 #[cfg(test)]
 mod catalogs;
@@ -28,6 +30,10 @@ mod crowd;
 mod delivery;
 #[cfg(test)]
 mod direct;
+#[cfg(test)]
+mod doctor;
+#[cfg(test)]
+mod drain;
 #[cfg(test)]
 mod erasing;
 #[cfg(test)]
@@ -60,6 +66,8 @@ mod passkeys;
 mod personal;
 #[cfg(test)]
 mod pipes;
+#[cfg(test)]
+mod reload;
 #[cfg(test)]
 mod rmcp;
 #[cfg(test)]

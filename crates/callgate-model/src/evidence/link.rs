@@ -245,6 +245,7 @@ impl Administered {
             }
             Change::NoticeGivenUp { .. }
             | Change::PayloadsErased { .. }
+            | Change::Restored { .. }
             | Change::RevocationLifted { .. }
             | Change::SignedOut { .. } => {}
         }

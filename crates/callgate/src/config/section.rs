@@ -105,6 +105,8 @@ struct RawLimits {
     upstream_ms_max: Option<u64>,
     upstream_bytes_max: Option<usize>,
     evidence_ms_max: Option<u64>,
+    leave_ms: Option<u64>,
+    drain_ms_max: Option<u64>,
     streams_max: Option<usize>,
     streams_per_caller_max: Option<usize>,
 }
@@ -486,5 +488,7 @@ fn limits(raw: &RawLimits) -> Limits {
         upstream_time_max: ms(raw.upstream_ms_max, 60_000),
         upstream_bytes_max: raw.upstream_bytes_max.unwrap_or(8 << 20),
         evidence_time_max: ms(raw.evidence_ms_max, 2_000),
+        leave_time: ms(raw.leave_ms, 0),
+        drain_time_max: ms(raw.drain_ms_max.or(raw.upstream_ms_max), 60_000),
     }
 }
