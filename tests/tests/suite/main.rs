@@ -69,6 +69,8 @@ mod pipes;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
+mod replicas;
+#[cfg(test)]
 mod rmcp;
 #[cfg(test)]
 mod servers;
