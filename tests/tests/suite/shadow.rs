@@ -141,6 +141,8 @@ forbid(principal, action == Action::"jira.issue.edit", resource);
     assert_eq!(change["tool"], "atlassian/editJiraIssue");
     let ran = cli(&gateway, &["shadow", "report"]).await;
     assert!(ran.stdout.contains("allow -> deny  guardrail by no-edits"), "{ran:?}");
+    let listed = cli(&gateway, &["evidence", "list"]).await;
+    assert!(listed.stdout.contains("would be deny: guardrail by no-edits"), "{listed:?}");
     let verified = cli(&gateway, &["evidence", "verify"]).await;
     assert_eq!(verified.code, WELL, "{verified:?}");
 }

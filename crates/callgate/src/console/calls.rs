@@ -125,6 +125,7 @@ impl Line {
             operation: safe(&told.operation),
             targets: all(&told.targets),
             who: safe(&told.who),
+            would: told.would.as_deref().map(safe),
             policies: told.policies.iter().map(|(id, by)| (safe(id), safe(by))).collect(),
             ..told
         };
