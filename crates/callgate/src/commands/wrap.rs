@@ -11,7 +11,7 @@ use callgate_model::digest::Digest;
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
-use super::serve::start_logging;
+use super::serve::{start_logging, warn_of_shadow};
 use crate::ambient::Machine;
 use crate::cli::{Failure, Wrap};
 use crate::config::Config;
@@ -49,6 +49,7 @@ pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
     };
     let stop = Stop::of_signals()?;
     let parts = assemble::parts(&config)?;
+    warn_of_shadow(&config);
     let (policies, vocabulary) = (config.policies.clone(), parts.vocabulary.clone());
     let line_bytes_max = config.limits.json.bytes_max;
     let (channels, means) = (Arc::clone(&config.channels), Means::of(&config));
