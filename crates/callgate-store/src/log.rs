@@ -144,7 +144,7 @@ impl EvidenceLog {
     ) -> Result<(Self, Recovery), EvidenceError> {
         let writer = ambient.id();
         store.join(writer).await?;
-        let (chain, indeterminate) = begin(&*store, &*ambient, writer).await?;
+        let (chain, indeterminate) = Box::pin(begin(&*store, &*ambient, writer)).await?;
 
         let (queue, items) = mpsc::channel(limits.queue_max);
         let shared = Arc::new(Shared::default());

@@ -3,6 +3,7 @@
 //! Any number of replicas write it, one log: whoever appends has the turn until they have committed. A commit is on the server's disk
 //! before it is acknowledged. Nothing is asked of a copy that only reads: it may be behind.
 
+mod address;
 mod append;
 mod dialect;
 mod links;
@@ -15,26 +16,23 @@ mod writers;
 
 sql!();
 
-use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use sqlx::ConnectOptions as _;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{
-    PgArguments as Arguments, PgConnectOptions, PgConnection as Sql, PgPool, PgPoolOptions,
-    PgRow as SqlRow, PgSslMode, Postgres as Engine,
+    PgArguments as Arguments, PgConnection as Sql, PgPool, PgPoolOptions, PgRow as SqlRow,
+    Postgres as Engine,
 };
 use sqlx::{AssertSqlSafe, Row as _};
-use thiserror::Error;
-use url::Url;
 
 use self::PostgresStore as Store;
 use crate::evidence::StoreError;
 use append::Time;
 use writers::Joined;
+
+pub use address::{Address, PostgresError};
 
 /// Connections of one gateway, for each of what must not wait for the others. PostgreSQL has 100 for all, unless it is told
 /// otherwise.
@@ -55,33 +53,8 @@ const SILENT_MS_MAX: u32 = 5_000;
 /// Records are linked when there are so many more.
 const LINKED_EVERY: usize = 512;
 
-/// The port, if the address names none.
-const PORT: u16 = 5_432;
-
 /// A connection of ours.
 type Reader = PoolConnection<Engine>;
-
-/// Where a database is, and how to get in.
-#[derive(Clone)]
-pub struct Address {
-    /// `postgres://USER@HOST:PORT/DATABASE`, with `?sslrootcert=FILE` if need be.
-    pub url: String,
-    /// The password, if it is not in there.
-    pub password: Option<String>,
-}
-
-impl From<&str> for Address {
-    fn from(url: &str) -> Self {
-        Self { url: url.to_owned(), password: None }
-    }
-}
-
-impl fmt::Debug for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // There may be a password in it.
-        f.debug_struct("Address").finish_non_exhaustive()
-    }
-}
 
 /// What replicas share, in one PostgreSQL database.
 #[derive(Debug)]
@@ -125,7 +98,7 @@ impl PostgresStore {
     }
 
     async fn connect(address: &Address) -> Result<Self, PostgresError> {
-        let options = options(address)?;
+        let options = address.options();
         // One is made now, so that a wrong address is told now; the others when they are needed.
         let writing = pool(WRITING_MAX, DECIDING_MS_MAX).connect_with(options.clone()).await?;
         let deciding = pool(DECIDING_MAX, DECIDING_MS_MAX).connect_lazy_with(options.clone());
@@ -182,41 +155,6 @@ impl PostgresStore {
     }
 }
 
-/// Where, and how. What the environment says of PostgreSQL does not count where the address could say it: it is no configuration of
-/// ours.
-fn options(address: &Address) -> Result<PgConnectOptions, PostgresError> {
-    let incomplete = || PostgresError::Address;
-    let url = Url::parse(&address.url).map_err(|_error| incomplete())?;
-    let is_whole = url.host_str().is_some_and(|host| !host.is_empty())
-        && !url.username().is_empty()
-        && url.path().len() > 1;
-    if !is_whole || !["postgres", "postgresql"].contains(&url.scheme()) {
-        return Err(incomplete());
-    }
-    let options: PgConnectOptions = address.url.parse().map_err(|_error| incomplete())?;
-    let options = options.port(url.port().unwrap_or(PORT));
-    let is_near = options.get_socket().is_some() || is_near(options.get_host());
-    let options = if url.query_pairs().any(|(name, _)| name == "sslmode") {
-        options
-    } else {
-        options.ssl_mode(if is_near { PgSslMode::Prefer } else { PgSslMode::VerifyFull })
-    };
-    if !is_near && !matches!(options.get_ssl_mode(), PgSslMode::VerifyFull) {
-        return Err(PostgresError::Unprotected);
-    }
-    let options = match (url.password(), &address.password) {
-        (Some(_), _) => options,
-        (None, password) => options.password(password.as_deref().unwrap_or_default()),
-    };
-    Ok(options.application_name("callgate").disable_statement_logging())
-}
-
-/// Whether that is this machine.
-fn is_near(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse();
-    host == "localhost" || address.is_ok_and(|address: IpAddr| address.is_loopback())
-}
-
 fn pool(connections_max: u32, statement_ms_max: u32) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(connections_max)
@@ -245,42 +183,4 @@ async fn prepare(connection: &mut Sql, statement_ms_max: u32) -> Result<(), sqlx
     );
     sqlx::raw_sql(AssertSqlSafe(settings)).execute(connection).await?;
     Ok(())
-}
-
-/// Why a PostgreSQL database could not be opened.
-#[derive(Debug, Error)]
-pub enum PostgresError {
-    /// It was written by a newer version of this program.
-    #[error(
-        "the PostgreSQL database has schema version {found}, and this program knows versions up to {known}"
-    )]
-    Newer {
-        /// Its version.
-        found: i64,
-        /// The latest version known.
-        known: i64,
-    },
-    /// It is to be read, and has no evidence or an older version's.
-    #[error(
-        "the PostgreSQL database has schema version {found}, and only a gateway may bring it to version {known}"
-    )]
-    Older {
-        /// Its version.
-        found: i64,
-        /// The version needed.
-        known: i64,
-    },
-    /// Something is missing of its address.
-    #[error(
-        "the address of the PostgreSQL database has to say all of `postgres://USER@HOST:PORT/DATABASE`"
-    )]
-    Address,
-    /// What is sent could be read or changed on its way.
-    #[error(
-        "the PostgreSQL database is on another machine: leave `sslmode` out of its address, or say `sslmode=verify-full`"
-    )]
-    Unprotected,
-    /// It cannot be reached or used. Its address is not told: there may be a password in it.
-    #[error("cannot use the PostgreSQL database")]
-    Database(#[from] sqlx::Error),
 }

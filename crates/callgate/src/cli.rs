@@ -4,6 +4,7 @@
 pub(crate) mod approvals;
 pub(crate) mod authority;
 pub(crate) mod evidence;
+pub(crate) mod replay;
 pub(crate) mod tools;
 
 use std::path::PathBuf;
@@ -71,6 +72,11 @@ enum Command {
     /// Policies: test them against decision cases, or see what they can name.
     #[command(subcommand)]
     Policy(Policy),
+    /// Decide recorded calls again, by other policies: what would change, by caller and tool.
+    Replay(replay::Replay),
+    /// Policies and servers in shadow: what would have been.
+    #[command(subcommand)]
+    Shadow(replay::Shadow),
     /// The record of what was decided and what came of it.
     #[command(subcommand)]
     Evidence(evidence::Evidence),
@@ -306,6 +312,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Revocation(command) => block_on(commands::revoke::standing(command)),
         Command::Policy(Policy::Test(options)) => commands::policy::test(&options),
         Command::Policy(Policy::Schema(options)) => commands::policy::schema(&options),
+        Command::Replay(options) => block_on(commands::replay::run(options)),
+        Command::Shadow(command) => block_on(commands::shadow::run(command)),
         Command::Evidence(command) => block_on(commands::evidence::run(command)),
     }
 }

@@ -34,7 +34,10 @@ impl Database {
     }
 
     pub(crate) async fn open(&self) -> PostgresStore {
-        PostgresStore::open(&Address::from(&*self.url())).await.unwrap().by_times_told()
+        PostgresStore::open(&Address::new(&self.url(), None).unwrap())
+            .await
+            .unwrap()
+            .by_times_told()
     }
 
     /// Runs a statement in it, as somebody else.

@@ -121,6 +121,35 @@ async fn e06_writers_share_a_file_and_leave_each_others_open_calls_alone() {
 }
 
 #[tokio::test]
+async fn e06_what_a_writer_left_that_crashed_is_closed_while_others_go_on() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("evidence.db");
+    let open = async |seed| {
+        let store = Arc::new(SqliteStore::open(&path).await.unwrap());
+        let shared = Arc::<SqliteStore>::clone(&store);
+        let limits = EvidenceLimits::default();
+        let log = EvidenceLog::open(shared, Arc::new(Ticking::new(seed)), limits).await.unwrap();
+        (store, log.0)
+    };
+    let (left, own) = (Ticking::new(8).id(), Ticking::new(9).id());
+    let intent = |call| Event::Decided(Arc::new(intent(call, "alice", "release-bot")));
+    let (store, log) = open(1).await;
+    let (crashing, its_log) = open(2).await;
+    log.record(intent(own), Durability::Durable).await.unwrap();
+    its_log.record(intent(left), Durability::Durable).await.unwrap();
+    assert_eq!(store.orphans().await.unwrap(), [], "both live");
+    its_log.shutdown().await.unwrap();
+    drop(crashing);
+    // Who crashes leaves its file, and nobody holds its lock.
+    let its = EvidenceStore::writers(&*store).await.unwrap()[1];
+    std::fs::write(path.with_extension("db.writers").join(its.to_string()), "").unwrap();
+    assert_eq!(store.orphans().await.unwrap(), [left]);
+    log.close(left).await.unwrap();
+    assert_eq!(store.orphans().await.unwrap(), []);
+    assert_eq!(open_calls(&*store).await, [own]);
+}
+
+#[tokio::test]
 async fn e06_a_writer_that_does_not_get_done_beginning_holds_the_next_one_up_in_bounds() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("evidence.db");

@@ -28,6 +28,8 @@ pub(super) struct Writers {
     room_bytes: u64,
     /// Whether that was given up and is not free again.
     is_full: AtomicBool,
+    /// Whether somebody has died, and it is not known that they left nothing open.
+    has_dead: AtomicBool,
     held: Mutex<Held>,
 }
 
@@ -49,7 +51,8 @@ impl Writers {
         };
         let (folder, lock) = (beside(".writers"), beside(".lock"));
         let is_full = AtomicBool::new(false);
-        Self { folder, lock, room_bytes: 0, is_full, held: Mutex::default() }
+        let has_dead = AtomicBool::new(true);
+        Self { folder, lock, room_bytes: 0, is_full, has_dead, held: Mutex::default() }
     }
 
     /// Each writer that joins from now on keeps so many bytes free.
@@ -145,6 +148,16 @@ impl Writers {
         Ok((self.look()?, turn))
     }
 
+    /// Whether somebody has died since it was last known that the dead left nothing open.
+    pub(super) fn has_dead(&self) -> bool {
+        self.has_dead.load(Ordering::Relaxed)
+    }
+
+    /// The dead left nothing open, or nothing any more.
+    pub(super) fn dead_left_nothing(&self) {
+        self.has_dead.store(false, Ordering::Relaxed);
+    }
+
     /// What others left is settled: the next one may begin.
     pub(super) fn has_begun(&self) {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).opening = None;
@@ -162,10 +175,13 @@ impl Writers {
                 Err(error) => return Err(error),
             };
             match file.try_lock() {
-                Ok(()) => match fs::remove_file(entry.path()) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    Ok(()) | Err(_) => {}
-                },
+                Ok(()) => {
+                    self.has_dead.store(true, Ordering::Relaxed);
+                    match fs::remove_file(entry.path()) {
+                        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                        Ok(()) | Err(_) => {}
+                    }
+                }
                 Err(TryLockError::WouldBlock) => {
                     living.push(entry.file_name().to_string_lossy().into_owned());
                 }

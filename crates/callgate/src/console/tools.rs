@@ -13,6 +13,7 @@ use axum::response::Response;
 use callgate_gateway::pin::Standing;
 use callgate_gateway::pipeline::{ErrandError, Gateway};
 use callgate_gateway::server::Server;
+use callgate_gateway::shadow::Shadow;
 use callgate_gateway::tools::{Tool, ToolSet};
 use callgate_model::authority::ToolPin;
 use callgate_model::json::Object;
@@ -67,6 +68,8 @@ struct Tools<'a> {
 struct Section {
     name: String,
     about: String,
+    /// Until when policies are not enforced for it, and for what.
+    shadow: Option<String>,
     /// Why it does not tell its tools.
     silent: Option<String>,
     /// Whether it is not called, because it does not answer.
@@ -127,7 +130,11 @@ pub(super) async fn list(
     let asked = Object::default().with("server", wanted.server.as_str());
     let found = gateway.run_errand(&visitor.caller, Errand::ToolList, None, asked, work);
     let (seen, servers) = found.await.map_err(refused)?;
-    let servers = servers.iter().map(|(server, set, pins)| section(server, set, pins, &wanted));
+    let now = console.ambient.now();
+    let servers = servers.iter().map(|(server, set, pins)| Section {
+        shadow: server.shadow().filter(|shadow| now < shadow.until).map(shadowed),
+        ..section(server, set, pins, &wanted)
+    });
     let page_of = Tools {
         who: &visitor.who(),
         csrf: visitor.session.csrf(),
@@ -136,7 +143,7 @@ pub(super) async fn list(
         risks: Risk::ALL.iter().map(|risk| risk.as_str()).collect(),
         servers: servers.collect(),
         wanted: &wanted,
-        now: moment(console.ambient.now()),
+        now: moment(now),
         seen,
     };
     Ok(live_page(StatusCode::OK, &page_of))
@@ -178,7 +185,16 @@ fn section(
     lines.truncate(TOOLS_MAX);
     let counts = set.map(|set| counts(server, set)).unwrap_or_default();
     let (name, about, left_alone) = (safe(&server.name), safe(&about), server.is_left_alone());
-    Section { name, about, silent, left_alone, counts, lines, more }
+    Section { name, about, shadow: None, silent, left_alone, counts, lines, more }
+}
+
+/// What is not enforced.
+fn shadowed(shadow: Shadow) -> String {
+    let what = if shadow.writes { "any call" } else { "reads" };
+    format!(
+        "danger_shadow: until {} what policies say to {what} is recorded, and not enforced.",
+        moment(shadow.until)
+    )
 }
 
 impl Wanted {
