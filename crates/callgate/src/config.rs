@@ -10,6 +10,7 @@ mod credential;
 mod elsewhere;
 mod evidence;
 mod issuer;
+mod limits;
 mod notify;
 mod problems;
 mod sealing;
