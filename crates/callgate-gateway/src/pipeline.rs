@@ -305,7 +305,8 @@ impl Gateway {
             Err(text) => return self.refuse_invalid(&request, record, text.to_owned()),
         };
         let attempt = Attempt { request, params, round, bundle, record };
-        match self.attempt(attempt, headers).await {
+        // Boxed: it is large.
+        match Box::pin(self.attempt(attempt, headers)).await {
             Ok(reply) => reply,
             Err(waiting) => self.deliver(*waiting).await,
         }
@@ -485,6 +486,7 @@ pub(crate) fn understood(named: &NamedCall) -> Understood {
         reversibility: call.operation.reversibility,
         definition: call.definition,
         targets: named.targets.clone(),
+        input: Object::default(),
     }
 }
 

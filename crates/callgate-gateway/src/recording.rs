@@ -8,11 +8,12 @@ use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
 use callgate_model::call::ToolCall;
 use callgate_model::digest::hex;
-use callgate_model::evidence::Decided;
+use callgate_model::evidence::{Decided, Understood};
 use callgate_model::json::{Json, Object};
 use callgate_model::obligation::Obligations;
 use callgate_model::redact;
 use callgate_model::treatment::{Treatment, Treatments, stricter};
+use callgate_model::vocabulary::{FieldType, FieldValue};
 
 use crate::name::NamedCall;
 use crate::pipeline::understood;
@@ -74,6 +75,8 @@ pub struct Recording {
     pub fields: BTreeMap<String, Treatments>,
     /// The keys by which fields are hashed, the current one first.
     pub keys: Vec<HashKey>,
+    /// Whether what policies saw of arguments is recorded, so that the decision can be made again.
+    pub input: bool,
 }
 
 impl Recording {
@@ -99,8 +102,31 @@ impl Recording {
 
     /// Completes the record of a call when it is known what it is and what was decided.
     pub(crate) fn name(&self, record: &mut Decided, named: &NamedCall) {
-        (record.arguments, record.hashes) = self.named(&named.call, record.decision.obligations());
-        record.understood = Some(understood(named));
+        let obligations = record.decision.obligations();
+        let input = self.input(named, obligations);
+        (record.arguments, record.hashes) = self.named(&named.call, obligations);
+        record.understood = Some(Understood { input, ..understood(named) });
+    }
+
+    /// The fields that policies saw. Where there are rules for arguments, nothing of which these could be the text; and nothing
+    /// that would not be as they saw it, without its secrets and its end. What was not looked up is not known.
+    fn input(&self, named: &NamedCall, obligations: &Obligations) -> Object {
+        let call = &named.call;
+        let has_rules =
+            self.fields.contains_key(&call.operation.name) || !obligations.record.is_empty();
+        let mut input = Object::default();
+        for (name, value) in call.fields.iter().filter(|_| self.input) {
+            let is_unknown = named.looked_up.iter().any(|one| one.field == *name)
+                && *value == FieldType::Text.absent();
+            let is_text = matches!(value, FieldValue::Text(_) | FieldValue::Names(_));
+            if !(is_unknown || (is_text && has_rules)) {
+                input.set(name, value.to_json());
+            }
+        }
+        let recorded = redact::arguments(&input);
+        let as_seen = |name: &str, value: &Json| recorded.get(name) == Some(value);
+        let kept = input.iter().filter(|(name, value)| as_seen(name, value));
+        kept.fold(Object::default(), |kept, (name, value)| kept.with(name, value.clone()))
     }
 
     /// What is recorded of the arguments of a call, and the hashes in it. Rules are for operations, so of what a dispatcher
@@ -214,6 +240,7 @@ mod tests {
             arguments,
             fields: BTreeMap::from([("jira.issue.edit".to_owned(), rules.collect())]),
             keys: vec![HashKey::new(&[1; 32]).unwrap()],
+            ..Recording::default()
         }
     }
 

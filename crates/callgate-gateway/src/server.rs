@@ -19,6 +19,7 @@ use crate::kept::{Kept, ListError, ListLimits};
 use crate::offers::{Offer, Offers};
 use crate::pin::ApprovedBy;
 use crate::resolve::{FOUND_FOR, Finds};
+use crate::shadow::Shadow;
 use crate::tools::{self, ToolSet};
 
 /// An upstream server with everything that is known of it.
@@ -45,6 +46,8 @@ pub struct Server {
     pub(crate) rest: Rest,
     /// Whether the place of what can move is asked for before it is changed, even if its name tells it.
     pub(crate) confirms_moves: bool,
+    /// For how long policies are not enforced for it, if they are not.
+    pub(crate) shadow: Option<Shadow>,
     /// For those who listen.
     pub(crate) changes: Changes,
     pub(crate) own_key: SessionKey,
@@ -84,6 +87,7 @@ impl Server {
             approved_by: ApprovedBy::default(),
             rest: Rest::default(),
             confirms_moves: false,
+            shadow: None,
             changes: Changes::default(),
             own_key: SessionKey::new(format!("{name} gateway")),
         }
@@ -99,6 +103,18 @@ impl Server {
     #[must_use]
     pub fn confirming_moves(self, confirms_moves: bool) -> Self {
         Self { confirms_moves, ..self }
+    }
+
+    /// The same, for whose calls policies are not enforced for a time.
+    #[must_use]
+    pub fn in_shadow(self, shadow: Option<Shadow>) -> Self {
+        Self { shadow, ..self }
+    }
+
+    /// For how long policies are not enforced for it, if they are not.
+    #[must_use]
+    pub const fn shadow(&self) -> Option<Shadow> {
+        self.shadow
     }
 
     /// The same, whose tools are approved so.

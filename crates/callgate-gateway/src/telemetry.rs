@@ -22,6 +22,7 @@ pub struct Metrics {
     servers: BTreeSet<String>,
     registry: Registry,
     decisions: Family<DecisionLabels, Counter>,
+    would: Family<WouldLabels, Counter>,
     outcomes: Family<OutcomeLabels, Counter>,
     notices: Family<NoticeLabels, Counter>,
     notices_waiting: Family<ChannelLabel, Gauge>,
@@ -44,6 +45,13 @@ struct DecisionLabels {
     verdict: &'static str,
     reason: &'static str,
     effect: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct WouldLabels {
+    server: String,
+    verdict: &'static str,
+    would: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -83,6 +91,7 @@ impl Metrics {
         let metrics = Self {
             servers: servers.collect(),
             decisions: Family::default(),
+            would: Family::default(),
             outcomes: Family::default(),
             notices: Family::default(),
             notices_waiting: Family::default(),
@@ -100,6 +109,11 @@ impl Metrics {
             registry: Registry::default(),
         };
         registry.register("decisions", "Decisions made", metrics.decisions.clone());
+        registry.register(
+            "would",
+            "Decisions that would be others if nothing were in shadow",
+            metrics.would.clone(),
+        );
         registry.register("outcomes", "Outcomes of dispatched calls", metrics.outcomes.clone());
         registry.register("notices", "Attempts to tell people", metrics.notices.clone());
         registry.register(
@@ -174,6 +188,11 @@ impl Metrics {
             reason: decided.decision.codes().next().unwrap_or_default(),
             effect: understood.map_or("", |u| u.effect.as_str()),
         };
+        if let Some(would) = &decided.decision.would {
+            let (server, verdict) = (labels.server.clone(), labels.verdict);
+            let would = WouldLabels { server, verdict, would: would.verdict.as_str() };
+            self.would.get_or_create(&would).inc();
+        }
         self.decisions.get_or_create(&labels).inc();
         #[expect(clippy::cast_precision_loss, reason = "a duration for a histogram")]
         self.decided_in.observe(decided.decided_in_us as f64 / 1e6);

@@ -281,6 +281,7 @@ impl Kept for UpstreamSecret {}
 impl Kept for Vote {}
 impl Kept for Vec<Look> {}
 impl Kept for Vec<Notice> {}
+impl Kept for Vec<Vote> {}
 
 /// The text of `thing` in a store and in the record: canonical JSON. [`from_text`] reads it.
 pub fn to_text(thing: &impl Kept) -> String {

@@ -131,6 +131,10 @@ pub enum CredentialKind {
 }
 
 impl CredentialKind {
+    /// Each of them.
+    pub const ALL: [Self; 6] =
+        [Self::ApiToken, Self::Jwt, Self::Opaque, Self::Process, Self::Session, Self::StaticToken];
+
     /// Its name in policies and records.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

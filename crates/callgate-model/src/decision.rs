@@ -138,6 +138,8 @@ pub struct Decision {
     pub policies: Vec<PolicyRef>,
     /// What has to be done if it is made, now or once it is approved. None of a denial.
     pub obliges: Option<Box<Obligations>>,
+    /// What it would be if nothing were in shadow, if the verdict would be another one.
+    pub would: Option<Box<Self>>,
     /// The digest of the policy bundle.
     pub bundle: Digest,
 }
@@ -156,7 +158,14 @@ impl Decision {
     }
 
     fn without_policy(verdict: Verdict, reason: Reason, bundle: Digest) -> Self {
-        Self { verdict, reasons: vec![reason], policies: Vec::new(), obliges: None, bundle }
+        Self {
+            verdict,
+            reasons: vec![reason],
+            policies: Vec::new(),
+            obliges: None,
+            would: None,
+            bundle,
+        }
     }
 
     /// Whether the call may be made.
@@ -200,6 +209,9 @@ impl Decision {
             .with("gates", gates);
         if let Some(obligations) = &self.obliges {
             decision.set("obligations", obligations.to_json());
+        }
+        if let Some(would) = &self.would {
+            decision.set("would", would.to_json());
         }
         decision.with("bundle", self.bundle.to_string())
     }

@@ -11,6 +11,7 @@ mod fields;
 mod kind;
 mod link;
 mod record;
+mod recorded;
 mod settle;
 mod write;
 
@@ -22,6 +23,7 @@ pub use fields::FIELDS;
 pub use kind::Kind;
 pub use link::{Link, Links};
 pub use record::record;
+pub use recorded::{Known, Recorded, Unreadable};
 pub use settle::{Finding, Settled};
 pub use write::{CallerRecord, target_to_json};
 
@@ -30,7 +32,7 @@ use crate::approval::Notice;
 use crate::authority::{Administered, Under};
 use crate::decision::{Decision, Verdict};
 use crate::digest::Digest;
-use crate::json::Json;
+use crate::json::{Json, Object};
 use crate::target::Target;
 use crate::vocabulary::{Effect, Reversibility, Risk};
 
@@ -109,6 +111,8 @@ pub struct Understood {
     pub definition: Option<Digest>,
     /// The targets located.
     pub targets: Vec<Target>,
+    /// The fields that policies saw, as far as they are recorded.
+    pub input: Object,
 }
 
 /// A decision about a request, with what was known when it was made.

@@ -147,6 +147,9 @@ reasons! {
     SessionUnknown = "session_unknown", Caller,
         "There is no such session of this caller.",
         "Initialize again.";
+    ShadowServer = "shadow_server", Nobody,
+        "The server is in shadow: what policies say to this is recorded, and not enforced.",
+        "";
     TargetConflict = "target_conflict", Caller,
         "Two arguments that name the target disagree.",
         "Name the target once, or the same in both.";

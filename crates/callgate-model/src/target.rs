@@ -71,6 +71,16 @@ pub enum Obstacle {
 }
 
 impl Obstacle {
+    /// Each of them.
+    pub const ALL: [Self; 6] = [
+        Self::Conflict,
+        Self::Missing,
+        Self::OpaqueId,
+        Self::Query,
+        Self::UnknownForm,
+        Self::UnknownSite,
+    ];
+
     /// Its name in policies and records.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::json::Json;
+
 /// What a tool does to its targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Effect {
@@ -108,7 +110,34 @@ pub enum FieldValue {
     Names(Vec<String>),
 }
 
+impl FieldValue {
+    /// The value as it is recorded.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        match self {
+            Self::Text(text) => text.as_str().into(),
+            Self::Flag(flag) => (*flag).into(),
+            Self::Count(count) => (*count).into(),
+            Self::Names(names) => names.clone().into(),
+        }
+    }
+}
+
 impl FieldType {
+    /// A value of this type, as it is recorded.
+    #[must_use]
+    pub fn read(self, value: &Json) -> Option<FieldValue> {
+        Some(match self {
+            Self::Text => FieldValue::Text(value.as_str()?.to_owned()),
+            Self::Flag => FieldValue::Flag(value.as_bool()?),
+            Self::Count => FieldValue::Count(value.as_number()?.as_i64()?),
+            Self::Names => {
+                let name = |name: &Json| name.as_str().map(str::to_owned);
+                FieldValue::Names(value.as_array()?.iter().map(name).collect::<Option<_>>()?)
+            }
+        })
+    }
+
     /// The value of a field that the call does not have: the context is total.
     #[must_use]
     pub const fn absent(self) -> FieldValue {

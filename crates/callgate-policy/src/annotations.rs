@@ -9,7 +9,7 @@ use callgate_model::treatment::{Treatment, Treatments};
 
 use crate::source::{Complaint, Tier};
 
-const EVERYWHERE: [&str; 3] = ["id", "reason", "owner"];
+const EVERYWHERE: [&str; 4] = ["id", "reason", "owner", "shadow"];
 const GATES: [&str; 10] = [
     "approval",
     "quorum",
@@ -44,6 +44,8 @@ pub(crate) struct Label {
     pub(crate) obliges: Option<Box<Obligations>>,
     /// The channel by which people are told that the gate holds a call.
     pub(crate) notify: Option<String>,
+    /// Whether it is looked at only, and enforces nothing.
+    pub(crate) in_shadow: bool,
 }
 
 /// Reads the annotations of a policy of `tier`, with everything that is wrong with them.
@@ -77,7 +79,19 @@ pub(crate) fn read(tier: Tier, policy: &cedar_policy::Policy) -> Result<Label, V
         obliges.record = recorded(policy, &mut note);
     }
     let obliges = (!obliges.is_empty()).then(|| Box::new(obliges));
-    if complaints.is_empty() { Ok(Label { about, gate, obliges, notify }) } else { Err(complaints) }
+    let in_shadow = policy.annotation("shadow");
+    if in_shadow.is_some_and(|said| !said.is_empty()) {
+        note(
+            Complaint::new("@shadow stands alone".to_owned())
+                .hint("a policy that is to be in force does not have it at all"),
+        );
+    }
+    let in_shadow = in_shadow.is_some();
+    if complaints.is_empty() {
+        Ok(Label { about, gate, obliges, notify, in_shadow })
+    } else {
+        Err(complaints)
+    }
 }
 
 /// The channels by which people are told of what a permit lets through.

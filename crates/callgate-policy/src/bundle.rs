@@ -52,6 +52,8 @@ pub(crate) struct Policy {
     /// What a permit obliges to.
     pub(crate) obliges: Option<Box<Obligations>>,
     pub(crate) scope: Scope,
+    /// Whether it is looked at only, and enforces nothing.
+    pub(crate) in_shadow: bool,
     /// A set of this policy alone, to ask whether its `when` and `unless` let it hold; `None` if it has neither.
     pub(crate) alone: Option<PolicySet>,
     /// Kept instead of what Cedar made of it, which is ten times as large and seldom needed.
@@ -67,6 +69,8 @@ pub struct PolicyText<'a> {
     pub about: &'a PolicyRef,
     /// Who approves, if it asks for that.
     pub gate: Option<&'a Gate>,
+    /// Whether it enforces nothing.
+    pub in_shadow: bool,
     /// Its text, from the first annotation to the semicolon.
     pub text: &'a str,
 }
@@ -83,17 +87,11 @@ impl Bundle {
         let schema = schema::text(vocabulary);
         let (parsed, _warnings) = Schema::from_cedarschema_str(&schema)
             .map_err(|error| vec![schema_problem(DetailedError::from(&error).message)])?;
-        let mut draft = Draft::new(parsed);
+        let mut draft = Draft::new(parsed, vocabulary.looked_up.clone());
         for source in sources {
             draft.read(source);
         }
-        // A name may be written with escapes.
-        let names = |text: &str, field: &str| {
-            [field, "\\u", "\\x"].iter().any(|written| text.contains(written))
-        };
-        let is_named = |field: &&String| sources.iter().any(|source| names(&source.text, field));
-        let looked_up = vocabulary.looked_up.iter().filter(is_named).cloned().collect();
-        Ok(Self { looked_up, ..draft.finish(schema, known)? })
+        draft.finish(schema, known)
     }
 
     /// Whether a policy may want to know the field `name`, whose value has to be asked for.
@@ -129,7 +127,8 @@ impl Bundle {
 
     /// The places that permits name, other than kinds of what is not known.
     pub fn places(&self) -> impl Iterator<Item = Resource> {
-        let permits = self.policies.iter().filter(|policy| policy.is_permit());
+        let in_force = self.policies.iter().filter(|policy| !policy.in_shadow);
+        let permits = in_force.filter(|policy| policy.is_permit());
         let anchors = permits.filter_map(|policy| policy.scope.resource.anchor.as_ref());
         let known = anchors.filter(|anchor| *anchor.uid.type_name() != CORE.unresolved);
         known.map(|anchor| {
@@ -174,6 +173,7 @@ impl Bundle {
             tier: policy.tier,
             about: &policy.about,
             gate: policy.gate.as_ref(),
+            in_shadow: policy.in_shadow,
             text: &policy.text,
         })
     }
@@ -246,6 +246,11 @@ impl Bundle {
 }
 
 impl Policy {
+    /// Its text.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     pub(crate) fn is_permit(&self) -> bool {
         self.tier == Tier::Permit
     }
@@ -272,12 +277,15 @@ struct Draft {
     seen: usize,
     unscoped_permits: usize,
     knows_grants: bool,
+    /// The fields whose values have to be asked for.
+    looked_up: BTreeSet<String>,
     problems: Vec<Problem>,
 }
 
 impl Draft {
-    fn new(schema: Schema) -> Self {
+    fn new(schema: Schema, looked_up: BTreeSet<String>) -> Self {
         Self {
+            looked_up,
             checker: Checker::new(schema),
             policies: Vec::new(),
             texts: Vec::new(),
@@ -313,8 +321,9 @@ impl Draft {
         let label = annotations::read(tier, &cedar);
         if let Ok(label) = &label {
             complaints.extend(self.claim_id(&label.about.id, source, statement));
+            complaints.extend(self.asks_in_shadow(label, &cedar));
         }
-        let Label { about, gate, obliges, notify } = match label {
+        let Label { about, gate, obliges, notify, in_shadow } = match label {
             Ok(label) if complaints.is_empty() => label,
             Ok(_) => return Err(complaints),
             Err(more) => return Err(complaints.into_iter().chain(more).collect()),
@@ -323,7 +332,7 @@ impl Draft {
         self.texts.push((tier, about.id.clone(), text));
         let alone = if cedar.has_non_scope_constraint() {
             // As Cedar writes it, the name of an attribute is spelled in one way.
-            self.knows_grants |= cedar.to_string().contains("grant");
+            self.knows_grants |= !in_shadow && cedar.to_string().contains("grant");
             let alone = PolicySet::from_policies([cedar.new_id(PolicyId::new(&about.id))]);
             Some(alone.map_err(|error| vec![Complaint::cedar(DetailedError::from(&error))])?)
         } else {
@@ -331,8 +340,22 @@ impl Draft {
         };
         self.channels.extend(notify.map(|channel| (about.id.clone(), channel)));
         let text = statement.text.to_owned();
-        self.policies.push(Policy { tier, about, gate, obliges, scope, alone, text });
+        self.policies.push(Policy { tier, about, gate, obliges, scope, in_shadow, alone, text });
         Ok(())
+    }
+
+    /// That a policy in shadow names what the server would have to be asked for: nobody is, for its sake.
+    fn asks_in_shadow(&self, label: &Label, cedar: &cedar_policy::Policy) -> Option<Complaint> {
+        if !label.in_shadow || !cedar.has_non_scope_constraint() {
+            return None;
+        }
+        let written = cedar.to_string();
+        let names = |field: &&String| written.contains("input") && written.contains(&***field);
+        let field = self.looked_up.iter().find(names)?;
+        Some(
+            Complaint::new(format!("a policy in shadow cannot name the field `{field}`"))
+                .hint("no server is asked for what only a policy in shadow wants to know"),
+        )
     }
 
     fn claim_id(
@@ -377,16 +400,24 @@ impl Draft {
             index.file(position, policy);
         }
         let needs = |policy: &Policy| policy.obliges.as_ref().is_some_and(|one| one.needs_reason);
+        let in_force = || self.policies.iter().filter(|policy| !policy.in_shadow);
+        // A name may be written with escapes.
+        let names = |text: &str, field: &str| {
+            [field, "\\u", "\\x"].iter().any(|written| text.contains(written))
+        };
+        self.looked_up.retain(|field| in_force().any(|policy| names(&policy.text, field)));
+        let (has_gates, needs_reasons) =
+            (in_force().any(|policy| policy.gate.is_some()), in_force().any(needs));
         Ok(Bundle {
-            has_gates: self.policies.iter().any(|policy| policy.gate.is_some()),
-            needs_reasons: self.policies.iter().any(needs),
+            has_gates,
+            needs_reasons,
             schema,
             validator: self.checker.into_validator(),
             digest,
             policies: self.policies,
             index,
             knows_grants: self.knows_grants,
-            looked_up: BTreeSet::new(),
+            looked_up: self.looked_up,
             channels: self.channels,
             names: self.names,
             known,

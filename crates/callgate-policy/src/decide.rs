@@ -4,6 +4,8 @@
 //! error is a denial, are made here. Cedar is asked what only Cedar knows, whether a condition is true; that scopes are
 //! compared without it is checked against Cedar alone by [`Bundle::verify_slice`].
 
+use std::cell::Cell;
+
 use callgate_model::ambient::Timestamp;
 use callgate_model::authority::Grant;
 use callgate_model::call::ToolCall;
@@ -44,7 +46,20 @@ pub struct Question<'a> {
 /// Decides. Total: whatever goes wrong is a denial.
 #[must_use]
 pub fn decide(bundle: &Bundle, question: &Question<'_>) -> Decision {
-    within_bounds(question, combine(bundle.digest(), &findings(bundle, question, Shown::Slice)))
+    decided(bundle, question, Shown::Slice)
+}
+
+/// What the policies in force say; and if they would say something else together with those in shadow, what.
+fn decided(bundle: &Bundle, question: &Question<'_>, shown: Shown) -> Decision {
+    let say = |counting| {
+        let found = findings(bundle, question, (shown, counting));
+        let decision = within_bounds(question, combine(bundle.digest(), &found.all));
+        (decision, found.met_shadow)
+    };
+    let (decision, met_shadow) = say(Counting::InForce);
+    let would = met_shadow.then(|| say(Counting::All).0);
+    let would = would.filter(|would| would.verdict != decision.verdict).map(Box::new);
+    Decision { would, ..decision }
 }
 
 /// Whatever policies say, nothing is allowed that the scopes of the credential do not cover, nor what it, or the workflow,
@@ -74,7 +89,7 @@ fn within_bounds(question: &Question<'_>, decision: Decision) -> Decision {
     let policies = if reasons.is_empty() { Vec::new() } else { decision.policies };
     reasons.extend(beyond);
     let (verdict, reasons, bundle) = (Verdict::Deny, sorted(reasons), decision.bundle);
-    Decision { verdict, reasons, policies, obliges: None, bundle }
+    Decision { verdict, reasons, policies, obliges: None, would: None, bundle }
 }
 
 impl Bundle {
@@ -82,9 +97,7 @@ impl Bundle {
     /// the schema. They must agree; if they do not, decisions under this bundle are void. Slow: for tests and sampling.
     #[must_use]
     pub fn verify_slice(&self, question: &Question<'_>) -> bool {
-        let full = combine(self.digest(), &findings(self, question, Shown::All));
-        let full = within_bounds(question, full);
-        decide(self, question) == full
+        decide(self, question) == decided(self, question, Shown::All)
     }
 }
 
@@ -95,6 +108,21 @@ pub(crate) enum Shown {
     Slice,
     /// All.
     All,
+}
+
+/// Which policies count.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counting {
+    /// Those in force.
+    InForce,
+    /// Those in shadow, too.
+    All,
+}
+
+/// What was found, and whether a policy in shadow was among those that were looked at.
+pub(crate) struct Findings<'a> {
+    pub(crate) all: Vec<Finding<'a>>,
+    pub(crate) met_shadow: bool,
 }
 
 /// What one link's policies say about one target.
@@ -119,8 +147,8 @@ pub(crate) enum Ruling<'a> {
 pub(crate) fn findings<'a>(
     bundle: &'a Bundle,
     question: &Question<'a>,
-    shown: Shown,
-) -> Vec<Finding<'a>> {
+    (shown, counting): (Shown, Counting),
+) -> Findings<'a> {
     let links = question.caller.links().iter();
     let links: Vec<(&Link, Closure)> =
         links.map(|link| (link, bundle.names.closure(&link.uid, &link.parents))).collect();
@@ -129,6 +157,8 @@ pub(crate) fn findings<'a>(
         question,
         frame,
         shown,
+        counting,
+        met_shadow: Cell::new(false),
         authorizer: Authorizer::new(),
     });
     let mut findings = Vec::with_capacity(links.len() * question.targets.len());
@@ -148,7 +178,8 @@ pub(crate) fn findings<'a>(
             findings.extend(ruling.map(|ruling| Finding { link, target, ruling }));
         }
     }
-    findings
+    let met_shadow = inquiry.is_some_and(|inquiry| inquiry.met_shadow.get());
+    Findings { all: findings, met_shadow }
 }
 
 /// What no policy can allow.
@@ -170,6 +201,8 @@ struct Inquiry<'a, 'q> {
     question: &'q Question<'a>,
     frame: Frame<'a>,
     shown: Shown,
+    counting: Counting,
+    met_shadow: Cell<bool>,
     authorizer: Authorizer,
 }
 
@@ -232,6 +265,11 @@ impl<'a> Inquiry<'a, '_> {
             ),
         };
         let unresolved = *thing.uid.type_name() == CORE.unresolved;
+        // What is in shadow is not even evaluated: an error of it must deny nothing.
+        policies.retain(|policy| {
+            self.met_shadow.set(self.met_shadow.get() || policy.in_shadow);
+            self.counting == Counting::All || !policy.in_shadow
+        });
         policies.retain(|policy| match policy.tier {
             Tier::Guardrail => true,
             Tier::Approval => !self.question.lifted.contains(&policy.about.id),
@@ -406,7 +444,7 @@ pub(crate) fn combine(bundle: Digest, findings: &[Finding<'_>]) -> Decision {
     };
     let policies = sorted(policies.into_iter().map(|policy| policy.about.clone()).collect());
     let obliges = (!obligations.is_empty()).then(|| Box::new(obligations));
-    Decision { verdict, reasons: sorted(reasons), policies, obliges, bundle }
+    Decision { verdict, reasons: sorted(reasons), policies, obliges, would: None, bundle }
 }
 
 /// Every permit that holds obliges, also beside others that do not: to add one never loosens another (I9).

@@ -6,7 +6,7 @@ use callgate_model::target::Target;
 
 use crate::bundle::{Bundle, Policy};
 use crate::caller::{Link, Role};
-use crate::decide::{Finding, Question, Ruling, Shown, combine, findings, gates};
+use crate::decide::{Counting, Finding, Question, Ruling, Shown, decide, findings, gates};
 use crate::frame::{Frame, Thing};
 
 /// The most near misses shown for one link and one target.
@@ -41,9 +41,9 @@ pub struct Asked {
 /// Decides, and says how. Looks at every permit, so it is slower than deciding.
 #[must_use]
 pub fn explain(bundle: &Bundle, question: &Question<'_>) -> Explanation {
-    let findings = findings(bundle, question, Shown::Slice);
-    let decision = combine(bundle.digest(), &findings);
-    let asked = findings.iter().map(|finding| asked(bundle, question, finding)).collect();
+    let findings = findings(bundle, question, (Shown::Slice, Counting::InForce));
+    let decision = decide(bundle, question);
+    let asked = findings.all.iter().map(|finding| asked(bundle, question, finding)).collect();
     Explanation { decision, asked }
 }
 
@@ -71,7 +71,7 @@ fn near_misses(bundle: &Bundle, question: &Question<'_>, finding: &Finding<'_>) 
     let mut near: Vec<NearMiss> = bundle
         .policies()
         .iter()
-        .filter(|policy| policy.is_permit())
+        .filter(|policy| policy.is_permit() && !policy.in_shadow)
         .filter_map(|permit| {
             let missed = missed(bundle, permit, finding.link, &frame, &thing, finding.target)?;
             Some(NearMiss { policy: permit.about.id.clone(), missed })

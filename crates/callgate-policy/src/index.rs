@@ -44,6 +44,9 @@ impl Index {
             }
             Actions::Any | Actions::Is(_) | Actions::In(_) => self.put(key, position),
         }
+        if policy.in_shadow {
+            return;
+        }
         if policy.is_permit() {
             self.permits_by_principal.entry(principal).or_default().push(position);
         }

@@ -13,6 +13,7 @@ mod explain;
 mod frame;
 mod index;
 mod known;
+mod looks;
 mod names;
 mod reach;
 mod schema;
@@ -24,7 +25,8 @@ pub use caller::PreparedCaller;
 pub use check::{MAX_POLICY_BYTES, MAX_POLICY_NESTING, MAX_POLICY_STEPS};
 pub use decide::{Question, decide};
 pub use explain::{Asked, Explanation, MAX_NEAR_MISSES, explain};
-pub use reach::{could_allow, could_allow_in};
+pub use looks::looks_at;
+pub use reach::{could_allow, could_allow_in, could_cover};
 pub use source::{Problem, Source, Tier};
 
 #[cfg(test)]

@@ -54,6 +54,25 @@ pub fn could_allow_in(
     inside.any(|kind| have_common_target(&permits, Some(kind), Some(&container)))
 }
 
+/// Whether some call of `operation` could be what the credential and the workflow of `caller` are for, whatever policies say.
+#[must_use]
+pub fn could_cover(
+    caller: &PreparedCaller,
+    server: &str,
+    operation: &Operation,
+    risk: Risk,
+) -> bool {
+    // A scope that is not held may be asked for.
+    let (name, effect) = (operation.name.as_str(), operation.effect);
+    let action = Action { server, operation: name, effect, risk };
+    let scopes = caller.credential.scopes.as_ref();
+    let workflow = caller.workflow.as_ref().filter(|run| run.assurance.is_assured());
+    let is_about = |portion: &Portion| portion.is_about(action);
+    scopes.is_none_or(|all| all.could_cover(action))
+        && caller.credential.within.as_ref().is_none_or(is_about)
+        && workflow.and_then(|run| run.within.as_ref()).is_none_or(is_about)
+}
+
 /// Of each link that has to be permitted, the permits for `operation`. Nothing, if some link cannot be allowed anything.
 fn permits<'a>(
     bundle: &'a Bundle,
@@ -62,16 +81,7 @@ fn permits<'a>(
     operation: &Operation,
     risk: Risk,
 ) -> Option<Vec<Vec<&'a Policy>>> {
-    // A scope that is not held may be asked for.
-    let (name, effect) = (operation.name.as_str(), operation.effect);
-    let action = Action { server, operation: name, effect, risk };
-    let scopes = caller.credential.scopes.as_ref();
-    let workflow = caller.workflow.as_ref().filter(|run| run.assurance.is_assured());
-    let is_beyond = |portion: &Portion| !portion.is_about(action);
-    if scopes.is_some_and(|all| !all.could_cover(action))
-        || caller.credential.within.as_ref().is_some_and(is_beyond)
-        || workflow.and_then(|run| run.within.as_ref()).is_some_and(is_beyond)
-    {
+    if !could_cover(caller, server, operation, risk) {
         return None;
     }
     let level = bundle.known.level(operation, risk)?;

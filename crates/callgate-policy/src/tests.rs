@@ -2,9 +2,11 @@
 
 mod decisions;
 mod loading;
+mod model;
 mod nested;
 mod obligations;
 mod pack;
 mod properties;
+mod shadow;
 mod views;
 mod world;

@@ -14,8 +14,10 @@ use callgate_model::evidence::{Chain, Event, Payload};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
+use crate::engines::{Engine, Opened};
+use crate::postgres::server::Database;
 use crate::testing::{Ticking, intent};
-use crate::{AuthorityStore as _, EvidenceStore as _, Row, SqliteStore, StoreError};
+use crate::{Row, Store, StoreError};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_unix_ms(1_795_600_000_000);
 
@@ -25,17 +27,22 @@ pub(crate) fn at(seconds: u64) -> Timestamp {
 
 /// A store, and a writer whose clock is told what time it is.
 pub(crate) struct World {
-    pub(crate) store: SqliteStore,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) ambient: Ticking,
     chain: Mutex<Chain>,
+    _database: Option<Database>,
 }
 
 impl World {
-    pub(crate) async fn new() -> Self {
-        let store = SqliteStore::open_in_memory().await.unwrap();
+    pub(crate) async fn new(engine: Engine) -> Self {
+        let Opened { store, database } = engine.open().await;
+        Self::of(store, database)
+    }
+
+    pub(crate) fn of(store: Arc<dyn Store>, database: Option<Database>) -> Self {
         let ambient = Ticking::new(1);
         let chain = Mutex::new(Chain::new(ambient.id()));
-        Self { store, ambient, chain }
+        Self { store, ambient, chain, _database: database }
     }
 
     /// Whether the event could be applied at that time.
@@ -59,7 +66,7 @@ impl World {
     }
 
     /// Asks for approval of the call `what` of `who`.
-    async fn ask(&self, who: &str, what: &str, at: Timestamp) -> Option<Id> {
+    pub(crate) async fn ask(&self, who: &str, what: &str, at: Timestamp) -> Option<Id> {
         let approval = approval(self.ambient.id(), who, what, at);
         let id = approval.id;
         let asked = Change::ApprovalRequested { approval: Box::new(approval), notices: Vec::new() };
@@ -155,9 +162,18 @@ pub(crate) fn approval(id: Id, who: &str, what: &str, at: Timestamp) -> Approval
     }
 }
 
-#[tokio::test]
-async fn a01_an_approval_is_asked_for_decided_and_spent_once() {
-    let world = World::new().await;
+with_each_engine!(
+    a01_an_approval_is_asked_for_decided_and_spent_once,
+    a02_each_clock_ends_it,
+    a07_a_denial_stands_for_a_while,
+    what_was_withdrawn_lets_nothing_through,
+    i2_what_goes_on_with_a_call_takes_its_place,
+    a09_nobody_is_flooded,
+    i2_a05_of_many_claimers_one_takes_it,
+);
+
+async fn a01_an_approval_is_asked_for_decided_and_spent_once(engine: Engine) {
+    let world = World::new(engine).await;
     let id = world.ask("alice", "delete", NOW).await.unwrap();
     let state = world.state(id).await;
     assert_eq!(state.approval, approval(id, "alice", "delete", NOW));
@@ -185,9 +201,8 @@ async fn a01_an_approval_is_asked_for_decided_and_spent_once() {
     assert_eq!(Some(found.approval.id), again, "the newest is found");
 }
 
-#[tokio::test]
-async fn a02_each_clock_ends_it() {
-    let world = World::new().await;
+async fn a02_each_clock_ends_it(engine: Engine) {
+    let world = World::new(engine).await;
     let id = world.ask("alice", "late", NOW).await.unwrap();
     assert!(!world.vote(id, "bob", true, at(900)).await, "too late to decide");
     assert!(world.ask("alice", "late", at(900)).await.is_some(), "it can be asked for again");
@@ -200,9 +215,8 @@ async fn a02_each_clock_ends_it() {
     assert_eq!(world.store.approvals(None).await.unwrap().len(), 4);
 }
 
-#[tokio::test]
-async fn a07_a_denial_stands_for_a_while() {
-    let world = World::new().await;
+async fn a07_a_denial_stands_for_a_while(engine: Engine) {
+    let world = World::new(engine).await;
     let id = world.ask("alice", "delete", NOW).await.unwrap();
     assert!(
         world.vote(id, "bob", true, at(1)).await && world.vote(id, "carol", false, at(2)).await
@@ -215,9 +229,8 @@ async fn a07_a_denial_stands_for_a_while() {
     assert!(world.ask("alice", "delete", at(3 + COOLS_DOWN_S)).await.is_some());
 }
 
-#[tokio::test]
-async fn what_was_withdrawn_lets_nothing_through() {
-    let world = World::new().await;
+async fn what_was_withdrawn_lets_nothing_through(engine: Engine) {
+    let world = World::new(engine).await;
     let withdraw = |id| Change::ApprovalWithdrawn { id, reason: "not needed".to_owned() };
     let waiting = world.ask("alice", "waiting", NOW).await.unwrap();
     let approved = world.approved("approved", NOW).await;
@@ -236,9 +249,8 @@ async fn what_was_withdrawn_lets_nothing_through() {
 }
 
 /// A call in several rounds takes it once: each round goes on with the one before, and no round twice.
-#[tokio::test]
-async fn i2_what_goes_on_with_a_call_takes_its_place() {
-    let world = World::new().await;
+async fn i2_what_goes_on_with_a_call_takes_its_place(engine: Engine) {
+    let world = World::new(engine).await;
     let id = world.approved("rounds", NOW).await;
     let nobody = world.ambient.id();
     assert!(world.spend(id, Some(nobody), at(1)).await.is_none(), "there is no call before");
@@ -250,9 +262,8 @@ async fn i2_what_goes_on_with_a_call_takes_its_place() {
     assert_eq!(world.state(id).await.ended, Some((Ended::Spent { call: third }, at(400))));
 }
 
-#[tokio::test]
-async fn a09_nobody_is_flooded() {
-    let world = World::new().await;
+async fn a09_nobody_is_flooded(engine: Engine) {
+    let world = World::new(engine).await;
     for number in 0..WAITING_MAX {
         assert!(world.ask("alice", &number.to_string(), at(u64::from(number))).await.is_some());
     }
@@ -274,10 +285,9 @@ async fn a09_nobody_is_flooded() {
 }
 
 /// A05: whoever comes first; nobody else.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn i2_a05_of_many_claimers_one_takes_it() {
+async fn i2_a05_of_many_claimers_one_takes_it(engine: Engine) {
     const APPROVALS: usize = 1_000;
-    let world = Arc::new(World::new().await);
+    let world = Arc::new(World::new(engine).await);
     let mut ids = Vec::new();
     for number in 0..APPROVALS {
         let id = world.ambient.id();

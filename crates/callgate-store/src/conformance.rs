@@ -10,19 +10,30 @@ use callgate_model::evidence::{Chain, Event, Link, Payload};
 use callgate_model::reason::Reason;
 use callgate_model::target::{Located, Resource, Target};
 
+use crate::engines::{Engine, Files, Opened};
 use crate::testing::{Ticking, intent, outcome};
-use crate::{Durability, EvidenceLimits, EvidenceLog, EvidenceStore, Filter, Row};
+use crate::{Durability, EvidenceLimits, EvidenceLog, EvidenceStore, Filter, Row, Store};
 
 /// Runs the suite; `open` makes an empty store each time.
-pub(crate) async fn conforms(open: impl AsyncFn() -> Arc<dyn EvidenceStore>) {
-    an_empty_store_has_nothing(&*open().await).await;
-    rows_come_back_as_they_were(&*open().await).await;
-    an_append_is_all_or_nothing(&*open().await).await;
-    filters_find_what_they_name(&*open().await).await;
-    pages_follow_the_log(&*open().await).await;
-    decisions_are_counted_by_span(&*open().await).await;
-    writers_and_orphans_are_told(&*open().await).await;
-    i11_concurrent_records_make_one_chain(open().await).await;
+async fn conforms(open: impl AsyncFn() -> Opened) {
+    an_empty_store_has_nothing(&*open().await.store).await;
+    rows_come_back_as_they_were(&*open().await.store).await;
+    an_append_is_all_or_nothing(&*open().await.store).await;
+    filters_find_what_they_name(&*open().await.store).await;
+    pages_follow_the_log(&*open().await.store).await;
+    decisions_are_counted_by_span(&*open().await.store).await;
+    writers_and_orphans_are_told(&*open().await.store).await;
+    i11_concurrent_records_make_one_chain(&open().await.store).await;
+}
+
+/// The calls whose intent is there, and whose outcome is not.
+pub(crate) async fn open_calls(store: &dyn EvidenceStore) -> Vec<Id> {
+    let rows = store.read(0, u32::MAX).await.unwrap();
+    let calls = |kind: &str| -> Vec<Id> {
+        rows.iter().filter(|row| row.kind == kind).filter_map(|row| row.call).collect()
+    };
+    let concluded = calls("outcome");
+    calls("intent").into_iter().filter(|call| !concluded.contains(call)).collect()
 }
 
 /// The end of one writer's chain, in a log that keeps all rules.
@@ -263,11 +274,11 @@ async fn writers_and_orphans_are_told(store: &dyn EvidenceStore) {
     assert_eq!(store.orphans().await.unwrap(), [open]);
 }
 
-async fn i11_concurrent_records_make_one_chain(store: Arc<dyn EvidenceStore>) {
+async fn i11_concurrent_records_make_one_chain(store: &Arc<dyn Store>) {
     let ambient = Arc::new(Ticking::new(1));
     let limits = EvidenceLimits::default();
     let (log, recovery) =
-        EvidenceLog::open(Arc::clone(&store), Arc::<Ticking>::clone(&ambient), limits)
+        EvidenceLog::open(Arc::<dyn Store>::clone(store), Arc::<Ticking>::clone(&ambient), limits)
             .await
             .unwrap();
     assert!(recovery.indeterminate.is_empty());
@@ -292,7 +303,24 @@ async fn i11_concurrent_records_make_one_chain(store: Arc<dyn EvidenceStore>) {
     assert_eq!(log.counters().appended, 128);
     assert!(log.counters().batches < 64, "{:?}", log.counters());
     let (writer, head) = store.last_chain().await.unwrap().unwrap();
-    assert_eq!(verified(&*store, writer).await, head);
+    assert_eq!(verified(&**store, writer).await, head);
     assert_eq!(store.list(&Filter::default()).await.unwrap().len(), 129);
-    assert!(store.orphans().await.unwrap().is_empty());
+    assert!(open_calls(&**store).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i12_a_file_conforms() {
+    let files = Files::new();
+    conforms(async || files.open().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i12_memory_conforms() {
+    conforms(async || Engine::Sqlite.open().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a PostgreSQL: `cargo xtask test` has one"]
+async fn i12_postgres_conforms() {
+    conforms(async || Engine::Postgres.open().await).await;
 }

@@ -50,8 +50,7 @@ pub trait EvidenceStore: Debug + Send + Sync {
     /// waits until this one's first append is done.
     fn join(&self, writer: Id) -> StoreFuture<'_, ()>;
 
-    /// Calls with an intent and no outcome, but for those of writers that lived when this one joined: theirs may be on
-    /// their way. To be asked before the first append: later its own calls are among them.
+    /// Calls with an intent and no outcome, but for those of writers that live: theirs may be on their way.
     fn orphans(&self) -> StoreFuture<'_, Vec<Id>>;
 
     /// The rows that match `filter`, newest first.
@@ -123,6 +122,8 @@ pub enum Applies {
         /// What each channel is sent.
         notices: Vec<Notice>,
     },
+    /// Nobody will say what became of a call any more, and nobody has.
+    Close(Id),
     /// Somebody says what became of a call of which that is not known.
     Settle(Id),
     /// Authority is given or taken back.
@@ -134,9 +135,11 @@ impl Applies {
     pub(crate) fn erases(&self) -> bool {
         match self {
             Self::Change(change) => matches!(**change, Change::PayloadsErased { .. }),
-            Self::Spend(_) | Self::SpendApproval { .. } | Self::Tell { .. } | Self::Settle(_) => {
-                false
-            }
+            Self::Close(_)
+            | Self::Settle(_)
+            | Self::Spend(_)
+            | Self::SpendApproval { .. }
+            | Self::Tell { .. } => false,
         }
     }
 }
@@ -225,6 +228,13 @@ impl Row {
         row
     }
 
+    /// The same, of an outcome that holds only if there is none yet.
+    #[must_use]
+    pub fn closing(mut self) -> Self {
+        self.applies.extend(self.call.map(Applies::Close));
+        self
+    }
+
     /// The event; `null`, if it was erased.
     #[must_use]
     pub fn event(&self) -> Json {
@@ -303,6 +313,9 @@ pub enum StoreError {
     /// The writers that live cannot be told.
     #[error("the locks of the evidence writers cannot be used")]
     Writers(#[from] std::io::Error),
+    /// A later attempt of the same writer has taken the place of this one: nobody waits for it any more.
+    #[error("a later attempt of the same writer has taken the place of this one")]
+    Overtaken,
     /// These of the rows would take what is not there any more, or change what has changed meanwhile.
     #[error("what the record takes or changes is not there any more")]
     Refused {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use callgate_model::ambient::{Ambient as _, Timestamp};
 
-use crate::postgres::server::Database;
+use crate::engines::{Engine, Files, Opened};
 use crate::testing::Ticking;
-use crate::{Cursor, CursorStore, Holder, KeptCheckpoint, SqliteStore, TreeStore};
+use crate::{Cursor, CursorStore, Holder, KeptCheckpoint, Store, TreeStore};
 
 fn at(unix_ms: i64) -> Timestamp {
     Timestamp::from_unix_ms(unix_ms)
@@ -23,12 +23,13 @@ fn rivals() -> [impl Fn(i64) -> Holder; 2] {
 }
 
 /// Runs the suite of cursors; `open` makes an empty store each time.
-async fn conforms<S: CursorStore + 'static>(open: impl AsyncFn() -> Arc<S>) {
-    a_cursor_is_of_whoever_takes_it_for_a_while(&*open().await).await;
-    a_cursor_only_goes_forward(&*open().await).await;
-    cursors_differ_if_their_case_does(&*open().await).await;
-    an_error_is_kept_whatever_is_in_it(&*open().await).await;
-    one_of_many_takes_a_cursor(open().await).await;
+async fn conforms(open: impl AsyncFn() -> Opened) {
+    a_cursor_is_of_whoever_takes_it_for_a_while(&*open().await.store).await;
+    a_cursor_only_goes_forward(&*open().await.store).await;
+    cursors_differ_if_their_case_does(&*open().await.store).await;
+    an_error_is_kept_whatever_is_in_it(&*open().await.store).await;
+    one_of_many_takes_a_cursor(&open().await.store).await;
+    a_cosignature_is_not_lost(&*open().await.store).await;
 }
 
 async fn a_cursor_is_of_whoever_takes_it_for_a_while(store: &dyn CursorStore) {
@@ -89,12 +90,12 @@ async fn an_error_is_kept_whatever_is_in_it(store: &dyn CursorStore) {
     assert_eq!(failed.failure, Some((error.to_owned(), at(1))));
 }
 
-async fn one_of_many_takes_a_cursor<S: CursorStore + 'static>(store: Arc<S>) {
+async fn one_of_many_takes_a_cursor(store: &Arc<dyn Store>) {
     let ambient = Ticking::new(1);
     let mut all = tokio::task::JoinSet::new();
     for _ in 0..16 {
         let holder = Holder { id: ambient.id(), since: at(0), until: at(1) };
-        let store = Arc::clone(&store);
+        let store = Arc::clone(store);
         all.spawn(async move { store.take_cursor("siem", holder, 0).await.unwrap().is_some() });
     }
     let taken = all.join_all().await.into_iter().filter(|taken| *taken).count();
@@ -114,30 +115,17 @@ async fn a_cosignature_is_not_lost(store: &dyn TreeStore) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn i12_a_file_conforms() {
-    let directory = tempfile::tempdir().unwrap();
-    let next = std::sync::atomic::AtomicU32::new(0);
-    let open = async || {
-        let number = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        Arc::new(SqliteStore::open(directory.path().join(format!("{number}.db"))).await.unwrap())
-    };
-    conforms(open).await;
-    a_cosignature_is_not_lost(&*open().await).await;
+    let files = Files::new();
+    conforms(async || files.open().await).await;
 }
 
 #[tokio::test]
 async fn i12_memory_conforms() {
-    let open = async || Arc::new(SqliteStore::open_in_memory().await.unwrap());
-    conforms(open).await;
-    a_cosignature_is_not_lost(&*open().await).await;
+    conforms(async || Engine::Sqlite.open().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a PostgreSQL: `cargo xtask test` has one"]
 async fn i12_postgres_conforms() {
-    let database = Database::new().await;
-    conforms(async || {
-        database.run("DROP TABLE IF EXISTS cursors, callgate_schema").await;
-        Arc::new(database.open().await)
-    })
-    .await;
+    conforms(async || Engine::Postgres.open().await).await;
 }

@@ -6,6 +6,14 @@
 //!
 //! It must not know MCP, policy or HTTP, and it decides nothing: what a failure means for a call is the gateway's.
 
+#![expect(clippy::duplicate_mod, reason = "one text for both engines: see `sql`")]
+
+#[cfg(test)]
+#[macro_use]
+mod engines;
+#[macro_use]
+mod sql;
+
 mod authority;
 mod checkpoints;
 mod cursors;
@@ -33,15 +41,22 @@ pub use log::{Counters, Durability, EvidenceError, EvidenceLimits, EvidenceLog, 
 pub use notices::{
     ChannelState, ERROR_BYTES_MAX, NOTICES_WAITING_MAX, NoticeStore, RETRIED_MAX, Settled, Taken,
 };
-pub use postgres::{PostgresError, PostgresStore};
+pub use postgres::{Address, PostgresError, PostgresStore};
 pub use sessions::{LINKS_MAX, SESSIONS_MAX, SESSIONS_OF_ONE_MAX, SessionState, SessionStore};
 pub use sqlite::{OpenError, SqliteStore, Vacated, copy, room_for_outcomes};
 pub use tree::{KeptCheckpoint, LEVELS, TreeStore, hash_of, prove};
+
+/// All that a gateway keeps, in one database.
+pub trait Store: AuthorityStore + CursorStore + TreeStore {}
+
+impl<S: AuthorityStore + CursorStore + TreeStore> Store for S {}
 
 #[cfg(test)]
 mod approving;
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod finding;
 #[cfg(test)]
 mod following;
 #[cfg(test)]

@@ -142,21 +142,9 @@ impl EvidenceLog {
         ambient: Arc<dyn Ambient>,
         limits: EvidenceLimits,
     ) -> Result<(Self, Recovery), EvidenceError> {
-        let mut chain = Chain::new(ambient.id());
-        store.join(chain.writer()).await?;
-        let indeterminate = store.orphans().await?;
-        let after = store.last_chain().await?;
-        let opened = Event::Opened { version: env!("CARGO_PKG_VERSION").to_owned(), after };
-        let settled =
-            indeterminate.iter().map(|call| concluded(*call, Outcome::Indeterminate, STOPPED));
-        let rows: Vec<Row> = std::iter::once(opened)
-            .chain(settled)
-            .map(|event| {
-                let payload = Payload::new(&event, ambient.random());
-                Row::seal(&mut chain, ambient.now(), &event, payload)
-            })
-            .collect();
-        store.append(&rows).await?;
+        let writer = ambient.id();
+        store.join(writer).await?;
+        let (chain, indeterminate) = Box::pin(begin(&*store, &*ambient, writer)).await?;
 
         let (queue, items) = mpsc::channel(limits.queue_max);
         let shared = Arc::new(Shared::default());
@@ -186,6 +174,23 @@ impl EvidenceLog {
         match self.begin(event, durability)? {
             Some(answer) => self.wait(answer).await,
             None => Ok(()),
+        }
+    }
+
+    /// Says of a call whose writer lives no more ([`EvidenceStore::orphans`]) that nobody knows what became of it. Nothing, if
+    /// somebody has said so meanwhile.
+    ///
+    /// # Errors
+    /// [`EvidenceError`].
+    pub async fn close(&self, call: Id) -> Result<(), EvidenceError> {
+        let (waiter, answer) = oneshot::channel();
+        let event = concluded(call, Outcome::Indeterminate, STOPPED);
+        let entry = Entry::new(&*self.ambient, event, Waiter::Waiting(waiter));
+        self.enqueue(Entry { is_closing: true, ..entry })?;
+        self.shared.urgent.notify_one();
+        match self.wait(answer).await {
+            Err(EvidenceError::Refused) => Ok(()),
+            done => done,
         }
     }
 
@@ -273,6 +278,34 @@ impl EvidenceLog {
         closing.map_err(|_already| EvidenceError::Closed)?;
         self.shared.urgent.notify_one();
         answer.await.unwrap_or(Err(EvidenceError::Closed))
+    }
+}
+
+/// Stores the beginning of the chain of `writer`, and that nobody knows what became of the calls that others left open: the chain, and
+/// these calls. Others may do the same at the same time, and what they have said is not said again.
+async fn begin(
+    store: &dyn EvidenceStore,
+    ambient: &dyn Ambient,
+    writer: Id,
+) -> Result<(Chain, Vec<Id>), StoreError> {
+    loop {
+        let mut chain = Chain::new(writer);
+        let left = store.orphans().await?;
+        let after = store.last_chain().await?;
+        let mut seal = |event: &Event| {
+            Row::seal(&mut chain, ambient.now(), event, Payload::new(event, ambient.random()))
+        };
+        let opened = Event::Opened { version: env!("CARGO_PKG_VERSION").to_owned(), after };
+        let mut rows = vec![seal(&opened)];
+        let closed =
+            left.iter().map(|call| seal(&concluded(*call, Outcome::Indeterminate, STOPPED)));
+        rows.extend(closed.map(Row::closing));
+        match store.append(&rows).await {
+            Ok(()) => return Ok((chain, left)),
+            // Each time it is because somebody else has closed some.
+            Err(StoreError::Refused { .. }) => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 

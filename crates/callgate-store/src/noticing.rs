@@ -12,8 +12,9 @@ use callgate_model::reason::Reason;
 use tokio::task::JoinSet;
 
 use crate::approving::{NOW, World, approval, at};
+use crate::engines::Engine;
 use crate::testing::intent;
-use crate::{ERROR_BYTES_MAX, NOTICES_WAITING_MAX, NoticeStore as _, Settled, Taken};
+use crate::{ERROR_BYTES_MAX, NOTICES_WAITING_MAX, Settled, Taken};
 
 /// How long a notice is somebody's who has taken it, in seconds.
 const TAKEN_S: u64 = 30;
@@ -62,9 +63,19 @@ impl World {
     }
 }
 
-#[tokio::test]
-async fn a_notice_is_taken_once_and_told_again_when_it_is_decided() {
-    let world = World::new().await;
+with_each_engine!(
+    a_notice_is_taken_once_and_told_again_when_it_is_decided,
+    whatever_ends_an_approval_is_told,
+    what_fails_is_tried_again_and_what_is_lost_in_a_crash_too,
+    what_is_given_up_is_recorded_and_counted_once,
+    what_was_given_up_is_sent_once_more_if_somebody_wants_it,
+    nobody_is_told_of_what_is_not_asked,
+    i5_who_is_to_be_told_of_a_call_is_stored_with_it_or_the_call_is_not,
+    of_many_senders_one_takes_each,
+);
+
+async fn a_notice_is_taken_once_and_told_again_when_it_is_decided(engine: Engine) {
+    let world = World::new(engine).await;
     assert!(world.waiting(NOW).await.is_empty() && world.take(NOW, 10).await.is_empty());
     let id = world.ask_and_tell("delete", NOW).await;
     assert_eq!(world.waiting(NOW).await, [("ops".to_owned(), 1, 1)]);
@@ -89,9 +100,8 @@ async fn a_notice_is_taken_once_and_told_again_when_it_is_decided() {
 }
 
 /// Each way in which an approval ends tells those who are told of that, at once; the clock does when it runs out.
-#[tokio::test]
-async fn whatever_ends_an_approval_is_told() {
-    let world = World::new().await;
+async fn whatever_ends_an_approval_is_told(engine: Engine) {
+    let world = World::new(engine).await;
     for (what, is_told_at) in [("denied", 5), ("withdrawn", 5), ("expired", 900)] {
         let id = world.ask_and_tell(what, NOW).await;
         let asked = world.take_one(NOW).await;
@@ -121,9 +131,8 @@ async fn whatever_ends_an_approval_is_told() {
     assert!(world.take(at(2_000), 10).await.is_empty());
 }
 
-#[tokio::test]
-async fn what_fails_is_tried_again_and_what_is_lost_in_a_crash_too() {
-    let world = World::new().await;
+async fn what_fails_is_tried_again_and_what_is_lost_in_a_crash_too(engine: Engine) {
+    let world = World::new(engine).await;
     world.ask_and_tell("delete", NOW).await;
     let first = world.take_one(NOW).await;
     let failed = |again| Settled::Failed { error: "é".repeat(ERROR_BYTES_MAX), again };
@@ -147,9 +156,8 @@ async fn what_fails_is_tried_again_and_what_is_lost_in_a_crash_too() {
     assert_eq!((error, when), ("é".repeat(ERROR_BYTES_MAX / 2), at(1)));
 }
 
-#[tokio::test]
-async fn what_is_given_up_is_recorded_and_counted_once() {
-    let world = World::new().await;
+async fn what_is_given_up_is_recorded_and_counted_once(engine: Engine) {
+    let world = World::new(engine).await;
     world.ask_and_tell("delete", NOW).await;
     let taken = world.take_one(NOW).await;
     let given_up = || Change::NoticeGivenUp {
@@ -166,9 +174,8 @@ async fn what_is_given_up_is_recorded_and_counted_once() {
     assert_eq!(all[0].failure, Some(("no answer".to_owned(), at(1))));
 }
 
-#[tokio::test]
-async fn what_was_given_up_is_sent_once_more_if_somebody_wants_it() {
-    let world = World::new().await;
+async fn what_was_given_up_is_sent_once_more_if_somebody_wants_it(engine: Engine) {
+    let world = World::new(engine).await;
     world.ask_and_tell("delete", NOW).await;
     let taken = world.take_one(NOW).await;
     assert_eq!(world.store.retry_notices("ops", NOW).await.unwrap(), 0, "nothing was given up");
@@ -185,9 +192,8 @@ async fn what_was_given_up_is_sent_once_more_if_somebody_wants_it() {
 }
 
 /// An approval that is not asked for tells nobody, and none is asked for of which nobody could be told.
-#[tokio::test]
-async fn nobody_is_told_of_what_is_not_asked() {
-    let world = World::new().await;
+async fn nobody_is_told_of_what_is_not_asked(engine: Engine) {
+    let world = World::new(engine).await;
     let id = world.ask_and_tell("delete", NOW).await;
     let again = approval(world.ambient.id(), "delete", "delete", at(1));
     let notice = |id| {
@@ -202,15 +208,14 @@ async fn nobody_is_told_of_what_is_not_asked() {
     let (other_id, notices) = (other.id, notice(taken.id));
     let asked = Change::ApprovalRequested { approval: Box::new(other), notices };
     assert!(!world.change(asked, at(1)).await, "the id is taken");
-    let found = crate::AuthorityStore::approval(&world.store, other_id).await.unwrap();
+    let found = crate::AuthorityStore::approval(&*world.store, other_id).await.unwrap();
     assert!(found.is_none(), "all of it or nothing");
 }
 
 /// Of a call that is let through, people are told by what is in the transaction of its intent; if there is no room for that, there is
 /// no intent either.
-#[tokio::test]
-async fn i5_who_is_to_be_told_of_a_call_is_stored_with_it_or_the_call_is_not() {
-    let world = World::new().await;
+async fn i5_who_is_to_be_told_of_a_call_is_stored_with_it_or_the_call_is_not(engine: Engine) {
+    let world = World::new(engine).await;
     let let_through = async |channels: &[&str]| {
         let call = world.ambient.id();
         let notice = |channel: &&str| Notice {
@@ -233,7 +238,7 @@ async fn i5_who_is_to_be_told_of_a_call_is_stored_with_it_or_the_call_is_not() {
     }
     let (call, is_stored) = let_through(&["audit", "ops"]).await;
     assert!(!is_stored, "I13: there is no room");
-    assert!(crate::EvidenceStore::show(&world.store, call).await.unwrap().is_empty());
+    assert!(crate::EvidenceStore::show(&*world.store, call).await.unwrap().is_empty());
     let waiting = world.waiting(NOW).await;
     assert_eq!(waiting[0], ("audit".to_owned(), 1, 1), "all of it or nothing");
     // Whoever is asked does not wait for what is only told.
@@ -258,10 +263,9 @@ async fn i5_who_is_to_be_told_of_a_call_is_stored_with_it_or_the_call_is_not() {
 }
 
 /// Many senders, each notice to one of them.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_senders_one_takes_each() {
+async fn of_many_senders_one_takes_each(engine: Engine) {
     const APPROVALS: usize = 100;
-    let world = Arc::new(World::new().await);
+    let world = Arc::new(World::new(engine).await);
     for number in 0..APPROVALS {
         world.ask_and_tell(&number.to_string(), NOW).await;
     }

@@ -13,11 +13,10 @@ use callgate_model::reason::Reason;
 use callgate_model::vocabulary::Effect;
 
 use crate::approving;
+use crate::engines::Engine;
 use crate::logged::Logged;
 use crate::testing::{intent, outcome};
-use crate::{
-    AuthorityStore as _, Durability, EvidenceError, EvidenceStore as _, Filter, unsettled_calls,
-};
+use crate::{Durability, EvidenceError, Filter, unsettled_calls};
 
 fn outcome_of(call: Id, how: Outcome) -> Event {
     let mut concluded = outcome(call);
@@ -65,9 +64,19 @@ impl Logged {
     }
 }
 
-#[tokio::test]
-async fn a_call_is_settled_once_and_only_if_nobody_knows_what_it_did() {
-    let world = Logged::new().await;
+with_each_engine!(
+    a_call_left_open_is_closed_once,
+    a_call_is_settled_once_and_only_if_nobody_knows_what_it_did,
+    calls_that_only_read_do_not_hide_those_that_did_not,
+    what_a_record_says_is_erased_and_what_the_log_proves_is_not,
+    the_oldest_of_a_kind_are_told_for_retention,
+    what_is_needed_to_settle_a_call_is_kept,
+    i3_an_approval_of_which_it_is_recorded_that_it_expired_is_used_no_more,
+    an_approval_that_expires_is_told_once,
+);
+
+async fn a_call_is_settled_once_and_only_if_nobody_knows_what_it_did(engine: Engine) {
+    let world = Logged::new(engine).await;
     let known = world.called("alice", Outcome::Succeeded).await;
     let mut unknown = Vec::new();
     for how in [Outcome::Cancelled, Outcome::Indeterminate, Outcome::TimedOut] {
@@ -93,9 +102,8 @@ async fn a_call_is_settled_once_and_only_if_nobody_knows_what_it_did() {
 }
 
 /// Nobody settles reads, so they become ever more: none of them may hide what has to be settled.
-#[tokio::test]
-async fn calls_that_only_read_do_not_hide_those_that_did_not() {
-    let world = Logged::new().await;
+async fn calls_that_only_read_do_not_hide_those_that_did_not(engine: Engine) {
+    let world = Logged::new(engine).await;
     let write = world.called("alice", Outcome::TimedOut).await;
     let mut decided = intent(world.ambient.id(), "alice", "release-bot");
     decided.understood.as_mut().unwrap().effect = Effect::Read;
@@ -115,9 +123,8 @@ async fn calls_that_only_read_do_not_hide_those_that_did_not() {
     assert_eq!(told(true).await, [(Some(read), timed_out())]);
 }
 
-#[tokio::test]
-async fn what_a_record_says_is_erased_and_what_the_log_proves_is_not() {
-    let world = Logged::new().await;
+async fn what_a_record_says_is_erased_and_what_the_log_proves_is_not(engine: Engine) {
+    let world = Logged::new(engine).await;
     for human in ["alice", "bob", "alice"] {
         world.called(human, Outcome::Succeeded).await;
     }
@@ -152,9 +159,8 @@ async fn what_a_record_says_is_erased_and_what_the_log_proves_is_not() {
     assert_eq!(world.linked(Link::Human, "alice").await, 1);
 }
 
-#[tokio::test]
-async fn the_oldest_of_a_kind_are_told_for_retention() {
-    let world = Logged::new().await;
+async fn the_oldest_of_a_kind_are_told_for_retention(engine: Engine) {
+    let world = Logged::new(engine).await;
     for _ in 0..3 {
         world.called("alice", Outcome::Succeeded).await;
     }
@@ -175,9 +181,8 @@ async fn the_oldest_of_a_kind_are_told_for_retention() {
 }
 
 /// Who has to find out what a call did needs what is said of it, however old it is.
-#[tokio::test]
-async fn what_is_needed_to_settle_a_call_is_kept() {
-    let world = Logged::new().await;
+async fn what_is_needed_to_settle_a_call_is_kept(engine: Engine) {
+    let world = Logged::new(engine).await;
     let open = world.ambient.id();
     let decided = Event::Decided(Arc::new(intent(open, "alice", "release-bot")));
     world.log.record(decided, Durability::Durable).await.unwrap();
@@ -210,9 +215,8 @@ async fn what_is_needed_to_settle_a_call_is_kept() {
 }
 
 /// The log says it expired, so nothing after that may say otherwise: the clocks of two gateways are never quite the same.
-#[tokio::test]
-async fn i3_an_approval_of_which_it_is_recorded_that_it_expired_is_used_no_more() {
-    let world = approving::World::new().await;
+async fn i3_an_approval_of_which_it_is_recorded_that_it_expired_is_used_no_more(engine: Engine) {
+    let world = approving::World::new(engine).await;
     let approved = world.approved("one", approving::at(0)).await;
     let late = approving::at(3_600);
     assert!(world.change(Change::ApprovalExpired { id: approved }, late).await);
@@ -227,9 +231,8 @@ async fn i3_an_approval_of_which_it_is_recorded_that_it_expired_is_used_no_more(
     assert!(!world.vote(id, "bob", true, approving::at(1)).await);
 }
 
-#[tokio::test]
-async fn an_approval_that_expires_is_told_once() {
-    let world = approving::World::new().await;
+async fn an_approval_that_expires_is_told_once(engine: Engine) {
+    let world = approving::World::new(engine).await;
     let ask = async |what: &str| {
         let approval = approving::approval(world.ambient.id(), "alice", what, approving::at(0));
         let (id, until) = (approval.id, approval.decide_until);
@@ -257,4 +260,22 @@ async fn an_approval_that_expires_is_told_once() {
     assert_eq!(state.approval.arguments, "", "they are needed no more");
     let of_withdrawn = Change::ApprovalExpired { id: withdrawn };
     assert!(!world.change(of_withdrawn, until).await, "it ended otherwise");
+}
+
+async fn a_call_left_open_is_closed_once(engine: Engine) {
+    let world = Logged::new(engine).await;
+    let (left, concluded) = (world.ambient.id(), world.ambient.id());
+    for call in [left, concluded] {
+        let intent = Event::Decided(Arc::new(intent(call, "alice", "release-bot")));
+        world.log.record(intent, Durability::Durable).await.unwrap();
+    }
+    world.log.record(outcome(concluded), Durability::Durable).await.unwrap();
+    for call in [left, concluded, left] {
+        world.log.close(call).await.unwrap();
+    }
+    let story = async |call| -> Vec<Option<String>> {
+        world.store.show(call).await.unwrap().into_iter().map(|row| row.outcome).collect()
+    };
+    assert_eq!(story(left).await, [None, Some("indeterminate".to_owned())]);
+    assert_eq!(story(concluded).await, [None, Some("succeeded".to_owned())]);
 }

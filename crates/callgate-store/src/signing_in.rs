@@ -6,12 +6,10 @@ use callgate_model::ambient::{Ambient as _, Timestamp};
 use callgate_model::authority::{Change, ConsoleSession, SignInLink, Way};
 use callgate_model::digest::Digest;
 
+use crate::engines::Engine;
 use crate::logged::Logged;
 use crate::testing::Fault;
-use crate::{
-    EvidenceError, EvidenceStore as _, Filter, LINKS_MAX, SESSIONS_OF_ONE_MAX, SessionState,
-    SessionStore as _,
-};
+use crate::{EvidenceError, Filter, LINKS_MAX, SESSIONS_OF_ONE_MAX, SessionState};
 
 impl Logged {
     fn session(&self, who: &str, secret: &str) -> ConsoleSession {
@@ -52,9 +50,17 @@ impl Logged {
     }
 }
 
-#[tokio::test]
-async fn a_session_is_there_until_it_is_ended_and_its_secrets_are_in_no_record() {
-    let world = Logged::new().await;
+with_each_engine!(
+    a_session_is_there_until_it_is_ended_and_its_secrets_are_in_no_record,
+    i13_one_person_has_so_many_sessions_and_the_one_that_is_not_used_makes_room,
+    what_has_ended_by_itself_is_forgotten,
+    a11_a_link_signs_one_in_however_many_come_with_it,
+    i2_a_link_is_used_once_whatever_the_store_says,
+    i13_so_many_links_are_good_at_one_time,
+);
+
+async fn a_session_is_there_until_it_is_ended_and_its_secrets_are_in_no_record(engine: Engine) {
+    let world = Logged::new(engine).await;
     let session = world.session("corp/carol", "canary");
     world.sign_in(&session).await.unwrap();
     let found = world.store.session(session.digest).await.unwrap().unwrap();
@@ -81,9 +87,10 @@ async fn a_session_is_there_until_it_is_ended_and_its_secrets_are_in_no_record()
     assert!(rows.iter().all(|row| !row.text.contains("canary")), "I7");
 }
 
-#[tokio::test]
-async fn i13_one_person_has_so_many_sessions_and_the_one_that_is_not_used_makes_room() {
-    let world = Logged::new().await;
+async fn i13_one_person_has_so_many_sessions_and_the_one_that_is_not_used_makes_room(
+    engine: Engine,
+) {
+    let world = Logged::new(engine).await;
     let others = world.session("corp/dave", "dave");
     world.sign_in(&others).await.unwrap();
     let mut first = None;
@@ -101,9 +108,8 @@ async fn i13_one_person_has_so_many_sessions_and_the_one_that_is_not_used_makes_
     }
 }
 
-#[tokio::test]
-async fn what_has_ended_by_itself_is_forgotten() {
-    let world = Logged::new().await;
+async fn what_has_ended_by_itself_is_forgotten(engine: Engine) {
+    let world = Logged::new(engine).await;
     let mut ended = world.session("corp/carol", "ended");
     ended.ends = ended.begun;
     let mut idle = world.session("corp/carol", "idle");
@@ -123,9 +129,8 @@ async fn what_has_ended_by_itself_is_forgotten() {
     }
 }
 
-#[tokio::test]
-async fn a11_a_link_signs_one_in_however_many_come_with_it() {
-    let world = Arc::new(Logged::new().await);
+async fn a11_a_link_signs_one_in_however_many_come_with_it(engine: Engine) {
+    let world = Arc::new(Logged::new(engine).await);
     let link = world.link("code", SignInLink::LASTS_MS).await;
     assert_eq!(world.store.sign_in_link(link.digest).await.unwrap(), Some(link.clone()));
     let tries: Vec<_> = (0..20)
@@ -156,10 +161,9 @@ async fn a11_a_link_signs_one_in_however_many_come_with_it() {
 }
 
 /// Whoever is told that it failed may have used it up, and nobody else can.
-#[tokio::test]
-async fn i2_a_link_is_used_once_whatever_the_store_says() {
+async fn i2_a_link_is_used_once_whatever_the_store_says(engine: Engine) {
     for fault in [Fault::Fail, Fault::FailAfterCommit] {
-        let world = Logged::new().await;
+        let world = Logged::new(engine).await;
         let link = world.link("code", SignInLink::LASTS_MS).await;
         let come = async |secret: &str| {
             let session = Box::new(world.session("local/operator", secret));
@@ -173,9 +177,8 @@ async fn i2_a_link_is_used_once_whatever_the_store_says() {
     }
 }
 
-#[tokio::test]
-async fn i13_so_many_links_are_good_at_one_time() {
-    let world = Logged::new().await;
+async fn i13_so_many_links_are_good_at_one_time(engine: Engine) {
+    let world = Logged::new(engine).await;
     world.link("ended", 0).await;
     for number in 0..LINKS_MAX {
         world.link(&number.to_string(), SignInLink::LASTS_MS).await;

@@ -3,39 +3,38 @@
 //! Any number of processes write a file, each its own chain, and any number read it meanwhile. A commit is on the disk
 //! before it is acknowledged: write-ahead log, `synchronous = FULL`. How far copies have come may be lost, and is not waited for.
 
-mod approvals;
-mod authority;
 mod backup;
-mod cursors;
-mod glass;
-mod notices;
+mod dialect;
+#[cfg(test)]
+mod forgotten;
+mod insert;
+mod links;
 mod open_error;
-mod passkeys;
+#[cfg(test)]
+mod plans;
 mod reserve;
-mod retention;
-mod rows;
 mod schema;
-mod search;
-mod sessions;
 #[cfg(test)]
 mod tests;
-mod tree;
 mod writers;
+
+sql!();
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-use callgate_model::ambient::{Id, Timestamp};
-use callgate_model::digest::Digest;
+use callgate_model::ambient::Id;
 use callgate_model::json::Json;
 use sqlx::ConnectOptions as _;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use tokio::sync::{Mutex, MutexGuard};
-
-use crate::evidence::{
-    Applies, EvidenceStore, Filter, LIST_MAX, Row, StoreError, StoreFuture, Tally,
+use sqlx::sqlite::{
+    Sqlite as Engine, SqliteArguments as Arguments, SqliteConnectOptions, SqliteConnection,
+    SqliteConnection as Sql, SqliteJournalMode, SqliteRow as SqlRow, SqliteSynchronous,
 };
+use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
+
+use self::SqliteStore as Store;
+use crate::evidence::{Applies, Row, StoreError};
 use crate::fail_point::{Point, pass};
 use reserve::{WAL_PAGES, is_for_want_of_room};
 use writers::Writers;
@@ -54,6 +53,8 @@ pub struct SqliteStore {
     deciding: Option<Mutex<Connection>>,
     /// Who writes; `None` if nobody else can. Boxed, for futures that hold a store.
     writers: Option<Box<Writers>>,
+    /// If nobody else can, the one that joined last.
+    latest: Mutex<Option<Id>>,
 }
 
 impl SqliteStore {
@@ -91,6 +92,7 @@ impl SqliteStore {
             reading: Some(Mutex::new(Connection::new(reading))),
             deciding: Some(Mutex::new(Connection::new(deciding))),
             writers: Some(writers),
+            latest: Mutex::default(),
         })
     }
 
@@ -119,7 +121,7 @@ impl SqliteStore {
 
     fn alone(connection: SqliteConnection) -> Self {
         let writing = Mutex::new(Connection::new(connection));
-        Self { writing, reading: None, deciding: None, writers: None }
+        Self { writing, reading: None, deciding: None, writers: None, latest: Mutex::default() }
     }
 
     /// Keeps so many bytes free on the disk for the outcomes of calls on their way, from when a writer joins.
@@ -141,187 +143,102 @@ impl SqliteStore {
             (done, Some(_) | None) => done,
         }
     }
+}
 
-    async fn reading(&self) -> MutexGuard<'_, Connection> {
-        self.reading.as_ref().unwrap_or(&self.writing).lock().await
+/// What the one text of both engines ([`crate::sql`]) leaves to each.
+impl SqliteStore {
+    async fn append_rows(&self, rows: &[Row]) -> Result<(), StoreError> {
+        let mut connection = self.writing.lock().await;
+        self.noticing(connection.append(rows).await)?;
+        // What is stored is found, whether or not it is linked now.
+        if self.writers.as_ref().is_none_or(|writers| !writers.is_full())
+            && let Err(error) = connection.link(rows.len()).await
+        {
+            tracing::warn!(%error, "records could not be linked");
+        }
+        if let Some(writers) = &self.writers {
+            writers.has_begun();
+        }
+        Ok(())
     }
 
-    async fn deciding(&self) -> MutexGuard<'_, Connection> {
-        self.deciding.as_ref().unwrap_or(&self.writing).lock().await
+    async fn prove_writable(&self) -> Result<(), StoreError> {
+        if let Some(writers) = &self.writers {
+            writers.keep_room().await?;
+        }
+        let proved = self.writing.lock().await.prove().await;
+        self.noticing(proved)
+    }
+
+    async fn join_as(&self, writer: Id) -> Result<(), StoreError> {
+        match &self.writers {
+            Some(writers) => writers.join(&writer.to_string()).await?,
+            None => *self.latest.lock().await = Some(writer),
+        }
+        Ok(())
+    }
+
+    async fn left_by_the_dead(&self) -> Result<Vec<Id>, StoreError> {
+        let (living, turn) = match &self.writers {
+            Some(writers) => writers.living().await?,
+            None => (self.latest.lock().await.iter().map(Id::to_string).collect(), None),
+        };
+        if self.writers.as_ref().is_some_and(|writers| !writers.has_dead()) {
+            return Ok(Vec::new());
+        }
+        let living: Vec<Json> = living.into_iter().map(Json::from).collect();
+        let found = sqlx::query(
+            // The inner one needs nothing but an index; the writer is looked up for what is left. One call has one.
+            "SELECT DISTINCT call FROM evidence WHERE kind = 'intent' \
+             AND writer NOT IN (SELECT value FROM json_each($1)) \
+             AND call IN (SELECT call FROM evidence WHERE call IS NOT NULL GROUP BY call \
+             HAVING SUM(kind = 'outcome') = 0) ORDER BY call",
+        )
+        .bind(Json::from(living).to_text())
+        .fetch_all(&mut *self.reading().await?)
+        .await?;
+        if let Some(writers) = self.writers.as_ref().filter(|_| found.is_empty()) {
+            writers.dead_left_nothing();
+        }
+        // Until then nobody began whom we have not seen.
+        drop(turn);
+        found.iter().map(|row| rows::id(row, "call")).collect()
+    }
+
+    /// A connection that has ended what was begun before.
+    async fn after_appends(&self, _writer: Id) -> Result<Guard<'_>, StoreError> {
+        self.writing().await
+    }
+
+    async fn writing(&self) -> Result<Guard<'_>, StoreError> {
+        Ok(settled(&self.writing).await)
+    }
+
+    async fn reading(&self) -> Result<Guard<'_>, StoreError> {
+        Ok(settled(self.reading.as_ref().unwrap_or(&self.writing)).await)
+    }
+
+    async fn deciding(&self) -> Result<Guard<'_>, StoreError> {
+        Ok(settled(self.deciding.as_ref().unwrap_or(&self.writing)).await)
+    }
+
+    /// For what a crash of the machine may take back. It takes back the last that was written, never anything from before a record
+    /// that is on the disk: there is one write-ahead log.
+    async fn unsynced(&self) -> Result<Guard<'_>, StoreError> {
+        let mut connection = self.writing.lock().await;
+        connection.settled().await;
+        Ok(MutexGuard::map(connection, |connection| {
+            connection.unsynced.as_mut().unwrap_or(&mut connection.sqlite)
+        }))
     }
 }
 
-/// Rows with their payloads, as [`rows::row`] reads them.
-macro_rules! rows {
-    ($which:literal) => {
-        concat!(
-            "SELECT evidence.*, payloads.text FROM evidence LEFT JOIN payloads USING (id) ",
-            $which
-        )
-    };
-}
+type Guard<'a> = MappedMutexGuard<'a, SqliteConnection>;
 
-impl EvidenceStore for SqliteStore {
-    fn append<'a>(&'a self, rows: &'a [Row]) -> StoreFuture<'a, ()> {
-        Box::pin(async {
-            let mut connection = self.writing.lock().await;
-            self.noticing(connection.append(rows).await)?;
-            // What is stored is found, whether or not it is linked now.
-            if self.writers.as_ref().is_none_or(|writers| !writers.is_full())
-                && let Err(error) = connection.link(rows.len()).await
-            {
-                tracing::warn!(%error, "records could not be linked");
-            }
-            if let Some(writers) = &self.writers {
-                writers.has_begun();
-            }
-            Ok(())
-        })
-    }
-
-    fn prove(&self) -> StoreFuture<'_, ()> {
-        Box::pin(async {
-            if let Some(writers) = &self.writers {
-                writers.keep_room().await?;
-            }
-            let proved = self.writing.lock().await.prove().await;
-            self.noticing(proved)
-        })
-    }
-
-    fn head(&self, writer: Id) -> StoreFuture<'_, Option<(u64, Digest)>> {
-        Box::pin(async move {
-            let mut connection = self.writing.lock().await;
-            let row = sqlx::query(
-                "SELECT sequence, hash FROM evidence WHERE writer = ? ORDER BY sequence DESC LIMIT 1",
-            )
-            .bind(writer.to_string())
-            .fetch_optional(connection.settled().await)
-            .await?;
-            row.map(|row| Ok((rows::sequence(&row)?, rows::hash(&row)?))).transpose()
-        })
-    }
-
-    fn last_chain(&self) -> StoreFuture<'_, Option<(Id, Digest)>> {
-        Box::pin(async move {
-            let Some(writer) = self.writers().await?.pop() else { return Ok(None) };
-            Ok(self.head(writer).await?.map(|(_, head)| (writer, head)))
-        })
-    }
-
-    fn join(&self, writer: Id) -> StoreFuture<'_, ()> {
-        Box::pin(async move {
-            if let Some(writers) = &self.writers {
-                writers.join(&writer.to_string()).await?;
-            }
-            Ok(())
-        })
-    }
-
-    fn orphans(&self) -> StoreFuture<'_, Vec<Id>> {
-        Box::pin(async move {
-            let living = self.writers.as_deref().map_or_else(Vec::new, Writers::living);
-            let living: Vec<Json> = living.into_iter().map(Json::from).collect();
-            let found = sqlx::query(
-                // The inner one needs nothing but an index; the writer is looked up for what is left. One call has one.
-                "SELECT DISTINCT call FROM evidence WHERE kind = 'intent' \
-                 AND writer NOT IN (SELECT value FROM json_each(?)) \
-                 AND call IN (SELECT call FROM evidence WHERE call IS NOT NULL GROUP BY call \
-                 HAVING SUM(kind = 'outcome') = 0) ORDER BY call",
-            )
-            .bind(Json::from(living).to_text())
-            .fetch_all(self.reading().await.settled().await)
-            .await?;
-            found.iter().map(|row| rows::id(row, "call")).collect()
-        })
-    }
-
-    fn list<'a>(&'a self, filter: &'a Filter) -> StoreFuture<'a, Vec<Row>> {
-        Box::pin(async move { search::list(self.reading().await.settled().await, filter).await })
-    }
-
-    fn page<'a>(&'a self, filter: &'a Filter, from: u64) -> StoreFuture<'a, Vec<Row>> {
-        Box::pin(
-            async move { search::page(self.reading().await.settled().await, filter, from).await },
-        )
-    }
-
-    fn tally<'a>(&'a self, filter: &'a Filter, every_ms: i64) -> StoreFuture<'a, Vec<Tally>> {
-        Box::pin(async move {
-            search::tally(self.reading().await.settled().await, filter, every_ms).await
-        })
-    }
-
-    fn unsettled(&self, reads: bool, limit: u32) -> StoreFuture<'_, Vec<Row>> {
-        Box::pin(async move {
-            let query = rows!(
-                "WHERE outcome IN ('cancelled', 'indeterminate', 'timed_out') AND NOT EXISTS ( \
-                 SELECT 1 FROM evidence AS later WHERE later.call = evidence.call \
-                 AND later.id > evidence.id AND later.kind IN ('outcome', 'settled')) \
-                 AND (?1 OR NOT EXISTS ( \
-                 SELECT 1 FROM evidence AS intent JOIN payloads USING (id) \
-                 WHERE intent.call = evidence.call AND intent.kind = 'intent' \
-                 AND json_extract(payloads.text, '$.event.understood.effect') = 'read')) \
-                 ORDER BY id DESC LIMIT ?2"
-            );
-            let found = sqlx::query(query)
-                .bind(reads)
-                .bind(limit.min(LIST_MAX))
-                .fetch_all(self.reading().await.settled().await)
-                .await?;
-            found.iter().map(rows::row).collect()
-        })
-    }
-
-    fn payloads_before<'a>(
-        &'a self,
-        kind: &'a str,
-        before: Timestamp,
-        limit: u32,
-    ) -> StoreFuture<'a, Vec<u64>> {
-        Box::pin(async move {
-            retention::due(self.reading().await.settled().await, kind, before, limit).await
-        })
-    }
-
-    fn show(&self, call: Id) -> StoreFuture<'_, Vec<Row>> {
-        Box::pin(async move {
-            let found = sqlx::query(rows!("WHERE call = ? ORDER BY id"))
-                .bind(call.to_string())
-                .fetch_all(self.reading().await.settled().await)
-                .await?;
-            found.iter().map(rows::row).collect()
-        })
-    }
-
-    fn read(&self, from: u64, limit: u32) -> StoreFuture<'_, Vec<Row>> {
-        Box::pin(async move {
-            let found = sqlx::query(rows!("WHERE id > ? ORDER BY id LIMIT ?"))
-                .bind(i64::try_from(from).unwrap_or(i64::MAX))
-                .bind(limit)
-                .fetch_all(self.reading().await.settled().await)
-                .await?;
-            found.iter().map(rows::row).collect()
-        })
-    }
-
-    fn size(&self) -> StoreFuture<'_, u64> {
-        Box::pin(async move {
-            let size: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(id), 0) FROM evidence")
-                .fetch_one(self.reading().await.settled().await)
-                .await?;
-            u64::try_from(size).map_err(|_negative| StoreError::Malformed { column: "id" })
-        })
-    }
-
-    fn writers(&self) -> StoreFuture<'_, Vec<Id>> {
-        Box::pin(async move {
-            let found = sqlx::query("SELECT writer FROM evidence WHERE sequence = 0 ORDER BY id")
-                .fetch_all(self.reading().await.settled().await)
-                .await?;
-            found.iter().map(|row| rows::id(row, "writer")).collect()
-        })
-    }
+async fn settled(connection: &Mutex<Connection>) -> Guard<'_> {
+    let mut connection = connection.lock().await;
+    connection.settled().await;
+    MutexGuard::map(connection, |connection| &mut connection.sqlite)
 }
 
 /// A connection that remembers whether a transaction may still be open in it.
@@ -332,22 +249,15 @@ struct Connection {
     /// who write, so that who waits there finds no place while calls are recorded.
     unsynced: Option<SqliteConnection>,
     unfinished: bool,
-    known: search::Known,
+    known: links::Known,
     /// How many records are not linked, as far as this connection knows; nothing, if it has to look.
     unlinked: Option<i64>,
 }
 
 impl Connection {
     fn new(sqlite: SqliteConnection) -> Self {
-        let known = search::Known::default();
+        let known = links::Known::default();
         Self { sqlite, unsynced: None, unfinished: false, known, unlinked: None }
-    }
-
-    /// For what a crash of the machine may take back. It takes back the last that was written, never anything from before a record
-    /// that is on the disk: there is one write-ahead log.
-    async fn unsynced(&mut self) -> &mut SqliteConnection {
-        self.settled().await;
-        self.unsynced.as_mut().unwrap_or(&mut self.sqlite)
     }
 
     /// The connection, after ending what an append that failed or was abandoned left open: no later statement may see
@@ -398,9 +308,9 @@ impl Connection {
             self.settled().await;
             return Err(StoreError::Refused { rows: refused });
         }
-        let first = rows::insert_entries(&mut self.sqlite, rows).await?;
-        let numbers = search::numbers(&mut self.sqlite, &mut self.known, rows).await?;
-        rows::insert_payloads(&mut self.sqlite, rows, first, &numbers).await?;
+        let first = insert::entries(&mut self.sqlite, rows).await?;
+        let numbers = links::numbers(&mut self.sqlite, &mut self.known, rows).await?;
+        insert::payloads(&mut self.sqlite, rows, first, &numbers).await?;
         pass(Point::IntentWritten, intents);
         pass(Point::OutcomeWritten, outcomes);
         sqlx::query("COMMIT").execute(&mut self.sqlite).await?;
@@ -414,7 +324,7 @@ impl Connection {
     async fn link(&mut self, more: usize) -> Result<(), sqlx::Error> {
         let unlinked = match self.unlinked {
             Some(unlinked) => unlinked.saturating_add(i64::try_from(more).unwrap_or(i64::MAX)),
-            None => search::unlinked(&mut self.sqlite).await?,
+            None => links::unlinked(&mut self.sqlite).await?,
         };
         self.unlinked = Some(unlinked);
         if unlinked < search::LINKED_TOGETHER_MIN {
@@ -423,7 +333,7 @@ impl Connection {
         self.unlinked = None;
         self.unfinished = true;
         sqlx::query("BEGIN IMMEDIATE").execute(&mut self.sqlite).await?;
-        search::link(&mut self.sqlite).await?;
+        links::link(&mut self.sqlite).await?;
         sqlx::query("COMMIT").execute(&mut self.sqlite).await?;
         self.unfinished = false;
         Ok(())

@@ -13,12 +13,11 @@ use callgate_model::envelope::Portion;
 use callgate_model::evidence::{Event, Link};
 use callgate_model::target::Resource;
 
-use crate::conformance::verified;
+use crate::conformance::{open_calls, verified};
+use crate::engines::Engine;
 use crate::logged::Logged;
 use crate::testing::{Fault, intent};
-use crate::{
-    AuthorityStore, Durability, EvidenceError, EvidenceStore, Filter, GRANTS_TOGETHER_MAX,
-};
+use crate::{Durability, EvidenceError, Filter, GRANTS_TOGETHER_MAX};
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -92,9 +91,21 @@ impl Logged {
     }
 }
 
-#[tokio::test]
-async fn i2_fifty_callers_share_the_uses_of_a_grant_and_no_more() {
-    let world = Arc::new(Logged::new().await);
+with_each_engine!(
+    i2_fifty_callers_share_the_uses_of_a_grant_and_no_more,
+    i2_who_is_refused_is_told_so_once_the_other_is_stored,
+    i2_a_use_is_spent_once_whatever_the_store_says,
+    what_others_record_meanwhile_is_not_lost_with_a_refusal,
+    grants_are_found_by_holder_and_place_while_they_are_in_force,
+    i13_grants_of_one_holder_for_one_place_have_a_bound,
+    tokens_are_issued_rotated_once_and_revoked,
+    revocations_hold_until_they_are_lifted,
+    secrets_are_set_replaced_and_removed_and_are_in_no_record,
+    i5_an_approval_takes_the_place_of_what_it_says_and_of_nothing_else,
+);
+
+async fn i2_fifty_callers_share_the_uses_of_a_grant_and_no_more(engine: Engine) {
+    let world = Arc::new(Logged::new(engine).await);
     let grant = world.grant("release-bot", Some("acme/ENG"), 10).await;
     let tries: Vec<_> = (0..50)
         .map(|_| {
@@ -126,9 +137,8 @@ async fn i2_fifty_callers_share_the_uses_of_a_grant_and_no_more() {
 }
 
 /// Whoever comes second can see what was in their way when they are told so.
-#[tokio::test]
-async fn i2_who_is_refused_is_told_so_once_the_other_is_stored() {
-    let world = Logged::new().await;
+async fn i2_who_is_refused_is_told_so_once_the_other_is_stored(engine: Engine) {
+    let world = Logged::new(engine).await;
     for _ in 0..20 {
         let grant = world.grant("release-bot", None, 1).await;
         let spends = async || {
@@ -142,10 +152,9 @@ async fn i2_who_is_refused_is_told_so_once_the_other_is_stored() {
     }
 }
 
-#[tokio::test]
-async fn i2_a_use_is_spent_once_whatever_the_store_says() {
+async fn i2_a_use_is_spent_once_whatever_the_store_says(engine: Engine) {
     for (fault, left) in [(Fault::Fail, 2), (Fault::FailAfterCommit, 1)] {
-        let world = Logged::new().await;
+        let world = Logged::new(engine).await;
         let grant = world.grant("release-bot", None, 2).await;
         world.faulty.nth(1, fault);
         assert!(matches!(world.spend(grant).await, Err(EvidenceError::Store(_))), "{fault:?}");
@@ -153,13 +162,12 @@ async fn i2_a_use_is_spent_once_whatever_the_store_says() {
         let state = world.store.grant(grant).await.unwrap().unwrap();
         assert_eq!(state.left, left, "{fault:?}");
         world.log.shutdown().await.unwrap();
-        assert!(world.store.orphans().await.unwrap().is_empty(), "{fault:?}");
+        assert!(open_calls(&*world.store).await.is_empty(), "{fault:?}");
     }
 }
 
-#[tokio::test]
-async fn what_others_record_meanwhile_is_not_lost_with_a_refusal() {
-    let world = Arc::new(Logged::new().await);
+async fn what_others_record_meanwhile_is_not_lost_with_a_refusal(engine: Engine) {
+    let world = Arc::new(Logged::new(engine).await);
     let grant = world.grant("release-bot", None, 1).await;
     let tasks: Vec<_> = (0..40)
         .map(|number| {
@@ -184,9 +192,8 @@ async fn what_others_record_meanwhile_is_not_lost_with_a_refusal() {
     assert_eq!(world.store.list(&of_bob).await.unwrap().len(), 20);
 }
 
-#[tokio::test]
-async fn grants_are_found_by_holder_and_place_while_they_are_in_force() {
-    let world = Logged::new().await;
+async fn grants_are_found_by_holder_and_place_while_they_are_in_force(engine: Engine) {
+    let world = Logged::new(engine).await;
     let eng = world.grant("release-bot", Some("acme/ENG"), 1).await;
     let anywhere = world.grant("release-bot", None, 1).await;
     let ops = world.grant("release-bot", Some("acme/OPS"), 1).await;
@@ -219,9 +226,8 @@ async fn grants_are_found_by_holder_and_place_while_they_are_in_force() {
     assert_eq!(in_force.len(), 3);
 }
 
-#[tokio::test]
-async fn i13_grants_of_one_holder_for_one_place_have_a_bound() {
-    let world = Logged::new().await;
+async fn i13_grants_of_one_holder_for_one_place_have_a_bound(engine: Engine) {
+    let world = Logged::new(engine).await;
     for _ in 0..GRANTS_TOGETHER_MAX {
         world.grant("release-bot", Some("acme/ENG"), 1).await;
     }
@@ -232,9 +238,8 @@ async fn i13_grants_of_one_holder_for_one_place_have_a_bound() {
     world.grant("release-bot", Some("acme/OPS"), 1).await;
 }
 
-#[tokio::test]
-async fn tokens_are_issued_rotated_once_and_revoked() {
-    let world = Logged::new().await;
+async fn tokens_are_issued_rotated_once_and_revoked(engine: Engine) {
+    let world = Logged::new(engine).await;
     let before = world.store.version().await.unwrap();
     let token = world.token();
     world.change(Change::TokenIssued { token: Box::new(token.clone()) }).await.unwrap();
@@ -273,9 +278,8 @@ async fn tokens_are_issued_rotated_once_and_revoked() {
     assert_eq!(world.store.token(world.ambient.id()).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn revocations_hold_until_they_are_lifted() {
-    let world = Logged::new().await;
+async fn revocations_hold_until_they_are_lifted(engine: Engine) {
+    let world = Logged::new(engine).await;
     let revocation = Revocation {
         id: world.ambient.id(),
         subject: Subject::new(SubjectKind::Human, "corp/mallory"),
@@ -292,9 +296,8 @@ async fn revocations_hold_until_they_are_lifted() {
     assert!(matches!(again, Err(EvidenceError::Refused)));
 }
 
-#[tokio::test]
-async fn secrets_are_set_replaced_and_removed_and_are_in_no_record() {
-    let world = Logged::new().await;
+async fn secrets_are_set_replaced_and_removed_and_are_in_no_record(engine: Engine) {
+    let world = Logged::new(engine).await;
     let secret = |server: &str, sealed: &str| UpstreamSecret {
         owner: SecretFor {
             server: server.to_owned(),
@@ -321,9 +324,8 @@ async fn secrets_are_set_replaced_and_removed_and_are_in_no_record() {
     assert!(rows.iter().all(|row| !row.text.contains("canary")), "I7");
 }
 
-#[tokio::test]
-async fn i5_an_approval_takes_the_place_of_what_it_says_and_of_nothing_else() {
-    let world = Logged::new().await;
+async fn i5_an_approval_takes_the_place_of_what_it_says_and_of_nothing_else(engine: Engine) {
+    let world = Logged::new(engine).await;
     let pin = |tool: &str, definition: &str, replaces: Option<&str>| ToolPin {
         of: ToolOf { server: "jira".to_owned(), tool: tool.to_owned() },
         digest: Digest::of(definition.as_bytes()),

@@ -11,18 +11,21 @@ use callgate_gateway::identity::{Identities, Issuer, Registry};
 use callgate_gateway::kept::ListLimits;
 use callgate_gateway::pipeline::{Gateway, Settings};
 use callgate_gateway::server::Server;
+use callgate_gateway::shadow::{SHADOW_DAYS_MAX, Shadow};
 use callgate_gateway::spans::Telemetry;
 use callgate_mcp::inbound::HostRules;
 use callgate_mcp::upstream::{Upstream, UpstreamConfig, UpstreamLimits};
-use callgate_model::ambient::Ambient;
+use callgate_model::ambient::{Ambient, DAY_MS, Timestamp};
 use callgate_model::caller::Caller;
 use callgate_model::treatment::Treatments;
 use callgate_model::vocabulary::Vocabulary;
 use callgate_policy::{Bundle, Source, Tier};
-use callgate_store::{EvidenceLimits, EvidenceLog, SqliteStore, room_for_outcomes};
+use callgate_store::{EvidenceLimits, EvidenceLog, Store, room_for_outcomes};
 
+use crate::ambient::Machine;
 use crate::config::{At, CatalogFiles, Config, Places, Problem, Problems};
 use crate::console::CONSOLE;
+use crate::database;
 use crate::desk::known_actions;
 use crate::means::Means;
 use crate::print::causes;
@@ -46,6 +49,7 @@ pub(crate) fn parts(config: &Config) -> Result<Parts, Problems> {
     let Some(loaded) = loaded else { return Err(Problems(problems)) };
     let mut catalogs = BTreeMap::new();
     for (name, server) in &config.servers {
+        problems.extend(server.shadow.and_then(|shadow| too_long(name, shadow, Machine.now())));
         match loaded.for_server(name, &server.catalog, server.sites.clone()) {
             Ok(catalog) => drop(catalogs.insert(name.clone(), catalog)),
             Err(problem) => problems.push(Problem {
@@ -96,6 +100,16 @@ pub(crate) fn parts(config: &Config) -> Result<Parts, Problems> {
             Err(Problems(problems))
         }
     }
+}
+
+/// That policies would not be enforced for longer than they may not be. What has ended by now is no problem: they are.
+fn too_long(server: &str, shadow: Shadow, now: Timestamp) -> Option<Problem> {
+    let most = now.after_ms(SHADOW_DAYS_MAX * DAY_MS);
+    (shadow.until > most).then(|| Problem {
+        place: format!("servers.{server}.danger_shadow.until"),
+        text: format!("it is more than {SHADOW_DAYS_MAX} days ahead"),
+        hint: Some(format!("say {most} at the latest, and look again then")),
+    })
 }
 
 /// What policies can name.
@@ -279,6 +293,7 @@ pub(crate) fn servers(
             .with_extensions(server.extensions)
             .approved_by(server.approved_by)
             .confirming_moves(server.confirms_moves)
+            .in_shadow(server.shadow)
             .with_rest(server.rest);
         servers.push(match server.signer.zip(address) {
             Some((signer, to)) => made.with_assertion(signer, to),
@@ -294,7 +309,7 @@ pub(crate) async fn gateway(
     parts: Parts,
     ambient: Arc<dyn Ambient>,
     port: u16,
-) -> Result<(Arc<Gateway>, Arc<SqliteStore>), String> {
+) -> Result<(Arc<Gateway>, Arc<dyn Store>), String> {
     watched_gateway(config, parts, ambient, port, Telemetry::default()).await
 }
 
@@ -305,20 +320,18 @@ pub(crate) async fn watched_gateway(
     ambient: Arc<dyn Ambient>,
     port: u16,
     telemetry: Telemetry,
-) -> Result<(Arc<Gateway>, Arc<SqliteStore>), String> {
+) -> Result<(Arc<Gateway>, Arc<dyn Store>), String> {
     let Parts { mut catalogs, bundle, records, .. } = parts;
     let servers = servers(&mut config, &mut catalogs)?;
     let exchanged = servers.iter().filter_map(Server::exchanges).map(str::to_owned).collect();
-    let store = SqliteStore::open(&config.store).await.map_err(|error| causes(&error))?;
-    let store = store.with_room(room_for_outcomes(config.limits.calls_in_flight_max));
+    let room = room_for_outcomes(config.limits.calls_in_flight_max);
+    let store = database::open(&config.store, room).await?;
     let limits = EvidenceLimits {
         append_timeout: config.limits.evidence_time_max,
         ..EvidenceLimits::default()
     };
-    let store = Arc::new(store);
-    let failed = |error: &dyn Error| format!("{}: {}", config.store.display(), causes(error));
-    let opening =
-        EvidenceLog::open(Arc::<SqliteStore>::clone(&store), Arc::clone(&ambient), limits);
+    let failed = |error: &dyn Error| format!("{}: {}", config.store, causes(error));
+    let opening = EvidenceLog::open(Arc::<dyn Store>::clone(&store), Arc::clone(&ambient), limits);
     let (evidence, recovery) = opening.await.map_err(|error| failed(&error))?;
     let kept = Arc::clone(&store);
     let registry = Registry::open(store, ambient.now()).await.map_err(|error| failed(&error))?;

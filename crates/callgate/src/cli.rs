@@ -5,6 +5,7 @@ pub(crate) mod approvals;
 pub(crate) mod authority;
 pub(crate) mod backup;
 pub(crate) mod evidence;
+pub(crate) mod replay;
 pub(crate) mod tools;
 
 use std::path::PathBuf;
@@ -40,6 +41,8 @@ enum Command {
     Check(Check),
     /// Look for what is wrong with a gateway or its surroundings, or soon will be, and say what would help.
     Doctor(Check),
+    /// Say whether a gateway answers and can record calls: for a container's health check.
+    Health(Health),
     /// Say why a call would be decided so.
     Explain(Explain),
     /// Tools: what servers offer, what that means, and what is approved of it.
@@ -74,6 +77,11 @@ enum Command {
     /// Policies: test them against decision cases, or see what they can name.
     #[command(subcommand)]
     Policy(Policy),
+    /// Decide recorded calls again, by other policies: what would change, by caller and tool.
+    Replay(replay::Replay),
+    /// Policies and servers in shadow: what would have been.
+    #[command(subcommand)]
+    Shadow(replay::Shadow),
     /// The record of what was decided and what came of it.
     #[command(subcommand)]
     Evidence(evidence::Evidence),
@@ -153,6 +161,14 @@ pub(crate) struct Check {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Options of `health`.
+#[derive(Debug, Args)]
+pub(crate) struct Health {
+    /// What to ask.
+    #[arg(value_name = "URL", default_value = "http://127.0.0.1:8077/readyz")]
+    pub(crate) url: String,
 }
 
 /// Options of `explain`.
@@ -306,6 +322,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Wrap(options) => block_on(commands::wrap::run(options)),
         Command::Check(options) => commands::check::run(&options),
         Command::Doctor(options) => block_on(commands::doctor::run(options)),
+        Command::Health(options) => block_on(commands::health::run(options)),
         Command::Explain(options) => commands::explain::run(&options),
         Command::Tools(command) => block_on(commands::tools::run(command)),
         Command::Caller(Caller::Show(options)) => block_on(commands::caller::show(options)),
@@ -326,6 +343,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Policy(Policy::Schema(options)) => commands::policy::schema(&options),
         Command::Backup(options) => block_on(commands::backup::run(options)),
         Command::Restore(options) => block_on(commands::restore::run(options)),
+        Command::Replay(options) => block_on(commands::replay::run(options)),
+        Command::Shadow(command) => block_on(commands::shadow::run(command)),
         Command::Evidence(command) => block_on(commands::evidence::run(command)),
     }
 }

@@ -14,6 +14,7 @@ mod problems;
 mod sealing;
 mod section;
 mod server;
+mod store;
 mod telemetry;
 mod tokens;
 
@@ -33,6 +34,7 @@ use callgate_gateway::recording::Recording;
 use callgate_gateway::resource::Resources;
 use callgate_gateway::sealing::Keyring;
 use callgate_gateway::server::Rest;
+use callgate_gateway::shadow::Shadow;
 use callgate_mcp::upstream::{EraSetting, Program};
 use callgate_model::caller::Caller;
 use callgate_model::digest::Digest;
@@ -48,6 +50,7 @@ pub(crate) use evidence::EvidenceRules;
 pub(crate) use problems::{Problem, Problems};
 pub(crate) use sealing::IN_CONFIGURATION;
 pub(crate) use server::{environment, is_protected};
+pub(crate) use store::StoreConfig;
 pub(crate) use telemetry::TelemetryConfig;
 
 /// A configuration that makes sense.
@@ -69,8 +72,8 @@ pub(crate) struct Config {
     pub(crate) proxies: Vec<IpNet>,
     /// The name of the token that requests without a credential are taken to have. Names one of `tokens`.
     pub(crate) danger_anonymous: Option<String>,
-    /// The evidence database.
-    pub(crate) store: PathBuf,
+    /// Where everything is kept.
+    pub(crate) store: StoreConfig,
     /// What is done with the evidence in it.
     pub(crate) evidence: EvidenceRules,
     /// What of arguments comes into it.
@@ -145,6 +148,8 @@ pub(crate) struct ServerConfig {
     pub(crate) approved_by: ApprovedBy,
     /// Whether it is asked where an issue is before that is changed, even if its key tells: it may have been moved.
     pub(crate) confirms_moves: bool,
+    /// Until when policies are not enforced for it, if they are not.
+    pub(crate) shadow: Option<Shadow>,
     /// Where its sites' products can be asked themselves.
     pub(crate) rest: Rest,
     /// The sites behind it.

@@ -98,12 +98,12 @@ pub(crate) async fn examine(path: &Path, ambient: &dyn Ambient) -> Vec<Finding> 
         }
     };
     if let Some(store) = &store {
-        match standing::examine(&config, store, ambient.now()).await {
+        match standing::examine(&config, &**store, ambient.now()).await {
             Ok(standing) => found.extend(standing),
             Err(error) => found.push(database::unreadable(&config, &error.to_string())),
         }
     }
-    found.extend(Box::pin(reach::examine(&mut config, parts, store.as_ref(), ambient)).await);
+    found.extend(Box::pin(reach::examine(&mut config, parts, store.as_deref(), ambient)).await);
     found
 }
 

@@ -39,7 +39,8 @@ const IN_FORCE_AFTER: Duration = Duration::from_millis(1_500);
 struct Basis {
     digest: Digest,
     address: SocketAddr,
-    store: PathBuf,
+    /// As it is printed: without a password.
+    store: String,
 }
 
 impl Basis {
@@ -55,16 +56,14 @@ impl Basis {
         let read = |file: PathBuf| Digest::of(&fs::read(file).unwrap_or_default());
         digests.extend(catalogs.chain(config.secret_files.iter().cloned()).map(read));
         let bytes: Vec<u8> = digests.iter().flat_map(|digest| *digest.as_bytes()).collect();
-        let (address, store) = (config.listen, config.store.clone());
+        let (address, store) = (config.listen, config.store.to_string());
         Self { digest: Digest::of(&bytes), address, store }
     }
 
     /// What of `next` only a restart can change.
     fn needs_restart(&self, next: &Self) -> Problems {
-        let keys = [
-            ("listen.address", self.address != next.address),
-            ("store.path", self.store != next.store),
-        ];
+        let keys =
+            [("listen.address", self.address != next.address), ("store", self.store != next.store)];
         let problem = |(place, _): &(&str, bool)| Problem {
             place: (*place).to_owned(),
             text: "it is another one, and that needs a restart".to_owned(),

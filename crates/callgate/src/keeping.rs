@@ -19,13 +19,14 @@ use callgate_model::ambient::Ambient;
 use callgate_model::authority::Setup;
 use callgate_model::transparency::{Signer, Verifier};
 use callgate_model::treatment::Treatments;
-use callgate_store::{Checkpoints, SqliteStore};
+use callgate_store::{Checkpoints, Store};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 pub(crate) use basis::record_policies;
 pub(crate) use sweep::Retention;
 
+use crate::config::StoreConfig;
 use crate::config::{Config, EvidenceRules};
 use anchors::Anchor;
 use courier::{Couriers, Errand};
@@ -112,7 +113,7 @@ impl Keeping {
     pub(crate) async fn start(
         plan: Plan,
         gateway: &Arc<Gateway>,
-        store: Arc<SqliteStore>,
+        store: Arc<dyn Store>,
         ambient: Arc<dyn Ambient>,
     ) -> Self {
         let Plan { signers, setup, rules } = plan;
@@ -149,12 +150,16 @@ impl Keeping {
 /// Those that are configured, or else the one whose key is beside the store; it is made if there is none.
 fn signers(
     configured: Vec<Signer>,
-    store: &Path,
+    store: &StoreConfig,
     ambient: &dyn Ambient,
 ) -> Result<Vec<Signer>, String> {
     if !configured.is_empty() {
         return Ok(configured);
     }
+    let StoreConfig::Sqlite(store) = store else {
+        // The configuration was not read without one.
+        return Err("there is no key that all replicas sign checkpoints with".to_owned());
+    };
     if let Some(signer) = signer_beside(store)? {
         return Ok(vec![signer]);
     }
@@ -174,8 +179,10 @@ fn signers(
 /// By what checkpoints are verified: nothing, if nobody has signed any.
 pub(crate) fn verifiers(config: &Config) -> Result<Vec<Verifier>, String> {
     let mut keys: Vec<Verifier> = config.evidence.signers.iter().map(Signer::verifier).collect();
-    if keys.is_empty() {
-        keys.extend(signer_beside(&config.store)?.map(|signer| signer.verifier()));
+    if keys.is_empty()
+        && let StoreConfig::Sqlite(store) = &config.store
+    {
+        keys.extend(signer_beside(store)?.map(|signer| signer.verifier()));
     }
     Ok(keys)
 }

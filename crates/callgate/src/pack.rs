@@ -26,7 +26,7 @@ use callgate_model::authority::{Administered, Change, from_text};
 use callgate_model::digest::Digest;
 use callgate_model::json::Json;
 use callgate_model::transparency::{Checkpoint, Verifier};
-use callgate_store::{EvidenceStore as _, KeptCheckpoint, Row, SqliteStore};
+use callgate_store::{KeptCheckpoint, Row, Store};
 
 use crate::cli::Failure;
 use crate::export::text_at;
@@ -163,7 +163,7 @@ struct Gathered {
 
 /// Writes the pack.
 pub(crate) async fn write(
-    store: &SqliteStore,
+    store: &dyn Store,
     standing: &mut Standing,
     keys: &[Verifier],
     wanted: &Wanted<'_>,
@@ -196,7 +196,7 @@ pub(crate) async fn write(
 }
 
 /// The newest checkpoint, and what it says.
-async fn signed(store: &SqliteStore, keys: &[Verifier]) -> Result<Signed, Failure> {
+async fn signed(store: &dyn Store, keys: &[Verifier]) -> Result<Signed, Failure> {
     let kept = tiles::last_checkpoint(store).await?;
     let checkpoint = Checkpoint::verify(&kept.note, keys)
         .map_err(|error| Failure::Other(format!("the newest checkpoint: {error}")))?
@@ -206,7 +206,7 @@ async fn signed(store: &SqliteStore, keys: &[Verifier]) -> Result<Signed, Failur
 
 /// The pass over the log.
 async fn gather(
-    store: &SqliteStore,
+    store: &dyn Store,
     keys: &[Verifier],
     wanted: &Wanted<'_>,
     (signed, files, usage): (Signed, &Files, &mut Usage),
@@ -262,7 +262,7 @@ async fn gather(
 }
 
 /// How many records of the period are after the newest checkpoint, as far as they are looked at.
-async fn unsigned(store: &SqliteStore, size: u64, period: Period) -> Result<u64, Failure> {
+async fn unsigned(store: &dyn Store, size: u64, period: Period) -> Result<u64, Failure> {
     let rows = store.read(size, UNSIGNED_MAX).await?;
     let count = rows.iter().filter(|row| period.has(row.at)).count();
     Ok(u64::try_from(count).unwrap_or(u64::MAX))

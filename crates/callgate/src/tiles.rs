@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use callgate_model::ambient::Timestamp;
 use callgate_model::json::Json;
 use callgate_model::transparency::{TILE_WIDTH, Tile, Tiling, bundle};
-use callgate_store::{EvidenceStore as _, KeptCheckpoint, Row, SqliteStore, TreeStore as _};
+use callgate_store::{KeptCheckpoint, Row, Store};
 
 use crate::cli::Failure;
 use crate::private;
@@ -36,7 +36,7 @@ pub(crate) struct Written {
 
 /// Writes the log up to its newest checkpoint to `folder`, which must not be there yet.
 pub(crate) async fn write(
-    store: &SqliteStore,
+    store: &dyn Store,
     folder: &Path,
     payloads: Payloads,
     mut tell: impl FnMut(u64, u64),
@@ -53,18 +53,14 @@ pub(crate) async fn write(
 }
 
 /// The newest checkpoint: what an export is of.
-pub(crate) async fn last_checkpoint(store: &SqliteStore) -> Result<KeptCheckpoint, Failure> {
+pub(crate) async fn last_checkpoint(store: &dyn Store) -> Result<KeptCheckpoint, Failure> {
     let last = store.last_checkpoint().await?;
     let none = "there is no checkpoint yet: a gateway signs one some seconds after it starts";
     Ok(last.ok_or(none)?)
 }
 
 /// The next records from the place `from` on, of a log that was signed with `size` of them.
-pub(crate) async fn read_to(
-    store: &SqliteStore,
-    from: u64,
-    size: u64,
-) -> Result<Vec<Row>, Failure> {
+pub(crate) async fn read_to(store: &dyn Store, from: u64, size: u64) -> Result<Vec<Row>, Failure> {
     let left = size.saturating_sub(from).min(u64::from(PAGE));
     let rows = store.read(from, u32::try_from(left).unwrap_or(PAGE)).await?;
     if rows.is_empty() {
@@ -145,7 +141,7 @@ impl Tiles {
     /// Writes what is left, and the checkpoints up to `last`.
     pub(crate) async fn end(
         mut self,
-        store: &SqliteStore,
+        store: &dyn Store,
         last: &KeptCheckpoint,
     ) -> Result<Written, Failure> {
         let folder = self.folder.clone();

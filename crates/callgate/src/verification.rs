@@ -4,9 +4,7 @@ use std::collections::VecDeque;
 
 use callgate_model::evidence::audit::{Auditor, Findings};
 use callgate_model::transparency::{Checkpoint, Verifier};
-use callgate_store::{
-    EvidenceStore as _, KeptCheckpoint, Row, SqliteStore, StoreError, TreeStore as _,
-};
+use callgate_store::{KeptCheckpoint, Row, Store, StoreError};
 
 /// Checkpoints that are read in one go.
 const PAGE: u32 = 1_000;
@@ -41,7 +39,7 @@ pub(crate) struct Verification<'s> {
 
 impl<'s> Verification<'s> {
     /// From the first record of `store` on, against its checkpoints of at most `records` records.
-    pub(crate) fn begin(store: &'s SqliteStore, keys: &'s [Verifier], records: u64) -> Self {
+    pub(crate) fn begin(store: &'s dyn Store, keys: &'s [Verifier], records: u64) -> Self {
         let checkpoints = Signed { store, keys, records, read: VecDeque::new(), from: 0 };
         Self { auditor: Auditor::new(), checkpoints, verified: Verified::default() }
     }
@@ -88,7 +86,7 @@ impl<'s> Verification<'s> {
 
 /// The checkpoints of a store in order, as far as they are signed.
 struct Signed<'s> {
-    store: &'s SqliteStore,
+    store: &'s dyn Store,
     keys: &'s [Verifier],
     /// What is signed of more records is not looked at.
     records: u64,

@@ -73,6 +73,8 @@ mod servers;
 #[cfg(test)]
 mod sessions;
 #[cfg(test)]
+mod shadow;
+#[cfg(test)]
 mod sign_in;
 #[cfg(test)]
 mod sinks;

@@ -147,7 +147,7 @@ async fn what_is_wrong_is_refused_whole_and_what_needs_a_restart_is_said() {
         ),
         (
             format!("{good}{}", dan()).replace("evidence.db", "other.db"),
-            "store.path: it is another one, and that needs a restart",
+            "store: it is another one, and that needs a restart",
         ),
         // Only who starts it finds that a channel is not there, which a policy counts on.
         (

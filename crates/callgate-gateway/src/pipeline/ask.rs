@@ -11,7 +11,7 @@ use callgate_model::evidence::Decided;
 use callgate_model::json::Object;
 use callgate_model::products::mcp;
 use callgate_model::vocabulary::Operation;
-use callgate_policy::{Bundle, could_allow_in};
+use callgate_policy::{Bundle, could_allow_in, could_cover};
 
 use super::{Gateway, Reply, Request};
 use crate::name::{NamedCall, Unnameable, name_subject, operation_of};
@@ -91,5 +91,7 @@ impl Gateway {
         let (caller, name) = (&request.caller.caller, &*request.server.name);
         let server = mcp::server(name);
         could_allow_in(bundle, caller, name, operation, operation.risk, &server)
+            || (self.is_in_shadow(request, operation)
+                && could_cover(caller, name, operation, operation.risk))
     }
 }

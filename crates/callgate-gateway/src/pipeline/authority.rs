@@ -42,6 +42,19 @@ impl Gateway {
         Ok(())
     }
 
+    /// Records of the calls that other gateways left open, and that live no more, that nobody knows what became of them: how many.
+    ///
+    /// # Errors
+    /// [`EvidenceError`]; those before are recorded.
+    pub async fn close_left(&self) -> Result<usize, EvidenceError> {
+        let store = self.evidence.store().ok_or(EvidenceError::Closed)?;
+        let left = store.orphans().await?;
+        for call in &left {
+            self.evidence.close(*call).await?;
+        }
+        Ok(left.len())
+    }
+
     /// Records that somebody could not sign in to the console: nobody waits for it.
     pub fn not_signed_in(&self, who: Option<String>, reason: String) {
         let change = Change::SignInRefused { who, reason };

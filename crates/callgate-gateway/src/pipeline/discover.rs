@@ -1,7 +1,7 @@
 //! Tools that list other tools: their answers are lists like `tools/list`, and show what this caller could use (I3).
 
 use callgate_model::json::{Json, JsonLimits, Object, read};
-use callgate_policy::{Bundle, could_allow};
+use callgate_policy::Bundle;
 
 use super::{Gateway, Request};
 use crate::catalog::select::{Leaf, walk};
@@ -52,11 +52,9 @@ impl Gateway {
         let mut usable = false;
         walk(&listing.name, row, &mut |leaf| {
             let Leaf::Found(Json::String(name)) = leaf else { return };
-            let (server, caller) = (&request.server, &request.caller.caller);
-            let means = server.catalog.operations_of(name);
-            usable = means.iter().any(|(operation, risk)| {
-                could_allow(bundle, caller, &server.name, operation, *risk)
-            });
+            let means = request.server.catalog.operations_of(name);
+            let could = |operation, risk| self.could_allow(request, (operation, risk), bundle);
+            usable = means.iter().any(|(operation, risk)| could(operation, *risk));
         });
         usable
     }

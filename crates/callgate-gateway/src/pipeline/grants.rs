@@ -22,14 +22,22 @@ impl Gateway {
         bundle: &Bundle,
         record: &mut Decided,
     ) {
-        record.decision = self.decide(request, named, bundle);
+        record.decision = self.ask_policy(request, named, bundle, (None, &[]));
         // Who wants to hear of changes for as long as it likes needs a permit that stands as long.
         let is_once = named.call.method != Method::ResourcesSubscribe;
-        if record.decision.is_allow() || !is_once {
+        let mut grant = None;
+        if is_once && !record.decision.is_allow() {
+            grant = self.grant_for(request, named, bundle, record).await;
+            // Nobody gives a use for what is let through whatever policies say.
+            let in_shadow = self.unless_in_shadow(request, named, record.decision.clone());
+            let spends = record.decision.is_allow() || !in_shadow.is_allow();
+            record.under.grant = grant.as_ref().map(|grant| Use { id: grant.id, spends });
+            record.decision = in_shadow;
+        }
+        if !is_once {
+            record.decision = self.unless_in_shadow(request, named, record.decision.clone());
             return;
         }
-        let grant = self.grant_for(request, named, bundle, record).await;
-        record.under.grant = grant.as_ref().map(|grant| Use { id: grant.id, spends: true });
         if let Verdict::ApprovalRequired(gates) = &record.decision.verdict {
             let gates = gates.clone();
             self.seek_approval(request, (named, grant.as_ref()), (bundle, gates), record).await;
@@ -55,7 +63,7 @@ impl Gateway {
         let mut nearer = None;
         // Those that were given with an approval are for whoever would be asked.
         for grant in grants.into_iter().filter(|grant| grant.lifts.is_none()) {
-            let decision = self.decide_with(request, named, bundle, Some(&grant));
+            let decision = self.ask_policy(request, named, bundle, (Some(&grant), &[]));
             let is_allow = decision.is_allow();
             let is_denied = record.decision.verdict == Verdict::Deny;
             if is_allow || (is_denied && decision.verdict != Verdict::Deny) {

@@ -111,6 +111,10 @@ impl Gateway {
         bundle: &Bundle,
     ) -> bool {
         let (call, caller) = (&named.call, &request.caller.caller);
+        if self.is_in_shadow(request, &call.operation) {
+            // What would have been decided is to be known.
+            return true;
+        }
         if !could_allow(bundle, caller, &call.server, &call.operation, call.risk) {
             return false;
         }

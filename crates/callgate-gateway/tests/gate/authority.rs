@@ -37,7 +37,7 @@ fn name(name: &str) -> Option<String> {
     Some(name.to_owned())
 }
 
-fn scope(actions: &[&str], within: &[&str]) -> Portion {
+pub(crate) fn scope(actions: &[&str], within: &[&str]) -> Portion {
     Portion {
         actions: actions.iter().map(|action| (*action).to_owned()).collect(),
         within: within.iter().map(|place| Resource::new("Jira::Project", *place)).collect(),
@@ -78,7 +78,7 @@ impl World {
         (token, secret.expose().to_owned())
     }
 
-    async fn token(&self, change: impl FnOnce(&mut ApiToken)) -> (Id, String) {
+    pub(crate) async fn token(&self, change: impl FnOnce(&mut ApiToken)) -> (Id, String) {
         let (mut token, text) = self.new_token();
         change(&mut token);
         let id = token.id;
@@ -86,7 +86,7 @@ impl World {
         (id, text)
     }
 
-    async fn grant(&self, change: impl FnOnce(&mut Grant)) -> Id {
+    pub(crate) async fn grant(&self, change: impl FnOnce(&mut Grant)) -> Id {
         let (id, now) = (self.clock.id(), self.clock.now());
         let mut grant = Grant {
             lifts: None,

@@ -175,6 +175,8 @@ async fn i5_every_reason_is_given_and_only_what_is_permitted_is_made() {
         Reason::ApprovalOwnerless,
         // `obligations.rs`
         Reason::ReasonRequired,
+        // `shadow.rs`
+        Reason::ShadowServer,
         // `pins.rs`
         Reason::ToolChanged,
         Reason::ToolUnapproved,

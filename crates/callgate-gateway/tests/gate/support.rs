@@ -17,6 +17,7 @@ use callgate_gateway::pipeline::{ChannelRule, Gateway, SamePerson, Settings};
 use callgate_gateway::recording::Recording;
 use callgate_gateway::resource::Resources;
 use callgate_gateway::server::Server;
+use callgate_gateway::shadow::Shadow;
 use callgate_gateway::spans::Telemetry;
 use callgate_mcp::document::Document;
 use callgate_mcp::inbound::HostRules;
@@ -107,6 +108,8 @@ pub(crate) struct Setup {
     pub(crate) servers: Vec<(&'static str, &'static str, Option<String>)>,
     pub(crate) telemetry: Telemetry,
     pub(crate) recording: Recording,
+    /// Whether policies are not enforced for a time.
+    pub(crate) shadow: Option<Shadow>,
 }
 
 impl Default for Setup {
@@ -144,6 +147,7 @@ impl Default for Setup {
             servers: Vec::new(),
             telemetry: Telemetry::default(),
             recording: Recording { arguments: true, ..Recording::default() },
+            shadow: None,
         }
     }
 }
@@ -229,6 +233,7 @@ impl World {
                 let server = Server::new(name, upstream, catalog, broker, setup.tools)
                     .approved_by(setup.approved_by)
                     .confirming_moves(setup.confirms_moves)
+                    .in_shadow(setup.shadow)
                     .with_rest(setup.rest.iter().flat_map(|url| rest(url)).collect());
                 match setup.signer.clone() {
                     Some(signer) => server.with_assertion(signer, address(&url)),

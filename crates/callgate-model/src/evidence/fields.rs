@@ -149,6 +149,11 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
         "SHA-256?",
         "The digest of the tool's definition, as the server gave it; `null` if it is no tool.",
     ),
+    (
+        "event.understood.input",
+        "object",
+        "The fields that policies saw of the arguments, by name, as far as they are recorded.",
+    ),
     ("event.understood.targets[].kind", "text", "The kind of target."),
     ("event.understood.targets[].id", "text", "Its canonical id, if it was located."),
     ("event.understood.targets[].in[]", "text", "What contains it, innermost first."),
@@ -221,6 +226,11 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
         "event.decision.obligations.notify[]",
         "text",
         "The channels by which people are told of the call.",
+    ),
+    (
+        "event.decision.would",
+        "object",
+        "What it would be if nothing were in shadow: a decision of the same form. Only if the verdict, or the gates, would be others.",
     ),
     ("event.decision.bundle", "SHA-256", "The policy bundle."),
     (

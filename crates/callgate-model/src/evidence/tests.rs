@@ -122,6 +122,7 @@ fn full_decided(call: Id) -> Decided {
                 Target::located(Resource::new("Jira::Issue", "acme/ENG-1"), vec![project]),
                 Target::Unresolved(unresolved),
             ],
+            input: Object::default().with("notify", true),
         }),
         arguments_digest: Some(Digest::default()),
         arguments: Object::default().with("issueIdOrKey", "ENG-1").into(),
@@ -142,6 +143,7 @@ fn full_decided(call: Id) -> Decided {
                 notify: ["leads".to_owned()].into(),
                 record: [("summary".to_owned(), Treatment::Hash)].into(),
             })),
+            would: Some(Box::new(Decision::deny(Reason::Guardrail, Digest::default()))),
             verdict: Verdict::ApprovalRequired(vec![gate]),
             reasons: vec![Reason::ApprovalRequired],
             policies: vec![PolicyRef { id: "g".into(), reason: "why".into(), owner: "o".into() }],
@@ -368,4 +370,46 @@ fn every_field_is_explained_and_every_explanation_has_a_field() {
     found.extend(["hash".to_owned(), "index".to_owned()]);
     let explained: BTreeSet<String> = FIELDS.iter().map(|(path, ..)| (*path).to_owned()).collect();
     assert_eq!(found, explained);
+}
+
+/// Whatever is decided can be read back, so that it can be decided again.
+#[test]
+fn a_decision_is_read_back_from_its_record() {
+    let mut chain = Chain::new(Id::new(Timestamp::default(), [0; 16]));
+    let mut seen = 0;
+    for event in full_events() {
+        let payload = Payload::new(&event, [7; 16]).into_text();
+        let entry = sealed(&mut chain, &event, Timestamp::default()).entry;
+        let parse = |text: &str| read(text.as_bytes(), &JsonLimits::default()).unwrap();
+        let entry = parse(&entry).as_object().unwrap().clone();
+        let record = |payload| record(entry.clone(), payload, Digest::default(), None).into();
+        let payload = parse(&payload);
+        let whole = Recorded::read(&record(Some(&payload)));
+        let Event::Decided(decided) = &event else {
+            assert_eq!(whole.err(), Some(Unreadable::NoDecision));
+            continue;
+        };
+        seen += 1;
+        let recorded = whole.unwrap();
+        let understood = decided.understood.as_ref();
+        let known = recorded.known.as_ref();
+        assert_eq!(known.map(|one| &one.targets), understood.map(|one| &one.targets));
+        assert_eq!(known.map(|one| &one.input), understood.map(|one| &one.input));
+        assert_eq!(known.map(|one| one.risk), understood.map(|one| one.risk));
+        let caller = recorded.caller.as_ref().map(CallerRecord::new);
+        assert_eq!(caller.is_some(), decided.caller.is_some());
+        if caller.is_some() {
+            let (mut whole, read) = (full_caller(), recorded.caller.clone().unwrap());
+            (whole.credential.scopes, whole.credential.within) = (None, None);
+            whole.workflow.as_mut().unwrap().within = None;
+            assert_eq!(read, whole);
+        }
+        assert_eq!((recorded.call, recorded.resolves), (decided.call, decided.resolves));
+        assert_eq!(recorded.reasons, decided.decision.reasons);
+        assert_eq!(recorded.verdict, decided.decision.verdict.as_str());
+        assert_eq!(recorded.bundle, decided.decision.bundle);
+        assert_eq!(recorded.grant, decided.under.grant.map(|one| one.id));
+        assert_eq!(Recorded::read(&record(None)).err(), Some(Unreadable::Erased));
+    }
+    assert!(seen > 0);
 }

@@ -100,9 +100,15 @@ impl Understood {
     fn write(&self, out: &mut String) {
         let targets: Vec<Json> = self.targets.iter().map(target_to_json).collect();
         let definition = self.definition.map(|digest| digest.to_string());
-        CanonicalObject::new(out)
+        let object = CanonicalObject::new(out)
             .optional_text("definition", definition.as_deref())
-            .text("effect", self.effect.as_str())
+            .text("effect", self.effect.as_str());
+        let object = if self.input.is_empty() {
+            object
+        } else {
+            object.json("input", &self.input.clone().into())
+        };
+        object
             .text("operation", &self.operation)
             .text("reversibility", self.reversibility.as_str())
             .text("risk", self.risk.as_str())

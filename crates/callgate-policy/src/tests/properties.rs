@@ -62,7 +62,7 @@ const CONDITIONS: [&str; 6] = [
     "unless { context.input has points && context.input.points + 9223372036854775000 > 0 }",
 ];
 
-fn policy() -> impl Strategy<Value = (Tier, String)> {
+pub(super) fn policy() -> impl Strategy<Value = (Tier, String)> {
     let tier = prop_oneof![
         1 => Just(Tier::Guardrail),
         2 => Just(Tier::Approval),
@@ -92,7 +92,7 @@ fn small() -> Vocabulary {
 }
 
 /// A bundle of those that validate: what is drawn at random may be impossible (a delete of what is unresolved).
-fn bundle_of(policies: &[(Tier, String)]) -> Bundle {
+pub(super) fn bundle_of(policies: &[(Tier, String)]) -> Bundle {
     let source = |(n, (tier, text)): (usize, &(Tier, String))| {
         let gate = if *tier == Tier::Approval { "@approval(\"team:leads\")" } else { "" };
         let text = format!("@id(\"p{n}\") @reason(\"r\") @owner(\"o\") {gate} {text}");
@@ -162,25 +162,25 @@ fn tool_call() -> impl Strategy<Value = ToolCall> {
     })
 }
 
-fn config() -> ProptestConfig {
+pub(super) fn config() -> ProptestConfig {
     // Each case asks every call below; loading is what takes time.
     ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() }
 }
 
-type Asked = (Caller, ToolCall, Vec<Target>);
+pub(super) type Asked = (Caller, ToolCall, Vec<Target>);
 
-fn questions() -> impl Strategy<Value = Vec<Asked>> {
+pub(super) fn questions() -> impl Strategy<Value = Vec<Asked>> {
     let question = (caller(), tool_call(), prop::collection::vec(target(), 1..3));
     prop::collection::vec(question, 24)
 }
 
-fn with<T>(asked: &Asked, lifted: &[String], ask: impl FnOnce(&Question<'_>) -> T) -> T {
+pub(super) fn with<T>(asked: &Asked, lifted: &[String], ask: impl FnOnce(&Question<'_>) -> T) -> T {
     let (caller, call, targets) = asked;
     let caller = PreparedCaller::new(caller.clone());
     ask(&Question { caller: &caller, call, targets, now: NOW, grant: None, lifted })
 }
 
-fn strength(verdict: &Verdict) -> u8 {
+pub(super) fn strength(verdict: &Verdict) -> u8 {
     match verdict {
         Verdict::Deny => 0,
         Verdict::ApprovalRequired(_) => 1,

@@ -6,22 +6,25 @@ use callgate_model::transparency::{
 use futures_util::future::join_all;
 
 use super::*;
-use crate::evidence::EvidenceStore as _;
+use crate::engines::{Engine, Opened};
+use crate::postgres::server::Database;
 use crate::testing::{Ticking, outcome};
-use crate::{Row, SqliteStore, hash_of, prove};
+use crate::{Row, Store, hash_of, prove};
 
 /// A store, and who writes to it.
 struct Bench {
-    store: Arc<SqliteStore>,
+    store: Arc<dyn Store>,
     ambient: Arc<Ticking>,
     chain: Chain,
+    _database: Option<Database>,
 }
 
 impl Bench {
-    async fn new() -> Self {
+    async fn new(engine: Engine) -> Self {
+        let Opened { store, database } = engine.open().await;
         let ambient = Arc::new(Ticking::new(1));
         let chain = Chain::new(ambient.id());
-        Self { store: Arc::new(SqliteStore::open_in_memory().await.unwrap()), ambient, chain }
+        Self { store, ambient, chain, _database: database }
     }
 
     async fn append(&mut self, count: usize) {
@@ -58,9 +61,16 @@ fn verified(kept: &KeptCheckpoint, seeds: &[u8]) -> Checkpoint {
     Checkpoint::verify(&kept.note, &keys).unwrap().checkpoint
 }
 
-#[tokio::test]
-async fn i11_a_checkpoint_is_of_all_that_is_stored() {
-    let mut bench = Bench::new().await;
+with_each_engine!(
+    i11_a_checkpoint_is_of_all_that_is_stored,
+    i11_proofs_are_made_of_what_is_kept,
+    i11_whoever_makes_the_tree_makes_one_tree,
+    while_a_key_takes_the_place_of_another_both_sign,
+    the_end_has_a_checkpoint,
+);
+
+async fn i11_a_checkpoint_is_of_all_that_is_stored(engine: Engine) {
+    let mut bench = Bench::new(engine).await;
     let checkpoints = bench.checkpoints(&[1]);
     checkpoints.make().await.unwrap();
     assert_eq!(bench.store.last_checkpoint().await.unwrap(), None, "of nothing");
@@ -79,9 +89,8 @@ async fn i11_a_checkpoint_is_of_all_that_is_stored() {
     assert_eq!(bench.store.checkpoints(4, 1).await.unwrap(), all[2..3]);
 }
 
-#[tokio::test]
-async fn i11_proofs_are_made_of_what_is_kept() {
-    let mut bench = Bench::new().await;
+async fn i11_proofs_are_made_of_what_is_kept(engine: Engine) {
+    let mut bench = Bench::new(engine).await;
     bench.append(70_000).await;
     bench.checkpoints(&[1]).make().await.unwrap();
     let (tree, store) = (bench.store.tree().await.unwrap(), &*bench.store);
@@ -104,9 +113,8 @@ async fn i11_proofs_are_made_of_what_is_kept() {
     }
 }
 
-#[tokio::test]
-async fn i11_whoever_makes_the_tree_makes_one_tree() {
-    let mut bench = Bench::new().await;
+async fn i11_whoever_makes_the_tree_makes_one_tree(engine: Engine) {
+    let mut bench = Bench::new(engine).await;
     let rivals: Vec<_> = (0..4).map(|_| bench.checkpoints(&[1])).collect();
     for _ in 0..5 {
         bench.append(9_000).await;
@@ -120,9 +128,8 @@ async fn i11_whoever_makes_the_tree_makes_one_tree() {
     assert_eq!(bench.store.tree().await.unwrap().size(), 45_000);
 }
 
-#[tokio::test]
-async fn while_a_key_takes_the_place_of_another_both_sign() {
-    let mut bench = Bench::new().await;
+async fn while_a_key_takes_the_place_of_another_both_sign(engine: Engine) {
+    let mut bench = Bench::new(engine).await;
     bench.append(1).await;
     bench.checkpoints(&[2, 1]).make().await.unwrap();
     let last = bench.store.last_checkpoint().await.unwrap().unwrap();
@@ -133,14 +140,13 @@ async fn while_a_key_takes_the_place_of_another_both_sign() {
     assert!(matches!(bench.checkpoints(&[]).make().await, Err(CheckpointError::Unsigned)));
 }
 
-#[tokio::test]
-async fn the_end_has_a_checkpoint() {
-    let mut bench = Bench::new().await;
+async fn the_end_has_a_checkpoint(engine: Engine) {
+    let mut bench = Bench::new(engine).await;
     let checkpoints = Arc::new(bench.checkpoints(&[1]));
     bench.append(7).await;
     let (store, hour) = (Arc::clone(&bench.store), Duration::from_secs(3_600));
     Arc::clone(&checkpoints)
-        .run(hour, async move {
+        .run(hour, async {
             let mut newest = checkpoints.newest();
             newest.wait_for(Option::is_some).await.unwrap();
             bench.append(1).await;

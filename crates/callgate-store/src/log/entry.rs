@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use callgate_model::ambient::{Ambient, Id, Timestamp};
 use callgate_model::authority::Change;
-use callgate_model::evidence::{Concluded, Event, Outcome, Payload};
+use callgate_model::evidence::{Chain, Concluded, Event, Outcome, Payload};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{EvidenceError, is_intent};
+use crate::evidence::Row;
 
 /// What is said of an intent whose call was refused or given up meanwhile.
 const ABANDONED: &str = "nobody waited for the intent any more";
@@ -24,6 +25,8 @@ pub(super) struct Entry {
     /// What its record says. Written by whoever records it, not by the one task that writes for all.
     pub(super) payload: Payload,
     pub(super) waiter: Waiter,
+    /// Whether it says of a call of somebody else that nobody knows what became of it.
+    pub(super) is_closing: bool,
 }
 
 /// Who waits for an entry.
@@ -39,7 +42,13 @@ pub(super) type Answer = Result<Receipt, EvidenceError>;
 impl Entry {
     pub(super) fn new(ambient: &dyn Ambient, event: Event, waiter: Waiter) -> Self {
         let payload = Payload::new(&event, ambient.random());
-        Self { at: ambient.now(), payload, event, waiter }
+        Self { at: ambient.now(), payload, event, waiter, is_closing: false }
+    }
+
+    /// Its record, as the next of `chain`.
+    pub(super) fn seal(&self, chain: &mut Chain) -> Row {
+        let row = Row::seal(chain, self.at, &self.event, self.payload.clone());
+        if self.is_closing { row.closing() } else { row }
     }
 
     pub(super) const fn is_awaited(&self) -> bool {
@@ -52,7 +61,7 @@ impl Entry {
 
     /// Whether it is about a call that was let through already: what came of it, or its intent if that was not waited for.
     pub(super) fn is_owed(&self) -> bool {
-        matches!(self.event, Event::Concluded(_))
+        matches!(self.event, Event::Concluded(_)) && !self.is_closing
             || self.is_intent() && matches!(self.waiter, Waiter::Nobody)
     }
 
@@ -75,7 +84,8 @@ impl Entry {
     }
 
     /// Whether nothing has come of it and nothing will, after whoever waited was told that it failed: a call that is not
-    /// made, or payloads that stay (a store that is slow would be held up by them again and again; who erases comes again).
+    /// made, or payloads that stay (a store that is slow would be held up by them again and again; who erases comes again), or what
+    /// somebody else may say as well.
     pub(super) fn is_forgotten(&self) -> bool {
         let is_erasure = match &self.event {
             Event::Administered(done) => matches!(done.change, Change::PayloadsErased { .. }),
@@ -83,7 +93,8 @@ impl Entry {
                 false
             }
         };
-        self.refused_intent().is_some() || is_erasure && matches!(self.waiter, Waiter::Refused)
+        let is_tried_again = is_erasure || self.is_closing;
+        self.refused_intent().is_some() || is_tried_again && matches!(self.waiter, Waiter::Refused)
     }
 
     /// Tells who waits that it is durable.

@@ -158,9 +158,7 @@ impl Writer {
         loop {
             let mut chain = self.chain.clone();
             let batch = self.backlog.iter().take(count);
-            let rows: Vec<Row> = batch
-                .map(|entry| Row::seal(&mut chain, entry.at, &entry.event, entry.payload.clone()))
-                .collect();
+            let rows: Vec<Row> = batch.map(|entry| entry.seal(&mut chain)).collect();
             self.doubt = rows.last().map(|last| Doubt {
                 count: rows.len(),
                 head: (last.sequence, last.hash),
@@ -179,7 +177,8 @@ impl Writer {
                     | StoreError::Database(_)
                     | StoreError::Full { .. }
                     | StoreError::Writers(_)
-                    | StoreError::Malformed { .. } => return Err(EvidenceError::Store(error)),
+                    | StoreError::Malformed { .. }
+                    | StoreError::Overtaken => return Err(EvidenceError::Store(error)),
                 },
                 Err(error) => return Err(error),
             }

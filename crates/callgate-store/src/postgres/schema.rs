@@ -9,16 +9,9 @@ use super::PostgresError;
 const MIGRATING: i64 = 0x6361_6c6c_6761_7465;
 
 /// Step `n` makes version `n + 1`. A step that was released is never edited. Text that is compared is `COLLATE "C"`: a server's own
-/// order and equality depend on its locale. What others have said is bytes: PostgreSQL has no text with a zero in it.
-pub(super) const STEPS: &[&str] = &["CREATE TABLE cursors (
-        name TEXT COLLATE \"C\" PRIMARY KEY,
-        next BIGINT NOT NULL,
-        holder TEXT COLLATE \"C\",
-        held_until_ms BIGINT,
-        moved_ms BIGINT,
-        error BYTEA,
-        error_ms BIGINT
-    );"];
+/// order and equality depend on its locale. What others have said is bytes: PostgreSQL has no text with a zero in it; and where it is only
+/// compared, its digest, for what is in an index has to be short.
+pub(super) const STEPS: &[&str] = &[include_str!("schema/1.sql")];
 
 /// Brings a database to the latest version, all of it or nothing.
 pub(super) async fn migrate(pool: &PgPool) -> Result<(), PostgresError> {
@@ -33,10 +26,7 @@ pub(super) async fn migrate(pool: &PgPool) -> Result<(), PostgresError> {
     let found: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM callgate_schema")
         .fetch_one(&mut *migrating)
         .await?;
-    let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
-    if found > known {
-        return Err(PostgresError::Newer { found, known });
-    }
+    refuse_newer(found)?;
     for (version, step) in (1_i64..).zip(STEPS).filter(|(version, _)| *version > found) {
         // The only dynamic part is a number of ours.
         let step = format!("{step} INSERT INTO callgate_schema VALUES ({version})");
@@ -44,4 +34,33 @@ pub(super) async fn migrate(pool: &PgPool) -> Result<(), PostgresError> {
     }
     migrating.commit().await?;
     Ok(())
+}
+
+/// Refuses a database that is not of the latest version.
+pub(super) async fn check(pool: &PgPool) -> Result<(), PostgresError> {
+    let has_any: bool = sqlx::query_scalar("SELECT to_regclass('callgate_schema') IS NOT NULL")
+        .fetch_one(pool)
+        .await?;
+    let found: i64 = if has_any {
+        let version = "SELECT COALESCE(MAX(version), 0) FROM callgate_schema";
+        sqlx::query_scalar(version).fetch_one(pool).await?
+    } else {
+        0
+    };
+    refuse_newer(found)?;
+    if found < known() {
+        return Err(PostgresError::Older { found, known: known() });
+    }
+    Ok(())
+}
+
+fn refuse_newer(found: i64) -> Result<(), PostgresError> {
+    if found > known() {
+        return Err(PostgresError::Newer { found, known: known() });
+    }
+    Ok(())
+}
+
+fn known() -> i64 {
+    i64::try_from(STEPS.len()).unwrap_or(i64::MAX)
 }

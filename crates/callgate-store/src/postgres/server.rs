@@ -7,7 +7,7 @@ use std::thread;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _};
 
-use super::PostgresStore;
+use super::{Address, PostgresStore};
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -34,13 +34,26 @@ impl Database {
     }
 
     pub(crate) async fn open(&self) -> PostgresStore {
-        PostgresStore::open(&self.url()).await.unwrap()
+        PostgresStore::open(&Address::new(&self.url(), None).unwrap())
+            .await
+            .unwrap()
+            .by_times_told()
     }
 
     /// Runs a statement in it, as somebody else.
     pub(crate) async fn run(&self, statement: &str) {
         let mut connection = PgConnection::connect(&self.url()).await.unwrap();
         sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(&mut connection).await.unwrap();
+    }
+
+    /// A connection to it, of somebody else.
+    pub(crate) async fn connect(&self) -> PgConnection {
+        PgConnection::connect(&self.url()).await.unwrap()
+    }
+
+    /// What a statement counts.
+    pub(crate) async fn number(&self, statement: &'static str) -> i64 {
+        sqlx::query_scalar(statement).fetch_one(&mut self.connect().await).await.unwrap()
     }
 
     /// Breaks every connection to it; while it is not `back`, nobody can make another one.

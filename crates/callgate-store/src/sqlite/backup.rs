@@ -45,9 +45,9 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`], if it cannot even be read.
     pub async fn damage(&self) -> Result<Option<String>, StoreError> {
-        let mut connection = self.reading().await;
+        let mut connection = self.reading().await?;
         let found = sqlx::query("PRAGMA integrity_check(1)");
-        let found: String = found.fetch_one(connection.settled().await).await?.try_get(0)?;
+        let found: String = found.fetch_one(&mut *connection).await?.try_get(0)?;
         Ok(Some(found).filter(|found| found != "ok"))
     }
 

@@ -28,6 +28,8 @@ pub(super) struct Writers {
     room_bytes: u64,
     /// Whether that was given up and is not free again.
     is_full: AtomicBool,
+    /// Whether somebody has died, and it is not known that they left nothing open.
+    has_dead: AtomicBool,
     held: Mutex<Held>,
 }
 
@@ -35,8 +37,6 @@ pub(super) struct Writers {
 #[derive(Debug, Default)]
 struct Held {
     own: Vec<(PathBuf, Reserve)>,
-    /// The others that lived when this one joined.
-    living: Vec<String>,
     /// Until this writer has settled what others left: two must not settle the same.
     opening: Option<File>,
 }
@@ -51,7 +51,8 @@ impl Writers {
         };
         let (folder, lock) = (beside(".writers"), beside(".lock"));
         let is_full = AtomicBool::new(false);
-        Self { folder, lock, room_bytes: 0, is_full, held: Mutex::default() }
+        let has_dead = AtomicBool::new(true);
+        Self { folder, lock, room_bytes: 0, is_full, has_dead, held: Mutex::default() }
     }
 
     /// Each writer that joins from now on keeps so many bytes free.
@@ -89,7 +90,6 @@ impl Writers {
     pub(super) async fn join(&self, writer: &str) -> Result<(), StoreError> {
         let opening = self.opening().await?;
         create(&self.folder)?;
-        let living = self.look()?;
         let path = self.folder.join(writer);
         let file = private().open(&path)?;
         file.try_lock().map_err(io::Error::from)?;
@@ -97,7 +97,6 @@ impl Writers {
         take(reserve.clone()).await?;
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.own.push((path, reserve));
-        held.living = living;
         held.opening = Some(opening);
         Ok(())
     }
@@ -147,9 +146,28 @@ impl Writers {
         self.is_full.load(Ordering::Relaxed)
     }
 
-    /// The others that lived when this one joined.
-    pub(super) fn living(&self) -> Vec<String> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).living.clone()
+    /// Those that live now; as long as the file is there, nobody else begins.
+    ///
+    /// # Errors
+    /// [`StoreError::Writers`], if another one does not get done beginning.
+    pub(super) async fn living(&self) -> Result<(Vec<String>, Option<File>), StoreError> {
+        let is_beginning = {
+            let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            held.opening.is_some()
+        };
+        let turn = if is_beginning { None } else { Some(self.opening().await?) };
+        create(&self.folder)?;
+        Ok((self.look()?, turn))
+    }
+
+    /// Whether somebody has died since it was last known that the dead left nothing open.
+    pub(super) fn has_dead(&self) -> bool {
+        self.has_dead.load(Ordering::Relaxed)
+    }
+
+    /// The dead left nothing open, or nothing any more.
+    pub(super) fn dead_left_nothing(&self) {
+        self.has_dead.store(false, Ordering::Relaxed);
     }
 
     /// What others left is settled: the next one may begin.
@@ -169,10 +187,13 @@ impl Writers {
                 Err(error) => return Err(error),
             };
             match file.try_lock() {
-                Ok(()) => match fs::remove_file(entry.path()) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    Ok(()) | Err(_) => {}
-                },
+                Ok(()) => {
+                    self.has_dead.store(true, Ordering::Relaxed);
+                    match fs::remove_file(entry.path()) {
+                        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                        Ok(()) | Err(_) => {}
+                    }
+                }
                 Err(TryLockError::WouldBlock) => {
                     living.push(entry.file_name().to_string_lossy().into_owned());
                 }

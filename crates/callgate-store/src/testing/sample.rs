@@ -94,6 +94,7 @@ pub fn intent(call: Id, human: &str, agent: &str) -> Decided {
             reversibility: Reversibility::Reversible,
             definition: Some(Digest::of(b"definition")),
             targets: Vec::new(),
+            input: Object::default(),
         }),
         arguments_digest: Some(Digest::of(b"arguments")),
         arguments: arguments.into(),
@@ -102,6 +103,7 @@ pub fn intent(call: Id, human: &str, agent: &str) -> Decided {
         under: Under::default(),
         decision: Decision {
             obliges: None,
+            would: None,
             verdict: Verdict::Allow,
             reasons: vec![Reason::Permitted],
             policies: vec![PolicyRef {

@@ -7,7 +7,6 @@ use callgate_model::ambient::{Ambient as _, Id, Timestamp};
 use callgate_model::approval::ApprovalState;
 use callgate_model::json::{Json, JsonLimits, read};
 use callgate_model::products::gateway::NAME;
-use callgate_store::{AuthorityStore as _, NoticeStore as _};
 
 use super::caller;
 use super::office::{Office, unread};

@@ -11,6 +11,7 @@ use callgate_store::{EvidenceStore as _, SqliteStore, copy};
 use super::verify::verify;
 use crate::cli::Failure;
 use crate::cli::backup::Backup;
+use crate::config::{Config, StoreConfig};
 use crate::print::{self, causes};
 use crate::verification::{Stop, Verified};
 use crate::{keeping, private};
@@ -25,7 +26,7 @@ pub(super) struct Copied {
 
 pub(crate) async fn run(options: Backup) -> Result<(), Failure> {
     let config = options.config.load()?;
-    let (from, to) = (&config.store, &options.to);
+    let (from, to) = (file_of(&config)?, &options.to);
     if to.try_exists().map_err(|error| format!("{}: {error}", to.display()))? {
         return Err(
             format!("`{}` is there already: a backup overwrites nothing", to.display()).into()
@@ -55,6 +56,16 @@ pub(crate) async fn run(options: Backup) -> Result<(), Failure> {
         "not in it: the key that signs checkpoints, the configuration and its secrets; keep them elsewhere",
     );
     Ok(())
+}
+
+/// The database, if it is a file of ours.
+pub(super) fn file_of(config: &Config) -> Result<&Path, Failure> {
+    match &config.store {
+        StoreConfig::Sqlite(path) => Ok(path),
+        StoreConfig::Postgres(address) => {
+            Err(format!("{address} is backed up and restored by PostgreSQL's own means").into())
+        }
+    }
 }
 
 /// Checks a copy as `evidence verify` checks the evidence, and as SQLite checks a file.

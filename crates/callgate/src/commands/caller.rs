@@ -8,11 +8,11 @@ use callgate_gateway::identity::{Identified, Identities, Registry, Unacceptable,
 use callgate_model::ambient::{Ambient, Timestamp};
 use callgate_model::caller::{AccountableKind, Agent, Caller};
 use callgate_model::json::Object;
-use callgate_store::SqliteStore;
 
 use crate::ambient::Machine;
 use crate::assemble;
 use crate::cli::{CallerShow, Failure};
+use crate::database;
 use crate::print;
 
 /// Longest input, in bytes: more is no token.
@@ -25,11 +25,11 @@ pub(crate) async fn show(options: CallerShow) -> Result<(), Failure> {
     let opens: Vec<_> = servers.iter().map(String::as_str).chain([""]).collect();
     let mut identities = assemble::identities(None, config.tokens).with_issuers(config.issuers);
     // Without a store there are no tokens of the gateway's own, and nobody is revoked.
-    if config.store.exists() {
-        let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", config.store.display());
-        let store = SqliteStore::open_read_only(&config.store).await.map_err(|e| failed(&e))?;
-        let registry = Registry::open(Arc::new(store), Machine.now()).await;
-        identities = identities.with_registry(registry.map_err(|error| failed(&error))?);
+    if config.store.may_be_there() {
+        let store = database::open_read_only(&config.store).await?;
+        let registry = Registry::open(store, Machine.now()).await;
+        let registry = registry.map_err(|error| format!("{}: {error}", config.store))?;
+        identities = identities.with_registry(registry);
     }
     let mut shown = Err(Unacceptable::Unknown);
     let mut opened = Vec::new();

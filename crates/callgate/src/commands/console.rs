@@ -3,7 +3,7 @@
 use callgate_model::ambient::Ambient;
 use callgate_model::authority::{Change, ConsoleSession, SignInLink};
 use callgate_model::digest::Digest;
-use callgate_store::{SessionState, SessionStore as _};
+use callgate_store::SessionState;
 
 use super::office::{Office, unread};
 use crate::ambient::Machine;

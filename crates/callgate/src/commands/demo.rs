@@ -10,14 +10,16 @@ use std::path::{Path, PathBuf};
 
 use callgate_model::authority::Change;
 use callgate_sim::{Running, Sim, SimOptions, Site};
-use callgate_store::{Filter, LIST_MAX, Row, SqliteStore};
+use callgate_store::{Filter, LIST_MAX, Row, Store};
 use tokio::sync::oneshot;
 
 use crate::cli::{Demo, Failure, WithConfig};
 use crate::commands::office::Office;
 use crate::commands::{console, serve};
+use crate::config::StoreConfig;
 use crate::config::{Config, LogConfig};
 use crate::console::{CONSOLE, link_to};
+use crate::database;
 use crate::print;
 use crate::print::call::{CallTold, newest};
 use crate::stop::Stop;
@@ -73,7 +75,7 @@ pub(crate) async fn run(options: Demo) -> Result<(), Failure> {
 async fn show(
     site: &Running,
     address: SocketAddr,
-    store: &Path,
+    store: &StoreConfig,
     file: PathBuf,
     is_all: bool,
 ) -> Result<(), Failure> {
@@ -107,21 +109,21 @@ async fn leave_waiting(address: SocketAddr, file: &Path) -> Result<String, Failu
 }
 
 /// The scripted conversation, each decision as the evidence has it. How often the gateway itself had to ask.
-async fn converse(address: SocketAddr, store: &Path) -> Result<usize, Failure> {
+async fn converse(address: SocketAddr, store: &StoreConfig) -> Result<usize, Failure> {
     let client = Client::new(address);
-    let store = SqliteStore::open_read_only(store).await.map_err(|error| error.to_string())?;
+    let store = database::open_read_only(store).await?;
     let (mut shown, mut own_reads) = (0, 0);
     for call in script::CALLS {
         print::line(&format!("\n# {}", call.about));
         let arguments = script::arguments(call)?;
         if let Some(lead) = call.approved_by {
             let asked = client.approve(lead).await?;
-            let decided = decisions(&store, shown, asked).await?;
+            let decided = decisions(&*store, shown, asked).await?;
             shown += decided.len();
             decided.iter().for_each(|row| print::line(&print::safe(&CallTold::of(row).line())));
         }
         client.call(call.token, call.tool, arguments).await?;
-        let decided = decisions(&store, shown, 1).await?;
+        let decided = decisions(&*store, shown, 1).await?;
         shown += decided.len();
         own_reads += decided.len() - 1;
         decided.iter().for_each(|row| print::line(&print::safe(&CallTold::of(row).line())));
@@ -130,11 +132,7 @@ async fn converse(address: SocketAddr, store: &Path) -> Result<usize, Failure> {
 }
 
 /// The decisions after the first `shown`: so many at least, and what the gateway read for the last one before.
-async fn decisions(
-    store: &SqliteStore,
-    shown: usize,
-    at_least: usize,
-) -> Result<Vec<Row>, Failure> {
+async fn decisions(store: &dyn Store, shown: usize, at_least: usize) -> Result<Vec<Row>, Failure> {
     for _ in 0..SHOWS_WITHIN_MS / LOOK_EVERY_MS {
         let all = newest(store, Filter::default(), LIST_MAX).await;
         let all = all.map_err(|error| Failure::Other(error.to_string()))?;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use callgate_model::authority::Change;
 use callgate_model::evidence::Link;
 use callgate_model::products::gateway::ACCOUNT;
-use callgate_store::{ERASED_TOGETHER_MAX, EvidenceStore as _, Filter, SqliteStore};
+use callgate_store::{ERASED_TOGETHER_MAX, Filter, Store};
 
 use crate::cli::Failure;
 use crate::cli::evidence::Erase;
@@ -18,7 +18,7 @@ pub(super) async fn run(options: &Erase) -> Result<(), Failure> {
     if options.reason.contains(subject) {
         return Err("the reason is recorded: it must not say who it is".into());
     }
-    let indexes = records_of(&open_with(&options.config).await?, subject).await?;
+    let indexes = records_of(&*open_with(&options.config).await?, subject).await?;
     if indexes.is_empty() {
         return Err("no record says anything of them; names are compared exactly".into());
     }
@@ -39,7 +39,7 @@ pub(super) async fn run(options: &Erase) -> Result<(), Failure> {
 }
 
 /// The places of the records of whatever they did, approved, or was about them, and of what came of it.
-async fn records_of(store: &SqliteStore, subject: &str) -> Result<Vec<u64>, Failure> {
+async fn records_of(store: &dyn Store, subject: &str) -> Result<Vec<u64>, Failure> {
     let mut found = BTreeSet::new();
     let account = format!("{ACCOUNT}::{subject}");
     for (link, value) in [(Link::Human, subject), (Link::By, subject), (Link::Target, &account)] {

@@ -2,13 +2,15 @@
 
 use callgate_model::ambient::{Ambient as _, Id};
 use callgate_model::json::{Json, JsonLimits, read};
-use callgate_store::{EvidenceStore, Filter, Row, SqliteStore};
+use callgate_store::{Filter, Row, Store};
+use std::sync::Arc;
 
 use crate::ambient::Machine;
 use crate::cli::evidence::{Evidence, Hash, Key, List, Show, Tiles};
 use crate::cli::{Failure, WithConfig};
 use crate::commands::{erase, export, pack, settle, sinks, verify};
 use crate::config::Config;
+use crate::database;
 use crate::keeping;
 use crate::print;
 use crate::print::call::{CallTold, newest, outline, records_of};
@@ -35,10 +37,10 @@ pub(crate) async fn run(command: Evidence) -> Result<(), Failure> {
 async fn list(options: List) -> Result<(), Failure> {
     let store = open_with(&options.config).await?;
     if options.which.changes {
-        return changes(&store, &options).await;
+        return changes(&*store, &options).await;
     }
     let filter = options.which.filter();
-    let lines = newest(&store, filter, options.limit).await?;
+    let lines = newest(&*store, filter, options.limit).await?;
     if lines.is_empty() {
         print::note("no calls match");
     }
@@ -59,7 +61,7 @@ async fn list(options: List) -> Result<(), Failure> {
 }
 
 /// The newest changes of authority.
-async fn changes(store: &SqliteStore, options: &List) -> Result<(), Failure> {
+async fn changes(store: &dyn Store, options: &List) -> Result<(), Failure> {
     let filter = Filter { limit: Some(options.limit), ..options.which.filter() };
     let rows = store.list(&filter).await?;
     if rows.is_empty() {
@@ -114,7 +116,7 @@ async fn show(options: Show) -> Result<(), Failure> {
     let store = open_with(&options.config).await?;
     let call = Id::parse(&options.call)
         .ok_or_else(|| Failure::Other(format!("`{}` is not a call's id", options.call)))?;
-    let rows = records_of(&store, call).await?;
+    let rows = records_of(&*store, call).await?;
     if rows.is_empty() {
         return Err(Failure::Other(format!("there is no call `{call}` in the evidence")));
     }
@@ -177,7 +179,8 @@ async fn tiles(options: Tiles) -> Result<(), Failure> {
     let payloads = Payloads { from: options.from, to: options.to };
     let mut progress = print::Progress::new("entries");
     let written =
-        tiles::write(&store, &options.folder, payloads, |done, of| progress.tell(done, of)).await?;
+        tiles::write(&*store, &options.folder, payloads, |done, of| progress.tell(done, of))
+            .await?;
     print::line(&format!(
         "{}: {} entries, {} payloads. Verify them with `callgate-verify {0} --key KEY`; `callgate evidence key` prints the key.",
         options.folder.display(),
@@ -192,13 +195,11 @@ pub(super) fn record(row: &Row) -> String {
     String::from_utf8(row.record().canonical()).unwrap_or_default()
 }
 
-pub(super) async fn open_with(config: &WithConfig) -> Result<SqliteStore, Failure> {
+pub(super) async fn open_with(config: &WithConfig) -> Result<Arc<dyn Store>, Failure> {
     open(&config.load()?).await
 }
 
 /// The evidence, to be read.
-pub(super) async fn open(config: &Config) -> Result<SqliteStore, Failure> {
-    SqliteStore::open_read_only(&config.store)
-        .await
-        .map_err(|error| Failure::Other(error.to_string()))
+pub(super) async fn open(config: &Config) -> Result<Arc<dyn Store>, Failure> {
+    Ok(database::open_read_only(&config.store).await?)
 }

@@ -150,6 +150,16 @@ fn as_text(rehearsal: &Rehearsal, rehearsed: &Rehearsed, decision: &Decision) ->
     if let Verdict::ApprovalRequired(gates) = &decision.verdict {
         lines.extend(gates.iter().map(|g| format!("  gate     {}", g.told())));
     }
+    if let Some(would) = &decision.would {
+        let policies: Vec<_> = would.policies.iter().map(|policy| policy.id.as_str()).collect();
+        let reasons: Vec<_> = would.codes().collect();
+        lines.push(format!(
+            "  would be {} if nothing were in shadow: {} by {}",
+            would.verdict.as_str(),
+            reasons.join("+"),
+            policies.join(", ")
+        ));
+    }
     if let Rehearsed::Explained(_, explanation) = rehearsed {
         lines.push("asked, one by one".to_owned());
         for asked in &explanation.asked {

@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use std::time::Duration;
 
 use callgate_model::json::Json;
-use callgate_store::{EvidenceStore, Filter, Row, SqliteStore};
+use callgate_store::{Filter, Row, Store};
 
 use super::evidence::open_with;
 use crate::ambient::host;
@@ -32,7 +32,7 @@ pub(crate) async fn export(options: Export) -> Result<(), Failure> {
                 .map_err(|error| format!("cannot write {}: {error}", path.display()))?,
         ),
     };
-    let mut lines = Lines::begin(&store, filter, options.form, out)?;
+    let mut lines = Lines::begin(&*store, filter, options.form, out)?;
     // What is recorded meanwhile is for the next export.
     let end = store.size().await?;
     let mut progress = Progress::new("records looked at");
@@ -50,7 +50,7 @@ pub(crate) async fn follow(options: Follow) -> Result<(), Failure> {
     let store = open_with(&options.config).await?;
     let stop = Stop::of_signals()?;
     let out = Box::new(io::stdout());
-    let mut lines = Lines::begin(&store, options.which.filter(), options.form, out)?;
+    let mut lines = Lines::begin(&*store, options.which.filter(), options.form, out)?;
     lines.next = store.size().await?;
     let following = async {
         loop {
@@ -70,7 +70,7 @@ pub(crate) async fn follow(options: Follow) -> Result<(), Failure> {
 
 /// Records on their way out.
 struct Lines<'a> {
-    store: &'a SqliteStore,
+    store: &'a dyn Store,
     filter: Filter,
     format: Format,
     syslog: Option<(Origin, Framing)>,
@@ -82,7 +82,7 @@ struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     fn begin(
-        store: &'a SqliteStore,
+        store: &'a dyn Store,
         filter: Filter,
         form: Form,
         out: Box<dyn Write + Send>,
@@ -171,6 +171,7 @@ mod tests {
 
     use super::*;
     use crate::ambient::Machine;
+    use callgate_store::{EvidenceStore as _, SqliteStore};
 
     /// What is recorded faster than it is read has no end.
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use callgate_model::ambient::{Ambient as _, Timestamp};
 use callgate_model::authority::{Change, Grant as Given, Holder};
-use callgate_store::{AuthorityStore as _, GrantState};
+use callgate_store::GrantState;
 
 use super::office::{Office, unread};
 use crate::ambient::Machine;

@@ -9,23 +9,21 @@ use callgate_gateway::sealing::Keyring;
 use callgate_model::authority::{Administered, Change};
 use callgate_model::evidence::Event;
 use callgate_model::vocabulary::Vocabulary;
-use callgate_store::{
-    Durability, EvidenceError, EvidenceLimits, EvidenceLog, SqliteStore, StoreError,
-};
+use callgate_store::{Durability, EvidenceError, EvidenceLimits, EvidenceLog, Store, StoreError};
 
 use crate::ambient::Machine;
 use crate::assemble;
 use crate::cli::{Failure, WithConfig};
 use crate::config::{Config, Roles, ServerConfig, environment};
+use crate::database;
 use crate::desk::Desk;
 use crate::notify::Channels;
-use crate::print::causes;
 
 /// An operator at the machine of the gateway.
 pub(crate) struct Office {
     config: Config,
     vocabulary: Vocabulary,
-    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) store: Arc<dyn Store>,
     /// Who the evidence says it was.
     pub(crate) by: String,
 }
@@ -34,10 +32,10 @@ impl Office {
     pub(crate) async fn open(options: &WithConfig) -> Result<Self, Failure> {
         let config = options.load()?;
         let vocabulary = assemble::vocabulary(&config)?;
-        let store = SqliteStore::open(&config.store).await.map_err(|error| causes(&error))?;
+        let store = database::open(&config.store, 0).await?;
         let user = environment("USER").unwrap_or_else(|_none| "unknown".to_owned());
         let by = format!("{user} on the command line");
-        Ok(Self { config, vocabulary, store: Arc::new(store), by })
+        Ok(Self { config, vocabulary, store, by })
     }
 
     /// Who is what in the console.
@@ -89,11 +87,11 @@ impl Office {
             if matches!(error, EvidenceError::Refused) {
                 "it was changed meanwhile, or there is no such thing; look at the list".to_owned()
             } else {
-                format!("{}: {error}", self.config.store.display())
+                format!("{}: {error}", self.config.store)
             }
         };
         let (log, _) = EvidenceLog::open(
-            Arc::<SqliteStore>::clone(&self.store),
+            Arc::<dyn Store>::clone(&self.store),
             Arc::new(Machine),
             EvidenceLimits::default(),
         )

@@ -30,7 +30,7 @@ pub(super) async fn run(options: Pack) -> Result<(), Failure> {
     };
     let mut progress = print::Progress::new("records");
     let tell = |done, of| progress.tell(done, of);
-    let packed = Box::pin(pack::write(&store, &mut standing, &keys, &wanted, tell)).await?;
+    let packed = Box::pin(pack::write(&*store, &mut standing, &keys, &wanted, tell)).await?;
     if options.json {
         print::json(&json(&options, &packed).into());
     } else {

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use callgate_model::ambient::{Ambient as _, Timestamp};
-use callgate_store::SqliteStore;
 
 use super::office::unread;
 use crate::ambient::Machine;
@@ -12,6 +11,7 @@ use crate::assemble::{self, Parts};
 use crate::cli::Failure;
 use crate::cli::authority::PrivilegeReport;
 use crate::config::Config;
+use crate::database;
 use crate::print;
 use crate::privilege::{Configured, Finding, Holding, Known, Report, Span};
 
@@ -21,11 +21,10 @@ const SHOWN: usize = 6;
 pub(crate) async fn report(options: PrivilegeReport) -> Result<(), Failure> {
     let config = options.config.load()?;
     let Parts { bundle, vocabulary, .. } = assemble::parts(&config)?;
-    let store =
-        SqliteStore::open_read_only(&config.store).await.map_err(|error| error.to_string())?;
+    let store = database::open_read_only(&config.store).await?;
     let span = Span { now: Machine.now(), days: options.days, records_max: None, places_max: None };
     let rules = (Arc::new(bundle), Arc::new(vocabulary));
-    let known = Known::gather((&store, &store), &Configured::of(&config), rules, span).await;
+    let known = Known::gather((&*store, &*store), &Configured::of(&config), rules, span).await;
     let known = Known { files: secret_files(&config), ..known.map_err(unread)? };
     let report = known.report();
     if options.csv {

@@ -16,7 +16,7 @@ use callgate_store::{
     StoreError, Vacated, copy,
 };
 
-use super::backup::{Copied, checked, told};
+use super::backup::{Copied, checked, file_of, told};
 use crate::ambient::Machine;
 use crate::cli::Failure;
 use crate::cli::backup::{Keep, Restore};
@@ -32,7 +32,7 @@ type EndedCounts = BTreeMap<&'static str, usize>;
 
 pub(crate) async fn run(options: Restore) -> Result<(), Failure> {
     let config = options.config.load()?;
-    let (from, to) = (&options.from, &config.store);
+    let (from, to) = (&options.from, file_of(&config)?);
     if !from.is_file() {
         return Err(format!("there is no backup `{}`", from.display()).into());
     }

@@ -2,7 +2,6 @@
 
 use callgate_model::ambient::{Ambient as _, Timestamp};
 use callgate_model::authority::{Change, Revocation as Made};
-use callgate_store::AuthorityStore as _;
 
 use super::office::{Office, unread};
 use crate::ambient::Machine;

@@ -7,7 +7,6 @@ use callgate_gateway::sealing::Keyring;
 use callgate_model::ambient::Ambient as _;
 use callgate_model::authority::{Change, SecretFor, UpstreamSecret};
 use callgate_model::json::Object;
-use callgate_store::AuthorityStore as _;
 use secrecy::SecretString;
 
 use super::caller::read;

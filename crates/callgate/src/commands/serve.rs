@@ -119,6 +119,13 @@ fn warn_of_danger(config: &Config) {
     for at in config.dangers.iter().filter(is_plain) {
         tracing::warn!("{at}: what goes there may cross a network in the clear");
     }
+    for (server, shadow) in config.servers.iter().filter_map(|(n, s)| Some((n, s.shadow?))) {
+        let (until, writes) = (shadow.until, shadow.writes);
+        tracing::warn!(
+            server, %until, writes,
+            "danger_shadow: until then, what policies say to calls of this server is recorded, and not enforced"
+        );
+    }
     if !config.tokens.is_empty() {
         tracing::warn!(
             tokens = config.tokens.len(),

@@ -16,7 +16,7 @@ use crate::{assemble, print};
 
 pub(super) async fn open(options: &Open) -> Result<(), Failure> {
     let store = open_with(&options.config).await?;
-    let calls = unsettled_calls(&store, options.all, options.limit).await?;
+    let calls = unsettled_calls(&*store, options.all, options.limit).await?;
     for (intent, outcome) in &calls {
         if options.json {
             print::line(&record(intent));

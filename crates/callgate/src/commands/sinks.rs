@@ -1,7 +1,7 @@
 //! `callgate evidence sinks`: how far the places have come to which evidence goes. Works while a gateway is running, and while none is.
 
 use callgate_model::json::Object;
-use callgate_store::{Cursor, CursorStore as _, EvidenceStore as _, TreeStore as _};
+use callgate_store::Cursor;
 
 use super::evidence::open;
 use crate::cli::{Check, Failure};

@@ -2,7 +2,7 @@
 
 use callgate_model::ambient::{Ambient as _, Timestamp};
 use callgate_model::authority::{ApiToken, Change, Secret};
-use callgate_store::{AuthorityStore as _, TokenState};
+use callgate_store::TokenState;
 
 use super::office::{Office, unread};
 use crate::ambient::Machine;

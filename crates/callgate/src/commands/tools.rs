@@ -11,7 +11,6 @@ use callgate_gateway::tools::{Tool, ToolSet};
 use callgate_mcp::tool::ToolDefinition;
 use callgate_model::ambient::Ambient as _;
 use callgate_model::authority::{Change, ToolOf, ToolPin};
-use callgate_store::AuthorityStore as _;
 
 use super::office::{Office, unread};
 use crate::ambient::Machine;

@@ -2,7 +2,7 @@
 
 use callgate_model::json::{Json, Object};
 use callgate_model::transparency::Verifier;
-use callgate_store::{EvidenceStore as _, SqliteStore};
+use callgate_store::Store;
 
 use crate::cli::{Check, Failure};
 use crate::verification::{Stop, Verification, Verified};
@@ -15,7 +15,7 @@ pub(super) async fn run(options: &Check) -> Result<(), Failure> {
     let config = options.config.load()?;
     let keys = keeping::verifiers(&config)?;
     let store = super::evidence::open(&config).await?;
-    let (told, json) = match verify(&store, &keys).await {
+    let (told, json) = match verify(&*store, &keys).await {
         Ok(verified) => (in_words(&verified), as_json(&verified)),
         Err(Stop::Broken(problem)) => (
             vec![format!("BROKEN: {problem}")],
@@ -32,7 +32,7 @@ pub(super) async fn run(options: &Check) -> Result<(), Failure> {
     if is_broken { Err(Failure::No) } else { Ok(()) }
 }
 
-pub(super) async fn verify(store: &SqliteStore, keys: &[Verifier]) -> Result<Verified, Stop> {
+pub(super) async fn verify(store: &dyn Store, keys: &[Verifier]) -> Result<Verified, Stop> {
     let mut progress = print::Progress::new("records");
     let mut verification = Verification::begin(store, keys, u64::MAX);
     let size = store.size().await?;

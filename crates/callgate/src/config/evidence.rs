@@ -35,6 +35,7 @@ struct RawEvidence {
     checkpoint_s: Option<u64>,
     retention: RawRetention,
     arguments: Option<String>,
+    input: Option<bool>,
     /// By operation and path.
     fields: BTreeMap<String, BTreeMap<String, String>>,
     hash_keys: Vec<RawSecret>,
@@ -61,6 +62,8 @@ impl Reader {
     pub(super) fn evidence(&mut self) -> Option<(EvidenceRules, Recording)> {
         let raw: RawEvidence = self.optional("evidence")?;
         let recording = self.recording(raw.arguments.as_deref(), raw.fields, raw.hash_keys);
+        let input = raw.input.unwrap_or(recording.arguments);
+        let recording = Recording { input, ..recording };
         let mut signers = Vec::new();
         for (index, raw) in raw.keys.into_iter().enumerate() {
             let read = self.secret(raw).and_then(|text| {

@@ -67,12 +67,6 @@ struct Answers {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Store {
-    path: PathBuf,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Policies {
     folder: PathBuf,
 }
@@ -177,7 +171,6 @@ impl Reader {
         self.unknown_sections();
         let listen: Option<Listen> =
             self.required("listen", "[listen]\n  address = \"127.0.0.1:8077\"");
-        let store: Option<Store> = self.required("store", "[store]\n  path = \"callgate.db\"");
         let policies: Option<Policies> =
             self.required("policies", "[policies]\n  folder = \"policies\"");
         let catalogs: Option<Catalogs> = self.optional("catalogs");
@@ -187,6 +180,7 @@ impl Reader {
         let public_url = listen.as_ref().and_then(|listen| self.public_url(listen));
         let sealing = self.sealing();
         self.keys.clone_from(&sealing);
+        let store = self.store();
         let signer = self.signer(public_url.as_deref());
         let telemetry = self.telemetry();
         let channels = self.channels();
@@ -212,7 +206,7 @@ impl Reader {
             origins: listen.origins,
             proxies,
             danger_anonymous: listen.danger_anonymous,
-            store: self.relative(&store?.path),
+            store: store?,
             evidence: evidence?,
             recording: recording?,
             policies: self.relative(&policies?.folder),
@@ -262,7 +256,7 @@ impl Reader {
         }
     }
 
-    fn required<T: DeserializeOwned>(&mut self, name: &str, example: &str) -> Option<T> {
+    pub(super) fn required<T: DeserializeOwned>(&mut self, name: &str, example: &str) -> Option<T> {
         if !self.table.contains_key(name) {
             self.problem(name, "this section is missing", Some(example.to_owned()));
             return None;

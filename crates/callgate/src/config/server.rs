@@ -8,7 +8,9 @@ use callgate_gateway::assertion::Signer;
 use callgate_gateway::credential::{Broker, Own};
 use callgate_gateway::pin::ApprovedBy;
 use callgate_gateway::server::Rest;
+use callgate_gateway::shadow::Shadow;
 use callgate_mcp::upstream::{EraSetting, Program};
+use callgate_model::ambient::Timestamp;
 use callgate_model::lookalike::skeleton;
 use callgate_model::products::atlassian::{SiteEntry, SiteMap};
 use callgate_model::products::gateway;
@@ -45,10 +47,20 @@ struct RawServer {
     assertion: bool,
     #[serde(default = "yes")]
     confirm_moves: bool,
+    danger_shadow: Option<RawShadow>,
     tools: Option<String>,
     default_site: Option<String>,
     #[serde(default)]
     sites: BTreeMap<String, RawSite>,
+}
+
+/// That policies are not enforced for a time.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawShadow {
+    until: String,
+    #[serde(default)]
+    writes: bool,
 }
 
 #[derive(Clone, Deserialize)]
@@ -141,6 +153,7 @@ impl Reader {
         };
         let (at, rest) = (self.place_of(place, &raw), self.rest(place, &raw));
         let approved_by = self.approved_by(place, raw.tools.as_deref())?;
+        let shadow = raw.danger_shadow.as_ref().and_then(|said| self.shadow(place, said));
         let broker = match raw.credential {
             Some(value) => self.broker(&format!("{place}.credential"), value, signer)?,
             None => Broker::Own(Own::None),
@@ -176,9 +189,22 @@ impl Reader {
             signer,
             approved_by,
             confirms_moves: raw.confirm_moves,
+            shadow,
             rest,
             sites,
         })
+    }
+
+    /// Until when policies are not enforced, and for which calls.
+    fn shadow(&mut self, place: &str, said: &RawShadow) -> Option<Shadow> {
+        let until = Timestamp::parse(&said.until)
+            .or_else(|| Timestamp::parse(&format!("{}T00:00:00Z", said.until)));
+        if until.is_none() {
+            let text = format!("`{}` is no day and no moment", said.until);
+            let hint = Some("until = \"2026-12-20\" or \"2026-12-20T18:00:00Z\"".to_owned());
+            self.problem(&format!("{place}.danger_shadow.until"), &text, hint);
+        }
+        Some(Shadow { until: until?, writes: said.writes })
     }
 
     /// Who approves its tools.

@@ -70,6 +70,7 @@ struct Told {
     reason: String,
     owner: String,
     gate: Option<String>,
+    in_shadow: bool,
     text: String,
 }
 
@@ -165,6 +166,7 @@ impl Told {
             reason: safe(&policy.about.reason),
             owner: safe(&policy.about.owner),
             gate: gate.map(|gate| safe(&gate)),
+            in_shadow: policy.in_shadow,
             text: safe_lines(policy.text),
         }
     }

@@ -13,6 +13,7 @@ use axum::response::Response;
 use callgate_gateway::pin::Standing;
 use callgate_gateway::pipeline::{ErrandError, Gateway};
 use callgate_gateway::server::Server;
+use callgate_gateway::shadow::Shadow;
 use callgate_gateway::tools::{Tool, ToolSet};
 use callgate_model::authority::ToolPin;
 use callgate_model::json::Object;
@@ -67,6 +68,8 @@ struct Tools<'a> {
 struct Section {
     name: String,
     about: String,
+    /// Until when policies are not enforced for it, and for what.
+    shadow: Option<String>,
     /// Why it does not tell its tools.
     silent: Option<String>,
     /// How many of its tools there are of each effect, and of each risk of these.
@@ -125,7 +128,11 @@ pub(super) async fn list(
     let asked = Object::default().with("server", wanted.server.as_str());
     let found = gateway.run_errand(&visitor.caller, Errand::ToolList, None, asked, work);
     let (seen, servers) = found.await.map_err(refused)?;
-    let servers = servers.iter().map(|(server, set, pins)| section(server, set, pins, &wanted));
+    let now = console.ambient.now();
+    let servers = servers.iter().map(|(server, set, pins)| Section {
+        shadow: server.shadow().filter(|shadow| now < shadow.until).map(shadowed),
+        ..section(server, set, pins, &wanted)
+    });
     let page_of = Tools {
         who: &visitor.who(),
         csrf: visitor.session.csrf(),
@@ -134,7 +141,7 @@ pub(super) async fn list(
         risks: Risk::ALL.iter().map(|risk| risk.as_str()).collect(),
         servers: servers.collect(),
         wanted: &wanted,
-        now: moment(console.ambient.now()),
+        now: moment(now),
         seen,
     };
     Ok(live_page(StatusCode::OK, &page_of))
@@ -175,7 +182,17 @@ fn section(
     let more = lines.len().saturating_sub(TOOLS_MAX);
     lines.truncate(TOOLS_MAX);
     let counts = set.map(|set| counts(server, set)).unwrap_or_default();
-    Section { name: safe(&server.name), about: safe(&about), silent, counts, lines, more }
+    let (name, about) = (safe(&server.name), safe(&about));
+    Section { name, about, shadow: None, silent, counts, lines, more }
+}
+
+/// What is not enforced.
+fn shadowed(shadow: Shadow) -> String {
+    let what = if shadow.writes { "any call" } else { "reads" };
+    format!(
+        "danger_shadow: until {} what policies say to {what} is recorded, and not enforced.",
+        moment(shadow.until)
+    )
 }
 
 impl Wanted {

@@ -2,63 +2,93 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-use callgate_store::{OpenError, SqliteStore, room_for_outcomes};
+use callgate_store::{Address, OpenError, PostgresStore, SqliteStore, Store, room_for_outcomes};
 use rustix::fs::{Access, access, statvfs};
+use tokio::time::timeout;
 
 use super::{Finding, Level};
-use crate::config::Config;
+use crate::config::{Config, StoreConfig};
 use crate::print::causes;
 
 const DATABASE: &str = "database";
 const DISK: &str = "disk";
 
+/// For a database server to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Less room than that, in bytes, is soon used up.
 const ROOM_BYTES_MIN: u64 = 1 << 30;
 /// What is free beside what a gateway keeps, without which it does not start.
 const BESIDE_BYTES: u64 = 1 << 20;
 
 /// What there is to say, and the store if it can be read.
-pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Option<SqliteStore>) {
-    let path = &config.store;
-    let mut found = vec![room(config)];
+pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Option<Arc<dyn Store>>) {
+    match &config.store {
+        StoreConfig::Postgres(address) => of_server(address).await,
+        StoreConfig::Sqlite(path) => of_file(path, config.limits.calls_in_flight_max).await,
+    }
+}
+
+async fn of_server(address: &Address) -> (Vec<Finding>, Option<Arc<dyn Store>>) {
+    let opened = timeout(ANSWER_WITHIN, Box::pin(PostgresStore::open_read_only(address))).await;
+    match opened {
+        Ok(Ok(store)) => {
+            let well = Finding::ok(DATABASE, format!("{address} answers, and is of this version"));
+            (vec![well], Some(Arc::new(store)))
+        }
+        Ok(Err(error)) => {
+            let remedy = "see that the server is there, that this machine may go there, and that its user may use the database; a \
+                          gateway that starts brings its schema to its own version";
+            (
+                vec![Finding::problem(DATABASE, format!("{address}: {}", causes(&error)), remedy)],
+                None,
+            )
+        }
+        Err(_elapsed) => {
+            let remedy = "see that this machine may go there";
+            (
+                vec![Finding::problem(DATABASE, format!("{address}: no answer in time"), remedy)],
+                None,
+            )
+        }
+    }
+}
+
+async fn of_file(path: &Path, calls: usize) -> (Vec<Finding>, Option<Arc<dyn Store>>) {
+    let mut found = vec![room(path, calls)];
     found.extend(kind_of_disk(path));
+    let folder = folder_of(path);
     if !path.exists() {
-        let folder = folder_of(path);
         found.push(match access(&folder, Access::WRITE_OK | Access::EXEC_OK) {
             Ok(()) => {
                 Finding::ok(DATABASE, format!("{} is made at the first start", path.display()))
             }
             Err(error) => {
                 let text = format!("{} cannot be made: {error}", path.display());
-                Finding::problem(
-                    DATABASE,
-                    text,
-                    format!(
-                        "make the folder {}, and let the gateway's user write it",
-                        folder.display()
-                    ),
-                )
+                let remedy = format!(
+                    "make the folder {}, and let the gateway's user write it",
+                    folder.display()
+                );
+                Finding::problem(DATABASE, text, remedy)
             }
         });
         return (found, None);
     }
-    let written = [path.clone(), folder_of(path)];
+    let written = [path, &folder];
     let refused =
-        written.iter().find_map(|path| Some((path, access(path, Access::WRITE_OK).err()?)));
+        written.iter().find_map(|path| Some((path, access(*path, Access::WRITE_OK).err()?)));
     if let Some((path, error)) = refused {
         let text = format!("{} cannot be written: {error}", path.display());
         let remedy = "let the gateway's user write the database and its folder, on a disk that is not read-only";
         found.push(Finding::problem(DATABASE, text, remedy));
     }
-    let opened = SqliteStore::open_read_only(path).await;
-    match opened {
+    match SqliteStore::open_read_only(path).await {
         Ok(store) => {
-            found.push(Finding::ok(
-                DATABASE,
-                format!("{} can be read, and is of this version", path.display()),
-            ));
-            (found, Some(store))
+            let text = format!("{} can be read, and is of this version", path.display());
+            found.push(Finding::ok(DATABASE, text));
+            (found, Some(Arc::new(store)))
         }
         Err(error) => {
             found.push(unopened(&error));
@@ -69,7 +99,7 @@ pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Option<SqliteStor
 
 /// What an open database does not say.
 pub(super) fn unreadable(config: &Config, why: &str) -> Finding {
-    let text = format!("{} cannot be read: {why}", config.store.display());
+    let text = format!("{} cannot be read: {why}", config.store);
     Finding::problem(
         DATABASE,
         text,
@@ -101,8 +131,8 @@ fn unopened(error: &OpenError) -> Finding {
 }
 
 /// Whether there is room for the outcomes of all calls that may be on their way, and for some time.
-fn room(config: &Config) -> Finding {
-    let folder = folder_of(&config.store);
+fn room(store: &Path, calls: usize) -> Finding {
+    let folder = folder_of(store);
     let disk = match statvfs(&folder) {
         Ok(disk) => disk,
         Err(error) => {
@@ -115,8 +145,8 @@ fn room(config: &Config) -> Finding {
         }
     };
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    let needed = room_for_outcomes(config.limits.calls_in_flight_max).saturating_add(BESIDE_BYTES);
-    let level = level(free, kept(&config.store), needed);
+    let needed = room_for_outcomes(calls).saturating_add(BESIDE_BYTES);
+    let level = level(free, kept(store), needed);
     let text = format!("{} are free at {}", megabytes(free), folder.display());
     match level {
         Level::Ok => Finding::ok(DISK, text),

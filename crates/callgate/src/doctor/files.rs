@@ -11,7 +11,7 @@ use callgate_policy::Tier;
 use super::{Finding, counted};
 use crate::assemble::files_in;
 use crate::cases;
-use crate::config::Config;
+use crate::config::{Config, StoreConfig};
 
 const CHECK: &str = "files";
 
@@ -24,7 +24,7 @@ const STICKY: u32 = 0o1000;
 
 pub(super) fn examine(path: &Path, config: &Config) -> Vec<Finding> {
     let secrets: BTreeSet<PathBuf> =
-        config.secret_files.iter().cloned().chain(of_database(&config.store)).collect();
+        config.secret_files.iter().cloned().chain(of_database(config)).collect();
     let believed = believed(path, config);
     let mut found = Vec::new();
     let mut looked = 0;
@@ -69,12 +69,21 @@ fn private(path: &Path, about: &Metadata) -> String {
 }
 
 /// The database, what SQLite and we keep beside it, and the key that signs.
-fn of_database(store: &Path) -> impl Iterator<Item = PathBuf> {
-    ["", "-wal", "-shm", ".key"].into_iter().map(move |end| {
-        let mut path = store.as_os_str().to_owned();
-        path.push(end);
-        path.into()
+fn of_database(config: &Config) -> impl Iterator<Item = PathBuf> {
+    file_of(config).into_iter().flat_map(|store| {
+        ["", "-wal", "-shm", ".key"].map(|end| {
+            let mut path = store.as_os_str().to_owned();
+            path.push(end);
+            path.into()
+        })
     })
+}
+
+fn file_of(config: &Config) -> Option<&PathBuf> {
+    match &config.store {
+        StoreConfig::Sqlite(path) => Some(path),
+        StoreConfig::Postgres(_) => None,
+    }
 }
 
 /// What decides: the configuration, policies and catalogs, and the folders that they stand in.
@@ -85,7 +94,8 @@ fn believed(path: &Path, config: &Config) -> BTreeSet<PathBuf> {
     let files: BTreeSet<PathBuf> = policies
         .chain(cases::files(&config.policies))
         .chain(config.catalogs.files.iter().cloned())
-        .chain([path.to_owned(), config.store.clone()])
+        .chain([path.to_owned()])
+        .chain(file_of(config).cloned())
         .collect();
     let around = files.iter().filter_map(|file| file.parent());
     let around =
@@ -93,7 +103,7 @@ fn believed(path: &Path, config: &Config) -> BTreeSet<PathBuf> {
     let around: BTreeSet<PathBuf> = around.map(Path::to_owned).collect();
     let mut all = files;
     // That is a secret, and looked at as one.
-    all.remove(&config.store);
+    all.retain(|file| file_of(config) != Some(file));
     all.extend(around);
     all.extend(folders);
     all.insert(config.policies.clone());

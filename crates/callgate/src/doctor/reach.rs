@@ -12,7 +12,7 @@ use callgate_mcp::document::Document;
 use callgate_mcp::upstream::{CallErrorKind, UpstreamLimits};
 use callgate_model::ambient::{Ambient, Timestamp};
 use callgate_model::authority::ToolPin;
-use callgate_store::{AuthorityStore as _, SqliteStore};
+use callgate_store::Store;
 use futures_util::{StreamExt as _, stream};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
@@ -43,7 +43,7 @@ type Pins = BTreeMap<(String, String), ToolPin>;
 pub(super) async fn examine(
     config: &mut Config,
     parts: Option<Parts>,
-    store: Option<&SqliteStore>,
+    store: Option<&dyn Store>,
     ambient: &dyn Ambient,
 ) -> Vec<Finding> {
     let mut found = gateway(config).await;

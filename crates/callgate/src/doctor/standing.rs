@@ -1,10 +1,7 @@
 //! What the store says: tokens that end, people who were not told, copies that do not arrive, calls of which nothing is known.
 
 use callgate_model::ambient::{DAY_MS, Timestamp};
-use callgate_store::{
-    AuthorityStore as _, Cursor, CursorStore as _, EvidenceStore as _, LIST_MAX, NoticeStore as _,
-    SqliteStore, StoreError, TokenState, TreeStore as _,
-};
+use callgate_store::{Cursor, LIST_MAX, Store, StoreError, TokenState};
 
 use super::{Finding, Level, counted, few};
 use crate::config::Config;
@@ -20,7 +17,7 @@ const CHECKPOINT_WITHIN_MS: u64 = 60 * 1_000;
 
 pub(super) async fn examine(
     config: &Config,
-    store: &SqliteStore,
+    store: &dyn Store,
     now: Timestamp,
 ) -> Result<Vec<Finding>, StoreError> {
     let mut found = tokens(&store.tokens(Some(now)).await?, now);
@@ -121,7 +118,7 @@ fn elsewhere(config: &Config, cursor: &Cursor, now: Timestamp) -> Option<Finding
 /// What is not signed can be cut off without a trace.
 async fn checkpoints(
     config: &Config,
-    store: &SqliteStore,
+    store: &dyn Store,
     now: Timestamp,
 ) -> Result<Finding, StoreError> {
     const CHECK: &str = "checkpoints";
@@ -147,7 +144,7 @@ fn are(records: u64) -> String {
     if records == 1 { "1 record is".to_owned() } else { format!("{records} records are") }
 }
 
-async fn unsettled(store: &SqliteStore) -> Result<Finding, StoreError> {
+async fn unsettled(store: &dyn Store) -> Result<Finding, StoreError> {
     const CHECK: &str = "calls";
     let count = store.unsettled(false, LIST_MAX).await?.len();
     Ok(match count {

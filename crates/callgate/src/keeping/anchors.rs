@@ -14,7 +14,7 @@ use callgate_mcp::upstream::CallErrorKind;
 use callgate_model::ambient::Ambient;
 use callgate_model::digest::Digest;
 use callgate_model::json::Json;
-use callgate_store::{SqliteStore, TreeStore as _};
+use callgate_store::Store;
 
 use self::bucket::Bucket;
 use super::sinks::file::Appender;
@@ -59,7 +59,7 @@ impl Anchor {
     /// Sends the newest checkpoint; how many records it is of.
     pub(super) async fn send(
         &mut self,
-        store: &SqliteStore,
+        store: &dyn Store,
         ambient: &dyn Ambient,
     ) -> Result<u64, String> {
         let last = store.last_checkpoint().await.map_err(|error| error.to_string())?;

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use callgate_gateway::pipeline::Gateway;
 use callgate_model::ambient::{Ambient, Id, Timestamp};
-use callgate_store::TreeStore as _;
-use callgate_store::{CursorStore as _, EvidenceStore as _, Holder, SqliteStore, StoreError};
+use callgate_store::{Holder, Store, StoreError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -65,7 +64,7 @@ impl Errand {
     /// Sends what comes after the first `next` records; how many records the place knows of then.
     async fn send(
         &mut self,
-        store: &SqliteStore,
+        store: &dyn Store,
         next: u64,
         ambient: &dyn Ambient,
     ) -> Result<u64, String> {
@@ -88,7 +87,7 @@ enum Told {
 
 impl Told {
     /// How many records that are.
-    async fn end(self, store: &SqliteStore) -> Result<u64, StoreError> {
+    async fn end(self, store: &dyn Store) -> Result<u64, StoreError> {
         match self {
             Self::Records => store.size().await,
             Self::Checkpoints => Ok(store.last_checkpoint().await?.map_or(0, |last| last.size)),
@@ -108,7 +107,7 @@ impl Couriers {
     pub(super) async fn start(
         errands: Vec<(String, Errand)>,
         gateway: &Arc<Gateway>,
-        store: &Arc<SqliteStore>,
+        store: &Arc<dyn Store>,
         ambient: &Arc<dyn Ambient>,
     ) -> Self {
         let stop = watch::Sender::new(false);
@@ -154,15 +153,15 @@ impl Couriers {
 }
 
 /// Counts how many records each place does not have yet: also while it is sent some, and does not take them.
-async fn watch_lags(all: Vec<(String, Told)>, store: Arc<SqliteStore>, gateway: Arc<Gateway>) {
+async fn watch_lags(all: Vec<(String, Told)>, store: Arc<dyn Store>, gateway: Arc<Gateway>) {
     if all.is_empty() {
         return;
     }
     loop {
         let lags = async {
             let cursors = store.cursors().await?;
-            let size = Told::Records.end(&store).await?;
-            let signed = Told::Checkpoints.end(&store).await?;
+            let size = Told::Records.end(&*store).await?;
+            let signed = Told::Checkpoints.end(&*store).await?;
             for (name, told) in &all {
                 let end = match told {
                     Told::Records => size,
@@ -185,7 +184,7 @@ async fn watch_lags(all: Vec<(String, Told)>, store: Arc<SqliteStore>, gateway: 
 struct Courier {
     name: String,
     errand: Errand,
-    store: Arc<SqliteStore>,
+    store: Arc<dyn Store>,
     gateway: Arc<Gateway>,
     ambient: Arc<dyn Ambient>,
     holder: Id,
@@ -232,7 +231,7 @@ impl Courier {
     /// A place that is new begins here.
     async fn begin(&self) -> Result<(), StoreError> {
         if self.store.cursor(&self.name).await?.is_none() {
-            let begin = self.errand.begin(self.errand.told().end(&self.store).await?);
+            let begin = self.errand.begin(self.errand.told().end(&*self.store).await?);
             self.store.take_cursor(&self.name, self.hold(), begin).await?;
         }
         Ok(())
@@ -245,7 +244,7 @@ impl Courier {
 
     /// Sends something, if there is anything; whether there may be more.
     async fn turn(&mut self) -> Result<bool, StoreError> {
-        let end = self.errand.told().end(&self.store).await?;
+        let end = self.errand.told().end(&*self.store).await?;
         let cursor = self.store.cursor(&self.name).await?;
         let is_there = cursor.as_ref().is_some_and(|cursor| cursor.next >= end);
         if is_there || Instant::now() < self.again_at {
@@ -266,7 +265,7 @@ impl Courier {
             self.held_until = Timestamp::default();
             return Ok(false);
         };
-        let sending = self.errand.send(&self.store, cursor.next, &*self.ambient);
+        let sending = self.errand.send(&*self.store, cursor.next, &*self.ambient);
         let sent = timeout(SEND_WITHIN, sending).await;
         let now = self.ambient.now();
         match sent.unwrap_or_else(|_| Err("it was not taken in time".to_owned())) {

@@ -9,7 +9,7 @@ mod tests;
 pub(crate) mod webhook;
 
 use callgate_model::ambient::Ambient;
-use callgate_store::SqliteStore;
+use callgate_store::Store;
 
 use crate::export::Format;
 use batch::Batch;
@@ -72,7 +72,7 @@ impl Sink {
     /// Sends some of the records from the place `next` on; from where on there are more.
     pub(super) async fn send(
         &mut self,
-        store: &SqliteStore,
+        store: &dyn Store,
         next: u64,
         ambient: &dyn Ambient,
     ) -> Result<u64, String> {

@@ -1,5 +1,5 @@
-//! What time does to the record: approvals that expire are told, and what records say is erased when it was kept for long
-//! enough.
+//! What time does to the record: approvals that expire are told, what records say is erased when it was kept for long enough, and
+//! calls are closed whose gateway lives no more.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::basis::BY;
 
 /// How often it is looked.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// How long records are kept, in milliseconds, by their kind; those of other kinds are kept for ever.
 pub(crate) type Retention = BTreeMap<&'static str, u64>;
@@ -25,6 +25,16 @@ pub(super) async fn run(gateway: Arc<Gateway>, retention: Retention, ambient: Ar
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        match gateway.close_left().await {
+            Ok(0) => {}
+            Ok(calls) => tracing::warn!(
+                calls,
+                "another gateway ended before these calls did: marked indeterminate"
+            ),
+            Err(error) => {
+                tracing::warn!(%error, "calls that another gateway left open could not be closed")
+            }
+        }
         if let Err(error) = expire(&gateway, &*ambient).await {
             tracing::warn!(%error, "approvals that have expired could not be recorded as such");
         }

@@ -9,7 +9,7 @@ use callgate_mcp::http::{HeaderMap, HeaderValue};
 use callgate_model::transparency::{
     Checkpoint, Cosigned, Path, Signature, Signed, Verifier, Witness, WitnessAnswer, add_checkpoint,
 };
-use callgate_store::{KeptCheckpoint, SqliteStore, TreeStore as _, prove};
+use callgate_store::{KeptCheckpoint, Store, prove};
 
 /// How often a cosignature is added while others are.
 const ATTEMPTS_MAX: usize = 8;
@@ -32,7 +32,7 @@ pub(super) struct Asked {
 
 impl Asked {
     /// Has the newest checkpoint cosigned; `seen` is how many records the witness knows of, as far as we know.
-    pub(super) async fn send(&self, store: &SqliteStore, seen: u64) -> Result<u64, String> {
+    pub(super) async fn send(&self, store: &dyn Store, seen: u64) -> Result<u64, String> {
         let last = store.last_checkpoint().await.map_err(|error| error.to_string())?;
         let last = last.ok_or("there is no checkpoint any more")?;
         let signed = self.signed(&last.note)?;
@@ -59,7 +59,7 @@ impl Asked {
 
     async fn ask(
         &self,
-        store: &SqliteStore,
+        store: &dyn Store,
         signed: &Signed,
         seen: u64,
     ) -> Result<WitnessAnswer, String> {
@@ -88,7 +88,7 @@ impl Asked {
     /// Adds the cosignature to the checkpoint, beside those that others add meanwhile.
     async fn keep(
         &self,
-        store: &SqliteStore,
+        store: &dyn Store,
         mut kept: KeptCheckpoint,
         mut signed: Signed,
         signatures: &[Signature],

@@ -4,7 +4,7 @@
 
 use callgate_model::ambient::Timestamp;
 use callgate_model::transparency::{Note, Witness};
-use callgate_store::{Cursor, CursorStore as _, KeptCheckpoint, SqliteStore, TreeStore as _};
+use callgate_store::{Cursor, KeptCheckpoint, Store};
 
 use super::Period;
 use super::files::Files;
@@ -77,7 +77,7 @@ impl Places {
     /// Looks what they have of a period whose last record is at `last`, if there is one.
     pub(super) async fn look(
         &self,
-        store: &SqliteStore,
+        store: &dyn Store,
         period: Period,
         last: Option<u64>,
         size: u64,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use callgate_model::digest::{Digest, hex};
 use callgate_model::json::{JsonLimits, Object, read};
 use callgate_model::transparency::{Path, Proof, verify_inclusion};
-use callgate_store::{EvidenceStore as _, Row, SqliteStore, prove as prove_path, unsettled_calls};
+use callgate_store::{Row, Store, prove as prove_path, unsettled_calls};
 
 use super::figures::Figures;
 use super::files::Files;
@@ -92,7 +92,7 @@ impl Erasures {
 
 /// Proves the first and the last record of the period and those that were drawn, and looks for calls that are not over.
 pub(super) async fn prove(
-    store: &SqliteStore,
+    store: &dyn Store,
     files: &Files,
     gathered: &Gathered,
 ) -> Result<Proved, Failure> {
@@ -121,7 +121,7 @@ pub(super) async fn prove(
 
 /// Writes the proof of one record, which `callgate-verify --proof` checks.
 async fn one(
-    store: &SqliteStore,
+    store: &dyn Store,
     files: &Files,
     gathered: &Gathered,
     index: u64,

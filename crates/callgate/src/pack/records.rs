@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 
-use callgate_store::SqliteStore;
+use callgate_store::Store;
 
 use super::Seen;
 use super::files::Files;
@@ -30,11 +30,7 @@ impl Records {
         Ok(Self { jsonl: files.file(JSONL)?, csv, intents: Intents::default() })
     }
 
-    pub(super) async fn take(
-        &mut self,
-        store: &SqliteStore,
-        seen: &Seen<'_>,
-    ) -> Result<(), Failure> {
+    pub(super) async fn take(&mut self, store: &dyn Store, seen: &Seen<'_>) -> Result<(), Failure> {
         let intent = self.intents.beside(store, (seen.kind, seen.call), seen.record).await?;
         let exported = Exported { record: seen.record, intent: intent.as_ref() };
         let written = writeln!(self.jsonl, "{}", Format::Jsonl.write(&exported))

@@ -11,7 +11,7 @@ use callgate_model::ambient::{DAY_MS, Timestamp};
 use callgate_model::authority::ToolPin;
 use callgate_model::vocabulary::{Effect, Vocabulary};
 use callgate_policy::Bundle;
-use callgate_store::{AuthorityStore as _, SqliteStore, StoreError};
+use callgate_store::{Store, StoreError};
 
 use super::Gathered;
 use super::elsewhere::{Elsewhere, Places};
@@ -94,7 +94,7 @@ impl Standing {
     /// Looks at what is in force, and at what was used of it.
     pub(super) async fn look(
         &mut self,
-        store: &SqliteStore,
+        store: &dyn Store,
         usage: Usage,
         gathered: &Gathered,
     ) -> Result<(), Failure> {

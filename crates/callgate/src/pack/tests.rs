@@ -117,6 +117,7 @@ fn what_is_erased_is_counted_and_guessed_nowhere() {
         reversibility: Reversibility::Reversible,
         definition: None,
         targets: Vec::new(),
+        input: callgate_model::json::Object::default(),
     };
     let caller = Some(Arc::new(CallerRecord::new(&caller())));
     log.decided(1, Decided { caller, understood: Some(understood), ..denied() });

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use callgate_mcp::upstream::UpstreamLimits;
 use callgate_model::ambient::Timestamp;
 use callgate_store::KeptCheckpoint;
+use callgate_store::TreeStore as _;
 use tokio::net::TcpListener;
 
 use super::*;
@@ -20,8 +21,8 @@ const NOTE: &str = "gate.example/evidence\n7\nroot\n\n\u{2014} gate.example/evid
 const COSIGNED: &str = "gate.example/evidence\n7\nroot\n\n\u{2014} gate.example/evidence sig=\n\u{2014} witness.example/w cosig=\n";
 
 /// A store whose newest checkpoint is `note`, of 7 records.
-async fn store(note: &str) -> SqliteStore {
-    let store = SqliteStore::open_in_memory().await.unwrap();
+async fn store(note: &str) -> callgate_store::SqliteStore {
+    let store = callgate_store::SqliteStore::open_in_memory().await.unwrap();
     let at = Timestamp::from_unix_ms(0);
     let kept = KeptCheckpoint { size: 7, at, note: note.to_owned() };
     store.keep_checkpoint(&kept).await.unwrap();

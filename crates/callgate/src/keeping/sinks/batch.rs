@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use callgate_model::digest::Digest;
 use callgate_model::json::Json;
-use callgate_store::{EvidenceStore as _, Row, SqliteStore, StoreError};
+use callgate_store::{Row, Store, StoreError};
 
 use crate::export::{Exported, Format};
 use crate::intents::Intents;
@@ -72,7 +72,7 @@ pub(super) struct Batch {
 impl Batch {
     /// Those that are wanted from the place `first` on: up to `next`, if that is known from the last time.
     pub(super) async fn read(
-        store: &SqliteStore,
+        store: &dyn Store,
         wanted: &Wanted,
         first: u64,
         next: Option<u64>,
@@ -121,7 +121,7 @@ impl Batch {
     }
 }
 
-async fn one(store: &SqliteStore, row: &Row, intents: &mut Intents) -> Result<One, StoreError> {
+async fn one(store: &dyn Store, row: &Row, intents: &mut Intents) -> Result<One, StoreError> {
     let record = row.record();
     if record.get("format").is_none() {
         // It goes out as what is left of it: whoever changes a record must not keep those after it from being seen.

@@ -1,6 +1,6 @@
 use callgate_model::ambient::{Ambient as _, Id, Timestamp};
 use callgate_model::evidence::{Chain, Event, Finding, Payload, Settled};
-use callgate_store::{EvidenceStore as _, Row};
+use callgate_store::{EvidenceStore as _, Row, SqliteStore};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 

@@ -1,12 +1,12 @@
-//! Notices in the SQLite file.
+//! Notices in the database.
 
 use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::approval::{Approval, Notice, Occasion};
 use sqlx::Row as _;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::authority::Applied;
-use super::{SqliteStore, rows};
+use super::dialect::{heard, said};
+use super::{Sql, SqlRow, Store, rows};
 use crate::evidence::{StoreError, StoreFuture};
 use crate::notices::{
     ChannelState, NOTICES_WAITING_MAX, NoticeStore, RETRIED_MAX, Settled, Taken, shortened,
@@ -14,7 +14,7 @@ use crate::notices::{
 
 /// Somebody is to be told: at once, and again when nobody can decide any more, or earlier: see [`close`].
 pub(super) async fn add(
-    connection: &mut SqliteConnection,
+    connection: &mut Sql,
     approval: &Approval,
     notices: &[Notice],
     at: Timestamp,
@@ -34,20 +34,20 @@ pub(super) async fn add(
 
 /// Somebody is to be told of a call that is let through, at once. `false`: too many are to be told of others before.
 pub(super) async fn add_of_call(
-    connection: &mut SqliteConnection,
+    connection: &mut Sql,
     call: Id,
     notices: &[Notice],
     at: Timestamp,
 ) -> Applied {
     for notice in notices {
-        let waiting: u32 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM (SELECT 1 FROM notices WHERE channel = ? AND ended IS NULL LIMIT ?)",
+        let waiting: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM (SELECT 1 FROM notices WHERE channel = $1 AND ended IS NULL LIMIT $2) AS few",
         )
         .bind(notice.channel.clone())
-        .bind(NOTICES_WAITING_MAX)
+        .bind(i64::from(NOTICES_WAITING_MAX))
         .fetch_one(&mut *connection)
         .await?;
-        if waiting >= NOTICES_WAITING_MAX || !insert(connection, call, notice, at).await? {
+        if waiting >= i64::from(NOTICES_WAITING_MAX) || !insert(connection, call, notice, at).await? {
             return Ok(false);
         }
     }
@@ -55,13 +55,13 @@ pub(super) async fn add_of_call(
 }
 
 async fn insert(
-    connection: &mut SqliteConnection,
+    connection: &mut Sql,
     about: Id,
     notice: &Notice,
     due: Timestamp,
 ) -> Applied {
     let insert = sqlx::query(
-        "INSERT INTO notices (id, channel, about, occasion, page, due_ms) VALUES (?, ?, ?, ?, ?, ?) \
+        "INSERT INTO notices (id, channel, about, occasion, page, due_ms) VALUES ($1, $2, $3, $4, $5, $6) \
          ON CONFLICT DO NOTHING",
     )
     .bind(notice.id.to_string())
@@ -75,12 +75,12 @@ async fn insert(
 
 /// It was decided, or need not be any more: those who are told of that are told now.
 pub(super) async fn close(
-    connection: &mut SqliteConnection,
+    connection: &mut Sql,
     approval: Id,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let update = "UPDATE notices SET due_ms = MIN(due_ms, ?1) \
-                  WHERE about = ?2 AND occasion = ?3 AND attempts = 0 AND ended IS NULL";
+    let update = "UPDATE notices SET due_ms = $1 \
+                  WHERE about = $2 AND occasion = $3 AND attempts = 0 AND ended IS NULL AND due_ms > $1";
     let query = sqlx::query(update)
         .bind(at.unix_ms())
         .bind(approval.to_string())
@@ -90,31 +90,35 @@ pub(super) async fn close(
 }
 
 pub(super) async fn give_up(
-    connection: &mut SqliteConnection,
+    connection: &mut Sql,
     notice: Id,
     reason: &str,
     at: Timestamp,
 ) -> Applied {
-    let update = "UPDATE notices SET ended = 'given_up', ended_ms = ?1, error = ?2, error_ms = ?1 \
-                  WHERE id = ?3 AND ended IS NULL";
+    let update = "UPDATE notices SET ended = 'given_up', ended_ms = $1, error = $2, error_ms = $1 \
+                  WHERE id = $3 AND ended IS NULL";
     let query = sqlx::query(update)
         .bind(at.unix_ms())
-        .bind(shortened(reason).to_owned())
+        .bind(said(shortened(reason)))
         .bind(notice.to_string());
     Ok(query.execute(connection).await?.rows_affected() == 1)
 }
 
-impl NoticeStore for SqliteStore {
+impl NoticeStore for Store {
     fn notices_waiting(&self, now: Timestamp) -> StoreFuture<'_, Vec<(String, u32, u32)>> {
         Box::pin(async move {
-            let waiting = sqlx::query_as(
-                "SELECT channel, SUM(due_ms <= ?1), COUNT(*) FROM notices \
-                 WHERE ended IS NULL AND (due_ms <= ?1 OR attempts > 0) GROUP BY channel",
+            let waiting = sqlx::query(
+                "SELECT channel, COUNT(*) FILTER (WHERE due_ms <= $1) AS due, COUNT(*) AS waiting FROM notices \
+                 WHERE ended IS NULL AND (due_ms <= $1 OR attempts > 0) GROUP BY channel",
             )
             .bind(now.unix_ms())
-            .fetch_all(self.reading().await.settled().await)
+            .fetch_all(&mut *self.reading().await?)
             .await?;
-            Ok(waiting)
+            let read = |row| {
+                let channel = SqlRow::try_get(row, "channel")?;
+                Ok((channel, rows::count(row, "due")?, rows::count(row, "waiting")?))
+            };
+            waiting.iter().map(read).collect()
         })
     }
 
@@ -126,16 +130,17 @@ impl NoticeStore for SqliteStore {
     ) -> StoreFuture<'a, Vec<Taken>> {
         Box::pin(async move {
             let taken = sqlx::query(
-                "UPDATE notices SET due_ms = ?3, attempts = attempts + 1 WHERE id IN ( \
-                   SELECT id FROM notices WHERE channel = ?1 AND due_ms <= ?2 AND ended IS NULL \
-                   ORDER BY occasion = 'let_through', due_ms, id LIMIT ?4) \
+                "UPDATE notices SET due_ms = $3, attempts = attempts + 1 WHERE id IN ( \
+                   SELECT id FROM notices WHERE channel = $1 AND due_ms <= $2 AND ended IS NULL \
+                   ORDER BY occasion = 'let_through', due_ms, id LIMIT $4) \
+                 AND due_ms <= $2 AND ended IS NULL \
                  RETURNING id, channel, about, occasion, page, attempts, error",
             )
             .bind(channel.to_owned())
             .bind(during.0.unix_ms())
             .bind(during.1.unix_ms())
-            .bind(limit)
-            .fetch_all(self.writing.lock().await.settled().await)
+            .bind(i64::from(limit))
+            .fetch_all(&mut *self.writing().await?)
             .await?;
             taken.iter().map(read).collect()
         })
@@ -150,23 +155,23 @@ impl NoticeStore for SqliteStore {
         Box::pin(async move {
             let end = |how: &'static str| {
                 let update =
-                    "UPDATE notices SET ended = ?2, ended_ms = ?3 WHERE id = ?1 AND ended IS NULL";
+                    "UPDATE notices SET ended = $2, ended_ms = $3 WHERE id = $1 AND ended IS NULL";
                 sqlx::query(update).bind(taken.id.to_string()).bind(how).bind(at.unix_ms())
             };
             let query = match settled {
                 Settled::Delivered => end("delivered"),
                 Settled::Needless => end("needless"),
                 Settled::Failed { error, again } => sqlx::query(
-                    "UPDATE notices SET due_ms = ?3, error = ?4, error_ms = ?5 \
-                     WHERE id = ?1 AND attempts = ?2 AND ended IS NULL",
+                    "UPDATE notices SET due_ms = $3, error = $4, error_ms = $5 \
+                     WHERE id = $1 AND attempts = $2 AND ended IS NULL",
                 )
                 .bind(taken.id.to_string())
-                .bind(taken.attempt)
+                .bind(i64::from(taken.attempt))
                 .bind(again.unix_ms())
-                .bind(shortened(&error).to_owned())
+                .bind(said(shortened(&error)))
                 .bind(at.unix_ms()),
             };
-            query.execute(self.writing.lock().await.settled().await).await?;
+            query.execute(&mut *self.writing().await?).await?;
             Ok(())
         })
     }
@@ -174,14 +179,14 @@ impl NoticeStore for SqliteStore {
     fn retry_notices<'a>(&'a self, channel: &'a str, at: Timestamp) -> StoreFuture<'a, u64> {
         Box::pin(async move {
             let update = sqlx::query(
-                "UPDATE notices SET ended = NULL, ended_ms = NULL, attempts = 0, due_ms = ?1 WHERE id IN ( \
-                   SELECT id FROM notices WHERE channel = ?2 AND ended = 'given_up' \
-                   ORDER BY ended_ms DESC, id DESC LIMIT ?3)",
+                "UPDATE notices SET ended = NULL, ended_ms = NULL, attempts = 0, due_ms = $1 WHERE id IN ( \
+                   SELECT id FROM notices WHERE channel = $2 AND ended = 'given_up' \
+                   ORDER BY ended_ms DESC, id DESC LIMIT $3)",
             )
             .bind(at.unix_ms())
             .bind(channel.to_owned())
-            .bind(RETRIED_MAX);
-            let done = update.execute(self.writing.lock().await.settled().await).await?;
+            .bind(i64::from(RETRIED_MAX));
+            let done = update.execute(&mut *self.writing().await?).await?;
             Ok(done.rows_affected())
         })
     }
@@ -190,8 +195,9 @@ impl NoticeStore for SqliteStore {
         Box::pin(async move {
             let found = sqlx::query(
                 "SELECT channel, \
-                   SUM(ended IS 'delivered') AS delivered, SUM(ended IS 'given_up') AS given_up, \
-                   SUM(ended IS NULL AND (due_ms <= ?1 OR attempts > 0)) AS waiting, \
+                   COUNT(*) FILTER (WHERE ended = 'delivered') AS delivered, \
+                   COUNT(*) FILTER (WHERE ended = 'given_up') AS given_up, \
+                   COUNT(*) FILTER (WHERE ended IS NULL AND (due_ms <= $1 OR attempts > 0)) AS waiting, \
                    MAX(CASE WHEN ended = 'delivered' THEN ended_ms END) AS delivered_ms, \
                    (SELECT error FROM notices AS failed WHERE failed.channel = notices.channel \
                     AND error IS NOT NULL ORDER BY error_ms DESC, id DESC LIMIT 1) AS error, \
@@ -199,14 +205,14 @@ impl NoticeStore for SqliteStore {
                  FROM notices GROUP BY channel ORDER BY channel",
             )
             .bind(now.unix_ms())
-            .fetch_all(self.reading().await.settled().await)
+            .fetch_all(&mut *self.reading().await?)
             .await?;
             found.iter().map(state).collect()
         })
     }
 }
 
-fn read(row: &SqliteRow) -> Result<Taken, StoreError> {
+fn read(row: &SqlRow) -> Result<Taken, StoreError> {
     let occasion = Occasion::parse(row.try_get("occasion")?);
     Ok(Taken {
         id: rows::id(row, "id")?,
@@ -214,17 +220,17 @@ fn read(row: &SqliteRow) -> Result<Taken, StoreError> {
         about: rows::id(row, "about")?,
         occasion: occasion.ok_or(StoreError::Malformed { column: "occasion" })?,
         page: row.try_get("page")?,
-        attempt: row.try_get("attempts")?,
-        failure: row.try_get("error")?,
+        attempt: rows::count(row, "attempts")?,
+        failure: heard(row, "error")?,
     })
 }
 
-fn state(row: &SqliteRow) -> Result<ChannelState, StoreError> {
+fn state(row: &SqlRow) -> Result<ChannelState, StoreError> {
     let count = |column| row.try_get::<i64, _>(column).map(|n| u64::try_from(n).unwrap_or(0));
     let moment = |column| {
         Ok::<_, StoreError>(row.try_get::<Option<i64>, _>(column)?.map(Timestamp::from_unix_ms))
     };
-    let error: Option<String> = row.try_get("error")?;
+    let error = heard(row, "error")?;
     Ok(ChannelState {
         channel: row.try_get("channel")?,
         delivered: count("delivered")?,

@@ -1,57 +1,57 @@
-//! Sessions of the console in the SQLite file.
+//! Sessions of the console in the database.
 
 use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::authority::{ConsoleSession, SignInLink, to_text};
 use callgate_model::digest::Digest;
 use sqlx::Row as _;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::SqliteStore;
 use super::authority::{Applied, text};
+use super::dialect::key;
+use super::{Sql, SqlRow, Store};
 use crate::evidence::StoreFuture;
 use crate::sessions::{LINKS_MAX, SESSIONS_MAX, SESSIONS_OF_ONE_MAX, SessionState, SessionStore};
 
 /// Begins a session, and uses up the link that it comes by. `false`: the link is good no more, or there is no room.
 pub(super) async fn begin(
-    connection: &mut SqliteConnection,
+    connection: &mut Sql,
     session: &ConsoleSession,
     link: Option<Id>,
     at: Timestamp,
 ) -> Applied {
     if let Some(link) = link {
-        let update = "UPDATE sign_in_links SET used_ms = ?1 \
-                      WHERE id = ?2 AND used_ms IS NULL AND ends_ms > ?1";
+        let update = "UPDATE sign_in_links SET used_ms = $1 \
+                      WHERE id = $2 AND used_ms IS NULL AND ends_ms > $1";
         let query = sqlx::query(update).bind(at.unix_ms()).bind(link.to_string());
         if query.execute(&mut *connection).await?.rows_affected() != 1 {
             return Ok(false);
         }
     }
     // What has ended makes room; so does what the same person has forgotten elsewhere.
-    sqlx::query("DELETE FROM sessions WHERE ends_ms <= ? OR seen_ms <= ?")
+    sqlx::query("DELETE FROM sessions WHERE ends_ms <= $1 OR seen_ms <= $2")
         .bind(at.unix_ms())
         .bind(idle_since(at))
         .execute(&mut *connection)
         .await?;
     sqlx::query(
         "DELETE FROM sessions WHERE id IN \
-         (SELECT id FROM sessions WHERE who = ? ORDER BY seen_ms DESC, id DESC LIMIT -1 OFFSET ?)",
+         (SELECT id FROM sessions WHERE who = $1 ORDER BY seen_ms DESC, id DESC LIMIT 9223372036854775807 OFFSET $2)",
     )
-    .bind(&session.who)
-    .bind(SESSIONS_OF_ONE_MAX.saturating_sub(1))
+    .bind(key(&session.who))
+    .bind(i64::from(SESSIONS_OF_ONE_MAX.saturating_sub(1)))
     .execute(&mut *connection)
     .await?;
     let insert = "INSERT INTO sessions (id, digest, who, ends_ms, seen_ms, sealed, text) \
-                  SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 \
-                  WHERE (SELECT COUNT(*) FROM sessions) < ?8 ON CONFLICT DO NOTHING";
+                  SELECT $1, $2, $3, $4, $5, $6, $7 \
+                  WHERE (SELECT COUNT(*) FROM sessions) < $8 ON CONFLICT DO NOTHING";
     let query = sqlx::query(insert)
         .bind(session.id.to_string())
         .bind(session.digest.to_string())
-        .bind(&session.who)
+        .bind(key(&session.who))
         .bind(session.ends.unix_ms())
         .bind(session.begun.unix_ms())
         .bind(session.sealed.clone())
         .bind(to_text(session))
-        .bind(SESSIONS_MAX);
+        .bind(i64::from(SESSIONS_MAX));
     Ok(query.execute(connection).await?.rows_affected() == 1)
 }
 
@@ -61,39 +61,39 @@ fn idle_since(now: Timestamp) -> i64 {
 }
 
 /// Ends a session. `false`: it has ended.
-pub(super) async fn end(connection: &mut SqliteConnection, id: Id) -> Applied {
-    let query = sqlx::query("DELETE FROM sessions WHERE id = ?").bind(id.to_string());
+pub(super) async fn end(connection: &mut Sql, id: Id) -> Applied {
+    let query = sqlx::query("DELETE FROM sessions WHERE id = $1").bind(id.to_string());
     Ok(query.execute(connection).await?.rows_affected() == 1)
 }
 
 /// Keeps a link. `false`: there are too many that are good.
 pub(super) async fn make_link(
-    connection: &mut SqliteConnection,
+    connection: &mut Sql,
     link: &SignInLink,
     at: Timestamp,
 ) -> Applied {
     // One that was used says so until it would have ended.
-    let ended = sqlx::query("DELETE FROM sign_in_links WHERE ends_ms <= ?").bind(at.unix_ms());
+    let ended = sqlx::query("DELETE FROM sign_in_links WHERE ends_ms <= $1").bind(at.unix_ms());
     ended.execute(&mut *connection).await?;
-    let insert = "INSERT INTO sign_in_links (id, digest, ends_ms, text) SELECT ?1, ?2, ?3, ?4 \
-                  WHERE (SELECT COUNT(*) FROM sign_in_links WHERE used_ms IS NULL) < ?5 \
+    let insert = "INSERT INTO sign_in_links (id, digest, ends_ms, text) SELECT $1, $2, $3, $4 \
+                  WHERE (SELECT COUNT(*) FROM sign_in_links WHERE used_ms IS NULL) < $5 \
                   ON CONFLICT DO NOTHING";
     let query = sqlx::query(insert)
         .bind(link.id.to_string())
         .bind(link.digest.to_string())
         .bind(link.ends.unix_ms())
         .bind(to_text(link))
-        .bind(LINKS_MAX);
+        .bind(i64::from(LINKS_MAX));
     Ok(query.execute(connection).await?.rows_affected() == 1)
 }
 
-impl SessionStore for SqliteStore {
+impl SessionStore for Store {
     fn session(&self, digest: Digest) -> StoreFuture<'_, Option<SessionState>> {
         Box::pin(async move {
-            let select = "SELECT text, sealed, seen_ms FROM sessions WHERE digest = ?";
+            let select = "SELECT text, sealed, seen_ms FROM sessions WHERE digest = $1";
             let found = sqlx::query(select)
                 .bind(digest.to_string())
-                .fetch_optional(self.deciding().await.settled().await)
+                .fetch_optional(&mut *self.deciding().await?)
                 .await?;
             let Some(row) = found else { return Ok(None) };
             let session = ConsoleSession { sealed: row.try_get("sealed")?, ..text(&row)? };
@@ -104,15 +104,15 @@ impl SessionStore for SqliteStore {
 
     fn sessions(&self, now: Timestamp) -> StoreFuture<'_, Vec<SessionState>> {
         Box::pin(async move {
-            let select = "SELECT text, seen_ms FROM sessions WHERE ends_ms > ? AND seen_ms > ? \
+            let select = "SELECT text, seen_ms FROM sessions WHERE ends_ms > $1 AND seen_ms > $2 \
                           ORDER BY seen_ms DESC, id DESC";
             let found = sqlx::query(select)
                 .bind(now.unix_ms())
                 .bind(idle_since(now))
-                .fetch_all(self.reading().await.settled().await)
+                .fetch_all(&mut *self.reading().await?)
                 .await?;
             let state = |row| {
-                let seen = Timestamp::from_unix_ms(SqliteRow::try_get(row, "seen_ms")?);
+                let seen = Timestamp::from_unix_ms(SqlRow::try_get(row, "seen_ms")?);
                 Ok(SessionState { session: text(row)?, seen })
             };
             found.iter().map(state).collect()
@@ -121,10 +121,10 @@ impl SessionStore for SqliteStore {
 
     fn seen(&self, id: Id, at: Timestamp) -> StoreFuture<'_, ()> {
         Box::pin(async move {
-            sqlx::query("UPDATE sessions SET seen_ms = MAX(seen_ms, ?) WHERE id = ?")
+            sqlx::query("UPDATE sessions SET seen_ms = $1 WHERE id = $2 AND seen_ms < $1")
                 .bind(at.unix_ms())
                 .bind(id.to_string())
-                .execute(self.writing.lock().await.settled().await)
+                .execute(&mut *self.writing().await?)
                 .await?;
             Ok(())
         })
@@ -132,10 +132,10 @@ impl SessionStore for SqliteStore {
 
     fn sign_in_link(&self, digest: Digest) -> StoreFuture<'_, Option<SignInLink>> {
         Box::pin(async move {
-            let select = "SELECT text FROM sign_in_links WHERE digest = ? AND used_ms IS NULL";
+            let select = "SELECT text FROM sign_in_links WHERE digest = $1 AND used_ms IS NULL";
             let found = sqlx::query(select)
                 .bind(digest.to_string())
-                .fetch_optional(self.deciding().await.settled().await)
+                .fetch_optional(&mut *self.deciding().await?)
                 .await?;
             found.as_ref().map(text).transpose()
         })

@@ -1,4 +1,4 @@
-//! Tokens, grants and revocations in the SQLite file.
+//! Tokens, grants and revocations in the database.
 
 use callgate_model::ambient::{Id, Timestamp};
 use callgate_model::approval::ApprovalState;
@@ -7,11 +7,10 @@ use callgate_model::authority::{
     from_text, to_text,
 };
 use callgate_model::digest::Digest;
-use callgate_model::json::Json;
 use sqlx::Row as _;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::{SqliteStore, approvals, glass, notices, passkeys, search, sessions};
+use super::dialect::{grants_of, key, said};
+use super::{Sql, SqlRow, Store, approvals, glass, links, notices, passkeys, rows, sessions};
 use crate::authority::{
     AuthorityStore, GRANTS_TOGETHER_MAX, GrantState, PasskeyState, THINGS_MAX, TokenState,
 };
@@ -21,7 +20,7 @@ pub(super) type Applied = Result<bool, StoreError>;
 
 /// Applies what a record says, in its transaction. `false`: it cannot be any more.
 pub(super) async fn apply(
-    connection: &mut SqliteConnection,
+    connection: &mut Sql,
     applies: &Applies,
     at: Timestamp,
 ) -> Applied {
@@ -33,13 +32,14 @@ pub(super) async fn apply(
         Applies::Tell { call, notices } => {
             notices::add_of_call(connection, *call, notices, at).await
         }
+        Applies::Close(call) => is_open(connection, *call).await,
         Applies::Settle(call) => settle(connection, *call).await,
         Applies::Change(change) => apply_change(connection, change, at).await,
     }
 }
 
 async fn apply_change(
-    connection: &mut SqliteConnection,
+    connection: &mut Sql,
     change: &Change,
     at: Timestamp,
 ) -> Applied {
@@ -49,17 +49,17 @@ async fn apply_change(
             rotate_token(connection, token, *old_ends, at).await
         }
         Change::TokenRevoked { id } => {
-            let update = "UPDATE tokens SET revoked_ms = ? WHERE id = ? AND revoked_ms IS NULL";
+            let update = "UPDATE tokens SET revoked_ms = $1 WHERE id = $2 AND revoked_ms IS NULL";
             end(connection, update, *id, at).await
         }
         Change::GrantIssued { grant } => issue_grant(connection, grant, at).await,
         Change::GrantRevoked { id } => {
-            let update = "UPDATE grants SET revoked_ms = ? WHERE id = ? AND revoked_ms IS NULL";
+            let update = "UPDATE grants SET revoked_ms = $1 WHERE id = $2 AND revoked_ms IS NULL";
             Ok(end(connection, update, *id, at).await? && forget_places(connection, *id).await?)
         }
         Change::Revoked { revocation } => revoke(connection, revocation).await,
         Change::RevocationLifted { id } => {
-            let update = "UPDATE revocations SET lifted_ms = ? WHERE id = ? AND lifted_ms IS NULL";
+            let update = "UPDATE revocations SET lifted_ms = $1 WHERE id = $2 AND lifted_ms IS NULL";
             end(connection, update, *id, at).await
         }
         Change::SecretSet { secret } => set_secret(connection, secret).await,
@@ -111,28 +111,36 @@ async fn apply_change(
     Ok(done)
 }
 
+/// A call has one outcome, whoever else would close it.
+async fn is_open(connection: &mut Sql, call: Id) -> Applied {
+    let is_open = sqlx::query_scalar(
+        "SELECT NOT EXISTS (SELECT 1 FROM evidence WHERE call = $1 AND kind = 'outcome')",
+    );
+    Ok(is_open.bind(call.to_string()).fetch_one(connection).await?)
+}
+
 /// A call can be settled once, if it is not known whether it took effect.
-async fn settle(connection: &mut SqliteConnection, call: Id) -> Applied {
+async fn settle(connection: &mut Sql, call: Id) -> Applied {
     let is_unknown = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM evidence WHERE call = ?1 \
+        "SELECT EXISTS (SELECT 1 FROM evidence WHERE call = $1 \
          AND outcome IN ('cancelled', 'indeterminate', 'timed_out') AND NOT EXISTS ( \
-         SELECT 1 FROM evidence AS later WHERE later.call = ?1 \
+         SELECT 1 FROM evidence AS later WHERE later.call = $1 \
          AND later.id > evidence.id AND later.kind IN ('outcome', 'settled')))",
     );
     Ok(is_unknown.bind(call.to_string()).fetch_one(connection).await?)
 }
 
-async fn erase(connection: &mut SqliteConnection, indexes: &[u64]) -> Applied {
+async fn erase(connection: &mut Sql, indexes: &[u64]) -> Applied {
     let id = |index: &u64| i64::try_from(*index).unwrap_or(i64::MAX).saturating_add(1);
     let ids: Vec<i64> = indexes.iter().map(id).collect();
-    search::erase(connection, &ids).await?;
+    links::erase(connection, &ids).await?;
     approvals::forget(connection, &ids).await?;
     Ok(true)
 }
 
-async fn set_secret(connection: &mut SqliteConnection, secret: &UpstreamSecret) -> Applied {
-    let set = "INSERT INTO secrets (binding, sealed, text) VALUES (?, ?, ?) \
-               ON CONFLICT DO UPDATE SET sealed = excluded.sealed, text = excluded.text";
+async fn set_secret(connection: &mut Sql, secret: &UpstreamSecret) -> Applied {
+    let set = "INSERT INTO secrets (binding, sealed, text) VALUES ($1, $2, $3) \
+               ON CONFLICT (binding) DO UPDATE SET sealed = excluded.sealed, text = excluded.text";
     let query = sqlx::query(set)
         .bind(secret.owner.binding())
         .bind(secret.sealed.clone())
@@ -140,37 +148,37 @@ async fn set_secret(connection: &mut SqliteConnection, secret: &UpstreamSecret) 
     Ok(query.execute(connection).await?.rows_affected() == 1)
 }
 
-async fn remove_secret(connection: &mut SqliteConnection, owner: &SecretFor) -> Applied {
-    let query = sqlx::query("DELETE FROM secrets WHERE binding = ?").bind(owner.binding());
+async fn remove_secret(connection: &mut Sql, owner: &SecretFor) -> Applied {
+    let query = sqlx::query("DELETE FROM secrets WHERE binding = $1").bind(owner.binding());
     Ok(query.execute(connection).await?.rows_affected() == 1)
 }
 
-async fn revoke(connection: &mut SqliteConnection, revocation: &Revocation) -> Applied {
-    let insert = "INSERT INTO revocations (id, text) VALUES (?, ?) ON CONFLICT DO NOTHING";
+async fn revoke(connection: &mut Sql, revocation: &Revocation) -> Applied {
+    let insert = "INSERT INTO revocations (id, text) VALUES ($1, $2) ON CONFLICT DO NOTHING";
     let query = sqlx::query(insert).bind(revocation.id.to_string()).bind(to_text(revocation));
     Ok(query.execute(connection).await?.rows_affected() == 1)
 }
 
-async fn unpin_tool(connection: &mut SqliteConnection, of: &ToolOf) -> Applied {
-    let query = sqlx::query("DELETE FROM pins WHERE server = ? AND tool = ?");
-    let query = query.bind(of.server.clone()).bind(of.tool.clone());
+async fn unpin_tool(connection: &mut Sql, of: &ToolOf) -> Applied {
+    let query = sqlx::query("DELETE FROM pins WHERE server = $1 AND tool = $2");
+    let query = query.bind(of.server.clone()).bind(said(&of.tool));
     Ok(query.execute(connection).await?.rows_affected() == 1)
 }
 
 /// What is approved takes the place of what it says, and of nothing else.
-async fn pin_tool(connection: &mut SqliteConnection, pin: &ToolPin) -> Applied {
+async fn pin_tool(connection: &mut Sql, pin: &ToolPin) -> Applied {
     let write = match pin.replaces {
         None => {
-            "INSERT INTO pins (server, tool, digest, text) VALUES (?1, ?2, ?3, ?4) \
+            "INSERT INTO pins (server, tool, digest, text) VALUES ($1, $2, $3, $4) \
              ON CONFLICT DO NOTHING"
         }
         Some(_) => {
-            "UPDATE pins SET digest = ?3, text = ?4 WHERE server = ?1 AND tool = ?2 AND digest = ?5"
+            "UPDATE pins SET digest = $3, text = $4 WHERE server = $1 AND tool = $2 AND digest = $5"
         }
     };
     let mut query = sqlx::query(write)
         .bind(pin.of.server.clone())
-        .bind(pin.of.tool.clone())
+        .bind(said(&pin.of.tool))
         .bind(pin.digest.to_string())
         .bind(to_text(pin));
     if let Some(replaces) = pin.replaces {
@@ -179,10 +187,10 @@ async fn pin_tool(connection: &mut SqliteConnection, pin: &ToolPin) -> Applied {
     Ok(query.execute(connection).await?.rows_affected() == 1)
 }
 
-async fn spend(connection: &mut SqliteConnection, grant: Id, at: Timestamp) -> Applied {
+async fn spend(connection: &mut Sql, grant: Id, at: Timestamp) -> Applied {
     let left: Option<i64> = sqlx::query_scalar(
-        "UPDATE grants SET uses_left = uses_left - 1 WHERE id = ?1 AND uses_left > 0 \
-         AND revoked_ms IS NULL AND begins_ms <= ?2 AND ends_ms > ?2 RETURNING uses_left",
+        "UPDATE grants SET uses_left = uses_left - 1 WHERE id = $1 AND uses_left > 0 \
+         AND revoked_ms IS NULL AND begins_ms <= $2 AND ends_ms > $2 RETURNING uses_left",
     )
     .bind(grant.to_string())
     .bind(at.unix_ms())
@@ -196,7 +204,7 @@ async fn spend(connection: &mut SqliteConnection, grant: Id, at: Timestamp) -> A
 }
 
 async fn end(
-    connection: &mut SqliteConnection,
+    connection: &mut Sql,
     update: &'static str,
     id: Id,
     at: Timestamp,
@@ -206,14 +214,14 @@ async fn end(
 }
 
 /// What is not in force is not found by its places.
-async fn forget_places(connection: &mut SqliteConnection, grant: Id) -> Applied {
-    let delete = sqlx::query("DELETE FROM grant_places WHERE grant_id = ?");
+async fn forget_places(connection: &mut Sql, grant: Id) -> Applied {
+    let delete = sqlx::query("DELETE FROM grant_places WHERE grant_id = $1");
     delete.bind(grant.to_string()).execute(connection).await?;
     Ok(true)
 }
 
-async fn issue_token(connection: &mut SqliteConnection, token: &ApiToken) -> Applied {
-    let insert = "INSERT INTO tokens (id, ends_ms, text) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
+async fn issue_token(connection: &mut Sql, token: &ApiToken) -> Applied {
+    let insert = "INSERT INTO tokens (id, ends_ms, text) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
     let query = sqlx::query(insert)
         .bind(token.id.to_string())
         .bind(token.ends.unix_ms())
@@ -222,7 +230,7 @@ async fn issue_token(connection: &mut SqliteConnection, token: &ApiToken) -> App
 }
 
 async fn rotate_token(
-    connection: &mut SqliteConnection,
+    connection: &mut Sql,
     token: &ApiToken,
     old_ends: Timestamp,
     at: Timestamp,
@@ -230,8 +238,8 @@ async fn rotate_token(
     let Some(old) = token.replaces else { return Ok(false) };
     // One that was rotated before is not rotated again: it would have two successors.
     let shortened = sqlx::query(
-        "UPDATE tokens SET ends_ms = MIN(ends_ms, ?1), replaced = TRUE \
-         WHERE id = ?2 AND revoked_ms IS NULL AND ends_ms > ?3 AND NOT replaced",
+        "UPDATE tokens SET ends_ms = CASE WHEN ends_ms < $1 THEN ends_ms ELSE $1 END, replaced = TRUE \
+         WHERE id = $2 AND revoked_ms IS NULL AND ends_ms > $3 AND NOT replaced",
     )
     .bind(old_ends.unix_ms())
     .bind(old.to_string())
@@ -241,14 +249,14 @@ async fn rotate_token(
     Ok(shortened.rows_affected() == 1 && issue_token(connection, token).await?)
 }
 
-async fn issue_grant(connection: &mut SqliteConnection, grant: &Grant, at: Timestamp) -> Applied {
-    let (id, ends, holder) = (grant.id.to_string(), grant.ends.unix_ms(), grant.holder.key());
+async fn issue_grant(connection: &mut Sql, grant: &Grant, at: Timestamp) -> Applied {
+    let (id, ends, holder) = (grant.id.to_string(), grant.ends.unix_ms(), key(&grant.holder.key()));
     let insert = sqlx::query(
-        "INSERT INTO grants (id, uses_left, begins_ms, ends_ms, text) VALUES (?, ?, ?, ?, ?) \
+        "INSERT INTO grants (id, uses_left, begins_ms, ends_ms, text) VALUES ($1, $2, $3, $4, $5) \
          ON CONFLICT DO NOTHING",
     )
     .bind(&id)
-    .bind(grant.uses)
+    .bind(i64::from(grant.uses))
     .bind(grant.begins.unix_ms())
     .bind(ends)
     .bind(to_text(grant));
@@ -256,30 +264,31 @@ async fn issue_grant(connection: &mut SqliteConnection, grant: &Grant, at: Times
         return Ok(false);
     }
     for place in grant.places() {
-        let together: u32 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM grant_places WHERE holder = ? AND place = ? AND ends_ms > ?",
+        let place = key(&place);
+        let together: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM grant_places WHERE holder = $1 AND place = $2 AND ends_ms > $3",
         )
         .bind(&holder)
         .bind(&place)
         .bind(at.unix_ms())
         .fetch_one(&mut *connection)
         .await?;
-        if together >= GRANTS_TOGETHER_MAX {
+        if together >= i64::from(GRANTS_TOGETHER_MAX) {
             return Ok(false);
         }
         let insert =
-            "INSERT INTO grant_places (holder, place, ends_ms, grant_id) VALUES (?, ?, ?, ?)";
+            "INSERT INTO grant_places (holder, place, ends_ms, grant_id) VALUES ($1, $2, $3, $4)";
         let query = sqlx::query(insert).bind(&holder).bind(place).bind(ends).bind(&id);
         query.execute(&mut *connection).await?;
     }
     Ok(true)
 }
 
-impl AuthorityStore for SqliteStore {
+impl AuthorityStore for Store {
     fn version(&self) -> StoreFuture<'_, u64> {
         Box::pin(async move {
             let version: i64 = sqlx::query_scalar("SELECT version FROM authority")
-                .fetch_one(self.deciding().await.settled().await)
+                .fetch_one(&mut *self.deciding().await?)
                 .await?;
             Ok(u64::try_from(version).unwrap_or_default())
         })
@@ -290,12 +299,12 @@ impl AuthorityStore for SqliteStore {
             // What is in force is told whole: a token that was left out would be refused.
             let found = sqlx::query(
                 "SELECT text, ends_ms, revoked_ms, used_ms FROM tokens \
-                 WHERE ?1 IS NULL OR (revoked_ms IS NULL AND ends_ms > ?1) \
-                 ORDER BY id DESC LIMIT iif(?1 IS NULL, ?2, -1)",
+                 WHERE $1 IS NULL OR (revoked_ms IS NULL AND ends_ms > $1) \
+                 ORDER BY id DESC LIMIT $2",
             )
             .bind(now.map(Timestamp::unix_ms))
-            .bind(THINGS_MAX)
-            .fetch_all(self.reading().await.settled().await)
+            .bind(now.map_or(i64::from(THINGS_MAX), |_| i64::MAX))
+            .fetch_all(&mut *self.reading().await?)
             .await?;
             found.iter().map(token_state).collect()
         })
@@ -303,10 +312,10 @@ impl AuthorityStore for SqliteStore {
 
     fn token(&self, id: Id) -> StoreFuture<'_, Option<TokenState>> {
         Box::pin(async move {
-            let select = "SELECT text, ends_ms, revoked_ms, used_ms FROM tokens WHERE id = ?";
+            let select = "SELECT text, ends_ms, revoked_ms, used_ms FROM tokens WHERE id = $1";
             let found = sqlx::query(select)
                 .bind(id.to_string())
-                .fetch_optional(self.reading().await.settled().await)
+                .fetch_optional(&mut *self.reading().await?)
                 .await?;
             found.as_ref().map(token_state).transpose()
         })
@@ -317,7 +326,7 @@ impl AuthorityStore for SqliteStore {
             let found = sqlx::query(
                 "SELECT text FROM revocations WHERE lifted_ms IS NULL ORDER BY id DESC",
             )
-            .fetch_all(self.reading().await.settled().await)
+            .fetch_all(&mut *self.reading().await?)
             .await?;
             found.iter().map(text).collect()
         })
@@ -330,31 +339,17 @@ impl AuthorityStore for SqliteStore {
         now: Timestamp,
     ) -> StoreFuture<'a, Vec<Grant>> {
         Box::pin(async move {
-            let list = |all: &[String]| Json::from(all.to_vec()).to_text();
-            let found = sqlx::query(
-                // Each pair of holder and place is one look into the index: no others are touched.
-                "SELECT DISTINCT grants.text, grants.ends_ms, grants.id FROM json_each(?1) AS holders \
-                 CROSS JOIN json_each(?2) AS places \
-                 CROSS JOIN grant_places ON holder = holders.value AND place = places.value \
-                 AND grant_places.ends_ms > ?3 \
-                 CROSS JOIN grants ON grants.id = grant_id \
-                 WHERE begins_ms <= ?3 AND uses_left > 0 AND revoked_ms IS NULL \
-                 ORDER BY grants.ends_ms, grants.id",
-            )
-            .bind(list(holders))
-            .bind(list(places))
-            .bind(now.unix_ms())
-            .fetch_all(self.deciding().await.settled().await)
-            .await?;
+            let mut connection = self.deciding().await?;
+            let found = grants_of(&mut connection, holders, places, now.unix_ms()).await?;
             found.iter().map(text).collect()
         })
     }
 
     fn grant(&self, id: Id) -> StoreFuture<'_, Option<GrantState>> {
         Box::pin(async move {
-            let found = sqlx::query("SELECT text, uses_left, revoked_ms FROM grants WHERE id = ?")
+            let found = sqlx::query("SELECT text, uses_left, revoked_ms FROM grants WHERE id = $1")
                 .bind(id.to_string())
-                .fetch_optional(self.deciding().await.settled().await)
+                .fetch_optional(&mut *self.deciding().await?)
                 .await?;
             found.as_ref().map(grant_state).transpose()
         })
@@ -363,13 +358,13 @@ impl AuthorityStore for SqliteStore {
     fn grants(&self, now: Option<Timestamp>) -> StoreFuture<'_, Vec<GrantState>> {
         Box::pin(async move {
             let found = sqlx::query(
-                "SELECT text, uses_left, revoked_ms FROM grants WHERE ?1 IS NULL \
-                 OR (revoked_ms IS NULL AND uses_left > 0 AND ends_ms > ?1) \
-                 ORDER BY id DESC LIMIT ?2",
+                "SELECT text, uses_left, revoked_ms FROM grants WHERE $1 IS NULL \
+                 OR (revoked_ms IS NULL AND uses_left > 0 AND ends_ms > $1) \
+                 ORDER BY id DESC LIMIT $2",
             )
             .bind(now.map(Timestamp::unix_ms))
-            .bind(THINGS_MAX)
-            .fetch_all(self.reading().await.settled().await)
+            .bind(i64::from(THINGS_MAX))
+            .fetch_all(&mut *self.reading().await?)
             .await?;
             found.iter().map(grant_state).collect()
         })
@@ -378,9 +373,9 @@ impl AuthorityStore for SqliteStore {
     fn secrets(&self) -> StoreFuture<'_, Vec<UpstreamSecret>> {
         Box::pin(async move {
             let found = sqlx::query("SELECT text, sealed FROM secrets ORDER BY binding")
-                .fetch_all(self.reading().await.settled().await)
+                .fetch_all(&mut *self.reading().await?)
                 .await?;
-            let read = |row: &SqliteRow| {
+            let read = |row: &SqlRow| {
                 Ok(UpstreamSecret { sealed: row.try_get("sealed")?, ..text(row)? })
             };
             found.iter().map(read).collect()
@@ -388,23 +383,23 @@ impl AuthorityStore for SqliteStore {
     }
 
     fn to_review(&self) -> StoreFuture<'_, Vec<ApprovalState>> {
-        Box::pin(async move { approvals::to_review(self.reading().await.settled().await).await })
+        Box::pin(async move { approvals::to_review(&mut *self.reading().await?).await })
     }
 
     fn approvals_to_expire(&self, now: Timestamp) -> StoreFuture<'_, Vec<Id>> {
         Box::pin(
-            async move { approvals::to_expire(self.reading().await.settled().await, now).await },
+            async move { approvals::to_expire(&mut *self.reading().await?, now).await },
         )
     }
 
     fn passkeys<'a>(&'a self, who: Option<&'a str>) -> StoreFuture<'a, Vec<PasskeyState>> {
-        Box::pin(async move { passkeys::list(self.reading().await.settled().await, who).await })
+        Box::pin(async move { passkeys::list(&mut *self.reading().await?, who).await })
     }
 
     fn pins(&self) -> StoreFuture<'_, Vec<ToolPin>> {
         Box::pin(async move {
             let found = sqlx::query("SELECT text FROM pins ORDER BY server, tool")
-                .fetch_all(self.reading().await.settled().await)
+                .fetch_all(&mut *self.reading().await?)
                 .await?;
             found.iter().map(text).collect()
         })
@@ -412,39 +407,39 @@ impl AuthorityStore for SqliteStore {
 
     fn approval_for(&self, binding: Digest) -> StoreFuture<'_, Option<ApprovalState>> {
         Box::pin(
-            async move { approvals::newest(self.deciding().await.settled().await, binding).await },
+            async move { approvals::newest(&mut *self.deciding().await?, binding).await },
         )
     }
 
     fn approval_taken_by(&self, call: Id) -> StoreFuture<'_, Option<ApprovalState>> {
         Box::pin(
-            async move { approvals::taken_by(self.deciding().await.settled().await, call).await },
+            async move { approvals::taken_by(&mut *self.deciding().await?, call).await },
         )
     }
 
     fn approval(&self, id: Id) -> StoreFuture<'_, Option<ApprovalState>> {
-        Box::pin(async move { approvals::one(self.deciding().await.settled().await, id).await })
+        Box::pin(async move { approvals::one(&mut *self.deciding().await?, id).await })
     }
 
     fn approvals(&self, now: Option<Timestamp>) -> StoreFuture<'_, Vec<ApprovalState>> {
-        Box::pin(async move { approvals::all(self.reading().await.settled().await, now).await })
+        Box::pin(async move { approvals::all(&mut *self.reading().await?, now).await })
     }
 
     fn used<'a>(&'a self, uses: &'a [(Id, Timestamp)]) -> StoreFuture<'a, ()> {
         Box::pin(async move {
-            let mut connection = self.writing.lock().await;
+            let mut connection = self.writing().await?;
             for (id, at) in uses {
                 let update =
-                    "UPDATE tokens SET used_ms = MAX(COALESCE(used_ms, 0), ?) WHERE id = ?";
+                    "UPDATE tokens SET used_ms = $1 WHERE id = $2 AND COALESCE(used_ms, 0) < $1";
                 let query = sqlx::query(update).bind(at.unix_ms()).bind(id.to_string());
-                query.execute(connection.settled().await).await?;
+                query.execute(&mut *connection).await?;
             }
             Ok(())
         })
     }
 }
 
-fn token_state(row: &SqliteRow) -> Result<TokenState, StoreError> {
+fn token_state(row: &SqlRow) -> Result<TokenState, StoreError> {
     Ok(TokenState {
         token: text(row)?,
         ends: Timestamp::from_unix_ms(row.try_get("ends_ms")?),
@@ -453,18 +448,18 @@ fn token_state(row: &SqliteRow) -> Result<TokenState, StoreError> {
     })
 }
 
-fn grant_state(row: &SqliteRow) -> Result<GrantState, StoreError> {
+fn grant_state(row: &SqlRow) -> Result<GrantState, StoreError> {
     Ok(GrantState {
         grant: text(row)?,
-        left: row.try_get("uses_left")?,
+        left: rows::count(row, "uses_left")?,
         revoked: moment(row, "revoked_ms")?,
     })
 }
 
-pub(super) fn text<T: Kept>(row: &SqliteRow) -> Result<T, StoreError> {
+pub(super) fn text<T: Kept>(row: &SqlRow) -> Result<T, StoreError> {
     from_text(row.try_get("text")?).ok_or(StoreError::Malformed { column: "text" })
 }
 
-fn moment(row: &SqliteRow, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
+fn moment(row: &SqlRow, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
     Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp::from_unix_ms))
 }

@@ -1,25 +1,19 @@
-//! The tree over the entries of one SQLite file.
+//! The tree over the entries of the log.
 
 use callgate_model::ambient::Timestamp;
 use callgate_model::digest::Digest;
 use callgate_model::transparency::{Frontier, Subtree};
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::{Connection as _, Row as _};
 
-use super::{SqliteStore, rows};
+use super::{SqlRow, Store, dialect, rows};
 use crate::evidence::{StoreError, StoreFuture};
 use crate::tree::{KeptCheckpoint, TreeStore};
 
-/// Out of an index that has nothing else, for entries are many times as large; and as one text, for a row of its own costs
-/// more than the hash in it.
-const HASHES: &str = "SELECT group_concat(hex(hash), '' ORDER BY id) FROM ( \
-     SELECT id, hash FROM evidence INDEXED BY evidence_hashes WHERE id > ? ORDER BY id LIMIT ?)";
-
-impl TreeStore for SqliteStore {
+impl TreeStore for Store {
     fn tree(&self) -> StoreFuture<'_, Frontier> {
         Box::pin(async move {
             let row = sqlx::query("SELECT size, frontier FROM tree")
-                .fetch_one(self.reading().await.settled().await)
+                .fetch_one(&mut *self.reading().await?)
                 .await?;
             let malformed = || StoreError::Malformed { column: "frontier" };
             let hashes: &[u8] = row.try_get("frontier")?;
@@ -31,12 +25,7 @@ impl TreeStore for SqliteStore {
 
     fn hashes(&self, from: u64, limit: u32) -> StoreFuture<'_, Vec<Digest>> {
         Box::pin(async move {
-            let found: Option<String> = sqlx::query_scalar(HASHES)
-                .bind(rows::signed(from))
-                .bind(limit)
-                .fetch_one(self.reading().await.settled().await)
-                .await?;
-            digests(&found.unwrap_or_default()).ok_or(StoreError::Malformed { column: "hash" })
+            dialect::hashes(&mut *self.reading().await?, from, limit).await
         })
     }
 
@@ -47,42 +36,38 @@ impl TreeStore for SqliteStore {
         completed: &'a [(Subtree, Digest)],
     ) -> StoreFuture<'a, bool> {
         Box::pin(async move {
-            let mut connection = self.writing.lock().await;
-            connection.settled().await;
-            connection.unfinished = true;
-            let sqlite = &mut connection.sqlite;
-            sqlx::query("BEGIN IMMEDIATE").execute(&mut *sqlite).await?;
+            let mut connection = self.writing().await?;
+            let mut growing = connection.begin_with(dialect::BEGIN).await?;
             let frontier: Vec<u8> = to.hashes().iter().flat_map(|hash| *hash.as_bytes()).collect();
-            let grown = sqlx::query("UPDATE tree SET size = ?, frontier = ? WHERE size = ?")
+            let grown = sqlx::query("UPDATE tree SET size = $1, frontier = $2 WHERE size = $3")
                 .bind(rows::signed(to.size()))
                 .bind(frontier)
                 .bind(rows::signed(from))
-                .execute(&mut *sqlite)
+                .execute(&mut *growing)
                 .await?;
             if grown.rows_affected() != 1 {
-                connection.settled().await;
+                growing.rollback().await?;
                 return Ok(false);
             }
             for (subtree, hash) in completed {
-                sqlx::query("INSERT INTO subtrees (level, place, hash) VALUES (?, ?, ?)")
-                    .bind(subtree.level)
+                sqlx::query("INSERT INTO subtrees (level, place, hash) VALUES ($1, $2, $3)")
+                    .bind(i64::from(subtree.level))
                     .bind(rows::signed(subtree.index))
                     .bind(hash.as_bytes().to_vec())
-                    .execute(&mut *sqlite)
+                    .execute(&mut *growing)
                     .await?;
             }
-            sqlx::query("COMMIT").execute(&mut *sqlite).await?;
-            connection.unfinished = false;
+            growing.commit().await?;
             Ok(true)
         })
     }
 
     fn subtree(&self, subtree: Subtree) -> StoreFuture<'_, Option<Digest>> {
         Box::pin(async move {
-            let found = sqlx::query("SELECT hash FROM subtrees WHERE level = ? AND place = ?")
-                .bind(subtree.level)
+            let found = sqlx::query("SELECT hash FROM subtrees WHERE level = $1 AND place = $2")
+                .bind(i64::from(subtree.level))
                 .bind(rows::signed(subtree.index))
-                .fetch_optional(self.reading().await.settled().await)
+                .fetch_optional(&mut *self.reading().await?)
                 .await?;
             found.as_ref().map(rows::hash).transpose()
         })
@@ -90,12 +75,12 @@ impl TreeStore for SqliteStore {
 
     fn keep_checkpoint<'a>(&'a self, checkpoint: &'a KeptCheckpoint) -> StoreFuture<'a, ()> {
         Box::pin(async move {
-            let insert = "INSERT INTO checkpoints (size, at_ms, note) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
+            let insert = "INSERT INTO checkpoints (size, at_ms, note) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
             sqlx::query(insert)
                 .bind(rows::signed(checkpoint.size))
                 .bind(checkpoint.at.unix_ms())
                 .bind(checkpoint.note.clone())
-                .execute(self.writing.lock().await.settled().await)
+                .execute(&mut *self.writing().await?)
                 .await?;
             Ok(())
         })
@@ -107,12 +92,12 @@ impl TreeStore for SqliteStore {
         note: &'a str,
     ) -> StoreFuture<'a, bool> {
         Box::pin(async move {
-            let update = "UPDATE checkpoints SET note = ?3 WHERE size = ?1 AND note = ?2";
+            let update = "UPDATE checkpoints SET note = $3 WHERE size = $1 AND note = $2";
             let done = sqlx::query(update)
                 .bind(rows::signed(checkpoint.size))
                 .bind(checkpoint.note.clone())
                 .bind(note.to_owned())
-                .execute(self.writing.lock().await.settled().await)
+                .execute(&mut *self.writing().await?)
                 .await?;
             Ok(done.rows_affected() == 1)
         })
@@ -121,10 +106,10 @@ impl TreeStore for SqliteStore {
     fn checkpoints(&self, from: u64, limit: u32) -> StoreFuture<'_, Vec<KeptCheckpoint>> {
         Box::pin(async move {
             let found =
-                sqlx::query("SELECT * FROM checkpoints WHERE size >= ? ORDER BY size LIMIT ?")
+                sqlx::query("SELECT size, at_ms, note FROM checkpoints WHERE size >= $1 ORDER BY size LIMIT $2")
                     .bind(rows::signed(from))
-                    .bind(limit)
-                    .fetch_all(self.reading().await.settled().await)
+                    .bind(i64::from(limit))
+                    .fetch_all(&mut *self.reading().await?)
                     .await?;
             found.iter().map(kept).collect()
         })
@@ -132,29 +117,15 @@ impl TreeStore for SqliteStore {
 
     fn last_checkpoint(&self) -> StoreFuture<'_, Option<KeptCheckpoint>> {
         Box::pin(async move {
-            let found = sqlx::query("SELECT * FROM checkpoints ORDER BY size DESC LIMIT 1")
-                .fetch_optional(self.reading().await.settled().await)
+            let found = sqlx::query("SELECT size, at_ms, note FROM checkpoints ORDER BY size DESC LIMIT 1")
+                .fetch_optional(&mut *self.reading().await?)
                 .await?;
             found.as_ref().map(kept).transpose()
         })
     }
 }
 
-/// Digests whose digits stand one after the other.
-fn digests(digits: &str) -> Option<Vec<Digest>> {
-    let (all, []) = digits.as_bytes().as_chunks::<64>() else { return None };
-    let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|n| u8::try_from(n).ok());
-    let digest = |digits: &[u8; 64]| {
-        let mut bytes = [0; 32];
-        for (byte, [high, low]) in bytes.iter_mut().zip(digits.as_chunks::<2>().0) {
-            *byte = nibble(*high)? << 4 | nibble(*low)?;
-        }
-        Some(Digest::new(bytes))
-    };
-    all.iter().map(digest).collect()
-}
-
-fn kept(row: &SqliteRow) -> Result<KeptCheckpoint, StoreError> {
+fn kept(row: &SqlRow) -> Result<KeptCheckpoint, StoreError> {
     Ok(KeptCheckpoint {
         size: rows::number(row, "size")?,
         at: Timestamp::from_unix_ms(row.try_get("at_ms")?),
