@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use callgate_store::{Address, OpenError, PostgresStore, SqliteStore, Store, room_for_outcomes};
+use callgate_store::{
+    Address, OpenError, PostgresError, PostgresStore, SqliteStore, Store, room_for_outcomes,
+};
 use rustix::fs::{Access, access, statvfs};
 use tokio::time::timeout;
 
@@ -16,6 +18,9 @@ use crate::print::causes;
 const DATABASE: &str = "database";
 const DISK: &str = "disk";
 
+/// What helps if a database is of an older version, or has nothing yet.
+const OLDER: &str =
+    "start the gateway: it brings the database to its own version. Take a backup before";
 /// For a database server to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Less room than that, in bytes, is soon used up.
@@ -38,13 +43,14 @@ async fn of_server(address: &Address) -> (Vec<Finding>, Option<Arc<dyn Store>>) 
             let well = Finding::ok(DATABASE, format!("{address} answers, and is of this version"));
             (vec![well], Some(Arc::new(store)))
         }
+        Ok(Err(error @ PostgresError::Older { .. })) => {
+            let text = format!("{address}: {}", causes(&error));
+            (vec![Finding::warning(DATABASE, text, OLDER)], None)
+        }
         Ok(Err(error)) => {
-            let remedy = "see that the server is there, that this machine may go there, and that its user may use the database; a \
-                          gateway that starts brings its schema to its own version";
-            (
-                vec![Finding::problem(DATABASE, format!("{address}: {}", causes(&error)), remedy)],
-                None,
-            )
+            let remedy = "see that the server is there, that this machine may go there, and that its user may use the database";
+            let text = format!("{address}: {}", causes(&error));
+            (vec![Finding::problem(DATABASE, text, remedy)], None)
         }
         Err(_elapsed) => {
             let remedy = "see that this machine may go there";
@@ -110,10 +116,7 @@ pub(super) fn unreadable(config: &Config, why: &str) -> Finding {
 fn unopened(error: &OpenError) -> Finding {
     let text = causes(error);
     match error {
-        OpenError::Older { .. } => {
-            let remedy = "start the gateway: it brings the database to its own version. Take a backup before";
-            Finding::warning(DATABASE, text, remedy)
-        }
+        OpenError::Older { .. } => Finding::warning(DATABASE, text, OLDER),
         OpenError::Newer { .. } => Finding::problem(
             DATABASE,
             text,
