@@ -41,6 +41,8 @@ enum Command {
     Check(Check),
     /// Look for what is wrong with a gateway or its surroundings, or soon will be, and say what would help.
     Doctor(Check),
+    /// Say whether a gateway answers and can record calls: for a container's health check.
+    Health(Health),
     /// Say why a call would be decided so.
     Explain(Explain),
     /// Tools: what servers offer, what that means, and what is approved of it.
@@ -159,6 +161,14 @@ pub(crate) struct Check {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Options of `health`.
+#[derive(Debug, Args)]
+pub(crate) struct Health {
+    /// What to ask.
+    #[arg(value_name = "URL", default_value = "http://127.0.0.1:8077/readyz")]
+    pub(crate) url: String,
 }
 
 /// Options of `explain`.
@@ -312,6 +322,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Wrap(options) => block_on(commands::wrap::run(options)),
         Command::Check(options) => commands::check::run(&options),
         Command::Doctor(options) => block_on(commands::doctor::run(options)),
+        Command::Health(options) => block_on(commands::health::run(options)),
         Command::Explain(options) => commands::explain::run(&options),
         Command::Tools(command) => block_on(commands::tools::run(command)),
         Command::Caller(Caller::Show(options)) => block_on(commands::caller::show(options)),

@@ -13,6 +13,7 @@ pub(crate) mod evidence;
 pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod grant;
+pub(crate) mod health;
 pub(crate) mod office;
 mod pack;
 pub(crate) mod policy;

@@ -190,8 +190,16 @@ impl Doors {
         stop.asked().await;
         self.listening.leave();
         let calls = self.listening.calls_in_flight();
-        tracing::info!(calls, "told to stop: not ready any more; what is on its way is finished");
-        if !stop.is_replaced() {
+        if stop.is_replaced() {
+            tracing::info!(
+                calls,
+                "another process answers from now on: what is on its way is finished"
+            );
+        } else {
+            tracing::info!(
+                calls,
+                "told to stop: not ready any more; what is on its way is finished"
+            );
             sleep(leave_time).await;
         }
     }

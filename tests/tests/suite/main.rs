@@ -59,6 +59,8 @@ mod offers;
 #[cfg(test)]
 mod pack;
 #[cfg(test)]
+mod packaging;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod passkeys;

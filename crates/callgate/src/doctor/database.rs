@@ -8,6 +8,7 @@ use callgate_store::{
     Address, OpenError, PostgresError, PostgresStore, SqliteStore, Store, room_for_outcomes,
 };
 use rustix::fs::{Access, access, statvfs};
+use tokio::time::timeout;
 
 use super::{Finding, Level};
 use crate::config::{Config, StoreConfig};
@@ -61,36 +62,32 @@ async fn shared(address: &Address) -> (Finding, Option<Arc<dyn Store>>) {
 async fn file(path: &Path, calls: usize) -> (Vec<Finding>, Option<Arc<dyn Store>>) {
     let mut found = vec![room(path, calls)];
     found.extend(kind_of_disk(path));
+    let folder = folder_of(path);
     if !path.exists() {
-        let folder = folder_of(path);
         found.push(match access(&folder, Access::WRITE_OK | Access::EXEC_OK) {
             Ok(()) => {
                 Finding::ok(DATABASE, format!("{} is made at the first start", path.display()))
             }
             Err(error) => {
                 let text = format!("{} cannot be made: {error}", path.display());
-                Finding::problem(
-                    DATABASE,
-                    text,
-                    format!(
-                        "make the folder {}, and let the gateway's user write it",
-                        folder.display()
-                    ),
-                )
+                let remedy = format!(
+                    "make the folder {}, and let the gateway's user write it",
+                    folder.display()
+                );
+                Finding::problem(DATABASE, text, remedy)
             }
         });
         return (found, None);
     }
     let written = [path.to_owned(), folder_of(path)];
     let refused =
-        written.iter().find_map(|path| Some((path, access(path, Access::WRITE_OK).err()?)));
+        written.iter().find_map(|path| Some((path, access(*path, Access::WRITE_OK).err()?)));
     if let Some((path, error)) = refused {
         let text = format!("{} cannot be written: {error}", path.display());
         let remedy = "let the gateway's user write the database and its folder, on a disk that is not read-only";
         found.push(Finding::problem(DATABASE, text, remedy));
     }
-    let opened = SqliteStore::open_read_only(path).await;
-    match opened {
+    match SqliteStore::open_read_only(path).await {
         Ok(store) => {
             found.push(Finding::ok(
                 DATABASE,

@@ -11,7 +11,7 @@ use callgate_policy::Tier;
 use super::{Finding, counted};
 use crate::assemble::files_in;
 use crate::cases;
-use crate::config::Config;
+use crate::config::{Config, StoreConfig};
 
 const CHECK: &str = "files";
 
@@ -73,12 +73,21 @@ fn private(path: &Path, about: &Metadata) -> String {
 }
 
 /// The database, what SQLite and we keep beside it, and the key that signs.
-fn of_database(store: &Path) -> impl Iterator<Item = PathBuf> {
-    ["", "-wal", "-shm", ".key"].into_iter().map(move |end| {
-        let mut path = store.as_os_str().to_owned();
-        path.push(end);
-        path.into()
+fn of_database(config: &Config) -> impl Iterator<Item = PathBuf> {
+    file_of(config).into_iter().flat_map(|store| {
+        ["", "-wal", "-shm", ".key"].map(|end| {
+            let mut path = store.as_os_str().to_owned();
+            path.push(end);
+            path.into()
+        })
     })
+}
+
+fn file_of(config: &Config) -> Option<&PathBuf> {
+    match &config.store {
+        StoreConfig::Sqlite(path) => Some(path),
+        StoreConfig::Postgres(_) => None,
+    }
 }
 
 /// What decides: the configuration, policies and catalogs, and the folders that they stand in.
