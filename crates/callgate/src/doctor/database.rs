@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use callgate_store::{
     Address, OpenError, PostgresError, PostgresStore, SqliteStore, Store, room_for_outcomes,
@@ -17,10 +18,11 @@ use crate::print::causes;
 const DATABASE: &str = "database";
 const DISK: &str = "disk";
 
+/// What helps if a database is of an older version, or has nothing yet.
 const OLDER: &str =
     "start the gateway: it brings the database to its own version. Take a backup before";
-const NEWER: &str = "run the version of callgate that wrote it, or a newer one";
-
+/// For a database server to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Less room than that, in bytes, is soon used up.
 const ROOM_BYTES_MIN: u64 = 1 << 30;
 /// What is free beside what a gateway keeps, without which it does not start.
@@ -29,37 +31,38 @@ const BESIDE_BYTES: u64 = 1 << 20;
 /// What there is to say, and the store if it can be read.
 pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Option<Arc<dyn Store>>) {
     match &config.store {
-        StoreConfig::Postgres(address) => {
-            let (found, store) = shared(address).await;
-            (vec![found], store)
-        }
-        StoreConfig::Sqlite(path) => file(path, config.limits.calls.in_flight_max).await,
+        StoreConfig::Postgres(address) => of_server(address).await,
+        StoreConfig::Sqlite(path) => of_file(path, config.limits.calls.in_flight_max).await,
     }
 }
 
-/// What there is to say of a database that replicas share.
-async fn shared(address: &Address) -> (Finding, Option<Arc<dyn Store>>) {
-    let error = match Box::pin(PostgresStore::open_read_only(address)).await {
-        Ok(store) => {
-            let text = format!("{address} can be read and written, and is of this version");
-            return (Finding::ok(DATABASE, text), Some(Arc::new(store)));
+async fn of_server(address: &Address) -> (Vec<Finding>, Option<Arc<dyn Store>>) {
+    let opened = timeout(ANSWER_WITHIN, Box::pin(PostgresStore::open_read_only(address))).await;
+    match opened {
+        Ok(Ok(store)) => {
+            let well = Finding::ok(DATABASE, format!("{address} answers, and is of this version"));
+            (vec![well], Some(Arc::new(store)))
         }
-        Err(error) => error,
-    };
-    let text = format!("{address}: {}", causes(&error));
-    let found = match error {
-        PostgresError::Older { .. } => Finding::warning(DATABASE, text, OLDER),
-        PostgresError::Newer { .. } => Finding::problem(DATABASE, text, NEWER),
-        PostgresError::Address | PostgresError::Unprotected | PostgresError::Database(_) => {
-            let remedy = "see whether the server runs, accepts this user and password from here, and is no copy that only reads";
-            Finding::problem(DATABASE, text, remedy)
+        Ok(Err(error @ PostgresError::Older { .. })) => {
+            let text = format!("{address}: {}", causes(&error));
+            (vec![Finding::warning(DATABASE, text, OLDER)], None)
         }
-    };
-    (found, None)
+        Ok(Err(error)) => {
+            let remedy = "see that the server is there, that this machine may go there, and that its user may use the database";
+            let text = format!("{address}: {}", causes(&error));
+            (vec![Finding::problem(DATABASE, text, remedy)], None)
+        }
+        Err(_elapsed) => {
+            let remedy = "see that this machine may go there";
+            (
+                vec![Finding::problem(DATABASE, format!("{address}: no answer in time"), remedy)],
+                None,
+            )
+        }
+    }
 }
 
-/// What there is to say of one in a file, by a gateway that has so many calls on their way.
-async fn file(path: &Path, calls: usize) -> (Vec<Finding>, Option<Arc<dyn Store>>) {
+async fn of_file(path: &Path, calls: usize) -> (Vec<Finding>, Option<Arc<dyn Store>>) {
     let mut found = vec![room(path, calls)];
     found.extend(kind_of_disk(path));
     let folder = folder_of(path);
@@ -79,7 +82,7 @@ async fn file(path: &Path, calls: usize) -> (Vec<Finding>, Option<Arc<dyn Store>
         });
         return (found, None);
     }
-    let written = [path.to_owned(), folder_of(path)];
+    let written = [path, &folder];
     let refused =
         written.iter().find_map(|path| Some((path, access(*path, Access::WRITE_OK).err()?)));
     if let Some((path, error)) = refused {
@@ -89,10 +92,8 @@ async fn file(path: &Path, calls: usize) -> (Vec<Finding>, Option<Arc<dyn Store>
     }
     match SqliteStore::open_read_only(path).await {
         Ok(store) => {
-            found.push(Finding::ok(
-                DATABASE,
-                format!("{} can be read, and is of this version", path.display()),
-            ));
+            let text = format!("{} can be read, and is of this version", path.display());
+            found.push(Finding::ok(DATABASE, text));
             (found, Some(Arc::new(store)))
         }
         Err(error) => {
@@ -116,7 +117,11 @@ fn unopened(error: &OpenError) -> Finding {
     let text = causes(error);
     match error {
         OpenError::Older { .. } => Finding::warning(DATABASE, text, OLDER),
-        OpenError::Newer { .. } => Finding::problem(DATABASE, text, NEWER),
+        OpenError::Newer { .. } => Finding::problem(
+            DATABASE,
+            text,
+            "run the version of callgate that wrote it, or a newer one",
+        ),
         OpenError::Full { .. } => Finding::problem(DATABASE, text, "make room on its disk"),
         OpenError::File { .. }
         | OpenError::InUse { .. }

@@ -23,12 +23,8 @@ const GROUP_WRITE: u32 = 0o020;
 const STICKY: u32 = 0o1000;
 
 pub(super) fn examine(path: &Path, config: &Config) -> Vec<Finding> {
-    let secrets: BTreeSet<PathBuf> = config
-        .secret_files
-        .iter()
-        .cloned()
-        .chain(config.store.file().into_iter().flat_map(of_database))
-        .collect();
+    let secrets: BTreeSet<PathBuf> =
+        config.secret_files.iter().cloned().chain(of_database(config)).collect();
     let believed = believed(path, config);
     let mut found = Vec::new();
     let mut looked = 0;
@@ -99,7 +95,7 @@ fn believed(path: &Path, config: &Config) -> BTreeSet<PathBuf> {
         .chain(cases::files(&config.policies))
         .chain(config.catalogs.files.iter().cloned())
         .chain([path.to_owned()])
-        .chain(config.store.file().map(Path::to_owned))
+        .chain(file_of(config).cloned())
         .collect();
     let around = files.iter().filter_map(|file| file.parent());
     let around =
@@ -107,7 +103,7 @@ fn believed(path: &Path, config: &Config) -> BTreeSet<PathBuf> {
     let around: BTreeSet<PathBuf> = around.map(Path::to_owned).collect();
     let mut all = files;
     // That is a secret, and looked at as one.
-    config.store.file().map(|file| all.remove(file));
+    all.retain(|file| file_of(config) != Some(file));
     all.extend(around);
     all.extend(folders);
     all.insert(config.policies.clone());
