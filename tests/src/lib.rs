@@ -15,6 +15,7 @@ pub mod drive;
 pub mod evidence;
 pub mod gateway;
 pub mod install;
+pub mod postgres;
 pub mod upstream;
 pub mod wire;
 

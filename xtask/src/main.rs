@@ -1,7 +1,9 @@
 //! The project's own commands: `cargo xtask test`, `cargo xtask check`, `cargo xtask fuzz`, `cargo xtask bench`.
 
+mod dist;
 mod fuzz;
 mod postgres;
+mod sbom;
 
 use std::process::{Command, ExitCode};
 use std::{env, fs};
@@ -14,6 +16,8 @@ cargo xtask check         format, lints, documentation, licences and bans, unuse
 cargo xtask fuzz [TARGET…] [--seconds N]
                           what must hold for any bytes, with bytes that libFuzzer makes; 10 seconds for each target
 cargo xtask bench [ARGS]  the benchmarks; they compare in one run; `idle` or `identity` for only that
+cargo xtask dist [--built FOLDER]
+                          an archive of a release with a bill of materials, in target/dist; the same bytes whoever makes it
 cargo xtask docs          write the generated reference pages anew
 ";
 
@@ -34,6 +38,7 @@ fn main() -> ExitCode {
         "check" => check(),
         "fuzz" => fuzz::fuzz(&rest),
         "bench" => bench(&rest),
+        "dist" => dist::dist(&rest),
         "docs" => docs(),
         _ => Err(USAGE.to_owned()),
     };

@@ -47,6 +47,7 @@ mod why;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -165,6 +166,7 @@ pub struct Gateway {
     pub(crate) spans: Option<Arc<Spans>>,
     pub(crate) bulkhead: Bulkhead,
     pub(crate) budgets: Budgets,
+    pub(crate) leaving: AtomicBool,
     pub(crate) holds: Arc<Listeners>,
 }
 
@@ -214,6 +216,7 @@ impl Gateway {
             holds: Arc::new(Listeners::new(HOLDS)),
             bulkhead: Bulkhead::new(settings.calls),
             budgets: Budgets::new(std::mem::take(&mut settings.budgets), settings.budget_marks_max),
+            leaving: AtomicBool::new(false),
             listeners: Arc::new(Listeners::new(settings.streams)),
             settings,
             servers: servers.into_iter().map(|s| (s.name.to_string(), Arc::new(s))).collect(),

@@ -158,6 +158,12 @@ impl Server {
         self.broker.exchanges()
     }
 
+    /// Its address, if it is not a child of ours.
+    #[must_use]
+    pub fn url(&self) -> Option<String> {
+        self.upstream.url()
+    }
+
     /// Who approves its tools.
     #[must_use]
     pub const fn tools_approved_by(&self) -> ApprovedBy {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use callgate_model::json::{Json, JsonLimits, read};
-use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE};
 use http::{HeaderMap, HeaderValue, Response, Uri};
 use hyper::body::Incoming;
 use tokio::time::timeout;
@@ -115,6 +115,19 @@ impl Document {
     /// [`CallErrorKind`].
     pub async fn reach(&self) -> Result<(), CallErrorKind> {
         self.connection.reach().await
+    }
+
+    /// What time it is there (RFC 9110 §6.6.1), whatever else is answered; nothing, if that is not said.
+    ///
+    /// # Errors
+    /// [`CallErrorKind`], if there is no answer.
+    pub async fn date(&self) -> Result<Option<String>, CallErrorKind> {
+        let answer = async {
+            let response = self.connection.get(wanted(None)).await.map_err(|error| error.kind)?;
+            let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
+            Ok(date.map(str::to_owned))
+        };
+        timeout(self.limits.total, answer).await.unwrap_or(Err(CallErrorKind::Timeout))
     }
 
     /// Fetches what is at `path` below it, as whoever has `authorization`.

@@ -181,6 +181,15 @@ impl Upstream {
         }
     }
 
+    /// The address under which it is called, if it is not a child process.
+    #[must_use]
+    pub fn url(&self) -> Option<String> {
+        match &self.transport {
+            Transport::Http(connection) => Some(connection.url()),
+            Transport::Stdio(_) => None,
+        }
+    }
+
     /// Whether it is known to speak as the modern era does. Of a child process it is known only while it is asked.
     #[must_use]
     pub fn is_modern(&self) -> bool {

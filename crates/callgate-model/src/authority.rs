@@ -147,6 +147,15 @@ pub enum Change {
         /// Why: nothing of whom they were about.
         reason: String,
     },
+    /// The log was put back from a backup: what was recorded after that is not in it.
+    Restored {
+        /// How many records the backup has.
+        records: u64,
+        /// When the last of them was made.
+        until: Option<Timestamp>,
+        /// What in it was left as it was then, although it may have been used or taken back since.
+        kept: Vec<String>,
+    },
     /// A tool is approved no more.
     ToolUnpinned {
         /// Which.
@@ -226,6 +235,7 @@ impl Change {
             Self::PasskeyRemoved { .. } => "passkey_removed",
             Self::PayloadsErased { .. } => "payloads_erased",
             Self::PoliciesActivated { .. } => "policies_activated",
+            Self::Restored { .. } => "restored",
             Self::RevocationLifted { .. } => "revocation_lifted",
             Self::Revoked { .. } => "revoked",
             Self::SecretRemoved { .. } => "secret_removed",

@@ -43,7 +43,7 @@ pub use notices::{
 };
 pub use postgres::{Address, PostgresError, PostgresStore};
 pub use sessions::{LINKS_MAX, SESSIONS_MAX, SESSIONS_OF_ONE_MAX, SessionState, SessionStore};
-pub use sqlite::{OpenError, SqliteStore, room_for_outcomes};
+pub use sqlite::{OpenError, SqliteStore, Vacated, copy, room_for_outcomes};
 pub use tree::{KeptCheckpoint, LEVELS, TreeStore, hash_of, prove};
 
 /// All that a gateway keeps, in one database.

@@ -7,6 +7,8 @@ mod address;
 mod append;
 mod dialect;
 mod links;
+#[cfg(test)]
+mod race;
 mod schema;
 #[cfg(test)]
 pub(crate) mod server;

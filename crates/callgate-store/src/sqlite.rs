@@ -3,6 +3,7 @@
 //! Any number of processes write a file, each its own chain, and any number read it meanwhile. A commit is on the disk
 //! before it is acknowledged: write-ahead log, `synchronous = FULL`. How far copies have come may be lost, and is not waited for.
 
+mod backup;
 mod dialect;
 #[cfg(test)]
 mod forgotten;
@@ -38,6 +39,7 @@ use crate::fail_point::{Point, pass};
 use reserve::{WAL_PAGES, is_for_want_of_room};
 use writers::Writers;
 
+pub use backup::{Vacated, copy};
 pub use open_error::OpenError;
 pub use reserve::room_for_outcomes;
 
@@ -67,14 +69,8 @@ impl SqliteStore {
         // Writers know each other by the file, whatever links lead to it.
         let path = &path.canonicalize().map_err(failed)?;
         let writers = Box::new(Writers::of(path));
-        let opening = writers.opening().await.map_err(|source| {
-            let lock = writers.lock().to_owned();
-            if source.kind() == io::ErrorKind::WouldBlock {
-                OpenError::InUse { path: path.clone(), lock }
-            } else {
-                OpenError::file(&lock, source)
-            }
-        })?;
+        let opening = writers.opening().await;
+        let opening = opening.map_err(|error| OpenError::lock(path, writers.lock(), error))?;
         let options = options(path)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)

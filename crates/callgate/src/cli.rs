@@ -3,6 +3,7 @@
 
 pub(crate) mod approvals;
 pub(crate) mod authority;
+pub(crate) mod backup;
 pub(crate) mod evidence;
 pub(crate) mod replay;
 pub(crate) mod tools;
@@ -31,13 +32,17 @@ enum Command {
     /// Show the main job: a simulated Atlassian site, a gateway before it, an agent that calls.
     Demo(Demo),
     /// Run the gateway.
-    Serve(WithConfig),
+    Serve(Serve),
     /// Stand between a client that starts its server itself and that server, on standard input and output.
     Wrap(Wrap),
     /// Stand between a client that only knows standard input and output, and a running gateway.
     Bridge(Bridge),
     /// Check configuration, catalogs and policies; tell every problem.
     Check(Check),
+    /// Look for what is wrong with a gateway or its surroundings, or soon will be, and say what would help.
+    Doctor(Check),
+    /// Say whether a gateway answers and can record calls: for a container's health check.
+    Health(Health),
     /// Say why a call would be decided so.
     Explain(Explain),
     /// Tools: what servers offer, what that means, and what is approved of it.
@@ -80,6 +85,10 @@ enum Command {
     /// The record of what was decided and what came of it.
     #[command(subcommand)]
     Evidence(evidence::Evidence),
+    /// Copy the evidence database to a file, while gateways run, and verify it.
+    Backup(backup::Backup),
+    /// Put a backup in the place of the evidence database. No gateway may run.
+    Restore(backup::Restore),
 }
 
 /// Options of `demo`.
@@ -102,6 +111,16 @@ pub(crate) struct WithConfig {
     /// The configuration file.
     #[arg(long, default_value = "callgate.toml", value_name = "FILE")]
     pub(crate) config: PathBuf,
+}
+
+/// Options of `serve`.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) config: WithConfig,
+    /// Take the place of the gateway that starts this one, whose socket is standard input.
+    #[arg(long, hide = true)]
+    pub(crate) take_over: bool,
 }
 
 /// Options of `wrap`.
@@ -134,7 +153,7 @@ pub(crate) struct Bridge {
     pub(crate) danger_plain_http: bool,
 }
 
-/// Options of `check`.
+/// Options of `check`, and of others that look.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
     #[command(flatten)]
@@ -142,6 +161,14 @@ pub(crate) struct Check {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Options of `health`.
+#[derive(Debug, Args)]
+pub(crate) struct Health {
+    /// What to ask.
+    #[arg(value_name = "URL", default_value = "http://127.0.0.1:8077/readyz")]
+    pub(crate) url: String,
 }
 
 /// Options of `explain`.
@@ -294,6 +321,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Bridge(options) => block_on(commands::bridge::run(options)),
         Command::Wrap(options) => block_on(commands::wrap::run(options)),
         Command::Check(options) => commands::check::run(&options),
+        Command::Doctor(options) => block_on(commands::doctor::run(options)),
+        Command::Health(options) => block_on(commands::health::run(options)),
         Command::Explain(options) => commands::explain::run(&options),
         Command::Tools(command) => block_on(commands::tools::run(command)),
         Command::Caller(Caller::Show(options)) => block_on(commands::caller::show(options)),
@@ -314,6 +343,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Policy(Policy::Schema(options)) => commands::policy::schema(&options),
         Command::Replay(options) => block_on(commands::replay::run(options)),
         Command::Shadow(command) => block_on(commands::shadow::run(command)),
+        Command::Backup(options) => block_on(commands::backup::run(options)),
+        Command::Restore(options) => block_on(commands::restore::run(options)),
         Command::Evidence(command) => block_on(commands::evidence::run(command)),
     }
 }

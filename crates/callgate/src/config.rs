@@ -10,6 +10,7 @@ mod credential;
 mod elsewhere;
 mod evidence;
 mod issuer;
+mod limits;
 mod notify;
 mod problems;
 mod sealing;
@@ -206,6 +207,10 @@ pub(crate) struct Limits {
     pub(crate) budget_marks_max: usize,
     /// For evidence to become durable.
     pub(crate) evidence_time_max: Duration,
+    /// For others to hear that the gateway stops.
+    pub(crate) leave_time: Duration,
+    /// For calls on their way to finish then.
+    pub(crate) drain_time_max: Duration,
 }
 
 /// What tokens of the gateway's own may be.

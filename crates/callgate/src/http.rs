@@ -1,7 +1,8 @@
 //! The HTTP server: connections, routes, and nothing that decides.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -20,7 +21,7 @@ use callgate_gateway::resource::{API, WELL_KNOWN};
 use callgate_mcp::sse;
 use futures_util::stream;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -30,7 +31,7 @@ use hyper_util::service::TowerToHyperService;
 use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tower::ServiceExt;
 
 use crate::ambient::Machine;
@@ -38,11 +39,15 @@ use crate::api::{self, Api};
 use crate::config::Roles;
 use crate::console::{CONSOLE, Console};
 use crate::premises::Premises;
+use crate::stop::Stop;
 
 /// A comment that keeps an idle event stream alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// For open calls to finish when the server stops.
-const DRAIN_MAX: Duration = Duration::from_secs(10);
+/// For those who have connected already to be taken when nobody else is, and how long at most.
+const LAST_WITHIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+/// For those who keep a connection to hear that it ends, when another gateway has taken the place of this one: until then, they are still answered by
+/// what was in force.
+const MOVED_WITHIN: Duration = Duration::from_secs(1);
 /// For a request's headers to arrive, from when the connection is there or the last request was answered.
 const HEADERS_MAX: Duration = Duration::from_secs(5);
 /// Between the signs of life that a client of HTTP/2 is asked for, and for each of them to come.
@@ -70,6 +75,10 @@ pub(crate) struct ListenLimits {
     pub(crate) connections_max: usize,
     pub(crate) body_bytes_max: usize,
     pub(crate) request_time_max: Duration,
+    /// How long others are still served when it was told to stop.
+    pub(crate) leave_time: Duration,
+    /// How long open calls are waited for after that.
+    pub(crate) drain_time_max: Duration,
     pub(crate) proxies: Vec<IpNet>,
     /// The address under which people come to the console, without a path.
     pub(crate) origin: String,
@@ -77,14 +86,14 @@ pub(crate) struct ListenLimits {
     pub(crate) roles: Roles,
 }
 
-/// Serves until `stop` is ready, then lets open calls finish for a while.
+/// Serves until it is told to stop, and for as long after as it takes others to hear of it; then lets open calls finish. Says until when those are waited for that go on.
 pub(crate) async fn serve(
     listener: TcpListener,
     gateway: Arc<Gateway>,
     premises: Premises,
     limits: ListenLimits,
-    stop: impl Future<Output = ()>,
-) {
+    stop: Stop,
+) -> Instant {
     let listening = Arc::clone(&gateway);
     let front = Front {
         gateway,
@@ -113,38 +122,96 @@ pub(crate) async fn serve(
         // People type the slash.
         .route(&format!("{CONSOLE}/"), get(async || Redirect::permanent(CONSOLE)))
         .nest(CONSOLE, console.routes());
-    let slots = Arc::new(Semaphore::new(limits.connections_max));
     let open = GracefulShutdown::new();
-    tokio::pin!(stop);
+    let doors =
+        Doors { slots: Arc::new(Semaphore::new(limits.connections_max)), router, listening };
+    let left = doors.left(&stop, limits.leave_time);
+    tokio::pin!(left);
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = &mut stop => break,
-        };
+        tokio::select! {
+            accepted = listener.accept() => doors.take(accepted, &open).await,
+            () = &mut left => break,
+        }
+    }
+    if stop.is_replaced() {
+        // Who comes now is let in by another one. Who is in is told to come anew, or goes by not coming.
+        drop(listener);
+        sleep(MOVED_WITHIN).await;
+    } else {
+        doors.take_last(listener, &open).await;
+    }
+    // These would stay open for as long as their clients like.
+    doors.listening.end_listening();
+    let until = Instant::now() + limits.drain_time_max;
+    timeout_at(until, open.shutdown()).await.ok();
+    until
+}
+
+/// Where connections come in.
+struct Doors {
+    slots: Arc<Semaphore>,
+    router: Router,
+    listening: Arc<Gateway>,
+}
+
+impl Doors {
+    async fn take(&self, accepted: io::Result<(TcpStream, SocketAddr)>, open: &GracefulShutdown) {
         let Ok((socket, address)) = accepted else {
             // Out of descriptors, most likely: give the open connections time to end.
             sleep(Duration::from_millis(50)).await;
-            continue;
+            return;
         };
-        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
-            listening.counts().limited(Limit::Connections);
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
+            self.listening.counts().limited(Limit::Connections);
             // Nobody waits for whoever does not read it.
             socket.try_write(NO_ROOM).ok();
-            continue;
+            return;
         };
-        let connection = connection(socket, address.ip(), router.clone(), open.watcher());
+        let (router, gateway) = (self.router.clone(), Arc::clone(&self.listening));
+        let connection = connection(socket, address.ip(), (router, gateway), open.watcher());
         tokio::spawn(async move {
             connection.await;
             drop(slot);
         });
     }
-    // These would stay open for as long as their clients like.
-    listening.end_listening();
-    timeout(DRAIN_MAX, open.shutdown()).await.ok();
+
+    /// Who has connected before is answered; who comes after finds another gateway, and knows at once that this one is none.
+    async fn take_last(&self, listener: TcpListener, open: &GracefulShutdown) {
+        let last = Instant::now() + LAST_WITHIN.1;
+        while Instant::now() < last
+            && let Ok(accepted) = timeout(LAST_WITHIN.0, listener.accept()).await
+        {
+            self.take(accepted, open).await;
+        }
+    }
+
+    /// Ready when nobody is to come in any more.
+    async fn left(&self, stop: &Stop, leave_time: Duration) {
+        stop.asked().await;
+        self.listening.leave();
+        let calls = self.listening.calls_in_flight();
+        if stop.is_replaced() {
+            tracing::info!(
+                calls,
+                "another process answers from now on: what is on its way is finished"
+            );
+        } else {
+            tracing::info!(
+                calls,
+                "told to stop: not ready any more; what is on its way is finished"
+            );
+            sleep(leave_time).await;
+        }
+    }
 }
 
 /// Serves a client for as long as it has requests: who says nothing at first is not waited for.
-async fn connection(socket: TcpStream, peer: IpAddr, router: Router, watcher: Watcher) {
+async fn connection(
+    socket: TcpStream,
+    peer: IpAddr,
+    (router, gateway): (Router, Arc<Gateway>),
+    watcher: Watcher,
+) {
     socket.set_nodelay(true).ok();
     let mut builder = Builder::new(TokioExecutor::new());
     builder
@@ -162,10 +229,20 @@ async fn connection(socket: TcpStream, peer: IpAddr, router: Router, watcher: Wa
     // Neither is there a timer before the version of HTTP is known, nor one for the first request of HTTP/2.
     let begun = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&begun);
+    let persists = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&persists);
     let service = router.map_request(move |mut request: http::Request<Incoming>| {
         seen.store(true, Ordering::Relaxed);
+        asked.store(request.version() == Version::HTTP_11, Ordering::Relaxed);
         request.extensions_mut().insert(Peer(peer));
         request
+    });
+    // A client that keeps the connection would send its next request into one that is about to end. HTTP/2 has its own way to say it.
+    let service = service.map_response(move |mut response: Response| {
+        if gateway.is_leaving() && persists.load(Ordering::Relaxed) {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     });
     let service = TowerToHyperService::new(service);
     let connection = builder.serve_connection(TokioIo::new(socket), service).into_owned();
@@ -366,7 +443,9 @@ async fn assertion_keys(State(front): State<Front>) -> Response {
 }
 
 async fn ready(State(front): State<Front>) -> Response {
-    if front.gateway.is_ready() {
+    if front.gateway.is_leaving() {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response()
+    } else if front.gateway.is_ready() {
         (StatusCode::OK, "ready\n").into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "evidence cannot be written\n").into_response()

@@ -98,7 +98,8 @@ impl Channel {
         within(SEND_WITHIN, sending).await
     }
 
-    async fn reach(&self) -> Result<(), String> {
+    /// Whether it can be reached. Nobody is told anything by it.
+    pub(crate) async fn reach(&self) -> Result<(), String> {
         let reaching = async {
             match &self.way {
                 Way::Webhook(webhook) => webhook.reach().await,

@@ -148,6 +148,17 @@ impl Setup {
         self
     }
 
+    /// It keeps everything in the PostgreSQL database at `url`, seals by `sealing.key`, and signs by `key`.
+    #[must_use]
+    pub fn postgres(mut self, url: &str, key: &str) -> Self {
+        let store = format!("[store]\nurl = \"{url}\"\n");
+        self.config = self.config.replacen("[store]\npath = \"evidence.db\"\n", &store, 1);
+        self.file("evidence.key", key).section(
+            "[sealing]\nkeys = [{ file = \"sealing.key\" }]\n\
+             [evidence]\nkeys = [{ file = \"evidence.key\" }]\n",
+        )
+    }
+
     /// More of the configuration.
     #[must_use]
     pub fn section(mut self, section: &str) -> Self {

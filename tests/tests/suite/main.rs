@@ -9,6 +9,8 @@ mod attacks;
 #[cfg(test)]
 mod authority;
 #[cfg(test)]
+mod backup;
+#[cfg(test)]
 mod broker;
 #[cfg(test)]
 mod catalogs;
@@ -30,6 +32,10 @@ mod crowd;
 mod delivery;
 #[cfg(test)]
 mod direct;
+#[cfg(test)]
+mod doctor;
+#[cfg(test)]
+mod drain;
 #[cfg(test)]
 mod erasing;
 #[cfg(test)]
@@ -55,6 +61,8 @@ mod offers;
 #[cfg(test)]
 mod pack;
 #[cfg(test)]
+mod packaging;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod passkeys;
@@ -62,6 +70,10 @@ mod passkeys;
 mod personal;
 #[cfg(test)]
 mod pipes;
+#[cfg(test)]
+mod reload;
+#[cfg(test)]
+mod replicas;
 #[cfg(test)]
 mod rmcp;
 #[cfg(test)]

@@ -141,6 +141,12 @@ forbid(principal, action == Action::"jira.issue.edit", resource);
     assert_eq!(change["tool"], "atlassian/editJiraIssue");
     let ran = cli(&gateway, &["shadow", "report"]).await;
     assert!(ran.stdout.contains("allow -> deny  guardrail by no-edits"), "{ran:?}");
+    for (would, count) in [("deny", 1), ("no-edits", 1), ("allow", 0)] {
+        let listed = cli(&gateway, &["evidence", "list", "--would", would, "--json"]).await;
+        assert_eq!(listed.json().unwrap().len(), count, "{would}: {listed:?}");
+    }
+    let listed = cli(&gateway, &["evidence", "list"]).await;
+    assert!(listed.stdout.contains("would be deny: guardrail by no-edits"), "{listed:?}");
     let verified = cli(&gateway, &["evidence", "verify"]).await;
     assert_eq!(verified.code, WELL, "{verified:?}");
 }

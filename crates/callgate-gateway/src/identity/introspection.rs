@@ -44,6 +44,11 @@ impl Introspection {
         self
     }
 
+    /// Whether a connection can be made. Nothing is asked by it.
+    pub(super) async fn reach(&self) -> Result<(), String> {
+        self.endpoint.reach().await.map_err(|error| error.to_string())
+    }
+
     /// What `token` is. Whatever is not plainly active is not (I05).
     pub(super) async fn ask(
         &self,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use callgate_mcp::document::Document;
 use callgate_model::ambient::Timestamp;
 use callgate_model::caller::{Caller, Credential, CredentialKind};
 use callgate_model::digest::Digest;
@@ -209,6 +210,25 @@ impl Issuer {
     #[must_use]
     pub fn portions(&self) -> &Portions {
         &self.portions
+    }
+
+    /// Fetches its keys, for whoever wants to know whether that works: how many can be used.
+    ///
+    /// # Errors
+    /// Why they are not had.
+    pub async fn try_keys(&self) -> Result<usize, String> {
+        self.keys.count().await
+    }
+
+    /// What is asked first for its keys.
+    #[must_use]
+    pub fn keys_at(&self) -> &Document {
+        self.keys.place()
+    }
+
+    /// Whether a connection can be made to where it is asked about tokens, if it is.
+    pub async fn reach_introspection(&self) -> Option<Result<(), String>> {
+        Some(self.introspection.as_ref()?.reach().await)
     }
 
     /// What policies and records call it.

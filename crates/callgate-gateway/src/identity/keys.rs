@@ -135,6 +135,19 @@ impl KeyRing {
         self.0.known(id).map(|(key, _)| key).ok_or(unknown)
     }
 
+    /// Fetches them once, whatever is known of them: how many can be used.
+    pub(super) async fn count(&self) -> Result<usize, String> {
+        let fetched = self.0.fetch().await?;
+        Ok(fetched.by_id.len().max(usize::from(fetched.only.is_some())))
+    }
+
+    /// What is asked first for them.
+    pub(super) fn place(&self) -> &Document {
+        match &self.0.source {
+            KeySource::Jwks(document) | KeySource::Metadata { document, .. } => document,
+        }
+    }
+
     /// Whether the keys that were fetched then are still those that count, and need not be fetched again.
     pub(super) fn is_current(&self, fetched: Instant) -> bool {
         let current = self.0.current.load();

@@ -86,3 +86,36 @@ async fn i7_what_a_permit_keeps_out_of_the_record_is_not_in_it() {
     assert_eq!((of(r#""editJiraIssue""#), of(r#""executeDestructive""#)), (1, 2), "{rows:?}");
     assert!(rows.iter().any(|row| row.text.contains(r#""issueIdOrKey":"ENG-42""#)));
 }
+
+/// What policies saw is recorded so that the call can be decided again: if it is asked for, without what somebody keeps out of
+/// the record, and never with a secret.
+#[tokio::test]
+async fn i7_what_policies_saw_is_recorded_as_far_as_rules_let_it() {
+    let rule = BTreeMap::from([("fields.summary".to_owned(), Treatment::Drop)]);
+    let ruled = BTreeMap::from([("jira.issue.edit".to_owned(), rule)]);
+    let secret = format!("ATATT{}", "x".repeat(20));
+    for (input, fields, labels, wanted) in [
+        (false, BTreeMap::new(), "\"urgent\"", None),
+        (true, BTreeMap::new(), "\"urgent\"", Some(r#""labels":["urgent"]"#)),
+        (true, BTreeMap::new(), &*format!("{secret:?}"), Some(r#""changed":["#)),
+        (true, ruled, "\"urgent\"", None),
+    ] {
+        let recording = Recording { input, fields, ..Recording::default() };
+        let world = World::start(Setup { recording, ..Setup::default() }).await;
+        let labels = format!(r#""fields":{{"labels":[{labels}]}}"#);
+        let call = edit("ENG-42", "x").replace(r#""fields":{"summary":"x"}"#, &labels);
+        assert_eq!(world.call("alice-release", "editJiraIssue", &call).await.brief(), "ok");
+        let rows = world.record().await;
+        let intent = &rows.iter().find(|row| row.kind == "intent").unwrap().text;
+        let seen = intent.split_once(r#""input":"#).map(|(_, seen)| seen);
+        match wanted {
+            Some(wanted) => assert!(seen.unwrap().contains(wanted), "{intent}"),
+            None => assert!(!intent.contains("urgent"), "{intent}"),
+        }
+        assert!(!intent.contains(&secret), "{intent}");
+        assert!(
+            !intent.contains("redacted"),
+            "what is not as policies saw it is left out: {intent}"
+        );
+    }
+}

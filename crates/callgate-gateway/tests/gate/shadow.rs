@@ -1,5 +1,6 @@
 //! A server in shadow: what policies say is recorded and not enforced, and what is not known goes through no more than ever.
 
+use callgate_gateway::pin::ApprovedBy;
 use callgate_gateway::shadow::Shadow;
 use callgate_model::ambient::Timestamp;
 use callgate_model::authority::SubjectKind;
@@ -127,6 +128,26 @@ async fn i5_what_is_not_known_is_refused_in_shadow_too() {
     assert_eq!(world.executed(), 0);
 }
 
+/// The server is asked where a thing is also for what policies deny: else a change of it could never be let through, and what
+/// would have been would be told of something else.
+#[tokio::test]
+async fn i5_a_change_of_what_cannot_be_located_is_refused_in_shadow_too() {
+    let world = world(true, &[]).await;
+    let change = |id: &str| {
+        format!(
+            r#"{{"cloudId":"{CLOUD}","content_id":"{id}","snapshotToken":"snap-{id}-1","body":"x"}}"#
+        )
+    };
+    let said = world.call("nobody", "updateConfluenceContent", &change("999999")).await;
+    assert_eq!(said.brief(), "deny target_unresolved");
+    assert_eq!(world.sim.ledger().count("updateConfluenceContent"), 0);
+    world.call("nobody", "updateConfluenceContent", &change("200001")).await;
+    assert_eq!(world.sim.ledger().count("updateConfluenceContent"), 1);
+    let told = decisions(&world).await;
+    let wanted = ["deny target_unresolved | -", "allow shadow_server | deny human_not_permitted"];
+    assert_eq!(told, wanted);
+}
+
 #[tokio::test]
 async fn i5_a_policy_that_errs_stops_a_write_in_shadow() {
     let errs: Rule = (
@@ -168,4 +189,27 @@ async fn policies_in_shadow_on_a_server_in_shadow_are_told_apart() {
         "ok"
     );
     assert_eq!(decisions(&world).await, ["allow permitted | deny guardrail"]);
+}
+
+/// A tool that nobody approved may be anything; a token is for what it was made for.
+#[tokio::test]
+async fn i5_i10_tools_and_tokens_are_what_they_are_in_shadow_too() {
+    let until = Timestamp::from_unix_ms(STARTED_MS + HOUR_MS);
+    let shadow = Some(Shadow { until, writes: true });
+    let approved_by = ApprovedBy::Operator;
+    let pinned = World::start(Setup { shadow, approved_by, ..Setup::default() }).await;
+    let said = pinned.call("alice-release", "getJiraIssue", &issue("ENG-42")).await;
+    assert_eq!(said.brief(), "deny tool_unapproved");
+    assert_eq!(pinned.executed(), 0);
+
+    let world = world(true, &[]).await;
+    let reads = crate::authority::scope(&["read"], &["acme/ENG"]);
+    let (_, token) = world.token(|token| token.scope = reads).await;
+    let said = world.call(&token, "editJiraIssue", &edit("ENG-42", "x")).await;
+    assert_eq!(said.brief(), "deny token_exceeded");
+    let said = world.call(&token, "getJiraIssue", &issue("OPS-7")).await;
+    assert!(said.brief().contains("token_exceeded"), "{said:?}");
+    let tools = world.list(&token).await.tools();
+    assert!(!tools.contains(&"editJiraIssue".to_owned()), "I3: {tools:?}");
+    assert_eq!(world.executed(), 0);
 }

@@ -95,6 +95,11 @@ impl Connection {
         Some(Self { url: Uri::from_parts(parts).ok()?, ..self.clone() })
     }
 
+    /// Its address.
+    pub(super) fn url(&self) -> String {
+        self.url.to_string()
+    }
+
     /// Its host and port.
     pub(super) fn address(&self) -> Option<(String, u16)> {
         let port = if self.url.scheme_str() == Some("https") { 443 } else { 80 };

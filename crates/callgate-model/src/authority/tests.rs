@@ -272,7 +272,7 @@ fn session() -> ConsoleSession {
     }
 }
 
-pub(crate) fn examples() -> [Change; 28] {
+pub(crate) fn examples() -> [Change; 29] {
     let revocation = Box::new(Revocation {
         id: id(3),
         subject: Subject::new(SubjectKind::Human, "corp/mallory"),
@@ -311,6 +311,11 @@ pub(crate) fn examples() -> [Change; 28] {
         Change::Configured { setup: Box::new(setup()) },
         Change::PoliciesActivated { bundle: Digest::default(), policies: vec![policy_in_force()] },
         Change::PayloadsErased { indexes: vec![1, 2], reason: "retention".into() },
+        Change::Restored {
+            records: 7,
+            until: Some(Timestamp::default()),
+            kept: vec!["tokens".into()],
+        },
         Change::SignInRefused {
             who: Some("corp/bob".into()),
             reason: "the link was used up".into(),

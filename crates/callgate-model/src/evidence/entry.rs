@@ -138,6 +138,7 @@ impl About {
             | Change::PasskeyRemoved { .. }
             | Change::PayloadsErased { .. }
             | Change::PoliciesActivated { .. }
+            | Change::Restored { .. }
             | Change::RevocationLifted { .. }
             | Change::Revoked { .. }
             | Change::SecretRemoved { .. }

@@ -265,7 +265,7 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     (
         "event.change",
         "text",
-        "change: `token_issued`, `token_rotated`, `token_revoked`, `grant_issued`, `grant_revoked`, `revoked`, `revocation_lifted`, `secret_set`, `secret_removed`, `tool_pinned`, `tool_unpinned`, `approval_requested`, `approval_viewed`, `approval_voted`, `approval_withdrawn`, `sign_in_link_made`, `signed_in`, `signed_out`, `sign_in_refused`, `passkey_added`, `passkey_removed`, `glass_broken`, `glass_reviewed`, `notice_given_up`, `approval_expired`, `configured`, `policies_activated` or `payloads_erased`.",
+        "change: `token_issued`, `token_rotated`, `token_revoked`, `grant_issued`, `grant_revoked`, `revoked`, `revocation_lifted`, `secret_set`, `secret_removed`, `tool_pinned`, `tool_unpinned`, `approval_requested`, `approval_viewed`, `approval_voted`, `approval_withdrawn`, `sign_in_link_made`, `signed_in`, `signed_out`, `sign_in_refused`, `passkey_added`, `passkey_removed`, `glass_broken`, `glass_reviewed`, `notice_given_up`, `approval_expired`, `configured`, `policies_activated`, `payloads_erased` or `restored`.",
     ),
     (
         "event.id",
@@ -378,6 +378,17 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     ),
     ("event.policies[].digest", "SHA-256", "change: of its text."),
     ("event.indexes[]", "integer", "change: a record of which is erased what it says."),
+    (
+        "event.records",
+        "integer",
+        "change: how many records the backup has from which the log was put back.",
+    ),
+    ("event.until", "time", "change: when the last of those was made; null if there is none."),
+    (
+        "event.kept[]",
+        "text",
+        "change: `approvals`, `grants`, `sessions` or `tokens`, which were left as they were then; all else of these was ended.",
+    ),
     (
         "event.who",
         "text?",

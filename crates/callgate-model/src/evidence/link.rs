@@ -51,11 +51,13 @@ pub enum Link {
     Verdict,
     /// The run of the workflow.
     Workflow,
+    /// The verdict that there would be if nothing were in shadow, and a policy that would determine it.
+    Would,
 }
 
 impl Link {
     /// Each of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Agent,
         Self::Approval,
         Self::By,
@@ -77,6 +79,7 @@ impl Link {
         Self::Trace,
         Self::Verdict,
         Self::Workflow,
+        Self::Would,
     ];
 
     /// Its name, on the command line and in stores.
@@ -104,6 +107,7 @@ impl Link {
             Self::Trace => "trace",
             Self::Verdict => "verdict",
             Self::Workflow => "workflow",
+            Self::Would => "would",
         }
     }
 }
@@ -159,6 +163,12 @@ impl Decided {
         links.push((Link::Tool, self.tool.clone()));
         links.extend(self.decision.reasons.iter().map(|one| (Link::Reason, one.code().to_owned())));
         links.extend(self.decision.policies.iter().map(|one| (Link::Policy, one.id.clone())));
+        let mut would = self.decision.would.as_deref();
+        while let Some(decision) = would {
+            links.push((Link::Would, decision.verdict.as_str().to_owned()));
+            links.extend(decision.policies.iter().map(|one| (Link::Would, one.id.clone())));
+            would = decision.would.as_deref();
+        }
         links.extend(self.hashes.iter().map(|hash| (Link::Hash, hash.clone())));
         links.extend(self.trace.iter().map(|trace| (Link::Trace, trace.clone())));
         let used = [(Link::Approval, self.under.approval), (Link::Grant, self.under.grant)];
@@ -245,6 +255,7 @@ impl Administered {
             }
             Change::NoticeGivenUp { .. }
             | Change::PayloadsErased { .. }
+            | Change::Restored { .. }
             | Change::RevocationLifted { .. }
             | Change::SignedOut { .. } => {}
         }

@@ -143,6 +143,7 @@ fn every_policy_in_the_guide_loads() {
     assert!(policies_of("policies.md") >= 10);
     assert_eq!(policies_of("catalogs.md"), 3);
     assert_eq!(policies_of("resources-and-prompts.md"), 4);
+    assert_eq!(policies_of("shadow.md"), 1);
 }
 
 /// Loads every block of policies of a page, and says how many there are.

@@ -150,7 +150,7 @@ async fn e04_a_replica_that_dies_leaves_its_calls_to_the_others_after_its_lease(
 /// What was given up may be on its way for long: the database, or the network, may have it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a PostgreSQL: `cargo xtask test` has one"]
-async fn e05_nobody_is_told_the_head_while_an_append_may_still_come() {
+async fn i1_nobody_is_told_the_head_while_an_append_may_still_come() {
     let database = Database::new().await;
     let [(store, mut chain), _] = two(&database).await;
     let writer = chain.writer();
@@ -172,7 +172,7 @@ async fn e05_nobody_is_told_the_head_while_an_append_may_still_come() {
 
 #[tokio::test]
 #[ignore = "needs a PostgreSQL: `cargo xtask test` has one"]
-async fn e05_an_append_that_comes_after_the_head_was_told_is_refused() {
+async fn i1_an_append_that_comes_after_the_head_was_told_is_refused() {
     let database = Database::new().await;
     let [(store, mut chain), _] = two(&database).await;
     let writer = chain.writer();

@@ -100,6 +100,7 @@ async fn apply_change(
         // What is said of the gateway changes nothing that is in force.
         Change::Configured { .. }
         | Change::PoliciesActivated { .. }
+        | Change::Restored { .. }
         | Change::SignInRefused { .. } => return Ok(true),
         Change::PayloadsErased { indexes, .. } => return erase(connection, indexes).await,
         Change::ToolPinned { pin } => pin_tool(connection, pin).await,

@@ -26,6 +26,12 @@ pub enum OpenError {
         /// The lock file.
         lock: PathBuf,
     },
+    /// Somebody has it open who would lose it.
+    #[error("`{}` is in use: a gateway or another command has it open", path.display())]
+    Written {
+        /// Which.
+        path: PathBuf,
+    },
     /// There is no room for it.
     #[error("there is no room for `{}`: make room on its disk", path.display())]
     Full {
@@ -71,6 +77,15 @@ impl OpenError {
             Self::Full { path }
         } else {
             Self::File { path, source }
+        }
+    }
+
+    /// What `source` says of the file whose lock whoever opens `path` has to have.
+    pub(super) fn lock(path: &Path, lock: &Path, source: io::Error) -> Self {
+        if source.kind() == io::ErrorKind::WouldBlock {
+            Self::InUse { path: path.to_owned(), lock: lock.to_owned() }
+        } else {
+            Self::file(lock, source)
         }
     }
 

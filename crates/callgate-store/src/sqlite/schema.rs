@@ -260,8 +260,7 @@ pub(super) async fn migrate(
     path: &Path,
 ) -> Result<(), OpenError> {
     let failed = |source| OpenError::database(path, source);
-    let found = version(connection).await.map_err(failed)?;
-    refuse_newer(found, path)?;
+    let found = refuse_newer(connection, path).await?;
     for (version, step) in (1_i64..).zip(STEPS).filter(|(version, _)| *version > found) {
         // The only dynamic part is a number of ours.
         let step = format!("BEGIN IMMEDIATE; {step} PRAGMA user_version = {version}; COMMIT");
@@ -272,20 +271,23 @@ pub(super) async fn migrate(
 
 /// Refuses a database that is not of the latest version.
 pub(super) async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
-    let failed = |source| OpenError::database(path, source);
-    let found = version(connection).await.map_err(failed)?;
-    refuse_newer(found, path)?;
+    let found = refuse_newer(connection, path).await?;
     if found < known() {
         return Err(OpenError::Older { path: path.to_owned(), found, known: known() });
     }
     Ok(())
 }
 
-fn refuse_newer(found: i64, path: &Path) -> Result<(), OpenError> {
+/// The version of a database, unless it is one that we do not know.
+pub(super) async fn refuse_newer(
+    connection: &mut SqliteConnection,
+    path: &Path,
+) -> Result<i64, OpenError> {
+    let found = version(connection).await.map_err(|source| OpenError::database(path, source))?;
     if found > known() {
         return Err(OpenError::Newer { path: path.to_owned(), found, known: known() });
     }
-    Ok(())
+    Ok(found)
 }
 
 fn known() -> i64 {

@@ -101,6 +101,18 @@ impl Writers {
         Ok(())
     }
 
+    /// Those that live. To be asked by whoever has [`Self::opening`].
+    ///
+    /// # Errors
+    /// If the folder of their locks cannot be read.
+    pub(super) fn others(&self) -> io::Result<Vec<String>> {
+        match self.look() {
+            // Nobody has ever written.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            looked => looked,
+        }
+    }
+
     /// Gives up what was kept free: how many bytes are wanted.
     pub(super) fn give_up_room(&self) -> u64 {
         self.is_full.store(true, Ordering::Relaxed);

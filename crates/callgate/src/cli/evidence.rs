@@ -97,6 +97,10 @@ pub(crate) struct Which {
     /// Only decisions that this policy determined.
     #[arg(long)]
     pub(crate) policy: Option<String>,
+    /// Only decisions that would be this if nothing were in shadow (allow, deny or `approval_required`), or that this policy
+    /// would determine.
+    #[arg(long)]
+    pub(crate) would: Option<String>,
     /// Only calls on this target, or in this container: `acme/ENG-42`, `acme/ENG`.
     #[arg(long)]
     pub(crate) target: Option<String>,
@@ -142,6 +146,7 @@ impl Which {
             (Link::Ticket, &self.ticket),
             (Link::Reason, &self.reason),
             (Link::Policy, &self.policy),
+            (Link::Would, &self.would),
             (Link::Target, &self.target),
             (Link::Approval, &self.approval),
             (Link::Grant, &self.grant),

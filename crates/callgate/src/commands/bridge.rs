@@ -14,10 +14,11 @@ use callgate_model::json::JsonLimits;
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
-use super::serve::{start_logging, stop_signal};
+use super::serve::start_logging;
 use crate::cli::{Bridge, Failure};
 use crate::config::{LogConfig, environment, is_protected};
 use crate::pipe::{self, Next};
+use crate::stop::Stop;
 
 /// The request that has no answer for as long as its client listens.
 const LISTEN: &str = "subscriptions/listen";
@@ -40,7 +41,8 @@ pub(crate) async fn run(options: Bridge) -> Result<(), Failure> {
     let relay = Arc::new(relay.map_err(|error| error.to_string())?);
     let ends = (tokio::io::stdin(), tokio::io::stdout());
     let take = |line, out: &mpsc::Sender<Bytes>| next(&relay, line, out);
-    pipe::serve(ends, JsonLimits::default().bytes_max, take, || {}, stop_signal()?).await;
+    let stop = Stop::of_signals()?;
+    pipe::serve(ends, JsonLimits::default().bytes_max, take, || {}, stop.asked()).await;
     Ok(())
 }
 

@@ -22,6 +22,7 @@ use crate::console::{CONSOLE, link_to};
 use crate::database;
 use crate::print;
 use crate::print::call::{CallTold, newest};
+use crate::stop::Stop;
 use client::Client;
 use script::LEFT;
 
@@ -51,8 +52,8 @@ pub(crate) async fn run(options: Demo) -> Result<(), Failure> {
     let (stop, stopped) = oneshot::channel::<()>();
     let store = config.store.clone();
     let serving = tokio::spawn(async move {
-        let stopped = async { drop(stopped.await) };
-        serve::serve(config, stopped, |address| {
+        let stop = Stop::after(async { drop(stopped.await) });
+        serve::serve(config, None, stop, |address| {
             started.send(address).ok();
         })
         .await
@@ -91,7 +92,7 @@ async fn show(
     let link = leave_waiting(address, &file).await?;
     let program = std::env::args().next().unwrap_or_default();
     print::line(&folder::farewell(&program, address, &file, &link));
-    serve::stop_signal()?.await;
+    Stop::of_signals()?.asked().await;
     Ok(())
 }
 

@@ -7,7 +7,6 @@ use callgate_model::json::Json;
 use callgate_store::{Filter, Row, Store};
 
 use super::evidence::open_with;
-use super::serve::stop_signal;
 use crate::ambient::host;
 use crate::cli::Failure;
 use crate::cli::evidence::{Export, Follow, Form};
@@ -16,6 +15,7 @@ use crate::export::{Exported, Format};
 use crate::intents::Intents;
 use crate::print::{self, Progress};
 use crate::private;
+use crate::stop::Stop;
 
 /// How many records are read at a time.
 const PAGE: u32 = 500;
@@ -48,7 +48,7 @@ pub(crate) async fn export(options: Export) -> Result<(), Failure> {
 
 pub(crate) async fn follow(options: Follow) -> Result<(), Failure> {
     let store = open_with(&options.config).await?;
-    let stop = stop_signal()?;
+    let stop = Stop::of_signals()?;
     let out = Box::new(io::stdout());
     let mut lines = Lines::begin(&*store, options.which.filter(), options.form, out)?;
     lines.next = store.size().await?;
@@ -64,7 +64,7 @@ pub(crate) async fn follow(options: Follow) -> Result<(), Failure> {
     };
     tokio::select! {
         ended = following => ended,
-        () = stop => Ok(()),
+        () = stop.asked() => Ok(()),
     }
 }
 

@@ -1,13 +1,15 @@
 //! `callgate serve`: the gateway, until it is told to stop.
 
+use std::future::ready;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::sleep_until;
 use tracing_subscriber::EnvFilter;
 
 use crate::ambient::Machine;
-use crate::cli::{Failure, WithConfig};
+use crate::cli::{Failure, Serve};
 use crate::config::{Config, LogConfig};
 use crate::desk::Desk;
 use crate::http::ListenLimits;
@@ -15,30 +17,49 @@ use crate::keeping::{Keeping, Plan};
 use crate::means::Means;
 use crate::premises::Premises;
 use crate::privilege::Configured;
-use crate::{assemble, http, notify, otlp, reload};
+use crate::stop::Stop;
+use crate::{assemble, handover, http, notify, otlp, print, reload};
 
-pub(crate) async fn run(options: WithConfig) -> Result<(), Failure> {
-    let config = options.load()?;
+pub(crate) async fn run(options: Serve) -> Result<(), Failure> {
+    let config = options.config.load()?;
     start_logging(&config.log)?;
-    let stop = stop_signal()?;
-    serve(config, stop, |_| {}).await
+    if options.take_over {
+        let (listener, stop) = (handover::inherited()?, Stop::of_signals_and_successor()?);
+        return serve(config, Some(listener), stop, |_| print::line(handover::READY)).await;
+    }
+    let stop = Stop::of_signals()?;
+    // What is wrong with it is found before anybody can connect.
+    assemble::parts(&config)?;
+    let listener = bind(config.listen)?;
+    handover::run(options.config.config, config, listener, stop).await
 }
 
-/// Serves until `stop`; `started` is told the address.
+fn bind(address: SocketAddr) -> Result<std::net::TcpListener, String> {
+    let bound = std::net::TcpListener::bind(address);
+    bound.map_err(|error| format!("cannot listen on {address}: {error}"))
+}
+
+/// Serves until it is told to stop, on `listener` or on one of its own; `started` is told the address.
 pub(crate) async fn serve(
     mut config: Config,
-    stop: impl Future<Output = ()>,
-    started: impl FnOnce(std::net::SocketAddr),
+    listener: Option<std::net::TcpListener>,
+    stop: Stop,
+    started: impl FnOnce(SocketAddr),
 ) -> Result<(), Failure> {
     let parts = assemble::parts(&config)?;
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
+    let listener = match listener {
+        Some(listener) => listener,
+        None => bind(config.listen)?,
+    };
+    let listening = listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener));
+    let listener = listening.map_err(|error| error.to_string())?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let limits = ListenLimits {
         connections_max: config.limits.connections_max,
         body_bytes_max: config.limits.json.bytes_max,
         request_time_max: config.limits.request_time_max,
+        leave_time: config.limits.leave_time,
+        drain_time_max: config.limits.drain_time_max,
         proxies: config.proxies.clone(),
         origin: assemble::origin(&config, address.port()),
         roles: config.console.roles.clone(),
@@ -68,15 +89,26 @@ pub(crate) async fn serve(
         policies: loaded,
     };
     started(address);
-    http::serve(listener, Arc::clone(&gateway), premises, limits, stop).await;
-    drop((following, telling));
-    keeping.quiet();
-    gateway.close().await;
-    keeping.end().await;
-    if let Some(exporting) = exporting {
-        exporting.finish().await;
+    let insisted = stop.clone();
+    let serving = async {
+        let until = http::serve(listener, Arc::clone(&gateway), premises, limits, stop).await;
+        drop((following, telling));
+        keeping.quiet();
+        gateway.close_before(sleep_until(until)).await;
+        keeping.end().await;
+        if let Some(exporting) = exporting {
+            exporting.finish().await;
+        }
+        tracing::info!("stopped");
+    };
+    tokio::select! {
+        () = Box::pin(serving) => {}
+        () = insisted.insisted() => {
+            let calls = gateway.calls_in_flight();
+            tracing::warn!(calls, "told twice to stop: ended at once; calls on their way have no outcome");
+            gateway.close_before(ready(())).await;
+        }
     }
-    tracing::info!("stopped");
     Ok(())
 }
 
@@ -87,13 +119,7 @@ fn warn_of_danger(config: &Config) {
     for at in config.dangers.iter().filter(is_plain) {
         tracing::warn!("{at}: what goes there may cross a network in the clear");
     }
-    for (server, shadow) in config.servers.iter().filter_map(|(n, s)| Some((n, s.shadow?))) {
-        let (until, writes) = (shadow.until, shadow.writes);
-        tracing::warn!(
-            server, %until, writes,
-            "danger_shadow: until then, what policies say to calls of this server is recorded, and not enforced"
-        );
-    }
+    warn_of_shadow(config);
     if !config.tokens.is_empty() {
         tracing::warn!(
             tokens = config.tokens.len(),
@@ -108,17 +134,15 @@ fn warn_of_danger(config: &Config) {
     }
 }
 
-/// Ready when the process is asked to end.
-pub(crate) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
-    let listen = |kind| signal(kind).map_err(|error| Failure::Other(error.to_string()));
-    let (mut terminate, mut interrupt) =
-        (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
+/// That policies are not enforced, and until when.
+pub(super) fn warn_of_shadow(config: &Config) {
+    for (server, shadow) in config.servers.iter().filter_map(|(n, s)| Some((n, s.shadow?))) {
+        let (until, writes) = (shadow.until, shadow.writes);
+        tracing::warn!(
+            server, %until, writes,
+            "danger_shadow: until then, what policies say to calls of this server is recorded, and not enforced"
+        );
+    }
 }
 
 /// Logs go to standard error.

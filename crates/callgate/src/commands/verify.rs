@@ -32,7 +32,7 @@ pub(super) async fn run(options: &Check) -> Result<(), Failure> {
     if is_broken { Err(Failure::No) } else { Ok(()) }
 }
 
-async fn verify(store: &dyn Store, keys: &[Verifier]) -> Result<Verified, Stop> {
+pub(super) async fn verify(store: &dyn Store, keys: &[Verifier]) -> Result<Verified, Stop> {
     let mut progress = print::Progress::new("records");
     let mut verification = Verification::begin(store, keys, u64::MAX);
     let size = store.size().await?;

@@ -11,13 +11,14 @@ use callgate_model::digest::Digest;
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
-use super::serve::{start_logging, stop_signal};
+use super::serve::{start_logging, warn_of_shadow};
 use crate::ambient::Machine;
 use crate::cli::{Failure, Wrap};
 use crate::config::Config;
 use crate::keeping::{Keeping, Plan};
 use crate::means::Means;
 use crate::pipe::Next;
+use crate::stop::Stop;
 use crate::{assemble, notify, otlp, pipe, reload};
 
 pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
@@ -46,8 +47,9 @@ pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
         id: None,
         within: None,
     };
-    let stop = stop_signal()?;
+    let stop = Stop::of_signals()?;
     let parts = assemble::parts(&config)?;
+    warn_of_shadow(&config);
     let (policies, vocabulary) = (config.policies.clone(), parts.vocabulary.clone());
     let line_bytes_max = config.limits.json.bytes_max;
     let (channels, means) = (Arc::clone(&config.channels), Means::of(&config));
@@ -70,7 +72,7 @@ pub(crate) async fn run(options: Wrap) -> Result<(), Failure> {
         Line::Whole(line) => next(&gateway, gateway.read_line(&pipe, &line), out),
         Line::TooLong(_) => next(&gateway, gateway.refuse_long_line(&pipe), out),
     };
-    pipe::serve(ends, line_bytes_max, take, || gateway.hung_up(&pipe), stop).await;
+    pipe::serve(ends, line_bytes_max, take, || gateway.hung_up(&pipe), stop.asked()).await;
     drop((following, telling));
     keeping.quiet();
     gateway.close().await;

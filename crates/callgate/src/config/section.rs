@@ -5,25 +5,20 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use callgate_gateway::budgets::MARKS_MAX;
-use callgate_gateway::bulkhead::CallLimits;
 use callgate_gateway::catalog::Signers;
 use callgate_gateway::identity::{ChainSpec, Issuer};
-use callgate_gateway::listeners::StreamLimits;
 use callgate_gateway::resource::Resources;
 use callgate_gateway::sealing::Keyring;
 use callgate_model::caller::Caller;
 use callgate_model::digest::Digest;
-use callgate_model::json::JsonLimits;
 use ipnet::IpNet;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::problems::place_in;
 use super::server::is_protected;
-use super::{CatalogFiles, Config, Limits, LogConfig, Places, Problem, Problems};
+use super::{CatalogFiles, Config, LogConfig, Places, Problem, Problems};
 
 const SECTIONS: &[&str] = &[
     "answers",
@@ -88,25 +83,6 @@ struct Catalogs {
 struct Log {
     format: Option<String>,
     filter: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawLimits {
-    body_bytes_max: Option<usize>,
-    body_depth_max: Option<usize>,
-    body_nodes_max: Option<usize>,
-    body_string_bytes_max: Option<usize>,
-    calls_in_flight_max: Option<usize>,
-    calls_per_caller_max: Option<usize>,
-    budget_marks_max: Option<usize>,
-    connections_max: Option<usize>,
-    request_ms_max: Option<u64>,
-    upstream_ms_max: Option<u64>,
-    upstream_bytes_max: Option<usize>,
-    evidence_ms_max: Option<u64>,
-    streams_max: Option<usize>,
-    streams_per_caller_max: Option<usize>,
 }
 
 #[derive(Deserialize)]
@@ -178,7 +154,7 @@ impl Reader {
             self.required("policies", "[policies]\n  folder = \"policies\"");
         let catalogs: Option<Catalogs> = self.optional("catalogs");
         let answers: Option<Answers> = self.optional("answers");
-        let limits = self.optional("limits").as_ref().map(limits);
+        let limits = self.limits();
         let log = self.log();
         let public_url = listen.as_ref().and_then(|listen| self.public_url(listen));
         let sealing = self.sealing();
@@ -458,33 +434,5 @@ fn dangers_in(table: &toml::Table, at: &str, found: &mut Vec<String>) {
             | toml::Value::Integer(_)
             | toml::Value::String(_) => {}
         }
-    }
-}
-
-fn limits(raw: &RawLimits) -> Limits {
-    let (json, streams) = (JsonLimits::default(), StreamLimits::default());
-    let calls = CallLimits::default();
-    let ms = |value: Option<u64>, default| Duration::from_millis(value.unwrap_or(default));
-    Limits {
-        json: JsonLimits {
-            bytes_max: raw.body_bytes_max.unwrap_or(json.bytes_max),
-            depth_max: raw.body_depth_max.unwrap_or(json.depth_max),
-            nodes_max: raw.body_nodes_max.unwrap_or(json.nodes_max),
-            string_bytes_max: raw.body_string_bytes_max.unwrap_or(json.string_bytes_max),
-        },
-        calls: CallLimits {
-            in_flight_max: raw.calls_in_flight_max.unwrap_or(calls.in_flight_max),
-            per_caller_max: raw.calls_per_caller_max.unwrap_or(calls.per_caller_max),
-        },
-        budget_marks_max: raw.budget_marks_max.unwrap_or(MARKS_MAX),
-        connections_max: raw.connections_max.unwrap_or(4096),
-        streams: StreamLimits {
-            per_caller_max: raw.streams_per_caller_max.unwrap_or(streams.per_caller_max),
-            streams_max: raw.streams_max.unwrap_or(streams.streams_max),
-        },
-        request_time_max: ms(raw.request_ms_max, 15_000),
-        upstream_time_max: ms(raw.upstream_ms_max, 60_000),
-        upstream_bytes_max: raw.upstream_bytes_max.unwrap_or(8 << 20),
-        evidence_time_max: ms(raw.evidence_ms_max, 2_000),
     }
 }

@@ -1,7 +1,7 @@
 //! The section of the database.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use callgate_store::Address;
 use secrecy::ExposeSecret as _;
@@ -20,6 +20,14 @@ pub(crate) enum StoreConfig {
 }
 
 impl StoreConfig {
+    /// The file, if it is one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Postgres(_) => None,
+            Self::Sqlite(path) => Some(path),
+        }
+    }
+
     /// Whether anything may have been kept there by now.
     pub(crate) fn may_be_there(&self) -> bool {
         match self {

@@ -55,6 +55,7 @@ pub(super) struct Wanted {
     reason: String,
     server: String,
     policy: String,
+    would: String,
     credential: String,
     workflow: String,
     /// A day, or a moment (RFC 3339).
@@ -125,6 +126,7 @@ impl Line {
             operation: safe(&told.operation),
             targets: all(&told.targets),
             who: safe(&told.who),
+            would: told.would.as_deref().map(safe),
             policies: told.policies.iter().map(|(id, by)| (safe(id), safe(by))).collect(),
             ..told
         };
@@ -149,6 +151,7 @@ impl Wanted {
             (Link::Reason, &self.reason),
             (Link::Server, &self.server),
             (Link::Policy, &self.policy),
+            (Link::Would, &self.would),
             (Link::Credential, &self.credential),
             (Link::Workflow, &self.workflow),
         ];
@@ -162,8 +165,15 @@ impl Wanted {
 
     /// Whether anything is looked for that is not asked for at first sight.
     fn is_more(&self) -> bool {
-        let more =
-            [&self.server, &self.policy, &self.credential, &self.workflow, &self.from, &self.to];
+        let more = [
+            &self.server,
+            &self.policy,
+            &self.would,
+            &self.credential,
+            &self.workflow,
+            &self.from,
+            &self.to,
+        ];
         more.iter().any(|text| !text.is_empty())
     }
 
@@ -180,6 +190,7 @@ impl Wanted {
             ("reason", &self.reason),
             ("server", &self.server),
             ("policy", &self.policy),
+            ("would", &self.would),
             ("credential", &self.credential),
             ("workflow", &self.workflow),
             ("from", &self.from),

@@ -108,7 +108,7 @@ fn category(facts: &Facts<'_>) -> &'static str {
         (Kind::Change, "configured" | "policies_activated" | "tool_pinned" | "tool_unpinned") => {
             "configuration"
         }
-        (Kind::Change, "payloads_erased") => "database",
+        (Kind::Change, "payloads_erased" | "restored") => "database",
         (Kind::Change, _) => "iam",
     }
 }

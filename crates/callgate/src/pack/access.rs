@@ -148,6 +148,7 @@ impl Access {
             | Change::NoticeGivenUp { .. }
             | Change::PayloadsErased { .. }
             | Change::PoliciesActivated { .. }
+            | Change::Restored { .. }
             | Change::SignInLinkMade { .. }
             | Change::SignInRefused { .. }
             | Change::SignedIn { .. }

@@ -24,6 +24,8 @@ pub(crate) struct CallTold {
     pub(crate) reasons: Vec<String>,
     /// With the owner of each.
     pub(crate) policies: Vec<(String, String)>,
+    /// What it would be if nothing were in shadow, and why, if that is something else.
+    pub(crate) would: Option<String>,
     /// How long it took to decide.
     pub(crate) took: String,
     /// The approval that it waits for, or that let it through.
@@ -62,6 +64,7 @@ impl CallTold {
             },
             reasons: list(["decision", "reasons"]).iter().map(plain).collect(),
             policies: list(["decision", "policies"]).iter().map(policy).collect(),
+            would: at(["decision", "would"]).map(would),
             took: format!(
                 "{:.1} ms",
                 f64::from(u32::try_from(micros).unwrap_or(u32::MAX)) / 1000.0
@@ -78,17 +81,29 @@ impl CallTold {
             return format!("{:<17} {ERASED}", self.verdict);
         }
         let policies: Vec<&str> = self.policies.iter().map(|(id, _)| &**id).collect();
+        let would = self.would.as_ref().map(|would| format!("  would be {would}"));
         format!(
-            "{:<17} {:<24} {:<34} {:<24} {} [{}] {}",
+            "{:<17} {:<24} {:<34} {:<24} {} [{}] {}{}",
             self.verdict,
             self.tool,
             self.targets.join(", "),
             self.who,
             self.reasons.join(","),
             policies.join(","),
-            self.took
+            self.took,
+            would.unwrap_or_default()
         )
     }
+}
+
+/// `deny: guardrail by no-edits`
+fn would(decision: &Json) -> String {
+    let list = |name: &str| decision.get(name).and_then(Json::as_array).unwrap_or_default();
+    let reasons: Vec<String> = list("reasons").iter().map(plain).collect();
+    let policies: Vec<String> = list("policies").iter().map(|one| text(one, "id")).collect();
+    let by = if policies.is_empty() { "" } else { " by " };
+    let verdict = text(decision, "verdict");
+    format!("{verdict}: {}{by}{}", reasons.join("+"), policies.join(", "))
 }
 
 /// The newest decisions that match, each with its outcome.

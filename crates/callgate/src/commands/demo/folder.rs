@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use callgate_model::digest::Digest;
 
+use crate::private;
+
 macro_rules! starter {
     ($path:literal) => {
         ($path, include_str!(concat!("../../../../../policies/atlassian/", $path)))
@@ -58,7 +60,7 @@ pub(super) fn write(
             fs::write(path, text)?;
         }
     }
-    fs::write(folder.join("upstream.secret"), secret)?;
+    private::replace(&folder.join("upstream.secret"), secret.as_bytes())?;
     let file = folder.join("callgate.toml");
     fs::write(&file, configuration(listen, site))?;
     Ok(file)

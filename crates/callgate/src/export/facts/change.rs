@@ -120,6 +120,9 @@ impl<'a> Facts<'a> {
             ("attempts", of("attempts")),
             ("policies", policies.into()),
             ("indexes", of("indexes")),
+            ("records", of("records")),
+            ("until", of("until")),
+            ("kept", of("kept")),
         ])
         .into()
     }
@@ -182,6 +185,7 @@ impl Changed {
             "configured" => ("configuration", Update, Low),
             "policies_activated" => ("policies", Update, Medium),
             "payloads_erased" => ("records", Delete, Medium),
+            "restored" => ("records", Update, High),
             "sign_in_refused" => ("session", Create, Medium),
             "notice_given_up" => ("notice", Update, Medium),
             "sign_in_link_made" => ("sign-in link", Create, Low),

@@ -144,6 +144,7 @@ fn fields_say_what_the_record_says() {
         ("configured", "configuration", "change", "success"),
         ("policies_activated", "configuration", "change", "success"),
         ("payloads_erased", "database", "change", "success"),
+        ("restored", "database", "change", "success"),
         ("approval_expired", "iam", "change", "success"),
         ("notice_given_up", "iam", "change", "failure"),
     ] {

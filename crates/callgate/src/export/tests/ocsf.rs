@@ -225,6 +225,7 @@ fn changes_are_told_by_the_class_that_fits() {
         ("configured", 3004, 3),
         ("policies_activated", 3004, 10),
         ("payloads_erased", 3004, 4),
+        ("restored", 3004, 3),
         ("not_known_yet", 3004, 99),
     ] {
         let event = event(&change(name));

@@ -167,6 +167,7 @@ pub(super) fn change(name: &str) -> Sample {
             "id": "p", "tier": "permits", "owner": "platform", "reason": "r", "text": null, "digest": digest,
         }] }),
         "payloads_erased" => json!({ "indexes": [1, 2], "reason": "kept for 400 days" }),
+        "restored" => json!({ "records": 7, "until": at, "kept": ["tokens"] }),
         "sign_in_refused" => json!({ "who": "carol", "reason": "the link was used up" }),
         "notice_given_up" => {
             json!({ "id": id, "channel": "hook", "attempts": 9, "reason": "HTTP status 500" })
