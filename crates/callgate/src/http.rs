@@ -43,8 +43,10 @@ use crate::stop::Stop;
 
 /// A comment that keeps an idle event stream alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// For those who have connected already to be taken when nobody else is, and how long at most.
-const LAST_WITHIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+/// For those who have connected already to be taken when nobody else is.
+const LAST_WITHIN: Duration = Duration::from_millis(500);
+/// Nobody has, if nobody is there for so long.
+const LAST_PAUSE: Duration = Duration::from_millis(20);
 /// For those who keep a connection to hear that it ends, when another gateway has taken the place of this one: until then, they are still answered by
 /// what was in force.
 const MOVED_WITHIN: Duration = Duration::from_secs(1);
@@ -177,9 +179,9 @@ impl Doors {
 
     /// Who has connected before is answered; who comes after finds another gateway, and knows at once that this one is none.
     async fn take_last(&self, listener: TcpListener, open: &GracefulShutdown) {
-        let last = Instant::now() + LAST_WITHIN.1;
+        let last = Instant::now() + LAST_WITHIN;
         while Instant::now() < last
-            && let Ok(accepted) = timeout(LAST_WITHIN.0, listener.accept()).await
+            && let Ok(accepted) = timeout(LAST_PAUSE, listener.accept()).await
         {
             self.take(accepted, open).await;
         }

@@ -18,6 +18,8 @@ const CONNECTIONS_MAX: usize = 4096;
 /// For a whole request to arrive, if nothing else is said.
 const REQUEST_WITHIN: Duration = Duration::from_secs(15);
 
+/// For load balancers to hear that the gateway ends, if nothing else is said.
+const LEAVE_WITHIN: Duration = Duration::from_millis(0);
 /// For what is on its way when the gateway is told to end, if nothing else is said.
 const DRAIN_WITHIN: Duration = Duration::from_secs(60);
 
@@ -70,7 +72,7 @@ impl Reader {
             upstream_time_max: ms(raw.upstream_ms_max, upstream.total),
             upstream_bytes_max: raw.upstream_bytes_max.unwrap_or(upstream.response_bytes_max),
             evidence_time_max: ms(raw.evidence_ms_max, evidence.append_timeout),
-            leave_time: ms(raw.leave_ms, Duration::ZERO),
+            leave_time: ms(raw.leave_ms, LEAVE_WITHIN),
             drain_time_max: ms(raw.drain_ms_max.or(raw.upstream_ms_max), DRAIN_WITHIN),
         })
     }
