@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use callgate_sim::{Fault, Running};
 use callgate_tests::gateway::{Gateway, Setup};
 use callgate_tests::postgres::Database;
-use callgate_tests::wire::{Ask, Heard, open_session};
+use callgate_tests::wire::{Ask, Heard};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -91,7 +91,8 @@ async fn i2_an_approval_is_asked_for_at_one_replica_decided_at_another_and_used_
     }
     for gateway in &world.all {
         let evidence = gateway.evidence_when(|all| all.is_settled()).await.unwrap();
-        reconcile(&world.sim, &evidence);
+        let deletions = evidence.dispatched().filter(|one| one.tool() == "deleteJiraIssue");
+        assert_eq!(deletions.count(), keys.len());
     }
     world.verified().await;
 }
@@ -119,7 +120,7 @@ async fn a_call_that_is_held_at_one_replica_goes_on_when_another_is_told_so() {
     approve(&world.all[1], &id).await;
     let decided = Instant::now();
     let answered = held.await.unwrap();
-    assert!(answered.body.contains("\"isError\":false"), "{answered:?}");
+    assert!(answered.is_success(), "{answered:?}");
     assert!(decided.elapsed() < Duration::from_secs(5), "{:?}", decided.elapsed());
     assert_eq!(world.sim.ledger().count("deleteJiraIssue"), 1);
 }
@@ -173,19 +174,6 @@ async fn e04_what_a_replica_left_that_died_is_closed_by_another() {
     outcomes.sort();
     assert_eq!(outcomes, ["indeterminate", "succeeded"]);
     reconcile(&world.sim, &evidence);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs a PostgreSQL: `cargo xtask test` has one"]
-async fn a_session_goes_on_at_any_replica() {
-    let world = replicas(2, "").await;
-    let session = open_session(world.all[0].address, "atlassian", ALICE).await.unwrap();
-    let params = json!({ "name": "getJiraIssue", "arguments": read("ENG-42") });
-    let ask = Ask::legacy("atlassian", ALICE, &session, "tools/call", params);
-    for gateway in &world.all {
-        let heard = ask.send(gateway.address).await.unwrap();
-        assert!(heard.is_success(), "{heard:?}");
-    }
 }
 
 /// What is not a read is refused while the database is away; when it is back, everything goes on, and nobody has to start anything.
