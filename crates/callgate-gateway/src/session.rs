@@ -1,6 +1,8 @@
 //! Sessions of clients of the legacy era. A session remembers the negotiated version; it is never authentication:
 //! every request brings its credential, and a session answers only to the caller that opened it (S01).
 
+pub(crate) mod sealed;
+
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -42,6 +44,8 @@ pub struct Sessions {
     open: Mutex<HashMap<String, Session>>,
     /// When idle ones were closed last.
     swept: Mutex<Timestamp>,
+    /// The digests of the ids of those that were closed, and when: nobody goes on with them.
+    closed: Mutex<HashMap<Digest, Timestamp>>,
 }
 
 /// What `initialize` agreed on, and what was said since.
@@ -93,7 +97,7 @@ impl Sessions {
     /// No sessions yet.
     #[must_use]
     pub fn new(limits: SessionLimits) -> Self {
-        Self { limits, open: Mutex::default(), swept: Mutex::default() }
+        Self { limits, ..Self::default() }
     }
 
     /// Opens a session under `id`. `false` if there is no room.
@@ -107,7 +111,10 @@ impl Sessions {
                 .filter(|(_, session)| session.caller == caller)
                 .min_by_key(|(_, session)| session.used)
                 .map(|(id, _)| id.clone());
-            idle.and_then(|id| open.remove(&id));
+            if let Some(id) = idle {
+                open.remove(&id);
+                self.note_closed(&id, now);
+            }
         }
         if open.len() >= self.limits.sessions_max {
             return false;
@@ -122,8 +129,29 @@ impl Sessions {
         let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= self.limits.sessions_max || now.ms_since(*swept) >= SWEEP_MS {
             *swept = now;
-            open.retain(|_, session| !session.is_idle(now, self.limits.idle_ms_max));
+            let idle =
+                |_: &String, session: &mut Session| session.is_idle(now, self.limits.idle_ms_max);
+            open.extract_if(idle).for_each(|(id, _)| self.note_closed(&id, now));
         }
+    }
+
+    /// Remembers that `id` was closed; of so many as may be open, those that were closed last.
+    fn note_closed(&self, id: &str, now: Timestamp) {
+        let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        if closed.len() >= self.limits.sessions_max {
+            let oldest = closed.iter().min_by_key(|(_, at)| **at).map(|(digest, _)| *digest);
+            oldest.and_then(|digest| closed.remove(&digest));
+        }
+        closed.insert(Digest::of(id.as_bytes()), now);
+    }
+
+    /// Goes on under `id` with a session that another gateway began. `false` if it was closed here, or there is no room.
+    pub fn go_on(&self, id: &str, caller: Digest, agreed: Agreed, now: Timestamp) -> bool {
+        let is_closed = {
+            let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+            closed.contains_key(&Digest::of(id.as_bytes()))
+        };
+        !is_closed && self.open(id.to_owned(), caller, agreed, now)
     }
 
     /// What was agreed on in the session `id` of this caller. `None` if there is none: also for another caller's.
@@ -132,6 +160,7 @@ impl Sessions {
         let session = open.get_mut(id).filter(|session| session.caller == caller)?;
         if session.is_idle(now, self.limits.idle_ms_max) {
             open.remove(id);
+            self.note_closed(id, now);
             return None;
         }
         session.used = now;
@@ -178,11 +207,12 @@ impl Sessions {
     }
 
     /// Closes the session `id` of this caller; whether there was one.
-    pub fn close(&self, id: &str, caller: Digest) -> bool {
+    pub fn close(&self, id: &str, caller: Digest, now: Timestamp) -> bool {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.get(id).is_none_or(|session| session.caller != caller) {
             return false;
         }
+        self.note_closed(id, now);
         open.remove(id).is_some()
     }
 }
@@ -212,10 +242,13 @@ mod tests {
         let (alice, bob) = (Digest::of(b"alice"), Digest::of(b"bob"));
         assert!(sessions.open("s".into(), alice, agreed(), at(0)));
         assert!(sessions.find("s", bob, at(1)).is_none());
-        assert!(!sessions.close("s", bob));
+        assert!(!sessions.close("s", bob, at(1)));
         assert!(sessions.find("s", alice, at(1)).is_some());
-        assert!(sessions.close("s", alice));
+        assert!(sessions.close("s", alice, at(1)));
         assert!(sessions.find("s", alice, at(2)).is_none());
+        assert!(!sessions.go_on("s", alice, agreed(), at(3)), "it was closed");
+        assert!(sessions.go_on("of another gateway", alice, agreed(), at(3)));
+        assert!(sessions.find("of another gateway", alice, at(4)).is_some());
     }
 
     #[test]
@@ -230,7 +263,7 @@ mod tests {
         let mut second = sessions.listen("s", alice).unwrap();
         assert_eq!(first.try_recv(), Err(TryRecvError::Closed), "the second took its place");
         assert!(sessions.find("s", alice, at(5000)).is_some(), "who listens is not idle");
-        assert!(sessions.close("s", alice));
+        assert!(sessions.close("s", alice, at(1)));
         assert_eq!(second.try_recv(), Err(TryRecvError::Closed));
         assert!(sessions.open("t".into(), alice, agreed(), at(0)));
         drop(sessions.listen("t", alice));

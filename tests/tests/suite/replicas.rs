@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use callgate_sim::{Fault, Running};
 use callgate_tests::gateway::{Gateway, Setup};
 use callgate_tests::postgres::Database;
-use callgate_tests::wire::{Ask, Heard};
+use callgate_tests::wire::{Ask, Heard, open_session};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::approvals::{CAROL, prepared};
-use super::world::{ALICE, edit, read, reconcile, wait_until};
+use super::world::{ALICE, BOB, edit, read, reconcile, wait_until};
 
 /// As long as what one replica is told takes to hold at the others (I8).
 const HOLDS_WITHIN: Duration = Duration::from_secs(2);
@@ -174,6 +174,25 @@ async fn e04_what_a_replica_left_that_died_is_closed_by_another() {
     outcomes.sort();
     assert_eq!(outcomes, ["indeterminate", "succeeded"]);
     reconcile(&world.sim, &evidence);
+}
+
+/// A session says what was agreed on, to whoever has the keys; and nothing to anybody but its caller.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a PostgreSQL: `cargo xtask test` has one"]
+async fn i6_a_session_goes_on_at_any_replica_for_its_caller() {
+    let world = replicas(2, "").await;
+    let session = open_session(world.all[0].address, "atlassian", ALICE).await.unwrap();
+    let params = json!({ "name": "getJiraIssue", "arguments": read("ENG-42") });
+    let ask = Ask::legacy("atlassian", ALICE, &session, "tools/call", params.clone());
+    for gateway in &world.all {
+        let heard = ask.send(gateway.address).await.unwrap();
+        assert!(heard.is_success(), "{heard:?}");
+        let other = Ask::legacy("atlassian", BOB, &session, "tools/call", params.clone());
+        assert_eq!(other.send(gateway.address).await.unwrap().status, 404);
+    }
+    let ended = Ask::legacy("atlassian", ALICE, &session, "ping", json!({})).by("DELETE");
+    assert_eq!(ended.send(world.all[1].address).await.unwrap().status, 204);
+    assert_eq!(ask.send(world.all[1].address).await.unwrap().status, 404, "it has ended there");
 }
 
 /// What is not a read is refused while the database is away; when it is back, everything goes on, and nobody has to start anything.

@@ -283,8 +283,7 @@ impl Gateway {
             }
             Message::Response(response) => {
                 let (caller_key, session) = (caller.key, session_in(headers));
-                let now = self.ambient.now();
-                let unknown = |id: &str| self.sessions.find(id, caller_key, now).is_none();
+                let unknown = |id: &str| self.session(id, caller_key).is_none();
                 if session.is_some_and(unknown) {
                     let reason = Reason::SessionUnknown;
                     let refused = invalid(StatusCode::NOT_FOUND, reason.message());
@@ -357,7 +356,7 @@ impl Gateway {
         }
         let Some(id) = headers.get(SESSION) else { return Ok(()) };
         let found = id.to_str().ok().and_then(|id| {
-            let found = self.sessions.find(id, request.caller.key, self.ambient.now())?;
+            let found = self.session(id, request.caller.key)?;
             Some((id.to_owned(), found))
         });
         let Some((id, found)) = found else {
@@ -388,7 +387,10 @@ impl Gateway {
         let allow = ("allow", HeaderValue::from_static("GET, POST, DELETE"));
         let id = session_in(headers);
         match (http, id) {
-            (&Method::DELETE, Some(id)) if self.sessions.close(id, caller.key) => {
+            (&Method::DELETE, Some(id))
+                if self.session(id, caller.key).is_some()
+                    && self.sessions.close(id, caller.key, self.ambient.now()) =>
+            {
                 Box::new(Reply::empty(StatusCode::NO_CONTENT))
             }
             (&Method::DELETE, Some(_)) => {

@@ -52,8 +52,7 @@ impl Gateway {
 
     /// The version that a request without a version of its own speaks: that of its session, or 2025-03-26.
     fn legacy_version(&self, headers: &HeaderMap, caller: &Identified) -> LegacyVersion {
-        let found = session_in(headers)
-            .and_then(|id| self.sessions.find(id, caller.key, self.ambient.now()));
+        let found = session_in(headers).and_then(|id| self.session(id, caller.key));
         found.map_or(LegacyVersion::ASSUMED, |found| found.version)
     }
 

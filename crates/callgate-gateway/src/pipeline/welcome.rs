@@ -4,26 +4,28 @@ use callgate_mcp::era::{Era, LegacyVersion, SUPPORTED};
 use callgate_mcp::extension;
 use callgate_mcp::http::{HeaderValue, StatusCode};
 use callgate_mcp::reply;
-use callgate_model::digest::hex;
+use callgate_model::digest::{Digest, hex};
 use callgate_model::json::Object;
 
 use super::admit::{Entrance, SESSION};
 use super::list::LIST_TTL_MS;
 use super::{Gateway, Reply, Request};
 use crate::answer;
-use crate::session::Agreed;
+use crate::session::{Agreed, sealed};
 
 impl Gateway {
     /// Opens a session and answers `initialize` with what the gateway itself serves.
     pub(super) fn initialize(&self, request: &Request) -> Reply {
         let Era::Legacy(version) = request.era else { return self.refuse_method(request) };
-        let id = format!("{}{}", self.ambient.id(), hex(&self.ambient.random()));
         let agreed = Agreed {
             version,
             client_says: request.client_says.clone(),
             capabilities: request.capabilities.clone(),
             log_level: None,
         };
+        // One that no other gateway can go on with is as good here.
+        let id = sealed::seal(&self.keys, request.caller.key, &agreed, &*self.ambient)
+            .unwrap_or_else(|| format!("{}{}", self.ambient.id(), hex(&self.ambient.random())));
         let now = self.ambient.now();
         if !self.sessions.open(id.clone(), request.caller.key, agreed, now) {
             return Reply::empty(StatusCode::SERVICE_UNAVAILABLE);
@@ -33,6 +35,15 @@ impl Gateway {
             reply.headers.push((SESSION, value));
         }
         reply
+    }
+
+    /// What was agreed on in the session `id` of `caller`, whichever gateway with these keys began it.
+    pub(super) fn session(&self, id: &str, caller: Digest) -> Option<Agreed> {
+        let now = self.ambient.now();
+        self.sessions.find(id, caller, now).or_else(|| {
+            let agreed = sealed::open(&self.keys, caller, id, now)?;
+            self.sessions.go_on(id, caller, agreed.clone(), now).then_some(agreed)
+        })
     }
 
     /// Answers `initialize` with what the gateway itself serves.
