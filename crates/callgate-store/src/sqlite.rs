@@ -34,7 +34,7 @@ use sqlx::sqlite::{
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
 use self::SqliteStore as Store;
-use crate::evidence::{Applies, Row, StoreError};
+use crate::evidence::{Applies, Row, StoreError, StoreFuture};
 use crate::fail_point::{Point, pass};
 use reserve::{WAL_PAGES, is_for_want_of_room};
 use writers::Writers;
@@ -203,6 +203,22 @@ impl SqliteStore {
         // Until then nobody began whom we have not seen.
         drop(turn);
         found.iter().map(|row| rows::id(row, "call")).collect()
+    }
+
+    /// There is nobody else to wait for.
+    fn soon<'a, T>(
+        &'a self,
+        answer: impl Future<Output = Result<T, StoreError>> + Send + 'a,
+    ) -> StoreFuture<'a, T> {
+        Box::pin(answer)
+    }
+
+    /// The same.
+    fn within<'a, T>(
+        &'a self,
+        answer: impl Future<Output = Result<T, StoreError>> + Send + 'a,
+    ) -> StoreFuture<'a, T> {
+        Box::pin(answer)
     }
 
     /// A connection that has ended what was begun before.

@@ -16,6 +16,9 @@ use super::entry::{Entry, Item, not_dispatched};
 use super::{EvidenceError, EvidenceLimits, Shared};
 use crate::evidence::{EvidenceStore, Row, StoreError, StoreFuture};
 
+/// Changes of what is in force that share one commit.
+const APPLIED_TOGETHER_MAX: usize = 64;
+
 pub(super) struct Writer {
     pub(super) store: Arc<dyn EvidenceStore>,
     pub(super) ambient: Arc<dyn Ambient>,
@@ -158,7 +161,7 @@ impl Writer {
         loop {
             let mut chain = self.chain.clone();
             let batch = self.backlog.iter().take(count);
-            let rows: Vec<Row> = batch.map(|entry| entry.seal(&mut chain)).collect();
+            let rows = sealed(batch, &mut chain);
             self.doubt = rows.last().map(|last| Doubt {
                 count: rows.len(),
                 head: (last.sequence, last.hash),
@@ -277,4 +280,19 @@ impl Writer {
             tracing::error!(lost, "evidence was given up");
         }
     }
+}
+
+/// The records of these entries, or of the first of them: what changes what is in force is asked of the database one after the other, and
+/// with PostgreSQL all replicas wait meanwhile.
+fn sealed<'e>(batch: impl Iterator<Item = &'e Entry>, chain: &mut Chain) -> Vec<Row> {
+    let (mut rows, mut applied) = (Vec::new(), 0);
+    for entry in batch {
+        let row = entry.seal(chain);
+        applied += row.applies.len();
+        rows.push(row);
+        if applied >= APPLIED_TOGETHER_MAX {
+            break;
+        }
+    }
+    rows
 }

@@ -13,9 +13,6 @@ pub(super) const BEGIN: &str = "BEGIN";
 /// Records, read by their numbers.
 pub(super) const NEWEST: &str = "evidence";
 
-/// The effect of the tool that a payload `said` is about.
-pub(super) const EFFECT: &str = "said.text::json #>> '{event,understood,effect}'";
-
 /// What somebody else has said and is only compared, as it is kept: short, for it is in an index.
 pub(super) fn key(text: &str) -> Vec<u8> {
     Digest::of(text.as_bytes()).as_bytes().to_vec()

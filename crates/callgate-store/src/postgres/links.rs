@@ -28,6 +28,8 @@ fn parsed(text: &str) -> Vec<(String, Vec<u8>)> {
     all.as_array().unwrap_or_default().iter().filter_map(pair).collect()
 }
 
+const SIZE: &str = "SELECT COALESCE(MAX(id), 0) FROM evidence";
+
 /// Links of records: names and values, and when and which records these are of.
 #[derive(Default)]
 struct Pairs {
@@ -61,23 +63,19 @@ pub(super) async fn link_all(pool: &PgPool, least: i64) -> Result<(), sqlx::Erro
         let locked = "SELECT upto FROM linked FOR UPDATE SKIP LOCKED";
         let upto: Option<i64> = sqlx::query_scalar(locked).fetch_optional(&mut *linking).await?;
         let Some(upto) = upto else { return Ok(()) };
-        let size = "SELECT COALESCE(MAX(id), 0) FROM evidence";
-        let size: i64 = sqlx::query_scalar(size).fetch_one(&mut *linking).await?;
+        let size: i64 = sqlx::query_scalar(SIZE).fetch_one(&mut *linking).await?;
         if size.saturating_sub(upto) < least.max(1) {
             return Ok(());
         }
-        link(&mut linking, upto).await?;
+        link(&mut linking, upto, size).await?;
         linking.commit().await?;
     }
 }
 
-/// Links what comes after `upto`, whose row is locked; up to where.
-async fn link(connection: &mut PgConnection, upto: i64) -> Result<i64, sqlx::Error> {
+/// Links what comes after `upto`, whose row is locked, of so many records; up to where.
+async fn link(connection: &mut PgConnection, upto: i64, size: i64) -> Result<i64, sqlx::Error> {
     let waiting = "SELECT id, at_ms, links FROM payloads WHERE id > $1 AND id <= $2 ORDER BY id";
-    let newest: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(id), 0) FROM evidence")
-        .fetch_one(&mut *connection)
-        .await?;
-    let newest = newest.min(upto.saturating_add(LINKED_TOGETHER_MAX));
+    let newest = size.min(upto.saturating_add(LINKED_TOGETHER_MAX));
     let found = sqlx::query(waiting).bind(upto).bind(newest).fetch_all(&mut *connection).await?;
     let pairs = Pairs::of(&found)?;
     sqlx::query(
@@ -111,12 +109,9 @@ pub(super) async fn erase(connection: &mut PgConnection, ids: &[i64]) -> Result<
     // Then it is the index alone that tells whether anything else has a value.
     let locked = "SELECT upto FROM linked FOR UPDATE";
     let mut upto: i64 = sqlx::query_scalar(locked).fetch_one(&mut *connection).await?;
-    loop {
-        let linked = link(connection, upto).await?;
-        if linked == upto {
-            break;
-        }
-        upto = linked;
+    let size: i64 = sqlx::query_scalar(SIZE).fetch_one(&mut *connection).await?;
+    while upto < size {
+        upto = link(connection, upto, size).await?;
     }
     let delete = "DELETE FROM payloads WHERE id = ANY($1) RETURNING id, at_ms, links";
     let erased = sqlx::query(delete).bind(ids).fetch_all(&mut *connection).await?;

@@ -11,11 +11,13 @@ const MIGRATING: i64 = 0x6361_6c6c_6761_7465;
 /// Step `n` makes version `n + 1`. A step that was released is never edited. Text that is compared is `COLLATE "C"`: a server's own
 /// order and equality depend on its locale. What others have said is bytes: PostgreSQL has no text with a zero in it; and where it is only
 /// compared, its digest, for what is in an index has to be short.
-pub(super) const STEPS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+pub(super) const STEPS: &[&str] = &[include_str!("schema/1.sql")];
 
 /// Brings a database to the latest version, all of it or nothing.
 pub(super) async fn migrate(pool: &PgPool) -> Result<(), PostgresError> {
     let mut migrating = pool.begin().await?;
+    // It waits for another replica that does the same, and large tables take long.
+    sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *migrating).await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)")
         .bind(MIGRATING)
         .execute(&mut *migrating)

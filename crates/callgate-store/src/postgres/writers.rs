@@ -1,20 +1,23 @@
 //! Which writers of one database live. Each has a lease, by the clock of the database, and says again and again that it lives; who
 //! has not for as long as that may still come back, and goes on.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use callgate_model::ambient::Id;
-use sqlx::postgres::PgPool;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::append::LEASE_MS;
+use super::pools::{Pools, answered};
 use super::{PostgresStore, Reader, rows};
 use crate::evidence::StoreError;
 
 /// How often a writer says that it lives.
 const SAY_EVERY: Duration = Duration::from_millis(2_500);
+
+/// For that to be heard.
+const HEARD_MAX: Duration = Duration::from_secs(3);
 
 /// The writer of this process.
 #[derive(Debug, Default)]
@@ -66,7 +69,7 @@ impl PostgresStore {
             .bind(LEASE_MS)
             .execute(&mut *self.deciding().await?)
             .await?;
-        let saying = tokio::spawn(say(self.deciding.clone(), writer));
+        let saying = tokio::spawn(say(Arc::clone(&self.pools), writer));
         self.joined.set(Some(Writer { id: writer, attempt: 1, saying }));
         Ok(())
     }
@@ -86,39 +89,36 @@ impl PostgresStore {
         Ok(connection)
     }
 
-    /// The calls that writers left open who live no more; those who left none are not looked at again.
+    /// The calls that writers left open who live no more.
     pub(super) async fn left_by_the_dead(&self) -> Result<Vec<Id>, StoreError> {
-        let mut connection = self.deciding().await?;
-        let open = "SELECT intent.call FROM writers JOIN evidence AS intent \
-                    ON intent.writer = writers.writer AND intent.kind = 'intent' \
-                    WHERE NOT is_settled AND lives_until_ms < callgate_now_ms() AND NOT EXISTS ( \
-                    SELECT 1 FROM evidence AS outcome \
-                    WHERE outcome.call = intent.call AND outcome.kind = 'outcome') ORDER BY 1";
-        let found = sqlx::query(open).fetch_all(&mut *connection).await?;
-        if found.is_empty() {
-            let settle = "UPDATE writers SET is_settled = TRUE \
-                          WHERE NOT is_settled AND lives_until_ms < callgate_now_ms() AND NOT EXISTS ( \
-                          SELECT 1 FROM evidence AS intent WHERE intent.writer = writers.writer \
-                          AND intent.kind = 'intent' AND NOT EXISTS ( \
-                          SELECT 1 FROM evidence AS outcome \
-                          WHERE outcome.call = intent.call AND outcome.kind = 'outcome'))";
-            sqlx::query(settle).execute(&mut *connection).await?;
-        }
+        let open = "SELECT call FROM open_calls JOIN writers USING (writer) \
+                    WHERE lives_until_ms < callgate_now_ms() ORDER BY call";
+        let found = sqlx::query(open).fetch_all(&mut *self.deciding().await?).await?;
         found.iter().map(|row| rows::id(row, "call")).collect()
     }
 }
 
-/// Says that `writer` lives, until this is aborted.
-async fn say(pool: PgPool, writer: Id) {
+/// Says that `writer` lives, until this is aborted; and finds out in time whether anybody hears that.
+async fn say(pools: Arc<Pools>, writer: Id) {
     let mut ticks = interval(SAY_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let lives = "UPDATE writers SET lives_until_ms = callgate_now_ms() + $2, is_settled = FALSE \
-                     WHERE writer = $1";
-        let said = sqlx::query(lives).bind(writer.to_string()).bind(LEASE_MS).execute(&pool).await;
-        if let Err(error) = said {
-            tracing::debug!(%error, "the database does not know that this writer lives");
+        let said = answered(HEARD_MAX, async {
+            let lives =
+                "UPDATE writers SET lives_until_ms = callgate_now_ms() + $2 WHERE writer = $1";
+            let query = sqlx::query(lives).bind(writer.to_string()).bind(LEASE_MS);
+            Ok(query.execute(&pools.deciding()).await?)
+        });
+        match said.await {
+            Ok(_) => {}
+            Err(StoreError::Database(sqlx::Error::PoolTimedOut)) => {
+                tracing::warn!("the database does not answer: it is asked by new connections");
+                pools.renew();
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the database does not know that this writer lives");
+            }
         }
     }
 }

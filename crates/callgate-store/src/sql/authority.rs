@@ -288,7 +288,7 @@ async fn issue_grant(connection: &mut Sql, grant: &Grant, at: Timestamp) -> Appl
 
 impl AuthorityStore for Store {
     fn version(&self) -> StoreFuture<'_, u64> {
-        Box::pin(async move {
+        self.soon(async move {
             let version: i64 = sqlx::query_scalar("SELECT version FROM authority")
                 .fetch_one(&mut *self.deciding().await?)
                 .await?;
@@ -297,7 +297,7 @@ impl AuthorityStore for Store {
     }
 
     fn tokens(&self, now: Option<Timestamp>) -> StoreFuture<'_, Vec<TokenState>> {
-        Box::pin(async move {
+        self.within(async move {
             // What is in force is told whole: a token that was left out would be refused.
             let found = sqlx::query(
                 "SELECT text, ends_ms, revoked_ms, used_ms FROM tokens \
@@ -313,7 +313,7 @@ impl AuthorityStore for Store {
     }
 
     fn token(&self, id: Id) -> StoreFuture<'_, Option<TokenState>> {
-        Box::pin(async move {
+        self.within(async move {
             let select = "SELECT text, ends_ms, revoked_ms, used_ms FROM tokens WHERE id = $1";
             let found = sqlx::query(select)
                 .bind(id.to_string())
@@ -324,7 +324,7 @@ impl AuthorityStore for Store {
     }
 
     fn revocations(&self) -> StoreFuture<'_, Vec<Revocation>> {
-        Box::pin(async move {
+        self.within(async move {
             let found = sqlx::query(
                 "SELECT text FROM revocations WHERE lifted_ms IS NULL ORDER BY id DESC",
             )
@@ -340,7 +340,7 @@ impl AuthorityStore for Store {
         places: &'a [String],
         now: Timestamp,
     ) -> StoreFuture<'a, Vec<Grant>> {
-        Box::pin(async move {
+        self.soon(async move {
             let mut connection = self.deciding().await?;
             let found = grants_of(&mut connection, holders, places, now.unix_ms()).await?;
             found.iter().map(text).collect()
@@ -348,7 +348,7 @@ impl AuthorityStore for Store {
     }
 
     fn grant(&self, id: Id) -> StoreFuture<'_, Option<GrantState>> {
-        Box::pin(async move {
+        self.soon(async move {
             let found = sqlx::query("SELECT text, uses_left, revoked_ms FROM grants WHERE id = $1")
                 .bind(id.to_string())
                 .fetch_optional(&mut *self.deciding().await?)
@@ -358,7 +358,7 @@ impl AuthorityStore for Store {
     }
 
     fn grants(&self, now: Option<Timestamp>) -> StoreFuture<'_, Vec<GrantState>> {
-        Box::pin(async move {
+        self.within(async move {
             let found = sqlx::query(
                 "SELECT text, uses_left, revoked_ms FROM grants WHERE $1 IS NULL \
                  OR (revoked_ms IS NULL AND uses_left > 0 AND ends_ms > $1) \
@@ -373,7 +373,7 @@ impl AuthorityStore for Store {
     }
 
     fn secrets(&self) -> StoreFuture<'_, Vec<UpstreamSecret>> {
-        Box::pin(async move {
+        self.within(async move {
             let found = sqlx::query("SELECT text, sealed FROM secrets ORDER BY binding")
                 .fetch_all(&mut *self.reading().await?)
                 .await?;
@@ -385,25 +385,25 @@ impl AuthorityStore for Store {
     }
 
     fn budget_marks(&self, key: Digest, now: Timestamp) -> StoreFuture<'_, Vec<Marked>> {
-        Box::pin(async move { budgets::marks(&mut *self.deciding().await?, key, now).await })
+        self.soon(async move { budgets::marks(&mut *self.deciding().await?, key, now).await })
     }
 
     fn to_review(&self) -> StoreFuture<'_, Vec<ApprovalState>> {
-        Box::pin(async move { approvals::to_review(&mut *self.reading().await?).await })
+        self.within(async move { approvals::to_review(&mut *self.reading().await?).await })
     }
 
     fn approvals_to_expire(&self, now: Timestamp) -> StoreFuture<'_, Vec<Id>> {
-        Box::pin(
+        self.within(
             async move { approvals::to_expire(&mut *self.reading().await?, now).await },
         )
     }
 
     fn passkeys<'a>(&'a self, who: Option<&'a str>) -> StoreFuture<'a, Vec<PasskeyState>> {
-        Box::pin(async move { passkeys::list(&mut *self.reading().await?, who).await })
+        self.within(async move { passkeys::list(&mut *self.reading().await?, who).await })
     }
 
     fn pins(&self) -> StoreFuture<'_, Vec<ToolPin>> {
-        Box::pin(async move {
+        self.within(async move {
             let found = sqlx::query("SELECT text FROM pins ORDER BY server, tool")
                 .fetch_all(&mut *self.reading().await?)
                 .await?;
@@ -412,27 +412,27 @@ impl AuthorityStore for Store {
     }
 
     fn approval_for(&self, binding: Digest) -> StoreFuture<'_, Option<ApprovalState>> {
-        Box::pin(
+        self.soon(
             async move { approvals::newest(&mut *self.deciding().await?, binding).await },
         )
     }
 
     fn approval_taken_by(&self, call: Id) -> StoreFuture<'_, Option<ApprovalState>> {
-        Box::pin(
+        self.soon(
             async move { approvals::taken_by(&mut *self.deciding().await?, call).await },
         )
     }
 
     fn approval(&self, id: Id) -> StoreFuture<'_, Option<ApprovalState>> {
-        Box::pin(async move { approvals::one(&mut *self.deciding().await?, id).await })
+        self.soon(async move { approvals::one(&mut *self.deciding().await?, id).await })
     }
 
     fn approvals(&self, now: Option<Timestamp>) -> StoreFuture<'_, Vec<ApprovalState>> {
-        Box::pin(async move { approvals::all(&mut *self.reading().await?, now).await })
+        self.within(async move { approvals::all(&mut *self.reading().await?, now).await })
     }
 
     fn used<'a>(&'a self, uses: &'a [(Id, Timestamp)]) -> StoreFuture<'a, ()> {
-        Box::pin(async move {
+        self.soon(async move {
             let mut connection = self.writing().await?;
             for (id, at) in uses {
                 let update =

@@ -12,7 +12,7 @@ use crate::notices::shortened;
 
 impl CursorStore for Store {
     fn cursors(&self) -> StoreFuture<'_, Vec<Cursor>> {
-        Box::pin(async move {
+        self.within(async move {
             let found = sqlx::query("SELECT name, next, moved_ms, error, error_ms FROM cursors ORDER BY name")
                 .fetch_all(&mut *self.reading().await?)
                 .await?;
@@ -21,7 +21,7 @@ impl CursorStore for Store {
     }
 
     fn cursor<'a>(&'a self, name: &'a str) -> StoreFuture<'a, Option<Cursor>> {
-        Box::pin(async move {
+        self.within(async move {
             let found = sqlx::query("SELECT name, next, moved_ms, error, error_ms FROM cursors WHERE name = $1")
                 .bind(name.to_owned())
                 .fetch_optional(&mut *self.reading().await?)
@@ -36,7 +36,7 @@ impl CursorStore for Store {
         holder: Holder,
         begin: u64,
     ) -> StoreFuture<'a, Option<Cursor>> {
-        Box::pin(async move {
+        self.soon(async move {
             let taken = sqlx::query(
                 "INSERT INTO cursors AS kept (name, next, holder, held_until_ms) VALUES ($1, $2, $3, $4) \
                  ON CONFLICT (name) DO UPDATE SET holder = $3, held_until_ms = $4 \
@@ -61,7 +61,7 @@ impl CursorStore for Store {
         next: u64,
         at: Timestamp,
     ) -> StoreFuture<'a, bool> {
-        Box::pin(async move {
+        self.soon(async move {
             let moved = sqlx::query(
                 "UPDATE cursors SET next = $3, moved_ms = $4, error = NULL, error_ms = NULL \
                  WHERE name = $1 AND holder = $2 AND next <= $3",
@@ -83,7 +83,7 @@ impl CursorStore for Store {
         error: &'a str,
         at: Timestamp,
     ) -> StoreFuture<'a, ()> {
-        Box::pin(async move {
+        self.soon(async move {
             sqlx::query(
                 "UPDATE cursors SET error = $3, error_ms = $4 WHERE name = $1 AND holder = $2",
             )
@@ -98,7 +98,7 @@ impl CursorStore for Store {
     }
 
     fn leave_cursor<'a>(&'a self, name: &'a str, holder: Id) -> StoreFuture<'a, ()> {
-        Box::pin(async move {
+        self.soon(async move {
             sqlx::query(
                 "UPDATE cursors SET holder = NULL, held_until_ms = NULL WHERE name = $1 AND holder = $2",
             )

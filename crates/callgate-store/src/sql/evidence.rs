@@ -18,15 +18,15 @@ macro_rules! rows {
 
 impl EvidenceStore for Store {
     fn append<'a>(&'a self, rows: &'a [Row]) -> StoreFuture<'a, ()> {
-        Box::pin(self.append_rows(rows))
+        self.soon(self.append_rows(rows))
     }
 
     fn prove(&self) -> StoreFuture<'_, ()> {
-        Box::pin(self.prove_writable())
+        self.soon(self.prove_writable())
     }
 
     fn head(&self, writer: Id) -> StoreFuture<'_, Option<(u64, Digest)>> {
-        Box::pin(async move {
+        self.soon(async move {
             let mut connection = self.after_appends(writer).await?;
             let row = sqlx::query(
                 "SELECT sequence, hash FROM evidence WHERE writer = $1 ORDER BY sequence DESC LIMIT 1",
@@ -39,7 +39,7 @@ impl EvidenceStore for Store {
     }
 
     fn last_chain(&self) -> StoreFuture<'_, Option<(Id, Digest)>> {
-        Box::pin(async move {
+        self.within(async move {
             let last = "SELECT writer FROM evidence WHERE sequence = 0 ORDER BY id DESC LIMIT 1";
             let found = sqlx::query(last).fetch_optional(&mut *self.reading().await?).await?;
             let Some(row) = found else { return Ok(None) };
@@ -49,27 +49,27 @@ impl EvidenceStore for Store {
     }
 
     fn join(&self, writer: Id) -> StoreFuture<'_, ()> {
-        Box::pin(self.join_as(writer))
+        self.soon(self.join_as(writer))
     }
 
     fn orphans(&self) -> StoreFuture<'_, Vec<Id>> {
-        Box::pin(self.left_by_the_dead())
+        self.soon(self.left_by_the_dead())
     }
 
     fn list<'a>(&'a self, filter: &'a Filter) -> StoreFuture<'a, Vec<Row>> {
-        Box::pin(async move { search::list(&mut *self.reading().await?, filter).await })
+        self.within(async move { search::list(&mut *self.reading().await?, filter).await })
     }
 
     fn page<'a>(&'a self, filter: &'a Filter, from: u64) -> StoreFuture<'a, Vec<Row>> {
-        Box::pin(async move { search::page(&mut *self.reading().await?, filter, from).await })
+        self.within(async move { search::page(&mut *self.reading().await?, filter, from).await })
     }
 
     fn tally<'a>(&'a self, filter: &'a Filter, every_ms: i64) -> StoreFuture<'a, Vec<Tally>> {
-        Box::pin(async move { search::tally(&mut *self.reading().await?, filter, every_ms).await })
+        self.within(async move { search::tally(&mut *self.reading().await?, filter, every_ms).await })
     }
 
     fn unsettled(&self, reads: bool, limit: u32) -> StoreFuture<'_, Vec<Row>> {
-        Box::pin(async move { search::unsettled(&mut *self.reading().await?, reads, limit).await })
+        self.within(async move { search::unsettled(&mut *self.reading().await?, reads, limit).await })
     }
 
     fn payloads_before<'a>(
@@ -78,13 +78,13 @@ impl EvidenceStore for Store {
         before: Timestamp,
         limit: u32,
     ) -> StoreFuture<'a, Vec<u64>> {
-        Box::pin(async move {
+        self.within(async move {
             retention::due(&mut *self.reading().await?, kind, before, limit).await
         })
     }
 
     fn show(&self, call: Id) -> StoreFuture<'_, Vec<Row>> {
-        Box::pin(async move {
+        self.within(async move {
             let found = sqlx::query(rows!("WHERE call = $1 ORDER BY id"))
                 .bind(call.to_string())
                 .fetch_all(&mut *self.reading().await?)
@@ -94,7 +94,7 @@ impl EvidenceStore for Store {
     }
 
     fn read(&self, from: u64, limit: u32) -> StoreFuture<'_, Vec<Row>> {
-        Box::pin(async move {
+        self.within(async move {
             let found = sqlx::query(rows!("WHERE id > $1 ORDER BY id LIMIT $2"))
                 .bind(rows::signed(from))
                 .bind(i64::from(limit))
@@ -105,7 +105,7 @@ impl EvidenceStore for Store {
     }
 
     fn size(&self) -> StoreFuture<'_, u64> {
-        Box::pin(async move {
+        self.within(async move {
             let size: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(id), 0) FROM evidence")
                 .fetch_one(&mut *self.reading().await?)
                 .await?;
@@ -114,7 +114,7 @@ impl EvidenceStore for Store {
     }
 
     fn writers(&self) -> StoreFuture<'_, Vec<Id>> {
-        Box::pin(async move {
+        self.within(async move {
             let found = sqlx::query("SELECT writer FROM evidence WHERE sequence = 0 ORDER BY id")
                 .fetch_all(&mut *self.reading().await?)
                 .await?;

@@ -106,7 +106,7 @@ pub(super) async fn give_up(
 
 impl NoticeStore for Store {
     fn notices_waiting(&self, now: Timestamp) -> StoreFuture<'_, Vec<(String, u32, u32)>> {
-        Box::pin(async move {
+        self.within(async move {
             let waiting = sqlx::query(
                 "SELECT channel, COUNT(*) FILTER (WHERE due_ms <= $1) AS due, COUNT(*) AS waiting FROM notices \
                  WHERE ended IS NULL AND (due_ms <= $1 OR attempts > 0) GROUP BY channel",
@@ -128,7 +128,7 @@ impl NoticeStore for Store {
         during: (Timestamp, Timestamp),
         limit: u32,
     ) -> StoreFuture<'a, Vec<Taken>> {
-        Box::pin(async move {
+        self.soon(async move {
             let taken = sqlx::query(
                 "UPDATE notices SET due_ms = $3, attempts = attempts + 1 WHERE id IN ( \
                    SELECT id FROM notices WHERE channel = $1 AND due_ms <= $2 AND ended IS NULL \
@@ -152,7 +152,7 @@ impl NoticeStore for Store {
         settled: Settled,
         at: Timestamp,
     ) -> StoreFuture<'a, ()> {
-        Box::pin(async move {
+        self.soon(async move {
             let end = |how: &'static str| {
                 let update =
                     "UPDATE notices SET ended = $2, ended_ms = $3 WHERE id = $1 AND ended IS NULL";
@@ -177,7 +177,7 @@ impl NoticeStore for Store {
     }
 
     fn retry_notices<'a>(&'a self, channel: &'a str, at: Timestamp) -> StoreFuture<'a, u64> {
-        Box::pin(async move {
+        self.soon(async move {
             let update = sqlx::query(
                 "UPDATE notices SET ended = NULL, ended_ms = NULL, attempts = 0, due_ms = $1 WHERE id IN ( \
                    SELECT id FROM notices WHERE channel = $2 AND ended = 'given_up' \
@@ -192,7 +192,7 @@ impl NoticeStore for Store {
     }
 
     fn channels(&self, now: Timestamp) -> StoreFuture<'_, Vec<ChannelState>> {
-        Box::pin(async move {
+        self.within(async move {
             let found = sqlx::query(
                 "SELECT channel, \
                    COUNT(*) FILTER (WHERE ended = 'delivered') AS delivered, \

@@ -2,10 +2,12 @@
 //! looked for is read from its newest end, however much else there is. The newest records are not linked yet, and looked
 //! through one by one.
 
+use callgate_model::json::{Json, JsonLimits, read};
+use callgate_model::vocabulary::Effect;
 use sqlx::query::Query;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Row as _};
 
-use super::dialect::{EFFECT, NEWEST};
+use super::dialect::NEWEST;
 use super::{Arguments, Engine, Sql, links, rows};
 use crate::evidence::{Filter, LIST_MAX, Row, StoreError, Tally};
 
@@ -189,20 +191,47 @@ pub(super) async fn unsettled(
     reads: bool,
     limit: u32,
 ) -> Result<Vec<Row>, StoreError> {
-    let query = format!(
-        "SELECT evidence.*, payloads.text FROM evidence LEFT JOIN payloads ON payloads.id = evidence.id \
-         WHERE outcome IN ('cancelled', 'indeterminate', 'timed_out') AND NOT EXISTS ( \
-         SELECT 1 FROM evidence AS later WHERE later.call = evidence.call \
-         AND later.id > evidence.id AND later.kind IN ('outcome', 'settled')) \
-         AND ($1 OR NOT EXISTS ( \
-         SELECT 1 FROM evidence AS intent JOIN payloads AS said ON said.id = intent.id \
-         WHERE intent.call = evidence.call AND intent.kind = 'intent' AND {EFFECT} = 'read')) \
-         ORDER BY evidence.id DESC LIMIT $2"
-    );
-    let found = sqlx::query(AssertSqlSafe(query))
-        .bind(reads)
-        .bind(i64::from(limit.min(LIST_MAX)))
-        .fetch_all(connection)
-        .await?;
-    found.iter().map(rows::row).collect()
+    let limit = usize::try_from(limit.min(LIST_MAX)).unwrap_or_default();
+    let (mut unsettled, mut before) = (Vec::new(), i64::MAX);
+    loop {
+        let found = sqlx::query(UNSETTLED)
+            .bind(before)
+            .bind(UNSETTLED_TOGETHER)
+            .fetch_all(&mut *connection)
+            .await?;
+        let Some(last) = found.last() else { return Ok(unsettled) };
+        before = last.try_get("id")?;
+        for row in &found {
+            let intent: Option<&str> = row.try_get("intent")?;
+            // What is said there is read here: PostgreSQL cannot read all that JSON can say.
+            if reads || !intent.is_some_and(is_of_a_read) {
+                unsettled.push(rows::row(row)?);
+            }
+            if unsettled.len() >= limit {
+                return Ok(unsettled);
+            }
+        }
+    }
+}
+
+/// They are looked at so many at a time: most calls that end so are no reads.
+const UNSETTLED_TOGETHER: i64 = 100;
+
+const UNSETTLED: &str = "SELECT evidence.*, payloads.text, (SELECT said.text FROM evidence AS intent \
+     JOIN payloads AS said ON said.id = intent.id \
+     WHERE intent.call = evidence.call AND intent.kind = 'intent') AS intent \
+     FROM evidence LEFT JOIN payloads ON payloads.id = evidence.id \
+     WHERE outcome IN ('cancelled', 'indeterminate', 'timed_out') AND NOT EXISTS ( \
+     SELECT 1 FROM evidence AS later WHERE later.call = evidence.call \
+     AND later.id > evidence.id AND later.kind IN ('outcome', 'settled')) \
+     AND evidence.id < $1 ORDER BY evidence.id DESC LIMIT $2";
+
+/// Whether a payload is that of a call that only reads.
+fn is_of_a_read(payload: &str) -> bool {
+    let payload = read(payload.as_bytes(), &JsonLimits::of_bytes(payload.len()));
+    let path = ["event", "understood", "effect"];
+    payload.is_ok_and(|payload| {
+        let effect = path.iter().try_fold(&payload, |inner, name| inner.get(name));
+        effect.and_then(Json::as_str) == Some(Effect::Read.as_str())
+    })
 }

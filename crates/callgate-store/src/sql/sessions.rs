@@ -89,7 +89,7 @@ pub(super) async fn make_link(
 
 impl SessionStore for Store {
     fn session(&self, digest: Digest) -> StoreFuture<'_, Option<SessionState>> {
-        Box::pin(async move {
+        self.soon(async move {
             let select = "SELECT text, sealed, seen_ms FROM sessions WHERE digest = $1";
             let found = sqlx::query(select)
                 .bind(digest.to_string())
@@ -103,7 +103,7 @@ impl SessionStore for Store {
     }
 
     fn sessions(&self, now: Timestamp) -> StoreFuture<'_, Vec<SessionState>> {
-        Box::pin(async move {
+        self.within(async move {
             let select = "SELECT text, seen_ms FROM sessions WHERE ends_ms > $1 AND seen_ms > $2 \
                           ORDER BY seen_ms DESC, id DESC";
             let found = sqlx::query(select)
@@ -120,7 +120,7 @@ impl SessionStore for Store {
     }
 
     fn seen(&self, id: Id, at: Timestamp) -> StoreFuture<'_, ()> {
-        Box::pin(async move {
+        self.soon(async move {
             sqlx::query("UPDATE sessions SET seen_ms = $1 WHERE id = $2 AND seen_ms < $1")
                 .bind(at.unix_ms())
                 .bind(id.to_string())
@@ -131,7 +131,7 @@ impl SessionStore for Store {
     }
 
     fn sign_in_link(&self, digest: Digest) -> StoreFuture<'_, Option<SignInLink>> {
-        Box::pin(async move {
+        self.soon(async move {
             let select = "SELECT text FROM sign_in_links WHERE digest = $1 AND used_ms IS NULL";
             let found = sqlx::query(select)
                 .bind(digest.to_string())

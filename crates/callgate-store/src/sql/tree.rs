@@ -11,7 +11,7 @@ use crate::tree::{KeptCheckpoint, TreeStore};
 
 impl TreeStore for Store {
     fn tree(&self) -> StoreFuture<'_, Frontier> {
-        Box::pin(async move {
+        self.within(async move {
             let row = sqlx::query("SELECT size, frontier FROM tree")
                 .fetch_one(&mut *self.reading().await?)
                 .await?;
@@ -24,7 +24,7 @@ impl TreeStore for Store {
     }
 
     fn hashes(&self, from: u64, limit: u32) -> StoreFuture<'_, Vec<Digest>> {
-        Box::pin(async move {
+        self.within(async move {
             dialect::hashes(&mut *self.reading().await?, from, limit).await
         })
     }
@@ -35,7 +35,7 @@ impl TreeStore for Store {
         to: &'a Frontier,
         completed: &'a [(Subtree, Digest)],
     ) -> StoreFuture<'a, bool> {
-        Box::pin(async move {
+        self.soon(async move {
             let mut connection = self.writing().await?;
             let mut growing = connection.begin_with(dialect::BEGIN).await?;
             let frontier: Vec<u8> = to.hashes().iter().flat_map(|hash| *hash.as_bytes()).collect();
@@ -63,7 +63,7 @@ impl TreeStore for Store {
     }
 
     fn subtree(&self, subtree: Subtree) -> StoreFuture<'_, Option<Digest>> {
-        Box::pin(async move {
+        self.within(async move {
             let found = sqlx::query("SELECT hash FROM subtrees WHERE level = $1 AND place = $2")
                 .bind(i64::from(subtree.level))
                 .bind(rows::signed(subtree.index))
@@ -74,7 +74,7 @@ impl TreeStore for Store {
     }
 
     fn keep_checkpoint<'a>(&'a self, checkpoint: &'a KeptCheckpoint) -> StoreFuture<'a, ()> {
-        Box::pin(async move {
+        self.soon(async move {
             let insert = "INSERT INTO checkpoints (size, at_ms, note) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
             sqlx::query(insert)
                 .bind(rows::signed(checkpoint.size))
@@ -91,7 +91,7 @@ impl TreeStore for Store {
         checkpoint: &'a KeptCheckpoint,
         note: &'a str,
     ) -> StoreFuture<'a, bool> {
-        Box::pin(async move {
+        self.soon(async move {
             let update = "UPDATE checkpoints SET note = $3 WHERE size = $1 AND note = $2";
             let done = sqlx::query(update)
                 .bind(rows::signed(checkpoint.size))
@@ -104,7 +104,7 @@ impl TreeStore for Store {
     }
 
     fn checkpoints(&self, from: u64, limit: u32) -> StoreFuture<'_, Vec<KeptCheckpoint>> {
-        Box::pin(async move {
+        self.within(async move {
             let found =
                 sqlx::query("SELECT size, at_ms, note FROM checkpoints WHERE size >= $1 ORDER BY size LIMIT $2")
                     .bind(rows::signed(from))
@@ -116,7 +116,7 @@ impl TreeStore for Store {
     }
 
     fn last_checkpoint(&self) -> StoreFuture<'_, Option<KeptCheckpoint>> {
-        Box::pin(async move {
+        self.within(async move {
             let found = sqlx::query("SELECT size, at_ms, note FROM checkpoints ORDER BY size DESC LIMIT 1")
                 .fetch_optional(&mut *self.reading().await?)
                 .await?;

@@ -14,9 +14,6 @@ pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
 /// Records, read by their numbers.
 pub(super) const NEWEST: &str = "evidence NOT INDEXED";
 
-/// The effect of the tool that a payload `said` is about.
-pub(super) const EFFECT: &str = "json_extract(said.text, '$.event.understood.effect')";
-
 /// What somebody else has said and is only compared, as it is kept.
 pub(super) fn key(text: &str) -> String {
     text.to_owned()

@@ -7,8 +7,12 @@ INSERT INTO log VALUES (0, 0);
 CREATE TABLE writers (
     writer TEXT COLLATE "C" PRIMARY KEY,
     attempt BIGINT NOT NULL,
-    lives_until_ms BIGINT NOT NULL,
-    is_settled BOOLEAN NOT NULL DEFAULT FALSE
+    lives_until_ms BIGINT NOT NULL
+);
+-- The calls that have an intent and no outcome, and whose they are: what the dead left open is found among these, however long the log is.
+CREATE TABLE open_calls (
+    call TEXT COLLATE "C" PRIMARY KEY,
+    writer TEXT COLLATE "C" NOT NULL
 );
 
 CREATE TABLE evidence (
@@ -26,7 +30,6 @@ CREATE TABLE evidence (
 );
 CREATE INDEX evidence_call ON evidence (call, kind) WHERE call IS NOT NULL;
 CREATE INDEX evidence_writers ON evidence (id, writer) WHERE sequence = 0;
-CREATE INDEX evidence_intents ON evidence (writer, call) WHERE kind = 'intent';
 CREATE INDEX evidence_time ON evidence (at_ms, id);
 CREATE INDEX evidence_hashes ON evidence (id) INCLUDE (hash);
 CREATE INDEX evidence_unknown ON evidence (id) WHERE outcome IN ('cancelled', 'indeterminate', 'timed_out');
@@ -74,7 +77,7 @@ BEGIN
     IF by_attempt IS NULL THEN
         INSERT INTO writers VALUES (by_writer, 0, 0) ON CONFLICT DO NOTHING;
     ELSE
-        UPDATE writers SET lives_until_ms = callgate_now_ms() + lease_ms, is_settled = FALSE
+        UPDATE writers SET lives_until_ms = callgate_now_ms() + lease_ms
             WHERE writers.writer = by_writer AND writers.attempt = by_attempt;
         IF NOT FOUND THEN RETURN; END IF;
     END IF;
@@ -91,6 +94,11 @@ CREATE FUNCTION callgate_record(
         SELECT before + n, writer, sequence, hash, at_ms, kind, call, verdict, outcome, entry
         FROM unnest(of_writers, sequences, hashes, ats, kinds, calls, verdicts, outcomes, entries)
         WITH ORDINALITY AS one (writer, sequence, hash, at_ms, kind, call, verdict, outcome, entry, n);
+    INSERT INTO open_calls (call, writer)
+        SELECT call, writer FROM unnest(of_writers, kinds, calls) AS one (writer, kind, call)
+        WHERE kind = 'intent' ON CONFLICT DO NOTHING;
+    DELETE FROM open_calls WHERE call IN (
+        SELECT call FROM unnest(kinds, calls) AS one (kind, call) WHERE kind = 'outcome');
     INSERT INTO payloads (id, kind, at_ms, links, text)
         SELECT before + n, kind, at_ms, links, text
         FROM unnest(payload_kinds, ats, all_links, texts) WITH ORDINALITY AS one (kind, at_ms, links, text, n);
@@ -258,3 +266,13 @@ CREATE TABLE notices (
 );
 CREATE INDEX notices_open ON notices (channel, due_ms, attempts) WHERE ended IS NULL;
 CREATE INDEX notices_about ON notices (about);
+
+-- What counts in budgets that all replicas share, until when.
+CREATE TABLE budget_marks (
+    key TEXT COLLATE "C" NOT NULL,
+    mark TEXT COLLATE "C" NOT NULL,
+    count BIGINT NOT NULL,
+    ends_ms BIGINT NOT NULL,
+    PRIMARY KEY (key, mark)
+);
+CREATE INDEX budget_marks_ends ON budget_marks (ends_ms);
